@@ -1,0 +1,77 @@
+"""`attach`: put prompts at a model's sites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from softprompt.errors import SoftPromptError
+from softprompt.methods.base import Method, Setting
+from softprompt.prompted import PromptedModel, attached_class
+from softprompt.sites.anatomy import read_anatomy
+from softprompt.sites.producer import Producer
+
+
+def attach(
+    model: nn.Module,
+    tokenizer: Any,
+    prompt: Any,
+    *,
+    label_words: tuple[str, ...] = (),
+    seed: int = 0,
+    dropout: bool = False,
+) -> PromptedModel:
+    """Attach one prompt or many to a frozen model; use as a call or in a `with` block.
+
+    Args:
+        model: a transformers model; it is neither copied nor edited, and `detach` gives it back as it was.
+        tokenizer: its tokenizer.
+        prompt: a method (a new prompt is initialised), a loaded prompt, or a mapping from names to these.
+        label_words: for initialisations that start from label words.
+        seed: of every random draw of a new prompt.
+        dropout: let the frozen backbone's dropout work while training.
+
+    Returns:
+        A plain `nn.Module` with the model's own forward signature.
+
+    Raises:
+        SoftPromptError: the family cannot serve the site, the prompt has no room, or prompts are attached already.
+
+    Example:
+        >>> with attach(model, tokenizer, PromptTuning(num_virtual_tokens=20)) as prompted:  # doctest: +SKIP
+        ...     logits = prompted(**prompted.encode(["a moving film"])).logits
+    """
+    named = dict(prompt) if isinstance(prompt, Mapping) else {_name(prompt): prompt}
+    producers = {
+        name: build(model, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()
+    }
+    if len(producers) > 1 and any(type(p).install is not Producer.install for p in producers.values()):
+        raise SoftPromptError("a weight-side method changes the model for every row: attach it alone")
+    return attached_class(model)(model, tokenizer, producers, dropout=dropout)
+
+
+def build(
+    model: nn.Module, tokenizer: Any, prompt: Any, *, label_words: tuple[str, ...] = (), seed: int = 0
+) -> Producer:
+    """The producer of a prompt: a method's is made anew, a loaded prompt brings its own.
+
+    Raises:
+        SoftPromptError: neither a method nor a prompt.
+    """
+    if isinstance(prompt, Producer):
+        return prompt
+    if isinstance(prompt, Method):
+        generator = torch.Generator().manual_seed(seed)
+        producer = prompt.build(Setting(read_anatomy(model), tokenizer, tuple(label_words), generator))
+        return producer.to(next(model.parameters()).device)
+    own = getattr(prompt, "producer", None)
+    if isinstance(own, Producer):
+        return own
+    raise SoftPromptError(f"attach takes a method or a loaded prompt, not {type(prompt).__name__}")
+
+
+def _name(prompt: Any) -> str:
+    return str(getattr(prompt, "name", "prompt"))

@@ -1,0 +1,126 @@
+"""The contract of a method: options in, a `Producer` out, and defaults that say where they come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from softprompt.errors import SoftPromptError
+from softprompt.sites.anatomy import Anatomy, Kind
+from softprompt.sites.producer import Producer
+
+Readout = Literal["text", "mask", "head"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a method is trained on one kind of backbone.
+
+    Attributes:
+        learning_rate: of the prompt.
+        source: the paper, table or measurement that it comes from.
+        optimizer: `adamw` or `adafactor`.
+        schedule: `linear`, `cosine` or `constant`.
+        warmup_ratio: share of the steps with a rising learning rate.
+        weight_decay: decoupled weight decay.
+        epochs: passes over the training rows.
+        batch_size: rows a step.
+        head_learning_rate: of a linear head trained beside the prompt.
+    """
+
+    learning_rate: float
+    source: str
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.0
+    epochs: int = 20
+    batch_size: int = 16
+    head_learning_rate: float = 1e-2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may look at when it builds a prompt.
+
+    Attributes:
+        anatomy: sizes and parts of the backbone.
+        tokenizer: the backbone's tokenizer, or None.
+        label_words: the task's label words, where there are any.
+        generator: the source of every random draw.
+    """
+
+    anatomy: Anatomy
+    tokenizer: Any
+    label_words: tuple[str, ...]
+    generator: torch.Generator
+
+    @torch.no_grad()
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """Embeddings of vocabulary ids as the model's own input embedding gives them: fp32, `(len(ids), E)`."""
+        device = next(self.anatomy.embedding.parameters()).device
+        rows: Tensor = self.anatomy.embedding(torch.tensor([list(ids)], dtype=torch.long, device=device))[0]
+        return rows.to(torch.float32)
+
+    def tokens(self, text: str) -> list[int]:
+        """Ids of a text without special tokens.
+
+        Raises:
+            SoftPromptError: there is no tokenizer, or the text has no tokens.
+        """
+        if self.tokenizer is None:
+            raise SoftPromptError(f"a tokenizer is needed to start from the text {text!r}: pass one to attach")
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise SoftPromptError(f"the text {text!r} has no tokens: give one with words")
+        return ids
+
+
+class Method(BaseModel, ABC):
+    """A method of the soft-prompt line: its options are the fields, its mathematics the producer it builds.
+
+    A sub-class says where it comes from in class variables, declares its options as pydantic fields with descriptions (the
+    command line, `--set` and the docs read them), and builds a producer.
+
+    Attributes:
+        name: on the command line.
+        title: of the paper.
+        url: of the paper.
+        site: `stream`, `hidden`, `attention`, `weights` or `none`.
+        recipes: training defaults by `model_type`, else by kind of backbone, else `default`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    url: ClassVar[str]
+    site: ClassVar[str]
+    recipes: ClassVar[dict[str, Recipe]]
+
+    @abstractmethod
+    def build(self, setting: Setting) -> Producer:
+        """Make the prompt, initialised."""
+
+    def recipe(self, family: str, kind: Kind) -> Recipe:
+        """The training defaults for a backbone: its family's, else its kind's, else the method's."""
+        for key in (family, kind):
+            if key in self.recipes:
+                return self.recipes[key]
+        return self.recipes["default"]
+
+    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+        """The readout that the method is used with when the user names none."""
+        if not has_lm_head:
+            return "head"
+        return "mask" if kind == "encoder" else "text"
+
+    def trains(self) -> bool:
+        """Whether there is anything to train besides a head."""
+        return self.site != "none"

@@ -1,0 +1,124 @@
+"""What soft prompts are compared with: a hard prompt, a head alone, and full fine-tuning.
+
+- `hard_prompt`: the task's template and label words, nothing trained.
+- `head_only`: a linear head on the frozen model's states (CaPT's "Linear Head" trains C * d scalars on Llama and Qwen; WARP calls
+  it linear probing). The states do not depend on it: they are computed once and kept.
+- `full_finetuning`: every weight of the backbone is trained on a copy that stands in the model while it is attached.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from softprompt.methods.base import Method, Readout, Recipe, Setting
+from softprompt.methods.registry import register
+from softprompt.sites.anatomy import Kind
+from softprompt.sites.producer import Producer
+
+
+@register
+class HardPrompt(Method):
+    """The template as it is, nothing trained."""
+
+    name: ClassVar[str] = "hard_prompt"
+    title: ClassVar[str] = "Language Models are Few-Shot Learners (zero-shot use of a template)"
+    url: ClassVar[str] = "https://arxiv.org/abs/2005.14165"
+    site: ClassVar[str] = "none"
+    recipes: ClassVar[dict[str, Recipe]] = {"default": Recipe(0.0, "nothing is trained", epochs=0)}
+
+    def build(self, setting: Setting) -> Producer:
+        """A prompt without vectors."""
+        return Producer()
+
+
+@register
+class HeadOnly(Method):
+    """A linear head on the frozen model's states."""
+
+    name: ClassVar[str] = "head_only"
+    title: ClassVar[str] = "WARP: Word-level Adversarial ReProgramming (its linear probing)"
+    url: ClassVar[str] = "https://arxiv.org/abs/2101.00121"
+    site: ClassVar[str] = "none"
+    recipes: ClassVar[dict[str, Recipe]] = {
+        "default": Recipe(1e-2, "our choice: features are standardised, so one rate serves all", epochs=60),
+    }
+
+    def build(self, setting: Setting) -> Producer:
+        """A prompt without vectors: the readout's head is all there is."""
+        return Producer()
+
+    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+        """Always the linear head."""
+        return "head"
+
+
+@register
+class FullFinetuning(Method):
+    """Every weight of the backbone trained."""
+
+    name: ClassVar[str] = "full_finetuning"
+    title: ClassVar[str] = "BERT: Pre-training of Deep Bidirectional Transformers (fine-tuning)"
+    url: ClassVar[str] = "https://arxiv.org/abs/1810.04805"
+    site: ClassVar[str] = "weights"
+    recipes: ClassVar[dict[str, Recipe]] = {
+        "encoder-decoder": Recipe(1e-3, "Lester et al. 2021, the tuning baseline", optimizer="adafactor"),
+        "default": Recipe(2e-5, "our choice within the usual 1e-5 to 5e-5", warmup_ratio=0.06, weight_decay=0.01),
+    }
+
+    train_embeddings: bool = Field(True, description="train the input embedding too")
+
+    def build(self, setting: Setting) -> Producer:
+        """A trainable copy of the weights."""
+        return Weights(self.train_embeddings)
+
+
+class Weights(Producer):
+    """Trainable fp32 copies of the backbone's parameters, which take their places while attached.
+
+    The user's own parameters are set aside untouched, so detaching is putting them back.
+    """
+
+    def __init__(self, train_embeddings: bool) -> None:
+        super().__init__()
+        self.train_embeddings = train_embeddings
+        self.weights = nn.ParameterDict()
+        self._aside: list[tuple[nn.Module, str, nn.Parameter]] = []
+
+    def install(self, model: nn.Module) -> None:
+        """Swap in the copies; weights that are tied stay tied."""
+        if self._aside:
+            return
+        embedding: Any = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+        frozen = {id(p) for p in embedding.parameters()} if embedding is not None and not self.train_embeddings else set()
+        copies: dict[int, nn.Parameter] = {}
+        for path, module in model.named_modules():
+            for name, parameter in list(module._parameters.items()):
+                if parameter is None or id(parameter) in frozen:
+                    continue
+                if id(parameter) not in copies:
+                    key = f"{path}.{name}".replace(".", "/")
+                    if key not in self.weights:
+                        self.weights[key] = nn.Parameter(parameter.detach().clone())
+                    copies[id(parameter)] = self.weights[key]
+                self._aside.append((module, name, parameter))
+                module._parameters[name] = copies[id(parameter)]
+
+    def uninstall(self, model: nn.Module) -> None:
+        """Put the user's own parameters back."""
+        for module, name, parameter in self._aside:
+            module._parameters[name] = parameter
+        self._aside.clear()
+
+    def load_stored(self, tensors: dict[str, Tensor]) -> None:
+        """Take a copy of every weight, installed or not."""
+        with torch.no_grad():
+            for key, value in tensors.items():
+                name = key.removeprefix("weights.")
+                if name in self.weights:
+                    self.weights[name].copy_(value)
+                else:
+                    self.weights[name] = nn.Parameter(value.clone())

@@ -1,0 +1,66 @@
+r"""Deep prompts in hidden form: P vectors a layer, the control that CaPT's paper compares with.
+
+The "Deep Prompt-Tuning" of Liu et al., "All You Need is One: Capsule Prompt Tuning with a Single Vector", NeurIPS 2025,
+<https://arxiv.org/abs/2510.16670>, preliminaries; the same form as VPT-deep.
+
+    H^1 = L_1(P^1, E),   H^i = L_i(P^i, H^{i-1}),   P^i in R^{k x d}
+
+Site `hidden`: before each layer the k slots are overwritten by that layer's rows; their outputs are thrown away. It is not
+P-Tuning v2 (site `attention`): these vectors pass the layer's norm, W_K and W_V. Trained and stored: N * k * d scalars.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.parts import tables
+from softprompt.methods.parts.depth import Depth, layers_of
+from softprompt.methods.registry import register
+from softprompt.sites.producer import Producer, View
+
+
+@register
+class DeepPrompt(Method):
+    """Trained vectors before every layer (the control of CaPT's paper)."""
+
+    name: ClassVar[str] = "deep_prompt"
+    title: ClassVar[str] = "All You Need is One: Capsule Prompt Tuning with a Single Vector (its Deep Prompt-Tuning)"
+    url: ClassVar[str] = "https://arxiv.org/abs/2510.16670"
+    site: ClassVar[str] = "hidden"
+    recipes: ClassVar[dict[str, Recipe]] = {
+        "encoder-decoder": Recipe(
+            1.0, "CaPT's paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06
+        ),
+        "default": Recipe(0.1, "our choice: the rate measured for CaPT on Gemma 3 270M"),
+    }
+
+    num_virtual_tokens: int = Field(1, ge=1, description="k, the vectors a layer")
+    depth: Depth = Field("all", description="which layers are prompted: all, input, first_half, latter_half, odd")
+    init_std: float = Field(0.02, ge=0, description="standard deviation of the first values")
+
+    def build(self, setting: Setting) -> Producer:
+        """Make the table, shape `(layers, k, H)`, fp32."""
+        layers = layers_of(self.depth, setting.anatomy.num_layers)
+        shape = (len(layers), self.num_virtual_tokens, setting.anatomy.hidden_size)
+        return LayerTable(tables.normal(shape, self.init_std, setting), layers)
+
+
+class LayerTable(Producer):
+    """Rows for each prompted layer, shape `(layers, k, H)`."""
+
+    shift = False
+
+    def __init__(self, rows: Tensor, layers: tuple[int, ...]) -> None:
+        super().__init__()
+        self.table = nn.Parameter(rows.clone())
+        self.count = rows.shape[1]
+        self.layers = layers
+        self.hidden_layers = frozenset(layers)
+
+    def rewrite(self, layer: int, view: View) -> Tensor:
+        """P^i, shape `(k, H)`."""
+        return self.table[self.layers.index(layer)]

@@ -1,0 +1,84 @@
+r"""Prompt Tuning: one table of virtual tokens before the text.
+
+Lester, Al-Rfou, Constant, "The Power of Scale for Parameter-Efficient Prompt Tuning", EMNLP 2021,
+<https://arxiv.org/abs/2104.08691>.
+
+    Pr(Y | [P; X]),  P in R^{p x e} trained, everything else frozen
+
+Site `stream`: the ids of the virtual tokens resolve to the rows of `P`. On an encoder-decoder the encoder alone is prompted and
+the decoder attends to all p + n outputs. Trained and stored: p * e scalars.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from softprompt.errors import SoftPromptError
+from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.parts import tables
+from softprompt.methods.registry import register
+from softprompt.sites.layout import Placement
+from softprompt.sites.producer import Producer, View
+
+
+@register
+class PromptTuning(Method):
+    """Trained virtual tokens in the input (Lester et al., 2021)."""
+
+    name: ClassVar[str] = "prompt_tuning"
+    title: ClassVar[str] = "The Power of Scale for Parameter-Efficient Prompt Tuning"
+    url: ClassVar[str] = "https://arxiv.org/abs/2104.08691"
+    site: ClassVar[str] = "stream"
+    recipes: ClassVar[dict[str, Recipe]] = {
+        "gemma3_text": Recipe(0.01, "measured on Gemma 3 270M, SST-2 16-shot (docs/defaults.md)"),
+        "encoder-decoder": Recipe(
+            0.3, "Lester et al. 2021, section 3", optimizer="adafactor", schedule="constant", weight_decay=1e-5
+        ),
+        "default": Recipe(0.01, "our choice: the value measured on Gemma 3 270M"),
+    }
+
+    num_virtual_tokens: int = Field(20, ge=1, description="P, the number of virtual tokens")
+    init: Literal["sampled_vocab", "random_uniform", "class_labels", "text", "saved"] = Field(
+        "sampled_vocab", description="where the first values come from"
+    )
+    init_text: str | None = Field(None, description="the words of init='text'")
+    init_prompt: str | None = Field(None, description="the prompt folder of init='saved'")
+    init_bound: float = Field(0.5, gt=0, description="random_uniform draws from [-bound, bound]")
+    placement: Placement = Field("front", description="where the virtual tokens stand")
+
+    def build(self, setting: Setting) -> Producer:
+        """Make the table, shape `(P, E)`, fp32."""
+        return Table(self._rows(setting), self.placement)
+
+    def _rows(self, setting: Setting) -> Tensor:
+        count = self.num_virtual_tokens
+        if self.init == "random_uniform":
+            return tables.uniform((count, setting.anatomy.embedding_size), self.init_bound, setting)
+        if self.init == "class_labels":
+            return tables.class_labels(count, setting)
+        if self.init == "text":
+            if self.init_text is None:
+                raise SoftPromptError("init='text' needs the words: set init_text")
+            return tables.text(count, self.init_text, setting)
+        if self.init == "saved":
+            if self.init_prompt is None:
+                raise SoftPromptError("init='saved' needs a prompt folder: set init_prompt")
+            return tables.saved(self.init_prompt, count, setting)
+        return tables.sampled_vocabulary(count, setting)
+
+
+class Table(Producer):
+    """P rows of embeddings, shape `(P, E)`."""
+
+    def __init__(self, rows: Tensor, placement: Placement) -> None:
+        super().__init__()
+        self.table = nn.Parameter(rows.clone())
+        self.count = rows.shape[0]
+        self.placement = placement
+
+    def embed(self, view: View) -> Tensor:
+        """The table, `(P, E)`."""
+        return self.table

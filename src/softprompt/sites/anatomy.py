@@ -1,0 +1,301 @@
+"""Where embeddings, layers, attention and heads live in each model family.
+
+The rooms above never name a family: they ask an `Anatomy`. One is read off a model's structure, by the few shapes that
+transformers' models share; a family with another shape gets its own reader through `register_anatomy`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from softprompt.errors import SoftPromptError
+
+Kind = Literal["causal", "encoder", "encoder-decoder"]
+
+# Families whose attention does not go through transformers' AttentionInterface: the `attention` site cannot reach them.
+_CLOSED_ATTENTION = frozenset(
+    {"deberta", "deberta-v2", "bloom", "falcon", "gptj", "gpt_neo", "mpt", "mamba", "mamba2", "xlnet"}
+)
+# Families that look the ids up a second time outside the input embedding, where a virtual id has no row.
+_SECOND_LOOKUP = frozenset({"gemma3n", "gemma3n_text", "gemma4", "gemma4_text"})
+_LAYER_LISTS = (
+    "layers",
+    "h",
+    "block",
+    "blocks",
+    "encoder.layer",
+    "encoder.layers",
+    "transformer.layer",
+    "language_model.layers",
+)
+_ATTENTION_NAMES = (
+    "self_attn",
+    "attn",
+    "attention.self",
+    "attention",
+    "layer.0.SelfAttention",
+    "self_attention",
+)
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of one model that the three sites touch.
+
+    Attributes:
+        family: `config.model_type`.
+        kind: `causal`, `encoder` or `encoder-decoder`.
+        body: the module that receives `input_ids` (a decoder-only model's body, an encoder, or an encoder-decoder's encoder).
+        embedding: the input embedding inside `body`.
+        stack: the module whose `last_hidden_state` the heads read; virtual tokens are dropped from its output.
+        layers: the layers of `body` in the order of their calls; a layer with shared weights appears once a call.
+        attentions: the self-attention of each of `layers`.
+        decoder: the decoder of an encoder-decoder model, else None.
+        positions: the module that looks positions up by itself and takes `position_ids` (BART's encoder), else None.
+        takes_position_ids: whether `body` takes `position_ids`.
+        position_offset: the position id of the first token (RoBERTa: padding_idx + 1, else 0).
+        max_positions: how many tokens the model has positions for, or None where there is no limit (T5).
+        absolute: whether positions are learned vectors added to the embeddings.
+        hidden_size: H, the width of the residual stream.
+        embedding_size: E, the width of the input embedding (ALBERT and ELECTRA: not H).
+        vocab_size: V, the rows of the input embedding; virtual ids start here.
+        num_key_value_heads: K of each layer.
+        head_dim: D of each layer.
+    """
+
+    family: str
+    kind: Kind
+    body: nn.Module
+    embedding: nn.Module
+    stack: nn.Module
+    layers: tuple[nn.Module, ...]
+    attentions: tuple[nn.Module, ...]
+    decoder: nn.Module | None
+    positions: nn.Module | None
+    takes_position_ids: bool
+    position_offset: int
+    max_positions: int | None
+    absolute: bool
+    hidden_size: int
+    embedding_size: int
+    vocab_size: int
+    num_key_value_heads: int
+    head_dim: int
+
+    @property
+    def num_layers(self) -> int:
+        """L, the number of layer calls of `body`."""
+        return len(self.layers)
+
+    def require_site(self, site: str) -> None:
+        """Raise where this family cannot serve a site.
+
+        Raises:
+            SoftPromptError: names the family and the site.
+        """
+        if site == "attention" and self.family in _CLOSED_ATTENTION:
+            raise SoftPromptError(
+                f"family {self.family!r} cannot serve the site 'attention': its attention is not an AttentionInterface "
+                "function; use a method at the site 'stream' or 'hidden'"
+            )
+        if site in ("stream", "hidden") and self.family in _SECOND_LOOKUP:
+            raise SoftPromptError(
+                f"family {self.family!r} cannot serve the site {site!r}: it looks ids up outside the input embedding, "
+                "where a virtual token has no row; use a method at the site 'attention'"
+            )
+
+
+_REGISTERED: dict[str, Callable[[nn.Module], Anatomy]] = {}
+
+
+def register_anatomy(family: str, read: Callable[[nn.Module], Anatomy]) -> None:
+    """Teach the library a family: `read(model)` returns its `Anatomy` and is preferred over the built-in reader.
+
+    Args:
+        family: the model's `config.model_type`.
+        read: a function from the model to its anatomy; `dataclasses.replace(read_anatomy(similar), ...)` often does.
+    """
+    _REGISTERED[family] = read
+
+
+def read_anatomy(model: nn.Module) -> Anatomy:
+    """Find the parts of a model.
+
+    Raises:
+        SoftPromptError: the family follows no known anatomy.
+    """
+    config = _text_config(model)
+    if config is None:
+        raise SoftPromptError(f"{type(model).__name__} has no `config`: attach a transformers model")
+    custom = _REGISTERED.get(config.model_type)
+    return custom(model) if custom else _read(model, config)
+
+
+def _text_config(model: nn.Module) -> Any:
+    config = getattr(model, "config", None)
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def _read(model: nn.Module, config: Any) -> Anatomy:
+    encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
+    body = _encoder(model) if encoder_decoder else _body(model)
+    embedding: nn.Module = body.get_input_embeddings()  # type: ignore[operator]
+    layers = _layers(body, config)
+    if not layers:
+        raise SoftPromptError(
+            f"family {config.model_type!r} follows no known anatomy (no list of layers found in {type(body).__name__}); "
+            "describe it with softprompt.register_anatomy"
+        )
+    attentions = tuple(_attention(layer, config) for layer in layers)
+    kind: Kind = "encoder-decoder" if encoder_decoder else _kind(config, attentions)
+    parameters = inspect.signature(body.forward).parameters
+    weight: Any = embedding.weight
+    absolute = _absolute(body, config)
+    return Anatomy(
+        family=config.model_type,
+        kind=kind,
+        body=body,
+        embedding=embedding,
+        stack=_stack(body, kind),
+        layers=layers,
+        attentions=attentions,
+        decoder=model.get_decoder() if encoder_decoder else None,  # type: ignore[operator]
+        positions=_positions_module(body, parameters),
+        takes_position_ids="position_ids" in parameters,
+        position_offset=_position_offset(body),
+        max_positions=_max_positions(body, config, absolute),
+        absolute=absolute,
+        hidden_size=_hidden_size(config),
+        embedding_size=int(weight.shape[1]),
+        vocab_size=int(weight.shape[0]),
+        num_key_value_heads=_key_value_heads(config),
+        head_dim=_head_dim(config),
+    )
+
+
+def _encoder(model: nn.Module) -> nn.Module:
+    encoder: nn.Module = model.get_encoder()  # type: ignore[operator]
+    return encoder
+
+
+def _body(model: nn.Module) -> nn.Module:
+    """The smallest module with its own `get_input_embeddings` that holds the layers."""
+    body: nn.Module = getattr(model, "base_model", model)
+    inner = getattr(body, "language_model", None)
+    return inner if isinstance(inner, nn.Module) else body
+
+
+def _dig(module: nn.Module, path: str) -> nn.Module | None:
+    found: Any = module
+    for name in path.split("."):
+        found = found[int(name)] if name.isdigit() and isinstance(found, nn.ModuleList) else getattr(found, name, None)
+        if found is None:
+            return None
+    return found if isinstance(found, nn.Module) else None
+
+
+def _layers(body: nn.Module, config: Any) -> tuple[nn.Module, ...]:
+    groups = _dig(body, "encoder.albert_layer_groups")
+    if isinstance(groups, nn.ModuleList):
+        return _shared_layers(groups, config)
+    for path in _LAYER_LISTS:
+        found = _dig(body, path)
+        if isinstance(found, nn.ModuleList) and len(found):
+            return tuple(found)
+    return ()
+
+
+def _shared_layers(groups: nn.ModuleList, config: Any) -> tuple[nn.Module, ...]:
+    """ALBERT: each of `num_hidden_layers` calls runs all layers of its group."""
+    order: list[nn.Module] = []
+    for call in range(config.num_hidden_layers):
+        group = groups[int(call / (config.num_hidden_layers / config.num_hidden_groups))]
+        order.extend(group.albert_layers)  # type: ignore[arg-type]
+    return tuple(order)
+
+
+def _attention(layer: nn.Module, config: Any) -> nn.Module:
+    for path in _ATTENTION_NAMES:
+        found = _dig(layer, path)
+        if found is not None:
+            return found
+    raise SoftPromptError(
+        f"family {config.model_type!r} follows no known anatomy (no self-attention found in {type(layer).__name__}); "
+        "describe it with softprompt.register_anatomy"
+    )
+
+
+def _kind(config: Any, attentions: tuple[nn.Module, ...]) -> Kind:
+    """A body whose attention is causal is a decoder-only model."""
+    if getattr(config, "is_decoder", False):
+        return "causal"
+    causal = getattr(attentions[0], "is_causal", None)
+    if causal is None:
+        causal = "Masked" not in str(getattr(config, "architectures", ""))
+    return "causal" if causal else "encoder"
+
+
+def _stack(body: nn.Module, kind: Kind) -> nn.Module:
+    """Where a pooler reads the states inside the body (BERT), the virtual tokens must be gone before it."""
+    inner = getattr(body, "encoder", None)
+    has_pooler = any(getattr(body, name, None) is not None for name in ("pooler", "pooler_activation"))
+    return inner if kind == "encoder" and has_pooler and isinstance(inner, nn.Module) else body
+
+
+def _positions_module(body: nn.Module, parameters: Any) -> nn.Module | None:
+    module = getattr(body, "embed_positions", None)
+    if "position_ids" in parameters or not isinstance(module, nn.Module):
+        return None
+    return module if "position_ids" in inspect.signature(module.forward).parameters else None
+
+
+def _position_table(body: nn.Module) -> nn.Module | None:
+    for path in ("embeddings.position_embeddings", "wpe", "embed_positions"):
+        found = _dig(body, path)
+        if isinstance(found, nn.Embedding):
+            return found
+    return None
+
+
+def _absolute(body: nn.Module, config: Any) -> bool:
+    return _position_table(body) is not None
+
+
+def _position_offset(body: nn.Module) -> int:
+    """RoBERTa and its kin number positions from padding_idx + 1."""
+    embeddings = getattr(body, "embeddings", None)
+    if not hasattr(type(embeddings), "create_position_ids_from_input_ids"):
+        return 0
+    return int(embeddings.padding_idx) + 1  # type: ignore[union-attr]
+
+
+def _max_positions(body: nn.Module, config: Any, absolute: bool) -> int | None:
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None:
+        limit = getattr(config, "n_positions", None) if absolute else None
+    return None if limit is None else int(limit) - _position_offset(body)
+
+
+def _hidden_size(config: Any) -> int:
+    return int(getattr(config, "hidden_size", None) or config.d_model)
+
+
+def _key_value_heads(config: Any) -> int:
+    for name in ("num_key_value_heads", "encoder_attention_heads", "num_attention_heads", "num_heads"):
+        value = getattr(config, name, None)
+        if value is not None:
+            return int(value)
+    raise SoftPromptError(f"family {config.model_type!r} does not say how many key-value heads it has")
+
+
+def _head_dim(config: Any) -> int:
+    explicit = getattr(config, "head_dim", None) or getattr(config, "d_kv", None)
+    if explicit:
+        return int(explicit)
+    heads = getattr(config, "num_attention_heads", None) or config.encoder_attention_heads
+    return _hidden_size(config) // int(heads)

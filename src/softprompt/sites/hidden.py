@@ -1,0 +1,23 @@
+"""Site `hidden`: the states at the virtual tokens are rewritten before a layer.
+
+The text's states are never written. Layers that a prompt leaves out see the slots as the layer below made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from softprompt.sites.layout import Group
+from softprompt.sites.producer import Producer, view_of, write
+
+
+def rewrite(states: Tensor, layer: int, groups: Sequence[Group], prompts: Sequence[Producer]) -> Tensor:
+    """The states `(B, T, H)` that enter `layer`, with each prompt's slots rewritten, out of place."""
+    out = states
+    for group in groups:
+        producer = prompts[group.prompt]
+        if layer in producer.hidden_layers:
+            out = write(out, group, producer.rewrite(layer, view_of(states, group)))
+    return out

@@ -1,0 +1,351 @@
+"""Where virtual tokens stand in a batch: the index arithmetic that all sites share.
+
+A *unit* is one run of text that carries one prompt: a row, or one document of a packed row. Letters: B rows, N columns as
+the user gave them, W columns added, T = N + W columns in all, U units, P virtual tokens of a prompt.
+
+The rule of insertion is one: a row of a shorter prompt gets masked filler columns on its left, so that a column n of the user
+lies at `filler + n + P * (marks at or before n)`, where a mark is a place of insertion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from softprompt.errors import SoftPromptError
+
+Placement = Literal["front", "after_bos", "end"]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What the layout needs to know of one attached prompt.
+
+    Attributes:
+        base: the id of its first virtual token.
+        count: P, how many virtual tokens it puts into the sequence.
+        placement: where they go when the ids do not hold them already.
+        shift: whether they take positions, so that the text after them moves on by P.
+        prefix: positions taken in front of the sequence by keys and values at the site `attention`.
+    """
+
+    base: int
+    count: int
+    placement: Placement
+    shift: bool
+    prefix: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The units of one prompt in a batch.
+
+    Attributes:
+        prompt: index of the prompt in the bank.
+        rows: row of each unit, shape `(U,)`, or None where the units are the rows 0..B-1 in order.
+        slots: column of each virtual token, shape `(U, P)`.
+        text: which columns may condition the prompt, bool, shape `(U, T)`: no padding, no virtual token, no answer.
+    """
+
+    prompt: int
+    rows: Tensor | None
+    slots: Tensor
+    text: Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A batch with its virtual tokens in place.
+
+    Attributes:
+        ids: shape `(B, T)`.
+        mask: attention mask, shape `(B, T)`, or None where every column is seen.
+        positions: position ids counted from 0, shape `(B, T)`, or None where the model's own counting is right.
+        keep: the column of each of the user's columns, shape `(B, N)`, or None where nothing was inserted.
+        groups: one for each prompt that has virtual tokens in the batch.
+    """
+
+    ids: Tensor
+    mask: Tensor | None
+    positions: Tensor | None
+    keep: Tensor | None
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """How the columns of a batch move when virtual tokens enter it; see `plan`.
+
+    Attributes:
+        keep: new column of each old one, shape `(B, N)`.
+        added: columns of the W inserted places, filler first, shape `(B, W)`.
+        filler: how many of them are filler in each row, shape `(B, 1)`.
+        rank: rank of each inserted place within its prompt, shape `(B, W)`; undefined at filler.
+        column: the user's column before which each place goes in, 0..N, shape `(B, W)`.
+    """
+
+    keep: Tensor
+    added: Tensor
+    filler: Tensor
+    rank: Tensor
+    column: Tensor
+
+    def spread(self, values: Tensor, inserted: Tensor | float) -> Tensor:
+        """Values `(B, N)` at their new columns and `inserted` at the others: shape `(B, N + W)`."""
+        rows, width = values.shape[0], values.shape[1] + self.added.shape[1]
+        new = torch.as_tensor(inserted, dtype=values.dtype, device=values.device).expand(rows, self.added.shape[1])
+        out = torch.empty(rows, width, dtype=values.dtype, device=values.device)
+        return out.scatter(1, self.keep, values).scatter(1, self.added, new)
+
+    @property
+    def is_slot(self) -> Tensor:
+        """Which inserted places are virtual tokens rather than filler: bool, shape `(B, W)`."""
+        places = torch.arange(self.added.shape[1], device=self.added.device)
+        return places[None, :] >= self.filler
+
+
+def documents(position_ids: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """The document of each column, shape `(B, N)`, where positions show a packed batch; else None.
+
+    As in transformers' packed format, a batch is packed when it has no mask and its positions restart inside a row.
+    """
+    if position_ids is None or mask is not None or torch.compiler.is_compiling():
+        return None
+    restarts = torch.diff(position_ids, dim=-1, prepend=position_ids[:, :1] - 1) != 1
+    return restarts.cumsum(-1) if bool(restarts.any()) else None
+
+
+def starts(mask: Tensor | None, shape: torch.Size, placements: Sequence[Placement], device: torch.device) -> Tensor:
+    """Column before which each row's virtual tokens go, shape `(B,)`; N means after the last column."""
+    rows, width = shape
+    first = torch.zeros(rows, dtype=torch.long, device=device) if mask is None else mask.long().argmax(-1)
+    last = torch.full_like(first, width) if mask is None else width - mask.long().flip(-1).argmax(-1)
+    if all(p == "front" for p in placements):
+        return first
+    after = torch.tensor([p == "after_bos" for p in placements], device=device)
+    end = torch.tensor([p == "end" for p in placements], device=device)
+    return torch.where(end, last, first + after)
+
+
+def plan(marks: Tensor, counts: Tensor, width: int) -> Insertion:
+    """Find the new columns of a batch.
+
+    Args:
+        marks: 1 before each column where a prompt goes in, shape `(B, N + 1)`.
+        counts: P of each row's prompt, shape `(B, 1)`.
+        width: W, the largest number of places that a row gains.
+    """
+    passed = marks.cumsum(-1)  # [B, N+1] prompts that stand before a column
+    filler = width - passed[:, -1:] * counts  # [B, 1]
+    columns = torch.arange(marks.shape[1], device=marks.device)
+    moved = filler + columns + passed * counts  # [B, N+1]
+    places = torch.arange(width, device=marks.device)[None, :]
+    order = places - filler  # [B, W] counts the virtual tokens of a row; negative at filler
+    which = order.clamp(min=0) // counts.clamp(min=1)  # the prompt's ordinal within the row
+    rank = order - which * counts
+    before = (passed[:, None, :] <= which[:, :, None]).sum(-1)  # [B, W] column of the mark that opens this prompt
+    added = torch.where(order < 0, places, filler + before + order)
+    return Insertion(moved[:, :-1], added, filler, rank, before)
+
+
+def insert(
+    ids: Tensor,
+    mask: Tensor | None,
+    position_ids: Tensor | None,
+    conditioning: Tensor | None,
+    prompts: Sequence[Slots],
+    rows: Sequence[int],
+    offset: int,
+) -> Layout:
+    """Put each row's virtual tokens at their placement.
+
+    Args:
+        ids: the user's ids, shape `(B, N)`.
+        mask: the user's attention mask, shape `(B, N)`, or None.
+        position_ids: the user's position ids, counted from 0, shape `(B, N)`, or None.
+        conditioning: columns that may condition a prompt, bool, shape `(B, N)`, or None for all.
+        prompts: the bank.
+        rows: the prompt of each row.
+        offset: the model's first position id.
+    """
+    device, shape = ids.device, ids.shape
+    docs = documents(position_ids, mask)
+    chosen = [prompts[row] for row in rows]
+    counts = torch.tensor([slots.count for slots in chosen], device=device)[:, None]
+    marks = torch.zeros(shape[0], shape[1] + 1, dtype=torch.long, device=device)
+    if docs is None:
+        marks = marks.scatter(1, starts(mask, shape, [s.placement for s in chosen], device)[:, None], 1)
+        width = max(slots.count for slots in chosen)
+    else:
+        marks[:, :-1] = _document_marks(docs, chosen)
+        width = int((marks.sum(-1, keepdim=True) * counts).max())
+    moves = plan(marks, counts, width)
+    base = torch.tensor([slots.base for slots in chosen], device=device)[:, None]
+    virtual = torch.where(moves.is_slot, base + moves.rank, ids[:, :1])  # filler: an id that the row has anyway
+    uniform = len({slots.count for slots in chosen}) == 1
+    seen = None
+    if docs is None and not (mask is None and uniform):
+        user = torch.ones_like(ids) if mask is None else mask.long()
+        seen = moves.spread(user, moves.is_slot.long())
+    positions = _positions(moves, seen, mask, position_ids, docs, marks, chosen)
+    new_ids = moves.spread(ids, virtual)
+    usable = torch.ones(shape, dtype=torch.bool, device=device) if mask is None else mask.bool()
+    text = moves.spread(usable if conditioning is None else usable & conditioning.bool(), False)
+    return Layout(
+        ids=new_ids,
+        mask=None if seen is None else seen.to(ids.dtype if mask is None else mask.dtype),
+        positions=positions if positions is None or position_ids is not None else positions + offset,
+        keep=moves.keep if width else None,
+        groups=_groups_of_rows(moves, text, prompts, rows)
+        if docs is None
+        else find(new_ids, moves.spread(docs, -1), text, prompts),
+    )
+
+
+def extend_mask(
+    mask: Tensor, prompts: Sequence[Slots], rows: Sequence[int], seen: Sequence[int] | None = None
+) -> Tensor:
+    """A user's mask `(B, N)` as `insert` would make it, `(B, N + W)`: for decoding steps and cross-attention.
+
+    Args:
+        mask: the user's mask.
+        prompts: the bank.
+        rows: the prompt of each row.
+        seen: for each row 1 where its virtual tokens are seen, else 0; None for all.
+    """
+    chosen = [prompts[row] for row in rows]
+    counts = torch.tensor([slots.count for slots in chosen], device=mask.device)[:, None]
+    marks = torch.zeros(mask.shape[0], mask.shape[1] + 1, dtype=torch.long, device=mask.device)
+    marks = marks.scatter(1, starts(mask, mask.shape, [s.placement for s in chosen], mask.device)[:, None], 1)
+    moves = plan(marks, counts, max(slots.count for slots in chosen))
+    shown = torch.tensor([1] * len(rows) if seen is None else list(seen), device=mask.device)[:, None]
+    return moves.spread(mask, (moves.is_slot * shown).to(mask.dtype))
+
+
+def read(
+    ids: Tensor,
+    mask: Tensor | None,
+    position_ids: Tensor | None,
+    conditioning: Tensor | None,
+    prompts: Sequence[Slots],
+    rows: Sequence[int],
+    offset: int,
+    vocab_size: int,
+) -> Layout:
+    """The layout of ids that hold their virtual tokens already (a template placed them)."""
+    virtual = ids >= vocab_size
+    text = ~virtual if mask is None else ~virtual & mask.bool()
+    if conditioning is not None:
+        text = text & conditioning.bool()
+    docs = documents(position_ids, mask)
+    positions = position_ids
+    if positions is None and (mask is not None or any(not prompts[row].shift or prompts[row].prefix for row in rows)):
+        counted = torch.ones_like(ids) if mask is None else mask.long()
+        still = [s for s in prompts if not s.shift]
+        for slots in still:
+            counted = counted * ~((ids >= slots.base) & (ids < slots.base + slots.count))
+        positions = (counted.cumsum(-1) - 1).clamp(min=0)
+    if positions is not None:
+        positions = positions + _prefixes(prompts, rows, ids.device) + (offset if position_ids is None else 0)
+    doc_of = torch.zeros_like(ids) if docs is None else docs
+    return Layout(ids, mask, positions, None, find(ids, doc_of, text, prompts))
+
+
+def find(ids: Tensor, docs: Tensor, text: Tensor, prompts: Sequence[Slots]) -> tuple[Group, ...]:
+    """Group the virtual tokens that stand in ids, unit by unit.
+
+    Raises:
+        SoftPromptError: a row holds a part of a prompt only.
+    """
+    groups = []
+    for index, slots in enumerate(prompts):
+        inside = (ids >= slots.base) & (ids < slots.base + slots.count)
+        rows, columns = inside.nonzero(as_tuple=True)
+        if not len(rows):
+            continue
+        rank = ids[rows, columns] - slots.base
+        order = (_occurrence(rows * slots.count + rank) * ids.shape[0] + rows) * slots.count + rank
+        by_unit = order.argsort()
+        if len(rows) % slots.count or bool((rank[by_unit].view(-1, slots.count) != _ranks(slots, ids.device)).any()):
+            raise SoftPromptError(
+                f"a row holds a part of its prompt only: each row or packed document needs all {slots.count} "
+                "virtual tokens, once"
+            )
+        slot_columns = columns[by_unit].view(-1, slots.count)
+        unit_rows = rows[by_unit].view(-1, slots.count)[:, 0]
+        same = docs[unit_rows] == docs[unit_rows, slot_columns[:, 0]][:, None]
+        groups.append(Group(index, unit_rows, slot_columns, text[unit_rows] & same))
+    return tuple(groups)
+
+
+def _ranks(slots: Slots, device: torch.device) -> Tensor:
+    return torch.arange(slots.count, device=device)
+
+
+def _occurrence(keys: Tensor) -> Tensor:
+    """How many equal keys stand before each key: shape `(K,)`."""
+    order = keys.argsort(stable=True)
+    _, sizes = keys[order].unique_consecutive(return_counts=True)
+    nth = torch.empty_like(order)
+    nth[order] = torch.cat([torch.arange(int(n), device=keys.device) for n in sizes])
+    return nth
+
+
+def _groups_of_rows(moves: Insertion, text: Tensor, prompts: Sequence[Slots], rows: Sequence[int]) -> tuple[Group, ...]:
+    groups = []
+    for index in sorted(set(rows)):
+        count = prompts[index].count
+        if not count:
+            continue
+        slots = moves.added[:, moves.added.shape[1] - count :]
+        mine = [row for row, prompt in enumerate(rows) if prompt == index]
+        if len(mine) == len(rows):
+            groups.append(Group(index, None, slots, text))
+        else:
+            chosen = torch.tensor(mine, device=text.device)
+            groups.append(Group(index, chosen, slots[chosen], text[chosen]))
+    return tuple(groups)
+
+
+def _document_marks(docs: Tensor, chosen: Sequence[Slots]) -> Tensor:
+    if any(slots.placement == "end" for slots in chosen):
+        raise SoftPromptError("packed rows take prompts in front or after BOS: set placement to 'front' or 'after_bos'")
+    opens = torch.diff(docs, dim=-1, prepend=docs[:, :1] - 1) != 0
+    later = torch.nn.functional.pad(opens, (1, 0))[:, :-1]
+    after = torch.tensor([slots.placement == "after_bos" for slots in chosen], device=docs.device)[:, None]
+    return torch.where(after, later, opens).long()
+
+
+def _positions(
+    moves: Insertion,
+    seen: Tensor | None,
+    mask: Tensor | None,
+    position_ids: Tensor | None,
+    docs: Tensor | None,
+    marks: Tensor,
+    chosen: Sequence[Slots],
+) -> Tensor | None:
+    """Position of every column: virtual tokens that shift the text count like tokens, the others stand at 0."""
+    device = moves.keep.device
+    moving = torch.tensor([slots.shift for slots in chosen], device=device)[:, None]
+    prefix = torch.tensor([slots.prefix for slots in chosen], device=device)[:, None]
+    if position_ids is not None:
+        counts = torch.tensor([slots.count for slots in chosen], device=device)[:, None] * moving
+        opened = marks[:, :-1].cumsum(-1) - (0 if docs is None else docs)
+        with_end = torch.cat([position_ids, position_ids[:, -1:] + 1], dim=-1)
+        at_mark = with_end.gather(1, moves.column)
+        slot_positions = torch.where(moves.is_slot, at_mark + moves.rank * moving, 0)
+        return moves.spread(position_ids + opened * counts, slot_positions) + prefix
+    if seen is None and all(slots.shift and not slots.prefix for slots in chosen):
+        return None
+    user = torch.ones_like(moves.keep) if mask is None else mask.long()
+    counted = moves.spread(user, (moves.is_slot & moving).long())
+    return (counted.cumsum(-1) - 1).clamp(min=0) + prefix
+
+
+def _prefixes(prompts: Sequence[Slots], rows: Sequence[int], device: torch.device) -> Tensor:
+    return torch.tensor([prompts[row].prefix for row in rows], device=device)[:, None]

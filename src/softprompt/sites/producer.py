@@ -1,0 +1,109 @@
+"""What the sites ask of a prompt: vectors, at one site or several.
+
+A method builds a `Producer`; the sites know nothing else of it. Letters: U units (a row, or a document of a packed row),
+P virtual tokens, T columns, E embedding width, H hidden width, K key-value heads, D head size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.sites.layout import Group, Placement
+
+
+@dataclass(frozen=True)
+class View:
+    """What a producer sees of a batch: its own units only.
+
+    Attributes:
+        states: the states that enter this place, shape `(U, T, H)` (or E at the site `stream`).
+        slots: the columns of the virtual tokens, shape `(U, P)`.
+        text: columns that may condition the prompt, bool, shape `(U, T)`: no padding, no virtual token, no answer.
+    """
+
+    states: Tensor
+    slots: Tensor
+    text: Tensor
+
+    @property
+    def at_slots(self) -> Tensor:
+        """The states at the virtual tokens, shape `(U, P, H)`."""
+        index = self.slots[..., None].expand(-1, -1, self.states.shape[-1])
+        return self.states.gather(1, index)
+
+    def mean(self, *, with_slots: bool = False) -> Tensor:
+        """Mean over the conditioning text, in fp32, shape `(U, 1, H)`; zero where there is none.
+
+        Args:
+            with_slots: count the states at the virtual tokens too.
+        """
+        weight = self.text.to(torch.float32)
+        if with_slots:
+            weight = weight.scatter(1, self.slots, 1.0)
+        total = torch.einsum("ut,uth->uh", weight, self.states.to(torch.float32))
+        return (total / weight.sum(-1, keepdim=True).clamp(min=1.0))[:, None]
+
+
+class Producer(nn.Module):
+    """A prompt: the trained parameters of one method and the vectors it makes of them.
+
+    Sub-classes set `count` and override what their site needs.
+
+    Attributes:
+        count: P, the virtual tokens that stand in the sequence (0 where the method works elsewhere).
+        placement: where they stand when the text does not say.
+        prefix: keys and values in front of every attention (0 at the other sites).
+        shift: whether the virtual tokens take positions on encoders with absolute positions.
+        hidden_layers: the layers (0..L-1) before which `rewrite` is called.
+        visible_to_decoder: whether an encoder-decoder's decoder attends to the virtual tokens' outputs.
+    """
+
+    count: int = 0
+    prefix: int = 0
+    placement: Placement = "front"
+    shift: bool = True
+    hidden_layers: frozenset[int] = frozenset()
+    visible_to_decoder: bool = True
+
+    def embed(self, view: View) -> Tensor | None:
+        """Site `stream`: embeddings of the virtual tokens, `(P, E)` or `(U, P, E)`; None stands for zeros."""
+        return None
+
+    def rewrite(self, layer: int, view: View) -> Tensor:
+        """Site `hidden`: the states that enter `layer` at the virtual tokens, `(P, H)` or `(U, P, H)`."""
+        raise TypeError(f"{type(self).__name__} has no vectors for the site 'hidden'")
+
+    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
+        """Site `attention`: for each layer the keys and the values, each `(K, P, D)`."""
+        raise TypeError(f"{type(self).__name__} has no vectors for the site 'attention'")
+
+    def install(self, model: nn.Module) -> None:
+        """Weight-side baselines: put trained weights into the model's places. Prompts have nothing to do here."""
+
+    def uninstall(self, model: nn.Module) -> None:
+        """Undo `install` exactly."""
+
+    @torch.no_grad()
+    def stored(self) -> dict[str, Tensor]:
+        """The tensors that inference needs, by name: what a prompt file holds."""
+        return {name: value.detach() for name, value in self.state_dict().items()}
+
+    def load_stored(self, tensors: dict[str, Tensor]) -> None:
+        """Take tensors that `stored` gave."""
+        self.load_state_dict(tensors)
+
+
+def view_of(states: Tensor, group: Group) -> View:
+    """The part of a batch's states `(B, T, H)` that belongs to one group's units."""
+    return View(states if group.rows is None else states[group.rows], group.slots, group.text)
+
+
+def write(states: Tensor, group: Group, vectors: Tensor) -> Tensor:
+    """States `(B, T, H)` with `vectors` (`(P, H)` or `(U, P, H)`) at the group's virtual tokens, out of place."""
+    vectors = vectors.to(states.dtype).expand(*group.slots.shape, states.shape[-1])
+    if group.rows is None:
+        return states.scatter(1, group.slots[..., None].expand_as(vectors), vectors)
+    return states.index_put((group.rows[:, None], group.slots), vectors)

@@ -1,0 +1,34 @@
+"""Site `stream`: virtual ids are resolved by the model's own input embedding.
+
+A pre-hook swaps ids at or above the vocabulary for a harmless one; a hook writes the prompt's vectors over the rows they
+fetched. The embedding module itself is untouched, so weights, tied heads and state dicts stay the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from softprompt.sites.layout import Group
+from softprompt.sites.producer import Producer, view_of, write
+
+
+def mask_virtual(ids: Tensor, vocab_size: int) -> Tensor:
+    """Ids with every virtual one replaced by 0, which every vocabulary has: shape as given."""
+    return torch.where(ids < vocab_size, ids, 0)
+
+
+def resolve(embedded: Tensor, groups: Sequence[Group], prompts: Sequence[Producer]) -> Tensor:
+    """Write the prompts' embeddings over the virtual tokens of `embedded`, `(B, T, E)`, out of place.
+
+    Every producer sees the text's own embeddings, never another prompt's.
+    """
+    out = embedded
+    for group in groups:
+        vectors = prompts[group.prompt].embed(view_of(embedded, group))
+        if vectors is None:
+            vectors = embedded.new_zeros(group.slots.shape[1], embedded.shape[-1])
+        out = write(out, group, vectors)
+    return out

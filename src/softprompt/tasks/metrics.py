@@ -1,0 +1,278 @@
+"""Metrics with a 95 % interval.
+
+Every metric here is a function of sums over units, where a unit is a row or, for grouped tasks, all rows of a
+group: accuracy of counts of hits, F1 of a confusion matrix, Pearson of moments. So a bootstrap draw is one
+weighted sum, and the interval costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softprompt.errors import SoftPromptError
+from softprompt.tasks.answers import best, normalised, token_f1
+from softprompt.tasks.rows import Row
+
+if TYPE_CHECKING:
+    from softprompt.tasks.task import Task
+
+Array: TypeAlias = NDArray[np.float64]
+Prediction: TypeAlias = int | float | str
+
+_Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+_DRAWS = 1000
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a metric comes from sums.
+
+    Attributes:
+        kinds: the kinds of tasks it is for.
+        statistics: one vector a row, `[rows, S]`.
+        value: the metric of the sum of such vectors, `[..., S] -> [...]`.
+        by_group: a group's vector is the product of its rows' (all of them right), not their sum.
+        proportion: the value is a share of units, so that Wilson's interval holds.
+    """
+
+    kinds: tuple[str, ...]
+    statistics: Callable[[Task, Sequence[Row], Sequence[Prediction]], Array]
+    value: Callable[[Array], Array]
+    by_group: bool = False
+    proportion: bool = False
+
+
+def evaluate(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """Score predictions with every metric of the task.
+
+    Args:
+        task: gives the metrics, the main one first.
+        rows: labelled rows.
+        predictions: for each row a class index (classification), a number (regression), the index or the text
+            of a choice (choice), or a text (generation).
+
+    Returns:
+        Each metric's value (fractions from 0 to 1; correlations from -1 to 1), ``rows`` (how many), and
+        ``interval``: the main metric's 95 % interval `[low, high]`, Wilson's for a share of rows, else the
+        percentiles of 1000 seeded bootstrap draws of rows or groups.
+
+    Raises:
+        SoftPromptError: no rows, another number of predictions than rows, a row without label, or a
+            prediction that is no answer of the task.
+    """
+    _check(task, rows, predictions)
+    result: dict[str, Any] = {}
+    for name in task.metrics:
+        metric = METRICS[name]
+        units = _units(metric, task, rows, predictions)
+        result[name] = float(metric.value(units.sum(axis=0)))
+        if name == task.metric:
+            interval = _wilson(units) if metric.proportion else _bootstrap(metric, units)
+    return {**result, "rows": len(rows), "interval": [float(bound) for bound in interval]}
+
+
+def _check(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
+    if not rows:
+        raise SoftPromptError(f"task {task.name!r}: no rows to score; give labelled rows")
+    if len(rows) != len(predictions):
+        raise SoftPromptError(f"task {task.name!r}: {len(predictions)} predictions for {len(rows)} rows")
+    unlabelled = next((row.index for row in rows if row.label is None), None)
+    if unlabelled is not None:
+        raise SoftPromptError(f"task {task.name!r}: row {unlabelled} has no label to score against")
+    if task.kind == "classification":
+        for prediction in predictions:
+            if not (isinstance(prediction, (int, np.integer)) and 0 <= prediction < len(task.labels)):
+                raise SoftPromptError(
+                    f"task {task.name!r}: prediction {prediction!r} is no class index from 0 to {len(task.labels) - 1}"
+                )
+
+
+def _units(metric: Metric, task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """One vector a unit, `[units, S]`."""
+    statistics = metric.statistics(task, rows, predictions)
+    if all(row.group is None for row in rows):
+        return statistics
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(row.group if row.group is not None else f"row {row.index}", []).append(index)
+    combine = np.prod if metric.by_group else np.sum
+    return np.stack([combine(statistics[members], axis=0) for members in groups.values()])
+
+
+def _wilson(units: Array) -> tuple[float, float]:
+    hits, total = units.sum(axis=0)
+    share, extra = hits / total, _Z**2 / total
+    middle = (share + extra / 2) / (1 + extra)
+    half = _Z * np.sqrt(share * (1 - share) / total + extra / (4 * total)) / (1 + extra)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _bootstrap(metric: Metric, units: Array) -> tuple[float, float]:
+    generator = np.random.default_rng(_SEED)
+    count = len(units)
+    sums = np.stack(
+        [
+            np.bincount(generator.integers(0, count, count), minlength=count).astype(np.float64) @ units
+            for _ in range(_DRAWS)
+        ]
+    )
+    low, high = np.percentile(metric.value(sums), [2.5, 97.5])
+    return float(low), float(high)
+
+
+# -- statistics of a row ---------------------------------------------------------------------------------
+
+
+def _with_count(hits: Sequence[float]) -> Array:
+    return np.array([[hit, 1.0] for hit in hits], dtype=np.float64)
+
+
+def _hits(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    if task.kind == "choice":
+        return _with_count([float(_chosen(row, guess) in row.answers) for row, guess in zip(rows, predictions, strict=True)])
+    return _with_count([float(row.label == guess) for row, guess in zip(rows, predictions, strict=True)])
+
+
+def _confusion(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    classes = len(task.labels)
+    cells = np.array([int(row.label or 0) * classes + int(guess) for row, guess in zip(rows, predictions, strict=True)])
+    return np.eye(classes * classes, dtype=np.float64)[cells]
+
+
+def _one_against_rest(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """True positives, predicted positives and real positives of the positive class."""
+    positive = list(task.labels).index(task.positive) if task.positive is not None else len(task.labels) - 1
+    real = np.array([row.label == positive for row in rows])
+    guessed = np.array([guess == positive for guess in predictions])
+    return np.stack([real & guessed, guessed, real], axis=1).astype(np.float64)
+
+
+def _moments(x: Array, y: Array) -> Array:
+    # Centred first: the sums of squares of raw values would lose digits.
+    x, y = x - x.mean(), y - y.mean()
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+
+
+def _pairs(rows: Sequence[Row], predictions: Sequence[Prediction]) -> tuple[Array, Array]:
+    return np.array([float(row.label or 0) for row in rows]), np.array([float(guess) for guess in predictions])
+
+
+def _values(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    return _moments(*_pairs(rows, predictions))
+
+
+def _ranks(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """Moments of the ranks among all rows, ties sharing their mean rank."""
+    return _moments(*map(_rank, _pairs(rows, predictions)))
+
+
+def _rank(values: Array) -> Array:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return ((ends - counts + ends + 1) / 2)[inverse]
+
+
+def _answered(score: Callable[[str, str], float]) -> Callable[[Task, Sequence[Row], Sequence[Prediction]], Array]:
+    """The best score of a text against any right answer."""
+
+    def statistics(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+        texts = [_chosen(row, guess) if row.choices else str(guess) for row, guess in zip(rows, predictions, strict=True)]
+        return _with_count([best(score, text, row.answers) for text, row in zip(texts, rows, strict=True)])
+
+    return statistics
+
+
+def _chosen(row: Row, guess: Prediction) -> str:
+    if isinstance(guess, str):
+        return guess
+    choices = row.choices or ()
+    if not 0 <= guess < len(choices):
+        raise SoftPromptError(f"row {row.index}: prediction {guess!r} is no index into its {len(choices)} choices")
+    return choices[int(guess)]
+
+
+# -- values of sums --------------------------------------------------------------------------------------
+
+
+def _ratio(top: Array, bottom: Array) -> Array:
+    """`top / bottom`, and 0 where nothing is there to divide by."""
+    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
+    result: Array = np.divide(top, bottom, out=np.zeros(np.broadcast(top, bottom).shape), where=bottom != 0)
+    return result
+
+
+def _mean(sums: Array) -> Array:
+    return _ratio(sums[..., 0], sums[..., 1])
+
+
+def _f1(sums: Array) -> Array:
+    return _ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
+
+
+def _table(sums: Array) -> Array:
+    classes = int(np.sqrt(sums.shape[-1]))
+    return sums.reshape(*sums.shape[:-1], classes, classes)
+
+
+def _macro_f1(sums: Array) -> Array:
+    """Mean F1 of the classes that occur among labels or predictions."""
+    table = _table(sums)
+    occurring = table.sum(axis=-1) + table.sum(axis=-2)
+    scores = _ratio(2 * np.diagonal(table, axis1=-2, axis2=-1), occurring)
+    return _ratio(scores.sum(axis=-1), (occurring > 0).sum(axis=-1))
+
+
+def _accuracy_of_table(sums: Array) -> Array:
+    return _ratio(np.trace(_table(sums), axis1=-2, axis2=-1), sums.sum(axis=-1))
+
+
+def _cb_score(sums: Array) -> Array:
+    return (_accuracy_of_table(sums) + _macro_f1(sums)) / 2
+
+
+def _matthews(sums: Array) -> Array:
+    """Matthews' correlation for any number of classes; 0 where labels or predictions are all alike."""
+    table = _table(sums)
+    total, right = sums.sum(axis=-1), np.trace(table, axis1=-2, axis2=-1)
+    real, guessed = table.sum(axis=-1), table.sum(axis=-2)
+    spread = (total**2 - (real**2).sum(axis=-1)) * (total**2 - (guessed**2).sum(axis=-1))
+    return _ratio(right * total - (real * guessed).sum(axis=-1), np.sqrt(spread))
+
+
+def _correlation(sums: Array) -> Array:
+    """Pearson's correlation; 0 where labels or predictions are all alike."""
+    n, x, y, xx, yy, xy = (sums[..., i] for i in range(6))
+    vx, vy = n * xx - x**2, n * yy - y**2
+    # What rounding leaves of a constant's variance is no variance.
+    alike = (vx <= 1e-12 * n * xx) | (vy <= 1e-12 * n * yy)
+    return np.clip(_ratio(n * xy - x * y, np.where(alike, 0.0, np.sqrt(np.maximum(vx * vy, 0.0)))), -1.0, 1.0)
+
+
+def _same(prediction: str, answer: str) -> float:
+    return float(normalised(prediction) == normalised(answer))
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(("classification", "choice"), _hits, _mean, proportion=True),
+    "macro_f1": Metric(("classification",), _confusion, _macro_f1),
+    "f1": Metric(("classification",), _one_against_rest, _f1),
+    "matthews": Metric(("classification",), _confusion, _matthews),
+    # CommitmentBank's score on SuperGLUE: the mean of accuracy and macro-F1.
+    "cb_score": Metric(("classification",), _confusion, _cb_score),
+    # MultiRC: F1 over all answers, and the share of questions with every answer right.
+    "f1a": Metric(("classification",), _one_against_rest, _f1),
+    "em": Metric(("classification",), _hits, _mean, by_group=True, proportion=True),
+    "pearson": Metric(("regression",), _values, _correlation),
+    "spearman": Metric(("regression",), _ranks, _correlation),
+    # ReCoRD: the best over the right answers, after the official normalisation.
+    "record_f1": Metric(("choice",), _answered(token_f1), _mean),
+    "record_em": Metric(("choice",), _answered(_same), _mean, proportion=True),
+    "exact_match": Metric(("generation",), _answered(_same), _mean, proportion=True),
+    "token_f1": Metric(("generation",), _answered(token_f1), _mean),
+}

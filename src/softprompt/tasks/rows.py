@@ -1,0 +1,51 @@
+"""A row as the rest of the library sees it: texts by field name and one label, whatever file it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example of a task.
+
+    Attributes:
+        fields: the texts by field name.
+        label: the class index (classification), the value (regression), the index of a right choice
+            (choice), the answer's text (generation), or None where the row has no label.
+        choices: the candidates of a choice task, else None.
+        group: rows of one group are scored together (MultiRC: one question of one paragraph), else None.
+        index: the row's place in its file, from 0.
+        answers: every right answer's text, for choice and generation tasks.
+    """
+
+    fields: Mapping[str, str]
+    label: int | float | str | None = None
+    choices: tuple[str, ...] | None = None
+    group: str | None = None
+    index: int = 0
+    answers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The rows of a task, divided.
+
+    Attributes:
+        train: rows to train on.
+        validation: rows to choose by; never shown to the optimiser.
+        test: held-out rows.
+        protocol: how the division came about: ``published`` (the files' own), ``official validation is
+            test`` (test labels are secret: 90 % of train, 10 % of train, the official validation rows), or
+            ``one file`` (80 / 10 / 10).
+        seed: of the draws that the protocol needed.
+        notes: what a reader of results should know, such as rows without text that a published file holds.
+    """
+
+    train: list[Row]
+    validation: list[Row]
+    test: list[Row]
+    protocol: str
+    seed: int
+    notes: tuple[str, ...] = field(default=())

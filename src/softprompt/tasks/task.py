@@ -1,0 +1,340 @@
+"""A task: data that says how rows become text, which answers there are and how they are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+
+from softprompt.errors import SoftPromptError
+from softprompt.tasks import building, loading
+from softprompt.tasks.metrics import METRICS
+from softprompt.tasks.rows import Row, Splits
+from softprompt.tasks.sources import Source
+from softprompt.tasks.template import CHOICE, Mask, Template
+from softprompt.tasks.template import Literal as Fixed
+from softprompt.tasks.template import Sep
+
+Kind: TypeAlias = Literal["classification", "regression", "choice", "generation"]
+Readout: TypeAlias = Literal["text", "mask", "head"]
+Layout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews"]
+_DEFAULT_METRIC = {
+    "classification": "accuracy",
+    "regression": "pearson",
+    "choice": "accuracy",
+    "generation": "exact_match",
+}
+
+
+class Hub(BaseModel):
+    """Where the Hugging Face hub holds a task, for `datasets.load_dataset`.
+
+    Attributes:
+        path: the data set's repository.
+        name: its configuration.
+        revision: its revision.
+        splits: the hub's split for each of ours, where the names differ.
+        columns: the hub's column for each of our columns, where the names differ.
+        labels: our label value for each of the hub's, where they differ from the published files'.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    name: str | None = None
+    revision: str | None = None
+    splits: dict[Literal["train", "validation", "test"], str] = {}
+    columns: dict[str, str] = {}
+    labels: dict[str, str] = {}
+
+
+class Task(BaseModel):
+    """What a task is; its rows come from the source that `load` attaches.
+
+    Only `template` and, for classification, `labels` are needed. A list of labels means that the data's
+    values are the words themselves. `metric="accuracy"` may stand for `metrics=("accuracy",)`.
+
+    Attributes:
+        name: a short name.
+        description: one line.
+        aliases: other names of the task and of its published folder.
+        kind: what an answer is: a class, a number, one of the row's own choices, or free text.
+        fields: the texts of a row; taken from the templates where not given.
+        template: text with places (see `softprompt.tasks.template`), for causal text readouts and wherever
+            `templates` has no other.
+        templates: templates of single readouts.
+        labels: the label word of each label value, in the order of the class indices.
+        seq2seq_labels: label words for sequence-to-sequence models, where they differ.
+        label_aliases: other spellings of a label value in files and on the hub.
+        label_from_one: published files count the classes from 0 or from 1; the data's values tell which.
+        positive: the label value that `f1` scores; the last one by default.
+        bounds: least and greatest value of a regression's label.
+        metrics: names of metrics, the main one first.
+        columns: column names that may hold a field, ``label``, ``choices``, ``answers`` or ``group``.
+        headerless: the columns of a file without a header line.
+        files: names (without ending) of a split's file, the first that exists is taken.
+        layout: how nested records become rows (see `softprompt.tasks.layouts`).
+        skip_labels: values that mark a published row as one without an agreed label; such rows are left out.
+        skip_incomplete: leave out (and note) rows with missing columns, which the published file has.
+        blank_text: keep (and note) rows without text, which the published file has.
+        hub: where the hub holds it.
+        package: the Python package that holds it.
+        source_filter: column values that a row must have, such as ``source: rotten_tomatoes``.
+
+    Raises:
+        SoftPromptError: in one line, what is wrong with the definition and how to mend it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "custom"
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    kind: Kind = "classification"
+    fields: tuple[str, ...] = ()
+    template: str
+    templates: dict[Literal["text", "mask", "head", "seq2seq"], str] = {}
+    labels: dict[str, str] = {}
+    seq2seq_labels: dict[str, str] = {}
+    label_aliases: dict[str, str] = {}
+    label_from_one: bool = False
+    positive: str | None = None
+    bounds: tuple[float, float] | None = None
+    metrics: tuple[str, ...] = Field(default=(), validate_default=True)
+    columns: dict[str, tuple[str, ...]] = {}
+    headerless: tuple[str, ...] = ()
+    files: dict[Literal["train", "validation", "test"], tuple[str, ...]] = {}
+    layout: Layout = "table"
+    skip_labels: tuple[str, ...] = ()
+    skip_incomplete: bool = False
+    blank_text: bool = False
+    hub: Hub | None = None
+    package: str | None = None
+    source_filter: dict[str, str] = {}
+
+    _source: Source | None = PrivateAttr(default=None)
+
+    def __init__(self, **values: Any) -> None:
+        """Build a task; see the class for the arguments."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SoftPromptError(f"task {values.get('name', 'custom')!r}: {loading.first_fault(error)}") from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthands(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = dict(values)
+        if "metric" in values:
+            if "metrics" in values:
+                raise ValueError("give metric or metrics, not both")
+            values["metrics"] = (values.pop("metric"),)
+        for key in ("labels", "seq2seq_labels"):
+            labels = values.get(key)
+            if isinstance(labels, Mapping):
+                values[key] = {building.label_text(value): word for value, word in labels.items()}
+            elif isinstance(labels, Sequence) and not isinstance(labels, str):
+                values[key] = {building.label_text(value): building.label_text(value) for value in labels}
+        for key in ("metrics", "aliases", "fields"):
+            if isinstance(values.get(key), str):
+                values[key] = (values[key],)
+        columns = values.get("columns")
+        if isinstance(columns, Mapping):
+            values["columns"] = {k: (v,) if isinstance(v, str) else v for k, v in columns.items()}
+        if not values.get("fields") and isinstance(values.get("template"), str):
+            values["fields"] = _fields_of(values["template"], *dict(values.get("templates") or {}).values())
+        if not values.get("metrics"):
+            values["metrics"] = (_DEFAULT_METRIC.get(str(values.get("kind", "classification")), "accuracy"),)
+        return values
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for metric in metrics:
+            if metric not in METRICS:
+                raise ValueError(f"no metric {metric!r}; the metrics are {', '.join(sorted(METRICS))}")
+        return metrics
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        for source in (self.template, *self.templates.values()):
+            template = Template.parse(source, (*self.fields, CHOICE) if self.kind == "choice" else self.fields)
+            if not template.fields and not template.has_choice:
+                raise ValueError(f"template {source!r} names no field; write one as {{text}}")
+        if self.kind == "classification" and len(self.labels) < 2:
+            raise ValueError("a classification task needs at least two labels, as labels={'0': 'terrible', '1': 'great'}")
+        if self.kind in ("regression", "generation") and self.labels:
+            raise ValueError(f"a {self.kind} task has no labels; leave them out")
+        if self.seq2seq_labels and set(self.seq2seq_labels) != set(self.labels):
+            raise ValueError("seq2seq_labels must name the same values as labels")
+        for alias, value in self.label_aliases.items():
+            if value not in self.labels:
+                raise ValueError(f"label_aliases: {alias!r} stands for {value!r}, which labels has not")
+        if self.positive is not None and self.positive not in self.labels:
+            raise ValueError(f"positive: {self.positive!r} is not one of the labels {', '.join(self.labels)}")
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError("bounds must be two numbers, the least first")
+        for metric in self.metrics:
+            if self.kind not in METRICS[metric].kinds:
+                raise ValueError(f"metric {metric!r} is for {' and '.join(METRICS[metric].kinds)} tasks, not {self.kind}")
+        return self
+
+    # -- where tasks come from ---------------------------------------------------------------------------
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        data: str | Path | None = None,
+        shots: int | None = None,
+        seed: int = 13,
+        max_test_rows: int | None = None,
+    ) -> Task:
+        """A task of the catalog or of a YAML file, with its rows' source attached.
+
+        Args:
+            name_or_path: a name of `catalog`, in any of its spellings, or a path that ends in .yaml or .yml.
+            data: a folder in the task's published layout, the folder above it, or one file; without it the
+                task's package or the hub.
+            shots: rows a class to train on and as many to validate; all by default.
+            seed: of every draw, and of the published few-shot folder (``16-13``) to take.
+            max_test_rows: at most this many test rows, the same ones for every seed.
+
+        Raises:
+            SoftPromptError: no such task, no such data, or a fault in either.
+        """
+        values = loading.read_task(name_or_path)
+        try:
+            task = cls(**values)
+        except SoftPromptError as error:
+            raise SoftPromptError(f"{values['name']}.yaml: {error}" if name_or_path == values["name"] else f"{name_or_path}: {error}") from None
+        return task.with_data(data, shots=shots, seed=seed, max_test_rows=max_test_rows)
+
+    @staticmethod
+    def catalog() -> list[str]:
+        """Names of the tasks that come with the library."""
+        return loading.catalog_names()
+
+    def with_data(
+        self,
+        data: str | Path | None,
+        shots: int | None = None,
+        seed: int = 13,
+        max_test_rows: int | None = None,
+    ) -> Task:
+        """The same task with another source; the arguments are those of `load`."""
+        task = self.model_copy()
+        task._source = Source(None if data is None else Path(data), shots=shots, seed=seed, max_test_rows=max_test_rows)
+        task._source.check(task)
+        return task
+
+    # -- rows --------------------------------------------------------------------------------------------
+
+    def splits(self, seed: int | None = None) -> Splits:
+        """Train, validation and test rows; the same for the same seed (by default the seed of `load`).
+
+        Raises:
+            SoftPromptError: the task has no source, or its files have a fault.
+        """
+        if self._source is None:
+            raise SoftPromptError(f"task {self.name!r} has no data; load it with data=... or call with_data(...)")
+        return self._source.splits(self, self._source.seed if seed is None else seed)
+
+    def rows_from(self, path: str | Path) -> list[Row]:
+        """The rows of one file to predict; labels are read where the file has them."""
+        return building.rows_of_file(self, Path(path))
+
+    def rows_of(self, values: Iterable[str | Mapping[str, Any]]) -> list[Row]:
+        """Rows of Python values: mappings by field name, or plain strings where the task has one field."""
+        return building.rows_of_values(self, list(values))
+
+    # -- readouts ----------------------------------------------------------------------------------------
+
+    def template_for(self, readout: Readout, seq2seq: bool = False) -> Template:
+        """The template of a readout.
+
+        A causal text readout's template ends with the mask, one of a sequence-to-sequence model has none (its
+        decoder answers), a mask readout's has one anywhere, and a head's has none and by default joins the
+        fields with the separator. In a choice task ``{choice}`` may take the mask's part.
+
+        Raises:
+            SoftPromptError: the task's template cannot serve the readout.
+        """
+        return _template_for(self.template, tuple(self.templates.items()), self.fields, self.kind, readout, seq2seq)
+
+    def label_words(self, seq2seq: bool = False) -> tuple[str, ...]:
+        """The label words in the order of the class indices."""
+        words = self.seq2seq_labels if seq2seq and self.seq2seq_labels else self.labels
+        return tuple(words[value] for value in self.labels)
+
+    @property
+    def label_values(self) -> tuple[str, ...]:
+        """The data's label values in the order of the class indices."""
+        return tuple(self.labels)
+
+    @property
+    def metric(self) -> str:
+        """The main metric."""
+        return self.metrics[0]
+
+
+def _fields_of(*sources: str) -> tuple[str, ...]:
+    names = (name for source in sources for name in Template.parse(source).fields)
+    return tuple(dict.fromkeys(names))
+
+
+@lru_cache(maxsize=256)
+def _template_for(
+    source: str,
+    overrides: tuple[tuple[str, str], ...],
+    fields: tuple[str, ...],
+    kind: Kind,
+    readout: Readout,
+    seq2seq: bool,
+) -> Template:
+    templates = dict(overrides)
+    own = templates.get("seq2seq" if readout == "text" and seq2seq else readout)
+    if readout == "head":
+        return _head_template(source, own, fields, kind)
+    template = Template.parse(own if own is not None else source)
+    if readout == "mask":
+        if not template.has_mask:
+            raise SoftPromptError(f"template {str(template)!r} has no {{mask}}, and a mask readout needs one")
+        return template
+    return _text_template(template, seq2seq)
+
+
+def _head_template(source: str, own: str | None, fields: tuple[str, ...], kind: Kind) -> Template:
+    if own is None:
+        template = Template.parse(source)
+        names = (*template.fields, *([CHOICE] if template.has_choice and kind == "choice" else []))
+        own = "{sep}".join("{" + name + "}" for name in names)
+    template = Template.parse(own)
+    if template.has_mask:
+        raise SoftPromptError(f"template {own!r} is for a head, which reads no {{mask}}; take it out")
+    return template
+
+
+def _text_template(template: Template, seq2seq: bool) -> Template:
+    parts = template.parts
+    if template.has_mask and not isinstance(parts[-1], Mask) and not template.has_choice:
+        raise SoftPromptError(
+            f"template {str(template)!r} goes on after {{mask}}, and a text readout answers at the end; "
+            "give it a template that ends with {mask}, as templates={'text': ...}"
+        )
+    if seq2seq and template.has_mask:
+        head = parts[:-1]
+        last = head[-1] if head else None
+        if isinstance(last, Fixed):
+            text = last.text.rstrip()
+            head = (*head[:-1], *([Fixed(text)] if text else []))
+        return Template(head)
+    if not seq2seq and not template.has_mask and not template.has_choice:
+        return Template((*parts, Mask()))
+    return template
+
+
+__all__ = ["Hub", "Kind", "Readout", "Sep", "Task"]
