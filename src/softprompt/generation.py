@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,26 +12,37 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from softprompt.errors import SoftPromptError
+from softprompt.sites.hooks import gather, user_length
 from softprompt.sites.layout import insert
 
 if TYPE_CHECKING:
     from softprompt.prompted import PromptedModel, Rows
 
+_REFUSED = {
+    "assistant_model": "another model, which has no virtual tokens, would read the ids",
+    "prompt_lookup_num_tokens": "virtual tokens would be looked up as text",
+    "guidance_scale": "the unconditional pass would run without the prompt",
+    "prefill_chunk_size": "a prompt must enter in one piece",
+}
+
 
 def generate(model: PromptedModel, inputs: Tensor | None, prompts: Rows, **kwargs: Any) -> Any:
     """Generate with each row's prompt.
+
+    An instance-aware prompt is made from the tokens that this call is given (with a cache, from those that the cache began
+    with), never from generated ones.
 
     Args:
         model: the attached model.
         inputs: the user's ids, `(batch, tokens)`; `input_ids=` does as well.
         prompts: see `PromptedModel.forward`.
-        **kwargs: as the model's own `generate` takes them; `max_length` counts the user's tokens.
+        **kwargs: as the model's own `generate` takes them; `max_length` and `min_length` count the user's tokens.
 
     Returns:
         What the model's own `generate` returns, without virtual tokens.
 
     Raises:
-        SoftPromptError: assisted decoding, which reads the ids with another model.
+        SoftPromptError: an option that cannot work with virtual tokens.
     """
     ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
     if ids is None:
@@ -38,23 +50,42 @@ def generate(model: PromptedModel, inputs: Tensor | None, prompts: Rows, **kwarg
     rows = model.rows(prompts, ids.shape[0])
     backbone: Any = model.backbone
     width = max(model.slots[row].count for row in rows)
-    if width and any(kwargs.get(name) is not None for name in ("assistant_model", "prompt_lookup_num_tokens")):
-        raise SoftPromptError("assisted decoding reads the ids with another model, which has no virtual tokens: leave it out")
-    if model.anatomy.kind == "encoder-decoder" or not width:
+    if not width:
         with model.calling(rows):
             return backbone.generate(input_ids=ids, **kwargs)
-    placed = bool((ids >= model.anatomy.vocab_size).any())
+    _refuse(model, rows, kwargs)
+    if model.anatomy.kind == "encoder-decoder":
+        with model.calling(rows) as call:
+            output = backbone.generate(input_ids=ids, **kwargs)
+        return user_length(output, call, model.slots, encoder_decoder=True)
     mask = kwargs.pop("attention_mask", None)
     mask = _mask_of(model, ids) if mask is None else mask
-    full, full_mask = ids, mask
-    if not placed:
+    full, full_mask, keep = ids, mask, None
+    if not bool((ids >= model.anatomy.vocab_size).any()):
         layout = insert(ids, mask, None, None, model.slots, rows, 0)
         assert layout.mask is not None
-        full, full_mask = layout.ids, layout.mask
-        _count_in(kwargs, full.shape[1] - ids.shape[1])
-    with model.calling(rows, inserting=False), _hidden_from_processors(backbone, model.anatomy.vocab_size):
+        full, full_mask, keep = layout.ids, layout.mask, layout.keep
+        _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])
+    if kwargs.get("streamer") is not None:
+        kwargs["streamer"] = _Streamer(kwargs["streamer"], ids)
+    with (
+        model.calling(rows, full_mask.bool(), inserting=False),
+        _hidden_from_processors(backbone, model.anatomy.vocab_size),
+    ):
         output = backbone.generate(input_ids=full, attention_mask=full_mask, **kwargs)
-    return _own_ids(output, ids, full.shape[1])
+    return _own(output, ids, full.shape[1], keep)
+
+
+def _refuse(model: PromptedModel, rows: Sequence[int], kwargs: Mapping[str, Any]) -> None:
+    configs = (kwargs.get("generation_config"), model.generation_config)
+    for name, why in _REFUSED.items():
+        values = [kwargs.get(name), *(getattr(config, name, None) for config in configs)]
+        if any(value not in (None, 1, 1.0) for value in values):
+            raise SoftPromptError(f"generate cannot take {name!r} with virtual tokens ({why}): leave it out")
+    past = kwargs.get("past_key_values")
+    continues = past is not None and int(past.get_seq_length()) > 0
+    if continues and any(model.slots[row].count and model.slots[row].placement == "end" for row in rows):
+        raise SoftPromptError("a prompt placed at the end cannot continue a cache: generate from the whole text")
 
 
 def _mask_of(model: PromptedModel, ids: Tensor) -> Tensor:
@@ -65,24 +96,49 @@ def _mask_of(model: PromptedModel, ids: Tensor) -> Tensor:
     return torch.ones_like(ids) if pad is None or pad in ends else ids.ne(pad).long()
 
 
-def _count_in(kwargs: dict[str, Any], added: int) -> None:
+def _count_in(backbone: Any, kwargs: dict[str, Any], added: int) -> None:
     """Lengths that the user counts in own tokens, in tokens of the whole sequence."""
+    given = copy.deepcopy(kwargs.get("generation_config"))
+    if given is not None:
+        kwargs["generation_config"] = given
     for name in ("max_length", "min_length"):
         if kwargs.get(name) is not None:
             kwargs[name] += added
+        elif getattr(given, name, None) is not None:
+            setattr(given, name, getattr(given, name) + added)
+    default = getattr(backbone.generation_config, "min_length", None)
+    if default and kwargs.get("min_length") is None and getattr(given, "min_length", None) is None:
+        if given is None:
+            kwargs["min_length"] = default + added
+        else:
+            given.min_length = default + added
 
 
-def _own_ids(output: Any, ids: Tensor, full: int) -> Any:
-    """The user's ids with the new tokens behind them, in the place of the sequences."""
+def _own(output: Any, ids: Tensor, full: int, keep: Tensor | None) -> Any:
+    """The output with the user's ids and the new tokens as its sequences, and without the states of virtual tokens."""
     sequences = output if isinstance(output, Tensor) else output.sequences
-    own = torch.cat([ids.repeat_interleave(sequences.shape[0] // ids.shape[0], 0), sequences[:, full:]], dim=-1)
+    repeat = sequences.shape[0] // ids.shape[0]
+    own = torch.cat([ids.repeat_interleave(repeat, 0), sequences[:, full:]], dim=-1)
     if isinstance(output, Tensor):
         return own
     output.sequences = own
+    steps = output.get("hidden_states")
+    if steps is not None and keep is not None:
+        columns = keep.repeat_interleave(steps[0][0].shape[0] // keep.shape[0], 0)
+        output.hidden_states = tuple(tuple(_kept(states, columns, full) for states in step) for step in steps)
     return output
 
 
-# These count columns and read no id: they must see the whole sequence, whose lengths `generate` was told.
+def _kept(states: Tensor, columns: Tensor, full: int) -> Tensor:
+    """States of a step at the user's columns; a step that holds new tokens only is as it should be."""
+    if states.shape[1] < full:
+        return states
+    new = torch.arange(full, states.shape[1], device=states.device).expand(columns.shape[0], -1)
+    return gather(states, torch.cat([columns, new], dim=-1))
+
+
+# These, where `generate` itself makes them, count columns and read no id: they must see the whole sequence, whose lengths
+# `generate` was told.
 _BY_LENGTH = frozenset(
     {
         "MinLengthLogitsProcessor",
@@ -106,8 +162,7 @@ class _Processor(LogitsProcessor):  # type: ignore[misc]
         self.inner, self.vocab_size = inner, vocab_size
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        processed: Tensor = self.inner(_compact(input_ids, self.vocab_size), scores)
-        return processed
+        return _on_text(lambda ids: self.inner(ids, scores.clone()), input_ids, self.vocab_size)
 
 
 class _Criterion(StoppingCriteria):  # type: ignore[misc]
@@ -117,39 +172,68 @@ class _Criterion(StoppingCriteria):  # type: ignore[misc]
         self.inner, self.vocab_size = inner, vocab_size
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
-        return self.inner(_compact(input_ids, self.vocab_size), scores, **kwargs)
+        return _on_text(lambda ids: self.inner(ids, scores, **kwargs), input_ids, self.vocab_size)
 
 
-def _compact(ids: Tensor, vocab_size: int) -> Tensor:
-    """Ids without virtual ones; rows that lose more than others get their first own token again in front."""
+def _on_text(apply: Callable[[Tensor], Tensor], ids: Tensor, vocab_size: int) -> Tensor:
+    """What a function of a batch of ids gives for each row's ids without virtual ones.
+
+    Rows that hold different numbers of these (a template placed them in padded rows) take their results from calls of their own, in
+    which every row keeps its place in the batch.
+    """
     virtual = ids >= vocab_size
     lost = virtual.sum(-1, keepdim=True)
-    if not int(lost.max()):
-        return ids
     order = virtual.long().argsort(dim=-1, descending=True, stable=True)
     moved = ids.gather(1, order)  # [B, T] virtual ids first, the text in its order behind
-    first_own = moved.gather(1, lost)
-    columns = torch.arange(ids.shape[1], device=ids.device)[None, :]
-    return torch.where(columns < lost, first_own, moved)[:, int(lost.min()) :]
+    moved = torch.where(moved < vocab_size, moved, moved[:, -1:])  # rows that a call is not for need valid ids too
+    amounts = lost.unique().tolist()
+    result = apply(moved[:, amounts[0] :])
+    for amount in amounts[1:]:
+        rows = (lost == amount).view(-1, *[1] * (result.ndim - 1))
+        result = torch.where(rows, apply(moved[:, amount:]), result)
+    return result
+
+
+class _Streamer:
+    """A streamer that is shown the user's ids first."""
+
+    def __init__(self, inner: Any, ids: Tensor) -> None:
+        self._inner, self._first = inner, ids
+
+    def put(self, value: Tensor) -> None:
+        """Pass new tokens on; the first value is the whole input."""
+        shown = value if self._first is None else self._first.cpu()
+        self._first = None
+        self._inner.put(shown)
+
+    def end(self) -> None:
+        """Pass the end on."""
+        self._inner.end()
 
 
 @contextmanager
 def _hidden_from_processors(backbone: Any, vocab_size: int) -> Iterator[None]:
     """Repetition penalties and their like index the vocabulary by id: show them ids below its size only."""
 
-    def shown(maker: Any, container: Any, wrapper: Any) -> Any:
+    def shown(maker: Any, container: Any, wrapper: Any, custom: str) -> Any:
         def make(*args: Any, **kwargs: Any) -> Any:
-            made = maker(*args, **kwargs)
-            return container([x if type(x).__name__ in _BY_LENGTH else wrapper(x, vocab_size) for x in made])
+            if kwargs.get("encoder_input_ids") is not None:
+                ids = kwargs["encoder_input_ids"]
+                kwargs["encoder_input_ids"] = torch.where(ids < vocab_size, ids, ids[:, -1:])
+            users = {id(x) for x in kwargs.get(custom) or ()}
+            return container(
+                x if type(x).__name__ in _BY_LENGTH and id(x) not in users else wrapper(x, vocab_size)
+                for x in maker(*args, **kwargs)
+            )
 
         return make
 
     makers = {
-        "_get_logits_processor": (LogitsProcessorList, _Processor),
-        "_get_stopping_criteria": (StoppingCriteriaList, _Criterion),
+        "_get_logits_processor": (LogitsProcessorList, _Processor, "logits_processor"),
+        "_get_stopping_criteria": (StoppingCriteriaList, _Criterion, "stopping_criteria"),
     }
-    for name, (container, wrapper) in makers.items():
-        backbone.__dict__[name] = shown(getattr(backbone, name), container, wrapper)
+    for name, (container, wrapper, custom) in makers.items():
+        backbone.__dict__[name] = shown(getattr(backbone, name), container, wrapper, custom)
     try:
         yield
     finally:

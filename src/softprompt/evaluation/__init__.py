@@ -1,1 +1,1 @@
-
+"""What a prompt is worth: answers, metrics, comparisons."""

@@ -54,12 +54,14 @@ class Setting:
         tokenizer: the backbone's tokenizer, or None.
         label_words: the task's label words, where there are any.
         generator: the source of every random draw.
+        blank: the first values will be overwritten by stored ones, so nothing need be read for them.
     """
 
     anatomy: Anatomy
     tokenizer: Any
     label_words: tuple[str, ...]
     generator: torch.Generator
+    blank: bool = False
 
     @torch.no_grad()
     def embed(self, ids: Sequence[int]) -> Tensor:

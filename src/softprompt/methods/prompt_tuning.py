@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -55,6 +56,8 @@ class PromptTuning(Method):
 
     def _rows(self, setting: Setting) -> Tensor:
         count = self.num_virtual_tokens
+        if setting.blank:
+            return torch.zeros(count, setting.anatomy.embedding_size)
         if self.init == "random_uniform":
             return tables.uniform((count, setting.anatomy.embedding_size), self.init_bound, setting)
         if self.init == "class_labels":

@@ -7,6 +7,7 @@ transformers' models share; a family with another shape gets its own reader thro
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,10 +18,6 @@ from softprompt.errors import SoftPromptError
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
 
-# Families whose attention does not go through transformers' AttentionInterface: the `attention` site cannot reach them.
-_CLOSED_ATTENTION = frozenset(
-    {"deberta", "deberta-v2", "bloom", "falcon", "gptj", "gpt_neo", "mpt", "mamba", "mamba2", "xlnet"}
-)
 # Families that look the ids up a second time outside the input embedding, where a virtual id has no row.
 _SECOND_LOOKUP = frozenset({"gemma3n", "gemma3n_text", "gemma4", "gemma4_text"})
 _LAYER_LISTS = (
@@ -98,7 +95,7 @@ class Anatomy:
         Raises:
             SoftPromptError: names the family and the site.
         """
-        if site == "attention" and self.family in _CLOSED_ATTENTION:
+        if site == "attention" and not all(map(_is_open, self.attentions)):
             raise SoftPromptError(
                 f"family {self.family!r} cannot serve the site 'attention': its attention is not an AttentionInterface "
                 "function; use a method at the site 'stream' or 'hidden'"
@@ -108,6 +105,11 @@ class Anatomy:
                 f"family {self.family!r} cannot serve the site {site!r}: it looks ids up outside the input embedding, "
                 "where a virtual token has no row; use a method at the site 'attention'"
             )
+
+
+def _is_open(attention: nn.Module) -> bool:
+    """Whether an attention looks its function up in transformers' AttentionInterface, where the site can join it."""
+    return any(hasattr(sys.modules[kind.__module__], "ALL_ATTENTION_FUNCTIONS") for kind in type(attention).__mro__)
 
 
 _REGISTERED: dict[str, Callable[[nn.Module], Anatomy]] = {}

@@ -44,12 +44,19 @@ class Prefix:
     seen: Tensor | None
 
 
-def served_name(implementation: str) -> str:
-    """Register the joining twin of an attention implementation and return its name.
+def join_in(model: Any) -> str:
+    """Let a model's attention join prefixes; its implementation's old name comes back, for `set_attn_implementation`.
 
     Raises:
         SoftPromptError: the implementation's masks cannot be widened here.
     """
+    implementation: str = model.config._attn_implementation
+    model.set_attn_implementation(_twin(implementation))
+    return implementation
+
+
+def _twin(implementation: str) -> str:
+    """Register the joining twin of an attention implementation and return its name."""
     if implementation not in _SERVED:
         raise SoftPromptError(
             f"the site 'attention' runs with 'sdpa' or 'eager' attention, not {implementation!r}: "

@@ -40,6 +40,11 @@ class Call:
     resolved: bool = False
     calls: dict[int, int] = field(default_factory=dict)
 
+    @property
+    def keep(self) -> Tensor | None:
+        """The column of each of the user's columns, shape `(B, N)`, or None where nothing was inserted."""
+        return None if self.layout is None else self.layout.keep
+
     def rows_of(self, batch: int) -> tuple[int, ...]:
         """The rows for a batch that generation or a multiple-choice head repeated row by row.
 
@@ -52,6 +57,10 @@ class Call:
         return self.rows if repeat == 1 else tuple(row for row in self.rows for _ in range(repeat))
 
 
+# What flash attention derives from positions; it does so again once the virtual tokens are in.
+_DERIVED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
+
+
 def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Rewrite the keywords with which the body is called: ids, mask, positions and token types of the whole sequence."""
     ids = kwargs.get("input_ids")
@@ -60,26 +69,29 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
     call.resolved, call.layout = False, None
     call.calls.clear()
     rows = call.rows_of(ids.shape[0])
-    mask = kwargs.get("attention_mask")
-    if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
-        raise SoftPromptError("attach reads a 2-D attention_mask of shape (batch, tokens); another form was given")
+    mask, ready = _flat(kwargs.get("attention_mask"))
+    if ready is not None and call.inserting and any(slots[row].count for row in rows):
+        raise SoftPromptError("virtual tokens need an attention_mask of shape (batch, tokens); another form was given")
     seen = _seen(kwargs.get("past_key_values"), ids)
     if seen is not None:
-        return _step(call, anatomy, slots, rows, seen, kwargs)
-    conditioning = call.conditioning
-    if conditioning is not None and conditioning.shape[0] != ids.shape[0]:
-        conditioning = conditioning.repeat_interleave(ids.shape[0] // conditioning.shape[0], 0)
+        return _step(call, anatomy, slots, rows, seen, mask, ready, kwargs)
+    conditioning = _conditioning(call, ids)
     positions = kwargs.get("position_ids")
-    if call.inserting and not _holds_virtual(ids, anatomy):
-        layout = insert(ids, mask, positions, conditioning, slots, rows, anatomy.position_offset)
-    else:
+    placed = not call.inserting or _holds_virtual(ids, anatomy)
+    _check_length(anatomy, ids, mask, [slots[row] for row in rows], placed)
+    if placed:
         layout = read(
             ids, mask, positions, conditioning, slots, rows, anatomy.position_offset, anatomy.vocab_size
         )
-    _check_length(anatomy, layout.ids.shape[1] + max(slots[row].prefix for row in set(rows)))
-    changed = {**kwargs, "input_ids": layout.ids, "attention_mask": layout.mask}
+    else:
+        layout = insert(ids, mask, positions, conditioning, slots, rows, anatomy.position_offset)
+    changed = {**kwargs, "input_ids": layout.ids, "attention_mask": layout.mask if ready is None else ready}
+    if layout.keep is not None:
+        changed = {name: value for name, value in changed.items() if name not in _DERIVED}
     if anatomy.takes_position_ids:
         changed["position_ids"] = layout.positions
+    if layout.packed and anatomy.kind == "causal":
+        changed["use_cache"] = False  # where a cache is made, transformers no longer keeps documents apart
     types = kwargs.get("token_type_ids")
     if types is not None and layout.keep is not None:
         changed["token_type_ids"] = torch.zeros_like(layout.ids).scatter(1, layout.keep, types)
@@ -124,9 +136,29 @@ def _seen(past: Any, ids: Tensor) -> int | Tensor | None:
     return length if int(length) else None
 
 
+def _conditioning(call: Call, ids: Tensor) -> Tensor | None:
+    """The columns that may condition a prompt, for repeated rows; tokens that `generate` added are none of them."""
+    given = call.conditioning
+    if given is None:
+        return None
+    given = given.repeat_interleave(ids.shape[0] // given.shape[0], 0) if given.shape[0] != ids.shape[0] else given
+    added = 0 if call.inserting else ids.shape[1] - given.shape[1]
+    return torch.nn.functional.pad(given, (0, added)) if added else given
+
+
+def _flat(mask: Any) -> tuple[Tensor | None, Any]:
+    """A mask over tokens `(B, N)`, and a ready one in any other form (4-D, or by layer type: static caches make these)."""
+    if isinstance(mask, Tensor) and mask.ndim == 2:
+        return mask, None
+    return None, mask
+
+
 def _holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
-    """Whether a template placed the virtual tokens; while compiling the ids are taken for plain ones."""
-    return not torch.compiler.is_compiling() and bool((ids >= anatomy.vocab_size).any())
+    """Whether a template placed the virtual tokens. A compiled graph cannot choose by what ids hold: there it is an error."""
+    if not torch.compiler.is_compiling():
+        return bool((ids >= anatomy.vocab_size).any())
+    torch._assert_async((ids < anatomy.vocab_size).all(), "a compiled model takes ids without virtual tokens")
+    return False
 
 
 def _first_for_padding(keep: Tensor | None, mask: Tensor) -> Tensor:
@@ -137,11 +169,22 @@ def _first_for_padding(keep: Tensor | None, mask: Tensor) -> Tensor:
     return torch.where(mask.bool(), columns, first)
 
 
-def _check_length(anatomy: Anatomy, length: int) -> None:
-    if anatomy.absolute and anatomy.max_positions is not None and length > anatomy.max_positions:
+def _check_length(
+    anatomy: Anatomy, ids: Tensor, mask: Tensor | None, chosen: Sequence[Slots], placed: bool
+) -> None:
+    """A look at the mask, which waits for an accelerator, happens only where the padded width is too long."""
+    limit = anatomy.max_positions
+    if not anatomy.absolute or limit is None:
+        return
+    added = [s.prefix + s.count * (int(s.shift) - int(placed)) for s in chosen]
+    if ids.shape[1] + max(added) <= limit:
+        return
+    own = torch.full((len(chosen),), ids.shape[1]) if mask is None else mask.sum(-1).cpu()
+    length = int((own + torch.tensor(added)).max())
+    if length > limit:
         raise SoftPromptError(
-            f"the text and its prompt take {length} positions, but the backbone ({anatomy.family}) has "
-            f"{anatomy.max_positions}: shorten the text (max_length) or the prompt (num_virtual_tokens)"
+            f"the text and its prompt take {length} positions, but the backbone ({anatomy.family}) has {limit}: "
+            "shorten the text (max_length) or the prompt (num_virtual_tokens)"
         )
 
 
@@ -151,29 +194,33 @@ def _step(
     slots: Sequence[Slots],
     rows: tuple[int, ...],
     seen: int | Tensor,
+    mask: Tensor | None,
+    ready: Any,
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
     """A call that continues a cache: no new virtual tokens, but a mask and positions that count the old ones."""
-    ids, mask, positions = kwargs["input_ids"], kwargs.get("attention_mask"), kwargs.get("position_ids")
-    counts = [slots[row].count for row in rows]
-    width, queries = max(counts), ids.shape[1]
+    ids, positions = kwargs["input_ids"], kwargs.get("position_ids")
+    chosen = [slots[row] for row in rows]
+    width, queries = max(s.count for s in chosen), ids.shape[1]
     own = call.inserting and width > 0
-    if own and any(slots[row].placement == "end" for row in rows):
+    if own and any(s.placement == "end" for s in chosen):
         raise SoftPromptError("a prompt placed at the end continues a cache only through `generate`")
-    if own and mask is None and len(set(counts)) > 1:
+    if queries > 1 and _holds_virtual(ids, anatomy):
+        raise SoftPromptError("virtual tokens stand in ids that continue a cache: they belong to the first call")
+    if own and mask is None and len({s.count for s in chosen}) > 1:
         mask = torch.ones(len(rows), int(seen) + queries - width, dtype=torch.long, device=ids.device)
-    if own and mask is not None and mask.shape[1] < int(seen) + queries:
+    if own and mask is not None and (torch.compiler.is_compiling() or mask.shape[1] < int(seen) + queries):
         mask = extend_mask(mask, slots, rows)
-    shift = torch.tensor([slots[row].prefix for row in rows], device=ids.device)[:, None]
+    shift = torch.tensor([s.prefix for s in chosen], device=ids.device)[:, None]
     if positions is not None:
-        moved = torch.tensor([s.count * s.shift for s in (slots[row] for row in rows)], device=ids.device)[:, None]
+        moved = torch.tensor([s.count * s.shift for s in chosen], device=ids.device)[:, None]
         positions = positions + shift + (moved if own else 0)
     elif mask is not None:
         positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -queries:] + shift + anatomy.position_offset
-    elif any(slots[row].prefix for row in rows):
+    elif any(s.prefix for s in chosen):
         start = torch.arange(queries, device=ids.device)[None, :] + seen
         positions = start + shift + anatomy.position_offset
-    changed = {**kwargs, "attention_mask": mask}
+    changed = {**kwargs, "attention_mask": mask if ready is None else ready}
     if anatomy.takes_position_ids:
         changed["position_ids"] = positions
     return changed

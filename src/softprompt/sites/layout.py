@@ -67,6 +67,7 @@ class Layout:
         positions: position ids counted from 0, shape `(B, T)`, or None where the model's own counting is right.
         keep: the column of each of the user's columns, shape `(B, N)`, or None where nothing was inserted.
         groups: one for each prompt that has virtual tokens in the batch.
+        packed: whether rows hold several documents.
     """
 
     ids: Tensor
@@ -74,6 +75,7 @@ class Layout:
     positions: Tensor | None
     keep: Tensor | None
     groups: tuple[Group, ...]
+    packed: bool
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Insertion:
         keep: new column of each old one, shape `(B, N)`.
         added: columns of the W inserted places, filler first, shape `(B, W)`.
         filler: how many of them are filler in each row, shape `(B, 1)`.
+        which: ordinal of its prompt within the row, shape `(B, W)`; 0 at filler.
         rank: rank of each inserted place within its prompt, shape `(B, W)`; undefined at filler.
         column: the user's column before which each place goes in, 0..N, shape `(B, W)`.
     """
@@ -91,6 +94,7 @@ class Insertion:
     keep: Tensor
     added: Tensor
     filler: Tensor
+    which: Tensor
     rank: Tensor
     column: Tensor
 
@@ -112,9 +116,14 @@ def documents(position_ids: Tensor | None, mask: Tensor | None) -> Tensor | None
     """The document of each column, shape `(B, N)`, where positions show a packed batch; else None.
 
     As in transformers' packed format, a batch is packed when it has no mask and its positions restart inside a row.
+
+    Raises:
+        SoftPromptError: a compiled graph, whose shapes cannot depend on how many documents there are.
     """
-    if position_ids is None or mask is not None or torch.compiler.is_compiling():
+    if position_ids is None or mask is not None:
         return None
+    if torch.compiler.is_compiling():
+        raise SoftPromptError("a compiled model takes position_ids with an attention_mask only: packed rows run uncompiled")
     restarts = torch.diff(position_ids, dim=-1, prepend=position_ids[:, :1] - 1) != 1
     return restarts.cumsum(-1) if bool(restarts.any()) else None
 
@@ -149,7 +158,7 @@ def plan(marks: Tensor, counts: Tensor, width: int) -> Insertion:
     rank = order - which * counts
     before = (passed[:, None, :] <= which[:, :, None]).sum(-1)  # [B, W] column of the mark that opens this prompt
     added = torch.where(order < 0, places, filler + before + order)
-    return Insertion(moved[:, :-1], added, filler, rank, before)
+    return Insertion(moved[:, :-1], added, filler, which, rank, before)
 
 
 def insert(
@@ -181,11 +190,12 @@ def insert(
         marks = marks.scatter(1, starts(mask, shape, [s.placement for s in chosen], device)[:, None], 1)
         width = max(slots.count for slots in chosen)
     else:
-        marks[:, :-1] = _document_marks(docs, chosen)
+        marks = _document_marks(docs, chosen)
         width = int((marks.sum(-1, keepdim=True) * counts).max())
     moves = plan(marks, counts, width)
     base = torch.tensor([slots.base for slots in chosen], device=device)[:, None]
-    virtual = torch.where(moves.is_slot, base + moves.rank, ids[:, :1])  # filler: an id that the row has anyway
+    nobody = max(slots.base + slots.count for slots in prompts)  # the id of filler: no word and no prompt has it
+    virtual = torch.where(moves.is_slot, base + moves.rank, nobody)
     uniform = len({slots.count for slots in chosen}) == 1
     seen = None
     if docs is None and not (mask is None and uniform):
@@ -202,7 +212,8 @@ def insert(
         keep=moves.keep if width else None,
         groups=_groups_of_rows(moves, text, prompts, rows)
         if docs is None
-        else find(new_ids, moves.spread(docs, -1), text, prompts),
+        else find(new_ids, moves.spread(docs, torch.where(moves.is_slot, moves.which, -1)), text, prompts),
+        packed=docs is not None,
     )
 
 
@@ -236,8 +247,16 @@ def read(
     offset: int,
     vocab_size: int,
 ) -> Layout:
-    """The layout of ids that hold their virtual tokens already (a template placed them)."""
+    """The layout of ids that hold their virtual tokens already (a template placed them).
+
+    Raises:
+        SoftPromptError: a row holds a part of its prompt only, or nothing of it.
+    """
     virtual = ids >= vocab_size
+    holds = virtual.any(-1).tolist()
+    bare = [row for row, index in enumerate(rows) if prompts[index].count and not holds[row]]
+    if bare:
+        raise SoftPromptError(f"row {bare[0]} has no virtual tokens, but other rows have: place them in every row or in none")
     text = ~virtual if mask is None else ~virtual & mask.bool()
     if conditioning is not None:
         text = text & conditioning.bool()
@@ -252,7 +271,7 @@ def read(
     if positions is not None:
         positions = positions + _prefixes(prompts, rows, ids.device) + (offset if position_ids is None else 0)
     doc_of = torch.zeros_like(ids) if docs is None else docs
-    return Layout(ids, mask, positions, None, find(ids, doc_of, text, prompts))
+    return Layout(ids, mask, positions, None, find(ids, doc_of, text, prompts), docs is not None)
 
 
 def find(ids: Tensor, docs: Tensor, text: Tensor, prompts: Sequence[Slots]) -> tuple[Group, ...]:
@@ -312,12 +331,13 @@ def _groups_of_rows(moves: Insertion, text: Tensor, prompts: Sequence[Slots], ro
 
 
 def _document_marks(docs: Tensor, chosen: Sequence[Slots]) -> Tensor:
+    """1 where a document's prompt goes in, shape `(B, N + 1)`."""
     if any(slots.placement == "end" for slots in chosen):
         raise SoftPromptError("packed rows take prompts in front or after BOS: set placement to 'front' or 'after_bos'")
     opens = torch.diff(docs, dim=-1, prepend=docs[:, :1] - 1) != 0
-    later = torch.nn.functional.pad(opens, (1, 0))[:, :-1]
     after = torch.tensor([slots.placement == "after_bos" for slots in chosen], device=docs.device)[:, None]
-    return torch.where(after, later, opens).long()
+    pad = torch.nn.functional.pad
+    return torch.where(after, pad(opens, (1, 0)), pad(opens, (0, 1))).long()
 
 
 def _positions(
@@ -329,16 +349,22 @@ def _positions(
     marks: Tensor,
     chosen: Sequence[Slots],
 ) -> Tensor | None:
-    """Position of every column: virtual tokens that shift the text count like tokens, the others stand at 0."""
+    """Position of every column.
+
+    Virtual tokens that shift the text count like tokens; others share the position of the token before them, or in front that of
+    the first.
+    """
     device = moves.keep.device
     moving = torch.tensor([slots.shift for slots in chosen], device=device)[:, None]
     prefix = torch.tensor([slots.prefix for slots in chosen], device=device)[:, None]
     if position_ids is not None:
         counts = torch.tensor([slots.count for slots in chosen], device=device)[:, None] * moving
         opened = marks[:, :-1].cumsum(-1) - (0 if docs is None else docs)
-        with_end = torch.cat([position_ids, position_ids[:, -1:] + 1], dim=-1)
-        at_mark = with_end.gather(1, moves.column)
-        slot_positions = torch.where(moves.is_slot, at_mark + moves.rank * moving, 0)
+        front = torch.tensor([slots.placement == "front" for slots in chosen], device=device)[:, None]
+        first = position_ids.gather(1, moves.column.clamp(max=position_ids.shape[1] - 1))
+        before = position_ids.gather(1, (moves.column - 1).clamp(min=0))
+        begins = torch.where(front, first, before + moving.long())
+        slot_positions = torch.where(moves.is_slot, begins + moves.rank * moving, 0)
         return moves.spread(position_ids + opened * counts, slot_positions) + prefix
     if seen is None and all(slots.shift and not slots.prefix for slots in chosen):
         return None

@@ -1,1 +1,1 @@
-
+"""Prompt files: written whole, checked when read."""

@@ -65,7 +65,7 @@ def fit(
     while count > budget:
         if not any(texts.values()):
             raise SoftPromptError(
-                f"template {str(template)!r} takes {count} tokens with all its fields empty, and {budget} fit; "
+                f"template {str(template)!r} takes {count} tokens without its fields, and {budget} fit; "
                 "shorten the template, use fewer virtual tokens or raise the maximum length"
             )
         # A text of odd characters may have no token of its own; counting it as one lets it be cut too.
@@ -106,7 +106,9 @@ def _tokens(text: str, tokenizer: Any) -> int:
 
 def _shared(whole: list[int], head: list[int]) -> int:
     """How many tokens at the start of `whole` are those of `head`."""
-    return next((i for i, (a, b) in enumerate(zip(whole, head, strict=False)) if a != b), min(len(whole), len(head)))
+    return next(
+        (i for i, (a, b) in enumerate(zip(whole, head, strict=False)) if a != b), min(len(whole), len(head))
+    )
 
 
 def _count(fitted: Fitted) -> int:
@@ -114,7 +116,7 @@ def _count(fitted: Fitted) -> int:
 
 
 def _cut_points(text: str, tokenizer: Any) -> list[int]:
-    """Characters before which the text may end, ascending: where its tokens start, or any where that is unknown."""
+    """Characters before which the text may end, ascending: where its tokens start, or any if unknown."""
     if not getattr(tokenizer, "is_fast", False):
         return list(range(len(text)))
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)

@@ -14,8 +14,8 @@ Values: TypeAlias = dict[str, Any]
 
 
 def table(values: Values) -> Iterator[Values]:
-    """A record is a row."""
-    yield values
+    """A record is a row; white space around its texts (GLUE's end with a space) is no part of them."""
+    yield {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
 def copa(values: Values) -> Iterator[Values]:
@@ -91,10 +91,9 @@ def agnews(values: Values) -> Iterator[Values]:
     """AG News: title and description as one text, as LM-BFF joins them."""
     title = values.get("title", values.get("Title"))
     description = values.get("description", values.get("Description"))
-    if "text" in values or title is None:
-        yield values
-    else:
-        yield {**values, "text": title if description is None else f"{title}. {description}"}
+    if "text" not in values and title is not None:
+        values = {**values, "text": title if description is None else f"{title}. {description}"}
+    yield from table(values)
 
 
 LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {

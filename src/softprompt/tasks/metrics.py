@@ -89,7 +89,7 @@ def _check(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -
         for prediction in predictions:
             if not (isinstance(prediction, (int, np.integer)) and 0 <= prediction < len(task.labels)):
                 raise SoftPromptError(
-                    f"task {task.name!r}: prediction {prediction!r} is no class index from 0 to {len(task.labels) - 1}"
+                    f"task {task.name!r}: prediction {prediction!r} is no class of {len(task.labels)}"
                 )
 
 
@@ -110,7 +110,8 @@ def _wilson(units: Array) -> tuple[float, float]:
     share, extra = hits / total, _Z**2 / total
     middle = (share + extra / 2) / (1 + extra)
     half = _Z * np.sqrt(share * (1 - share) / total + extra / (4 * total)) / (1 + extra)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # The ends are exact where no unit or every unit is a hit; rounding would miss them by a hair.
+    return (0.0 if hits == 0 else middle - half), (1.0 if hits == total else middle + half)
 
 
 def _bootstrap(metric: Metric, units: Array) -> tuple[float, float]:
@@ -135,14 +136,19 @@ def _with_count(hits: Sequence[float]) -> Array:
 
 def _hits(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     if task.kind == "choice":
-        return _with_count([float(_chosen(row, guess) in row.answers) for row, guess in zip(rows, predictions, strict=True)])
+        return _with_count(
+            [float(_chosen(row, guess) in row.answers) for row, guess in zip(rows, predictions, strict=True)]
+        )
     return _with_count([float(row.label == guess) for row, guess in zip(rows, predictions, strict=True)])
 
 
 def _confusion(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     classes = len(task.labels)
-    cells = np.array([int(row.label or 0) * classes + int(guess) for row, guess in zip(rows, predictions, strict=True)])
-    return np.eye(classes * classes, dtype=np.float64)[cells]
+    cells = np.array(
+        [int(row.label or 0) * classes + int(guess) for row, guess in zip(rows, predictions, strict=True)]
+    )
+    table: Array = np.eye(classes * classes, dtype=np.float64)[cells]
+    return table
 
 
 def _one_against_rest(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
@@ -160,7 +166,9 @@ def _moments(x: Array, y: Array) -> Array:
 
 
 def _pairs(rows: Sequence[Row], predictions: Sequence[Prediction]) -> tuple[Array, Array]:
-    return np.array([float(row.label or 0) for row in rows]), np.array([float(guess) for guess in predictions])
+    return np.array([float(row.label or 0) for row in rows]), np.array(
+        [float(guess) for guess in predictions]
+    )
 
 
 def _values(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
@@ -175,14 +183,20 @@ def _ranks(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -
 def _rank(values: Array) -> Array:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
-    return ((ends - counts + ends + 1) / 2)[inverse]
+    ranks: Array = ((ends - counts + ends + 1) / 2)[inverse]
+    return ranks
 
 
-def _answered(score: Callable[[str, str], float]) -> Callable[[Task, Sequence[Row], Sequence[Prediction]], Array]:
+def _answered(
+    score: Callable[[str, str], float],
+) -> Callable[[Task, Sequence[Row], Sequence[Prediction]], Array]:
     """The best score of a text against any right answer."""
 
     def statistics(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
-        texts = [_chosen(row, guess) if row.choices else str(guess) for row, guess in zip(rows, predictions, strict=True)]
+        texts = [
+            _chosen(row, guess) if row.choices else str(guess)
+            for row, guess in zip(rows, predictions, strict=True)
+        ]
         return _with_count([best(score, text, row.answers) for text, row in zip(texts, rows, strict=True)])
 
     return statistics
@@ -193,7 +207,9 @@ def _chosen(row: Row, guess: Prediction) -> str:
         return guess
     choices = row.choices or ()
     if not 0 <= guess < len(choices):
-        raise SoftPromptError(f"row {row.index}: prediction {guess!r} is no index into its {len(choices)} choices")
+        raise SoftPromptError(
+            f"row {row.index}: prediction {guess!r} is no index into its {len(choices)} choices"
+        )
     return choices[int(guess)]
 
 

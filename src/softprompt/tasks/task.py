@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import building, loading
+from softprompt.tasks.labels import label_text
 from softprompt.tasks.metrics import METRICS
+from softprompt.tasks.origins import Hub, Package
+from softprompt.tasks.protocol import Source
+from softprompt.tasks.readout_templates import Readout, template_for
 from softprompt.tasks.rows import Row, Splits
-from softprompt.tasks.sources import Source
-from softprompt.tasks.template import CHOICE, Mask, Template
-from softprompt.tasks.template import Literal as Fixed
-from softprompt.tasks.template import Sep
+from softprompt.tasks.template import CHOICE, RESERVED, Template
 
 Kind: TypeAlias = Literal["classification", "regression", "choice", "generation"]
-Readout: TypeAlias = Literal["text", "mask", "head"]
 Layout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews"]
 _DEFAULT_METRIC = {
     "classification": "accuracy",
@@ -27,28 +34,6 @@ _DEFAULT_METRIC = {
     "choice": "accuracy",
     "generation": "exact_match",
 }
-
-
-class Hub(BaseModel):
-    """Where the Hugging Face hub holds a task, for `datasets.load_dataset`.
-
-    Attributes:
-        path: the data set's repository.
-        name: its configuration.
-        revision: its revision.
-        splits: the hub's split for each of ours, where the names differ.
-        columns: the hub's column for each of our columns, where the names differ.
-        labels: our label value for each of the hub's, where they differ from the published files'.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    name: str | None = None
-    revision: str | None = None
-    splits: dict[Literal["train", "validation", "test"], str] = {}
-    columns: dict[str, str] = {}
-    labels: dict[str, str] = {}
 
 
 class Task(BaseModel):
@@ -60,13 +45,15 @@ class Task(BaseModel):
     Attributes:
         name: a short name.
         description: one line.
-        aliases: other names of the task and of its published folder.
+        aliases: other names of the task, and of its published folder.
+        folders: further names of its published folder.
         kind: what an answer is: a class, a number, one of the row's own choices, or free text.
         fields: the texts of a row; taken from the templates where not given.
         template: text with places (see `softprompt.tasks.template`), for causal text readouts and wherever
             `templates` has no other.
         templates: templates of single readouts.
-        labels: the label word of each label value, in the order of the class indices.
+        labels: the label word of each label value, in the order of the class indices. A regression may have
+            two, the words of its least and greatest value (LM-BFF): their probabilities weigh the two.
         seq2seq_labels: label words for sequence-to-sequence models, where they differ.
         label_aliases: other spellings of a label value in files and on the hub.
         label_from_one: published files count the classes from 0 or from 1; the data's values tell which.
@@ -82,7 +69,6 @@ class Task(BaseModel):
         blank_text: keep (and note) rows without text, which the published file has.
         hub: where the hub holds it.
         package: the Python package that holds it.
-        source_filter: column values that a row must have, such as ``source: rotten_tomatoes``.
 
     Raises:
         SoftPromptError: in one line, what is wrong with the definition and how to mend it.
@@ -93,6 +79,7 @@ class Task(BaseModel):
     name: str = "custom"
     description: str = ""
     aliases: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     kind: Kind = "classification"
     fields: tuple[str, ...] = ()
     template: str
@@ -112,8 +99,7 @@ class Task(BaseModel):
     skip_incomplete: bool = False
     blank_text: bool = False
     hub: Hub | None = None
-    package: str | None = None
-    source_filter: dict[str, str] = {}
+    package: Package | None = None
 
     _source: Source | None = PrivateAttr(default=None)
 
@@ -122,7 +108,9 @@ class Task(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SoftPromptError(f"task {values.get('name', 'custom')!r}: {loading.first_fault(error)}") from None
+            raise SoftPromptError(
+                f"task {values.get('name', 'custom')!r}: {loading.first_fault(error, type(self))}"
+            ) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -135,9 +123,9 @@ class Task(BaseModel):
         for key in ("labels", "seq2seq_labels"):
             labels = values.get(key)
             if isinstance(labels, Mapping):
-                values[key] = {building.label_text(value): word for value, word in labels.items()}
+                values[key] = {label_text(value): word for value, word in labels.items()}
             elif isinstance(labels, Sequence) and not isinstance(labels, str):
-                values[key] = {building.label_text(value): building.label_text(value) for value in labels}
+                values[key] = {label_text(value): label_text(value) for value in labels}
         for key in ("metrics", "aliases", "fields"):
             if isinstance(values.get(key), str):
                 values[key] = (values[key],)
@@ -159,15 +147,32 @@ class Task(BaseModel):
         return metrics
 
     @model_validator(mode="after")
-    def _consistent(self) -> Task:
+    def _templates_fit(self) -> Task:
+        for name in {*RESERVED, CHOICE} & set(self.fields):
+            raise ValueError(f"no field may be called {name!r}, which has a meaning in templates; rename it")
+        known = (*self.fields, CHOICE) if self.kind == "choice" else self.fields
         for source in (self.template, *self.templates.values()):
-            template = Template.parse(source, (*self.fields, CHOICE) if self.kind == "choice" else self.fields)
-            if not template.fields and not template.has_choice:
+            template = Template.parse(source, known)
+            if not template.fields:
                 raise ValueError(f"template {source!r} names no field; write one as {{text}}")
+            if template.has_choice and template.has_mask:
+                raise ValueError(
+                    f"template {source!r}: {{choice}} is the answer, so no {{mask}} may be there"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> Task:
         if self.kind == "classification" and len(self.labels) < 2:
-            raise ValueError("a classification task needs at least two labels, as labels={'0': 'terrible', '1': 'great'}")
-        if self.kind in ("regression", "generation") and self.labels:
-            raise ValueError(f"a {self.kind} task has no labels; leave them out")
+            raise ValueError(
+                "a classification task needs at least two labels, as labels=['terrible', 'great']"
+            )
+        if self.kind == "generation" and self.labels:
+            raise ValueError("a generation task has no labels; leave them out")
+        if self.kind == "regression" and self.labels and (len(self.labels) != 2 or self.bounds is None):
+            raise ValueError("a regression task has no labels, or two words for the ends of its bounds")
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError("bounds must be two numbers, the least first")
         if self.seq2seq_labels and set(self.seq2seq_labels) != set(self.labels):
             raise ValueError("seq2seq_labels must name the same values as labels")
         for alias, value in self.label_aliases.items():
@@ -175,11 +180,10 @@ class Task(BaseModel):
                 raise ValueError(f"label_aliases: {alias!r} stands for {value!r}, which labels has not")
         if self.positive is not None and self.positive not in self.labels:
             raise ValueError(f"positive: {self.positive!r} is not one of the labels {', '.join(self.labels)}")
-        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
-            raise ValueError("bounds must be two numbers, the least first")
         for metric in self.metrics:
-            if self.kind not in METRICS[metric].kinds:
-                raise ValueError(f"metric {metric!r} is for {' and '.join(METRICS[metric].kinds)} tasks, not {self.kind}")
+            kinds = METRICS[metric].kinds
+            if self.kind not in kinds:
+                raise ValueError(f"metric {metric!r} is for {' and '.join(kinds)} tasks, not {self.kind}")
         return self
 
     # -- where tasks come from ---------------------------------------------------------------------------
@@ -206,11 +210,11 @@ class Task(BaseModel):
         Raises:
             SoftPromptError: no such task, no such data, or a fault in either.
         """
-        values = loading.read_task(name_or_path)
+        values, file = loading.read_task(name_or_path)
         try:
             task = cls(**values)
         except SoftPromptError as error:
-            raise SoftPromptError(f"{values['name']}.yaml: {error}" if name_or_path == values["name"] else f"{name_or_path}: {error}") from None
+            raise SoftPromptError(f"{file}: {error}") from None
         return task.with_data(data, shots=shots, seed=seed, max_test_rows=max_test_rows)
 
     @staticmethod
@@ -227,7 +231,7 @@ class Task(BaseModel):
     ) -> Task:
         """The same task with another source; the arguments are those of `load`."""
         task = self.model_copy()
-        task._source = Source(None if data is None else Path(data), shots=shots, seed=seed, max_test_rows=max_test_rows)
+        task._source = Source(None if data is None else Path(data), shots, seed, max_test_rows)
         task._source.check(task)
         return task
 
@@ -240,7 +244,9 @@ class Task(BaseModel):
             SoftPromptError: the task has no source, or its files have a fault.
         """
         if self._source is None:
-            raise SoftPromptError(f"task {self.name!r} has no data; load it with data=... or call with_data(...)")
+            raise SoftPromptError(
+                f"task {self.name!r} has no data; load it with data=... or call with_data(...)"
+            )
         return self._source.splits(self, self._source.seed if seed is None else seed)
 
     def rows_from(self, path: str | Path) -> list[Row]:
@@ -263,7 +269,7 @@ class Task(BaseModel):
         Raises:
             SoftPromptError: the task's template cannot serve the readout.
         """
-        return _template_for(self.template, tuple(self.templates.items()), self.fields, self.kind, readout, seq2seq)
+        return template_for(self.template, tuple(self.templates.items()), readout, seq2seq)
 
     def label_words(self, seq2seq: bool = False) -> tuple[str, ...]:
         """The label words in the order of the class indices."""
@@ -284,57 +290,3 @@ class Task(BaseModel):
 def _fields_of(*sources: str) -> tuple[str, ...]:
     names = (name for source in sources for name in Template.parse(source).fields)
     return tuple(dict.fromkeys(names))
-
-
-@lru_cache(maxsize=256)
-def _template_for(
-    source: str,
-    overrides: tuple[tuple[str, str], ...],
-    fields: tuple[str, ...],
-    kind: Kind,
-    readout: Readout,
-    seq2seq: bool,
-) -> Template:
-    templates = dict(overrides)
-    own = templates.get("seq2seq" if readout == "text" and seq2seq else readout)
-    if readout == "head":
-        return _head_template(source, own, fields, kind)
-    template = Template.parse(own if own is not None else source)
-    if readout == "mask":
-        if not template.has_mask:
-            raise SoftPromptError(f"template {str(template)!r} has no {{mask}}, and a mask readout needs one")
-        return template
-    return _text_template(template, seq2seq)
-
-
-def _head_template(source: str, own: str | None, fields: tuple[str, ...], kind: Kind) -> Template:
-    if own is None:
-        template = Template.parse(source)
-        names = (*template.fields, *([CHOICE] if template.has_choice and kind == "choice" else []))
-        own = "{sep}".join("{" + name + "}" for name in names)
-    template = Template.parse(own)
-    if template.has_mask:
-        raise SoftPromptError(f"template {own!r} is for a head, which reads no {{mask}}; take it out")
-    return template
-
-
-def _text_template(template: Template, seq2seq: bool) -> Template:
-    parts = template.parts
-    if template.has_mask and not isinstance(parts[-1], Mask) and not template.has_choice:
-        raise SoftPromptError(
-            f"template {str(template)!r} goes on after {{mask}}, and a text readout answers at the end; "
-            "give it a template that ends with {mask}, as templates={'text': ...}"
-        )
-    if seq2seq and template.has_mask:
-        head = parts[:-1]
-        last = head[-1] if head else None
-        if isinstance(last, Fixed):
-            text = last.text.rstrip()
-            head = (*head[:-1], *([Fixed(text)] if text else []))
-        return Template(head)
-    if not seq2seq and not template.has_mask and not template.has_choice:
-        return Template((*parts, Mask()))
-    return template
-
-
-__all__ = ["Hub", "Kind", "Readout", "Sep", "Task"]

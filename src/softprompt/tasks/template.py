@@ -140,12 +140,14 @@ class Template:
         names = None if known is None else [*known]
         template = cls(tuple(_merged(_part(token, source, names) for token in _TOKEN.findall(source))))
         if sum(isinstance(part, Mask) for part in template.parts) > 1:
-            raise SoftPromptError(f"template {source!r}: {{mask}} stands twice; keep one, the answer is read once")
+            raise SoftPromptError(
+                f"template {source!r}: {{mask}} stands twice; keep one, the answer is read once"
+            )
         slots = template.slots
         if len(slots) > 1 and any(slot.count is None for slot in slots):
             raise SoftPromptError(
-                f"template {source!r}: {{prompt}} takes all virtual tokens, so no other prompt place may stand "
-                "beside it; give every place its count, as {prompt:5}"
+                f"template {source!r}: {{prompt}} takes all virtual tokens and must stand alone; "
+                "give every place its count, as {prompt:5}"
             )
         return template
 
@@ -173,7 +175,9 @@ class Template:
         """Whether a ``{choice}`` stands in it."""
         return any(isinstance(part, Field) and part.name == CHOICE for part in self.parts)
 
-    def render(self, fields: Mapping[str, str], choice: str | None = None, sep: str | None = None) -> tuple[Segment, ...]:
+    def render(
+        self, fields: Mapping[str, str], choice: str | None = None, sep: str | None = None
+    ) -> tuple[Segment, ...]:
         """Fill the places with a row's texts and merge neighbouring text.
 
         Args:
@@ -224,7 +228,7 @@ class Template:
             return choice
         if name not in fields:
             raise SoftPromptError(
-                f"template {str(self)!r} names the field {name!r}, but the row has {', '.join(map(repr, fields))}"
+                f"template {str(self)!r} names the field {name!r}; the row has {', '.join(map(repr, fields))}"
             )
         return fields[name]
 
@@ -233,13 +237,17 @@ def _part(token: str, source: str, known: list[str] | None) -> Part:
     if token in ("{{", "}}"):
         return Literal(token[0])
     if token in ("{", "}"):
-        raise SoftPromptError(f"template {source!r}: a lone {token!r}; write {token * 2!r} for the character itself")
+        raise SoftPromptError(
+            f"template {source!r}: a lone {token!r}; write {token * 2!r} for the character itself"
+        )
     if not token.startswith("{"):
         return Literal(token)
     name, colon, form = token[1:-1].partition(":")
     if name == "prompt":
         if colon and not _COUNT.match(form):
-            raise SoftPromptError(f"template {source!r}: {token} needs a count of at least 1, as {{prompt:5}}")
+            raise SoftPromptError(
+                f"template {source!r}: {token} needs a count of at least 1, as {{prompt:5}}"
+            )
         return PromptSlot(int(form) if colon else None)
     if name in RESERVED:
         if colon:
@@ -251,7 +259,7 @@ def _part(token: str, source: str, known: list[str] | None) -> Part:
 def _field(name: str, form: str | None, source: str, known: list[str] | None) -> Field:
     if not _NAME.match(name):
         raise SoftPromptError(
-            f"template {source!r}: {name!r} is no field name; use letters, digits and _, or write {{{{ for a brace"
+            f"template {source!r}: {name!r} is no field name; write one as {{text}}, or {{{{ for a brace"
         )
     if known is not None and name not in known:
         raise SoftPromptError(
@@ -259,8 +267,10 @@ def _field(name: str, form: str | None, source: str, known: list[str] | None) ->
             f"it has {', '.join(map(repr, known))} and the places prompt, mask and sep"
         )
     if form is not None and form not in _FORMS:
-        raise SoftPromptError(f"template {source!r}: {name!r} has no form {form!r}; the forms are stem and lower")
-    return Field(name, cast(Form, form or ""))
+        raise SoftPromptError(
+            f"template {source!r}: {name!r} has no form {form!r}; the forms are stem and lower"
+        )
+    return Field(name, cast("Form", form or ""))
 
 
 def _merged(parts: Iterable[Part]) -> list[Part]:

@@ -1,4 +1,4 @@
-"""Dividing rows: 90 / 10, few shots a class, caps; the same for the same seed, the classes in their shares."""
+"""Drawing rows: shares and few shots, the same for the same seed, the classes in their shares."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def stratum_of(task: Task) -> Callable[[Row], Hashable]:
     return lambda row: None
 
 
-def take(rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], seed: str) -> tuple[list[Row], list[Row]]:
+def take(
+    rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], seed: str
+) -> tuple[list[Row], list[Row]]:
     """Draw `count` rows with each stratum in its share, and return the rest and the drawn, in file order.
 
     Groups stay whole: with them, groups are drawn until the next one would pass `count`.
@@ -45,7 +47,11 @@ def take(rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], se
 
 
 def shots(
-    rows: Sequence[Row], k: int, stratum: Callable[[Row], Hashable], seed: str, name: Callable[[Hashable], str]
+    rows: Sequence[Row],
+    k: int,
+    stratum: Callable[[Row], Hashable],
+    seed: str,
+    name: Callable[[Hashable], str],
 ) -> tuple[list[Row], list[Row]]:
     """Draw `k` rows a stratum, and return the rest and the drawn, in file order.
 
@@ -55,14 +61,19 @@ def shots(
     drawn: set[int] = set()
     for key, part in _strata(rows, stratum, seed).items():
         if len(part) < k:
-            raise SoftPromptError(f"{name(key)} has {len(part)} rows to draw {k} shots from; ask for fewer shots or give more rows")
+            raise SoftPromptError(
+                f"{name(key)} is {len(part)} rows where {k} are to be drawn; ask for fewer shots"
+            )
         drawn.update(part[:k])
     return _parted(rows, drawn)
 
 
 def distinct(rows: Sequence[Row]) -> list[Row]:
     """The rows without later ones of the same texts."""
-    return list({tuple(row.fields.values()): row for row in reversed(rows)}.values())[::-1]
+    first: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        first.setdefault(tuple(row.fields.values()), row)
+    return list(first.values())
 
 
 def _strata(rows: Sequence[Row], stratum: Callable[[Row], Hashable], seed: str) -> dict[Hashable, list[int]]:

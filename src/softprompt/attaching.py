@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method, Setting
-from softprompt.prompted import PromptedModel, attached_class
+from softprompt.prompted import PromptedModel
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.sites.producer import Producer
 
@@ -54,9 +55,9 @@ def attach(
 
 
 def build(
-    model: nn.Module, tokenizer: Any, prompt: Any, *, label_words: tuple[str, ...] = (), seed: int = 0
+    model: nn.Module, tokenizer: Any, prompt: Any, *, label_words: tuple[str, ...] = (), seed: int = 0, blank: bool = False
 ) -> Producer:
-    """The producer of a prompt: a method's is made anew, a loaded prompt brings its own.
+    """The producer of a prompt: a method's is made anew (its values left `blank` or not), a loaded prompt brings its own.
 
     Raises:
         SoftPromptError: neither a method nor a prompt.
@@ -65,7 +66,7 @@ def build(
         return prompt
     if isinstance(prompt, Method):
         generator = torch.Generator().manual_seed(seed)
-        producer = prompt.build(Setting(read_anatomy(model), tokenizer, tuple(label_words), generator))
+        producer = prompt.build(Setting(read_anatomy(model), tokenizer, tuple(label_words), generator, blank))
         return producer.to(next(model.parameters()).device)
     own = getattr(prompt, "producer", None)
     if isinstance(own, Producer):
@@ -75,3 +76,19 @@ def build(
 
 def _name(prompt: Any) -> str:
     return str(getattr(prompt, "name", "prompt"))
+
+
+def attached_class(model: nn.Module) -> type[PromptedModel]:
+    """A `PromptedModel` whose `forward` shows the model's own signature, as trainers read columns and labels from it."""
+    own = inspect.signature(type(model).forward)
+    ours = inspect.signature(PromptedModel.forward).parameters
+    listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    extra = [p for p in ours.values() if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in own.parameters]
+    rest = [p for p in own.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+
+    def forward(self: PromptedModel, *args: Any, **kwargs: Any) -> Any:
+        return PromptedModel.forward(self, *args, **kwargs)
+
+    forward.__signature__ = own.replace(parameters=[*listed, *extra, *rest])  # type: ignore[attr-defined]
+    forward.__doc__ = PromptedModel.forward.__doc__
+    return type(f"Prompted{type(model).__name__}", (PromptedModel,), {"forward": forward})

@@ -1,0 +1,169 @@
+"""One training step of Prompt Tuning, side by side with PEFT: time and peak memory.
+
+    python benchmarks/step.py [--rows 16] [--tokens 64] [--virtual 20] [--repeats 3] [--dtypes float32 bfloat16]
+
+Each side runs in a process of its own, in turns, from the same vectors on the same rows: forward, backward, update, with the
+cross-entropy over the vocabulary at the last position of each row. The loss and the prompt's gradient are compared, so both sides are
+known to do the same mathematics. Absolute times depend on the machine; read the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import load_file, save_file
+
+RESULTS = Path(__file__).parent / "results" / "step.json"
+
+
+def batch_of(vocab_size: int, rows: int, tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random ids `(rows, tokens)` and the id to predict after each row `(rows,)`."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(10, vocab_size, (rows, tokens), generator=generator)
+    return ids, torch.randint(10, vocab_size, (rows,), generator=generator)
+
+
+def ours(model: Any, tokenizer: Any, vectors: torch.Tensor, ids: torch.Tensor, goal: torch.Tensor) -> Any:
+    """A step of softprompt: the head at the last position alone."""
+    import softprompt as sp
+
+    prompted = sp.attach(model, tokenizer, sp.PromptTuning(num_virtual_tokens=len(vectors)))
+    table = prompted.prompts[0].table
+    table.data.copy_(vectors)
+    last = torch.full((len(ids), 1), ids.shape[1] - 1)
+    return table, lambda: torch.nn.functional.cross_entropy(
+        prompted(input_ids=ids, positions=last, use_cache=False).logits[:, 0].float(), goal
+    )
+
+
+def peft(model: Any, tokenizer: Any, vectors: torch.Tensor, ids: torch.Tensor, goal: torch.Tensor) -> Any:
+    """A step of PEFT as its documentation shows it: labels of -100 but for the last position."""
+    from peft import PromptTuningConfig, TaskType, get_peft_model
+
+    config = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=len(vectors))
+    wrapped = get_peft_model(model, config)
+    table = wrapped.prompt_encoder["default"].embedding.weight
+    table.data = vectors.clone()
+    whole = torch.cat([ids, goal[:, None]], dim=1)
+    labels = torch.full_like(whole, -100)
+    labels[:, -1] = goal
+    mask = torch.ones_like(whole)
+    return table, lambda: wrapped(input_ids=whole, attention_mask=mask, labels=labels, use_cache=False).loss
+
+
+def measure(side: str, dtype: str, options: argparse.Namespace, folder: Path) -> None:
+    """Run one side in this process and print its numbers as JSON."""
+    import softprompt as sp
+    from softprompt.training.measure import peak_memory, reset_peak
+
+    model, tokenizer = sp.load_backbone(options.backbone, dtype=dtype)
+    ids, goal = batch_of(model.get_input_embeddings().num_embeddings, options.rows, options.tokens)
+    vectors = torch.randn(options.virtual, model.config.hidden_size, generator=torch.Generator().manual_seed(1))
+    table, loss_of = (ours if side == "softprompt" else peft)(model, tokenizer, vectors, ids, goal)
+    optimizer = torch.optim.AdamW([table], lr=1e-3)
+    reset_peak()
+    seconds: list[float] = []
+    first: dict[str, Any] = {}
+    for repeat in range(options.repeats):
+        start = time.monotonic()
+        loss = loss_of()
+        loss.backward()
+        if repeat == 0:
+            first = {"loss": float(loss.detach())}
+            save_file({"gradient": table.grad.float().clone()}, folder / f"{side}-{dtype}.safetensors")
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.monotonic() - start)
+    print(json.dumps({**first, "seconds": seconds, "peak_bytes": peak_memory()}))
+
+
+def run(side: str, dtype: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Run one side in a process of its own."""
+    command = [sys.executable, __file__, "--side", side, "--dtypes", dtype, "--folder", str(folder)]
+    for name in ("backbone", "rows", "tokens", "virtual", "repeats"):
+        command += [f"--{name}", str(getattr(options, name))]
+    print(f"{side} {dtype} ...", file=sys.stderr, flush=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def compare(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Both sides in each type, and how far their losses and gradients lie apart."""
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for dtype in options.dtypes:
+            sides = {side: run(side, dtype, options, folder) for side in ("peft", "softprompt")}
+            own, other = (load_file(folder / f"{s}-{dtype}.safetensors")["gradient"] for s in ("softprompt", "peft"))
+            best = {side: statistics.median(result["seconds"]) for side, result in sides.items()}
+            found.append(
+                {
+                    "dtype": dtype,
+                    "seconds": best,
+                    "peak_bytes": {side: result["peak_bytes"] for side, result in sides.items()},
+                    "speedup": best["peft"] / best["softprompt"],
+                    "memory_share": sides["softprompt"]["peak_bytes"] / sides["peft"]["peak_bytes"],
+                    "loss": {side: result["loss"] for side, result in sides.items()},
+                    "gradient_difference": float((own - other).norm() / other.norm()),
+                }
+            )
+    return found
+
+
+def show(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Print the table."""
+    title = f"one step of Prompt Tuning, {options.rows} rows x {options.tokens} tokens, {options.virtual} virtual tokens"
+    table = Table(title=title, title_justify="left")
+    for column in ("type", "PEFT s", "ours s", "faster", "PEFT GB", "ours GB", "share", "loss apart", "gradient apart"):
+        table.add_column(column, justify="right")
+    for row in found:
+        seconds, peak = row["seconds"], row["peak_bytes"]
+        table.add_row(
+            row["dtype"],
+            f"{seconds['peft']:.2f}",
+            f"{seconds['softprompt']:.2f}",
+            f"{row['speedup']:.1f}x",
+            f"{peak['peft'] / 1e9:.2f}",
+            f"{peak['softprompt'] / 1e9:.2f}",
+            f"{row['memory_share']:.2f}",
+            f"{abs(row['loss']['peft'] - row['loss']['softprompt']):.1e}",
+            f"{row['gradient_difference']:.1e}",
+        )
+    Console(width=110).print(table)
+
+
+def main() -> None:
+    """Parse, measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", default="embedded:gemma3-270m")
+    parser.add_argument("--rows", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--virtual", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--side", choices=["softprompt", "peft"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        measure(options.side, options.dtypes[0], options, options.folder)
+        return
+    found = compare(options)
+    show(found, options)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

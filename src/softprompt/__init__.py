@@ -1,0 +1,98 @@
+"""softprompt: teach a frozen language model a task with a few kilobytes.
+
+Names are loaded when they are first used, so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from softprompt.attaching import attach
+    from softprompt.backbone import fingerprint, load_backbone
+    from softprompt.errors import SoftPromptError
+    from softprompt.methods import (
+        CaPT,
+        DeepPrompt,
+        FullFinetuning,
+        HardPrompt,
+        HeadOnly,
+        Method,
+        PromptTuning,
+        PTuningV2,
+        Recipe,
+        Setting,
+        method,
+
+        register,
+    )
+    from softprompt.prompted import PromptedModel
+    from softprompt.sites.anatomy import Anatomy, read_anatomy, register_anatomy
+    from softprompt.sites.producer import Producer, View
+    from softprompt.storage.prompt import Prompt, load, save
+    from softprompt.tasks import Task
+    from softprompt.training.options import TrainingOptions
+    from softprompt.training.run import Run, open_run, train
+
+_WHERE = {
+    "attaching": "attach",
+    "backbone": "fingerprint load_backbone",
+    "errors": "SoftPromptError",
+    "methods": (
+        "CaPT DeepPrompt FullFinetuning HardPrompt HeadOnly Method PTuningV2 PromptTuning Recipe Setting method "
+        "register"
+    ),
+    "prompted": "PromptedModel",
+    "sites.anatomy": "Anatomy read_anatomy register_anatomy",
+    "sites.producer": "Producer View",
+    "storage.prompt": "Prompt load save",
+    "tasks": "Task",
+    "training.options": "TrainingOptions",
+    "training.run": "Run open_run train",
+}
+_HOME = {name: module for module, names in _WHERE.items() for name in names.split()}
+
+__all__ = [
+    "Anatomy",
+    "CaPT",
+    "DeepPrompt",
+    "FullFinetuning",
+    "HardPrompt",
+    "HeadOnly",
+    "Method",
+    "PTuningV2",
+    "Producer",
+    "Prompt",
+    "PromptTuning",
+    "PromptedModel",
+    "Recipe",
+    "Run",
+    "Setting",
+    "SoftPromptError",
+    "Task",
+    "TrainingOptions",
+    "View",
+    "attach",
+    "fingerprint",
+    "load",
+    "load_backbone",
+    "method",
+
+    "open_run",
+    "read_anatomy",
+    "register",
+    "register_anatomy",
+    "save",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

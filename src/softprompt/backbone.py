@@ -1,0 +1,181 @@
+"""Load a frozen model and its tokenizer: from the hub, a folder, a GGUF file, or a package.
+
+Weights come from safetensors or GGUF, never from pickle, and code that a checkpoint brings is never run. Every
+weight that the model has must stand in the file: a head that the checkpoint lacks is left off, never drawn at
+random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from huggingface_hub.errors import LocalEntryNotFoundError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+)
+
+from softprompt.errors import SoftPromptError
+from softprompt.source import Source, caused_by, line, locate
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+# Tokens that some vocabularies hold for padding without naming them so.
+_PAD_TOKENS = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")
+
+
+def load_backbone(
+    name: str | Path,
+    *,
+    dtype: Dtype = "auto",
+    device: str | torch.device | None = None,
+    head: bool | None = None,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a model in evaluation mode, and its tokenizer.
+
+    Args:
+        name: `embedded:gemma3-270m`, `embedded:minilm`, a folder, a `.gguf` file, or a name on the hub.
+        dtype: of the weights. `auto` takes the checkpoint's (bfloat16 for the embedded Gemma, float32 for a GGUF
+            file), but float32 for a float16 checkpoint on the CPU, which has no fast float16 product.
+        device: where to put the model; None takes the first GPU, or the CPU where there is none.
+        head: whether the model shall have a language-model head. None takes it where the checkpoint holds one,
+            True demands it, False leaves it off.
+
+    Returns:
+        The model (a causal, sequence-to-sequence or masked language model, or a body without a head), and its
+        tokenizer. The tokenizer has a padding token: its own, an unused one, or the end-of-sequence token.
+
+    Raises:
+        SoftPromptError: it does not exist, cannot be reached or read, is no model, or lacks weights or a
+            tokenizer.
+    """
+    source = locate(str(name))
+    with source.reading(), _quiet():
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        config = AutoConfig.from_pretrained(source.path, trust_remote_code=False, **source.gguf)
+        tokenizer = _tokenizer(source, config)
+        model: Any = _model(source, config, dtype, head)
+        if dtype == "auto" and model.dtype == torch.float16 and target.type == "cpu":
+            model = model.to(torch.float32)
+        model = model.to(target).eval()
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise SoftPromptError(
+            f"backbone {name}: the tokenizer has {len(tokenizer)} tokens, the model embeds {rows}, and higher ids "
+            "are virtual tokens: use the tokenizer that belongs to the model"
+        )
+    return model, tokenizer
+
+
+def _model(source: Source, config: Any, dtype: Dtype, head: bool | None) -> PreTrainedModel:
+    """The model with a head where it shall have one and the checkpoint holds all of it."""
+    with_head = None if head is False else _head_class(config)
+    if with_head is not None:
+        model, missing = _load(with_head, source, config, dtype)
+        if not missing:
+            return model
+    if head:
+        raise SoftPromptError(
+            f"backbone {source.name} has no language-model head: choose a task with a linear head, or another model"
+        )
+    # The checkpoint's own class holds its weights; AutoModel may add a pooler that the checkpoint lacks.
+    own = getattr(transformers, (config.architectures or [""])[0] or "AutoModel", AutoModel)
+    model, missing = _load(AutoModel if config.is_encoder_decoder else own, source, config, dtype)
+    if missing:
+        raise SoftPromptError(
+            f"backbone {source.name} lacks {len(missing)} weights that its config.json asks for "
+            f"({min(missing)} and so on): the files are incomplete, or the config is another model's"
+        )
+    body: Any = model.base_model
+    return body  # type: ignore[no-any-return]
+
+
+def _head_class(config: Any) -> Any:
+    """The auto class of the checkpoint's language-model head, or None where its name promises none."""
+    family, architecture = config.model_type, (config.architectures or [""])[0]
+    if config.is_encoder_decoder:
+        return AutoModelForSeq2SeqLM if family in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES else None
+    if architecture.endswith("EncoderModel"):
+        return None
+    if family in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        if architecture.endswith(("ForMaskedLM", "ForPreTraining")):
+            return AutoModelForMaskedLM
+        return AutoModelForCausalLM if architecture.endswith(("LMHeadModel", "ForCausalLM")) else None
+    return AutoModelForCausalLM if family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
+
+
+def _load(auto: Any, source: Source, config: Any, dtype: Dtype) -> tuple[PreTrainedModel, set[str]]:
+    """The model, and the names of weights that the checkpoint does not hold."""
+    packed = {"quantization_config": GgufConfig(dequantize=True), **source.gguf}
+    model, report = auto.from_pretrained(
+        source.path,
+        config=config,
+        dtype=dtype,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **(packed if source.file else {"use_safetensors": True}),
+    )
+    for key, found, wanted in sorted(report["mismatched_keys"]):
+        raise SoftPromptError(
+            f"backbone {source.name}: {key} is {tuple(found)} in the file and {tuple(wanted)} by config.json: "
+            "the config is another model's"
+        )
+    return model, set(report["missing_keys"])
+
+
+def _tokenizer(source: Source, config: Any) -> PreTrainedTokenizerBase:
+    lacking = f"backbone {source.name} has no tokenizer that can be read"
+    mend = "put tokenizer.json and tokenizer_config.json beside its weights"
+    try:
+        options = source.gguf or {"config": config}
+        tokenizer: Any = AutoTokenizer.from_pretrained(source.path, trust_remote_code=False, **options)
+    # The tokenizers library raises bare exceptions.
+    except Exception as error:
+        if caused_by(error, LocalEntryNotFoundError):
+            raise
+        raise SoftPromptError(f"{lacking} ({line(error)}): {mend}") from error
+    # Where its files are missing, some classes make a tokenizer that knows the special tokens alone.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise SoftPromptError(f"{lacking}: {mend}")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = _padding(source, tokenizer)
+    return tokenizer  # type: ignore[no-any-return]
+
+
+def _padding(source: Source, tokenizer: Any) -> str:
+    vocabulary = tokenizer.get_vocab()
+    for token in (*_PAD_TOKENS, tokenizer.eos_token):
+        if token in vocabulary:
+            return str(token)
+    raise SoftPromptError(
+        f"backbone {source.name}: its tokenizer has neither a padding nor an end-of-sequence token: "
+        "set pad_token in tokenizer_config.json"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' table of missing weights, which `_model` judges itself."""
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity(transformers.logging.ERROR)
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(before)

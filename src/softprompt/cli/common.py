@@ -1,0 +1,124 @@
+"""What several verbs share: quiet libraries, options from the command line, tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from softprompt.errors import SoftPromptError
+
+if TYPE_CHECKING:
+    from softprompt.methods.base import Method
+    from softprompt.storage.prompt import Prompt
+
+
+def quiet() -> None:
+    """Only this program speaks: the libraries' own notices and bars are off."""
+    import warnings
+
+    from datasets.utils.logging import disable_progress_bar
+    from transformers.utils import logging
+
+    warnings.filterwarnings("ignore")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    disable_progress_bar()
+
+
+def split_options(pairs: Sequence[str], method: str) -> tuple[Method, dict[str, Any]]:
+    """`key=value` pairs to a method and training options, each checked against its type.
+
+    A name that both have takes a prefix: `method.dropout=0.1` or `training.dropout=true`.
+
+    Raises:
+        SoftPromptError: no `=`, an unknown name, an ambiguous name, or a value of the wrong type.
+    """
+    from softprompt.methods.registry import method as method_of
+    from softprompt.training.options import TrainingOptions
+
+    fields = {
+        "method": set(type(method_of(method)).model_fields),
+        "training": set(TrainingOptions.model_fields),
+    }
+    chosen: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise SoftPromptError(f"--set {pair!r} has no '=': write --set name=value")
+        owner, dot, name = key.partition(".")
+        if not dot:
+            owner, name = _owner(key, fields, method), key
+        if owner not in fields or name not in fields[owner]:
+            raise SoftPromptError(_unknown(key, fields, method))
+        chosen[owner][name] = None if text.lower() in ("none", "null") else text
+    return method_of(method, **chosen["method"]), chosen["training"]
+
+
+def _owner(key: str, fields: dict[str, set[str]], method: str) -> str:
+    owners = [owner for owner, names in fields.items() if key in names]
+    if len(owners) > 1:
+        raise SoftPromptError(
+            f"--set {key}: the method and the training both have it; write method.{key}=... or training.{key}=..."
+        )
+    if not owners:
+        raise SoftPromptError(_unknown(key, fields, method))
+    return owners[0]
+
+
+def _unknown(key: str, fields: dict[str, set[str]], method: str) -> str:
+    return (
+        f"--set {key}: no such option; {method} has {', '.join(sorted(fields['method'])) or 'none'}; "
+        f"training has {', '.join(sorted(fields['training']))}"
+    )
+
+
+def open_prompt(folder: Path, backbone: str | None) -> Prompt:
+    """The prompt of a run or prompt folder, with its backbone loaded.
+
+    Raises:
+        SoftPromptError: no prompt there, or its backbone cannot be loaded.
+    """
+    from softprompt.backbone import load_backbone
+    from softprompt.storage.prompt import META, load
+    from softprompt.storage.tensors import read_json
+
+    path = folder / "prompt" if (folder / "prompt").is_dir() else folder
+    if not folder.exists():
+        raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run")
+    if (folder / "run.json").is_file() and path == folder:
+        raise SoftPromptError(f"{folder}: this run is not finished; go on with it: softprompt train ... --resume")
+    name = backbone or read_json(path / META).get("backbone_name")
+    if not name:
+        raise SoftPromptError(f"{path / META}: does not name its backbone; give --backbone")
+    model, tokenizer = load_backbone(name)
+    return load(path, model, tokenizer)
+
+
+def emit(value: Any) -> None:
+    """JSON for a program to read."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """A table that fits 100 columns."""
+    drawn = Table(title=title, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*row)
+    console = Console()
+    console.width = min(console.width, 100) if console.is_terminal else 100
+    console.print(drawn)
+
+
+def interval(metrics: dict[str, Any], name: str) -> str:
+    """A metric with its 95 % interval, in percent where it is a share."""
+    low, high = metrics["interval"]
+    return f"{metrics[name]:.3f} [{low:.3f}, {high:.3f}]"

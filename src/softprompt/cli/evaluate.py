@@ -1,0 +1,60 @@
+"""`softprompt evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.errors import SoftPromptError
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="folder of a run or of a prompt")],
+    task: Annotated[str | None, typer.Option(help="task whose rows to score; default: the prompt's own")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
+    split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
+    seed: Annotated[int, typer.Option(help="of the split")] = 13,
+    shots: Annotated[int | None, typer.Option(min=1, help="as in training, for its split")] = None,
+    max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
+    backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Score a trained prompt on labelled rows.
+
+    Example: softprompt evaluate runs/capt --task sst2 --data SST-2
+    """
+    quiet()
+    from softprompt.evaluation.evaluate import metrics_of
+    from softprompt.progress import Progress
+    from softprompt.tasks import Task
+
+    if split not in ("test", "validation", "train"):
+        raise SoftPromptError(f"--split {split!r}: choose test, validation or train")
+    prompt = open_prompt(run, backbone)
+    if prompt.task is None or prompt.readout is None:
+        raise SoftPromptError(f"{run}: this prompt was saved without a task, so nothing can be scored")
+    name = task or prompt.task.name
+    loaded = Task.load(name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
+    if loaded.kind != prompt.task.kind or loaded.label_values != prompt.task.label_values:
+        raise SoftPromptError(
+            f"task {loaded.name!r} has labels {', '.join(loaded.label_values) or 'none'}, but the prompt answers with "
+            f"{', '.join(prompt.task.label_values) or 'none'}: name a task with the same labels"
+        )
+    rows = getattr(loaded.splits(seed), split)
+    if not rows:
+        raise SoftPromptError(f"task {loaded.name!r} has no labelled {split} rows: choose another --split")
+    with prompt.attach() as prompted, Progress(not json).work(split, len(rows), "rows") as tick:
+        result = metrics_of(prompted, prompt.readout, loaded, rows, batch_size=batch_size, tick=tick)
+    if json:
+        emit({"task": loaded.name, "split": split, "metric": loaded.metric, **result})
+        return
+    listed = [[metric, f"{result[metric]:.3f}"] for metric in loaded.metrics[1:] if metric in result]
+    table(
+        f"{prompt.method.name} on {loaded.name} ({split}, {result['rows']} rows)",
+        ["metric", "value"],
+        [[f"{loaded.metric} [95 % interval]", interval(result, loaded.metric)], *listed],
+    )

@@ -1,0 +1,41 @@
+"""`softprompt`: the verbs, and what their failures look like."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from softprompt.cli.doctor import doctor
+from softprompt.cli.evaluate import evaluate
+from softprompt.cli.methods import methods
+from softprompt.cli.predict import predict
+from softprompt.cli.tasks import tasks
+from softprompt.cli.train import train
+from softprompt.errors import SoftPromptError
+
+app = typer.Typer(
+    help="Teach a frozen language model a task with a few kilobytes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (train, evaluate, predict, methods, tasks, doctor):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run a verb; a fault that the user can mend is one line and exit code 1, an interruption 130."""
+    try:
+        app()
+    except SoftPromptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(130 if type(error).__name__ == "Interrupted" else 1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

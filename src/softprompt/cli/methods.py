@@ -1,0 +1,75 @@
+"""`softprompt methods`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from softprompt.cli.common import emit, quiet, table
+from softprompt.errors import SoftPromptError
+
+
+def methods(
+    backbone: Annotated[str | None, typer.Option(help="count scalars for this backbone")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON, options and defaults included")] = False,
+) -> None:
+    """List the methods: paper, site, and their scalars on a backbone.
+
+    Example: softprompt methods --backbone embedded:gemma3-270m
+    """
+    quiet()
+    from softprompt.methods import methods as known
+
+    model: Any = None
+    tokenizer: Any = None
+    if backbone is not None:
+        from softprompt.backbone import load_backbone
+
+        model, tokenizer = load_backbone(backbone)
+    found = [_describe(cls, model, tokenizer) for cls in known().values()]
+    if json:
+        emit(found)
+        return
+    rows = [
+        [m["name"], m["site"], _number(m["trained"]), _number(m["stored"]), m["refused"] or f"{m['title']} {m['url']}"]
+        for m in found
+    ]
+    where = f" on {backbone}" if backbone else " (give --backbone for their scalars)"
+    table(f"methods{where}", ["name", "site", "trained", "stored", "paper"], rows, right=(2, 3))
+    if backbone:
+        print("a linear head adds C * (H + 1) scalars where the readout is a head")
+
+
+def _describe(cls: Any, model: Any, tokenizer: Any) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "name": cls.name,
+        "title": cls.title,
+        "url": cls.url,
+        "site": cls.site,
+        "trained": None,
+        "stored": None,
+        "refused": None,
+        "options": {
+            name: {"default": field.default, "description": field.description}
+            for name, field in cls.model_fields.items()
+        },
+    }
+    if model is None:
+        return about
+    from softprompt.attaching import attach
+    from softprompt.sites.anatomy import read_anatomy
+
+    anatomy = read_anatomy(model)
+    about["recipe"] = vars(cls().recipe(anatomy.family, anatomy.kind))
+    try:
+        with attach(model, tokenizer, cls()) as prompted:
+            about["trained"] = sum(p.numel() for p in prompted.prompts.parameters() if p.requires_grad)
+            about["stored"] = sum(t.numel() for t in prompted.prompts[0].stored().values())  # type: ignore[operator]
+    except SoftPromptError as error:
+        about["refused"] = str(error)
+    return about
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

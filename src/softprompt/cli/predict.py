@@ -1,0 +1,61 @@
+"""`softprompt predict`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softprompt.cli.common import emit, open_prompt, quiet
+from softprompt.errors import SoftPromptError
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="folder of a run or of a prompt")],
+    text: Annotated[list[str] | None, typer.Argument(help="one text or several, for a task of one field")] = None,
+    file: Annotated[Path | None, typer.Option(help="csv, tsv, jsonl, parquet or txt with the task's fields")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="name=text, one for each field of the task; makes one row")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    json: Annotated[bool, typer.Option("--json", help="print JSON with probabilities")] = False,
+) -> None:
+    """Ask a trained prompt.
+
+    Example: softprompt predict runs/capt "a moving film"
+    """
+    quiet()
+    if sum(map(bool, (text, file, field))) != 1:
+        raise SoftPromptError('nothing to predict, or too much: give a text, --file or --field, as in predict RUN "a text"')
+    prompt = open_prompt(run, backbone)
+    if prompt.task is None:
+        raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")
+    from softprompt.evaluation.predict import labelled
+
+    if file is not None:
+        rows = prompt.task.rows_from(file)
+    elif field:
+        rows = prompt.task.rows_of([dict(_pair(pair) for pair in field)])
+    else:
+        rows = prompt.task.rows_of(text or [])
+    answers = labelled(prompt, rows, batch_size=batch_size)
+    if json:
+        emit([{"label": a.label, "probability": a.probability, "probabilities": a.probabilities} for a in answers])
+        return
+    words = dict(prompt.task.labels)
+    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    for answer in answers:
+        word = words.get(answer.label, "")
+        shown = answer.label if word in ("", answer.label) else f"{answer.label} ({word})"
+        writer.writerow([shown, "" if answer.probability is None else f"{answer.probability:.3f}"])
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise SoftPromptError(f"--field {pair!r} has no '=': write --field name=text")
+    return name, value

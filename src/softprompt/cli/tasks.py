@@ -1,0 +1,40 @@
+"""`softprompt tasks`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from softprompt.cli.common import emit, quiet, table
+
+
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="show one task whole")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List the tasks of the catalog, or show one.
+
+    Example: softprompt tasks rte
+    """
+    quiet()
+    import yaml
+
+    from softprompt.tasks import Task
+
+    if name is not None:
+        shown = Task.load(name).model_dump(mode="json", exclude_defaults=True)
+        if json:
+            emit(shown)
+        else:
+            print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=98), end="")
+        return
+    found = [Task.load(each) for each in Task.catalog()]
+    if json:
+        emit([task.model_dump(mode="json", exclude_defaults=True) for task in found])
+        return
+    table(
+        "tasks",
+        ["name", "kind", "metric", "labels", "what it asks"],
+        [[t.name, t.kind, t.metric, ", ".join(t.label_words()), t.description] for t in found],
+    )

@@ -1,0 +1,77 @@
+"""`softprompt train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from softprompt.cli.common import emit, interval, quiet, split_options, table
+
+
+def train(
+    backbone: Annotated[str, typer.Option(help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm")],
+    task: Annotated[str, typer.Option(help="a task's name (softprompt tasks) or a YAML file")],
+    method: Annotated[str, typer.Option(help="a method's name (softprompt methods)")],
+    out: Annotated[Path, typer.Option(help="folder of the run")],
+    data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
+    ] = None,
+    shots: Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")] = None,
+    seed: Annotated[int, typer.Option(help="of the split, the first values and the order of rows")] = 13,
+    max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
+    dtype: Annotated[str, typer.Option(help="of the backbone: auto, float32 or bfloat16")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --out")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print metrics.json")] = False,
+) -> None:
+    """Train a prompt, measure it and store it.
+
+    Example: softprompt train --backbone embedded:gemma3-270m --task sst2 --data SST-2 --method capt --shots 16 --out runs/capt
+    """
+    quiet()
+    chosen, training = split_options(set_ or [], method)
+    from softprompt.backbone import load_backbone
+    from softprompt.tasks import Task
+    from softprompt.training.run import train as run
+
+    loaded = Task.load(task, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
+    loaded.splits(seed)  # faults in the data show before the backbone is loaded
+    model, tokenizer = load_backbone(backbone, dtype=dtype)  # type: ignore[arg-type]
+    done = run(
+        model,
+        tokenizer,
+        loaded,
+        chosen,
+        seed=seed,
+        output=out,
+        resume=resume,
+        progress=not json,
+        backbone=backbone,
+        **training,
+    )
+    if json:
+        emit(done.metrics)
+        return
+    _report(done.metrics, out)
+
+
+def _report(metrics: dict[str, Any], out: Path) -> None:
+    rows = [
+        [name, interval(metrics[name], metrics["metric"]), str(metrics[name]["rows"])]
+        for name in ("validation", "test")
+        if metrics[name]
+    ]
+    table(
+        f"{metrics['method']} on {metrics['task']}, seed {metrics['seed']}",
+        ["rows of", f"{metrics['metric']} [95 % interval]", "count"],
+        rows,
+        right=(2,),
+    )
+    print(
+        f"trained {metrics['trained_parameters']:,} scalars in {metrics['train_seconds']:.0f} s, "
+        f"stored {metrics['stored_bytes']:,} bytes"
+    )
+    print(f"files: {out}/metrics.json, {out}/prompt/")
+    print(f'ask it: softprompt predict {out} "..."')

@@ -1,0 +1,102 @@
+"""Answers of an attached prompt to rows, in batches of like lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from softprompt.prompted import PromptedModel
+from softprompt.tasks import Row, Task
+from softprompt.tasks.readouts import Batch, Item, Outcome, Readout
+
+if TYPE_CHECKING:
+    from softprompt.storage.prompt import Prompt
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer in the task's own words.
+
+    Attributes:
+        label: the label's value, the number, the choice or the text.
+        probability: of the label, where there is one.
+        probabilities: of every label value or choice.
+    """
+
+    label: str
+    probability: float | None
+    probabilities: dict[str, float]
+
+
+def predict(
+    prompted: PromptedModel,
+    readout: Readout,
+    rows: Sequence[Row],
+    *,
+    batch_size: int = 32,
+    tick: Tick | None = None,
+    items: Sequence[Item] | None = None,
+) -> list[Outcome]:
+    """Answer rows; the longest come first, so memory runs out at once or never.
+
+    Args:
+        prompted: the attached model.
+        readout: how answers are read.
+        rows: the rows.
+        batch_size: rows a forward pass.
+        tick: called with the number of rows done.
+        items: the rows, encoded already.
+    """
+    encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
+    found: list[Outcome | None] = [None] * len(encoded)
+    order = sorted(range(len(encoded)), key=lambda index: -encoded[index].length)
+    was_training = prompted.training
+    prompted.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = to_device(readout.collate([encoded[i] for i in chosen]), prompted)
+            for index, outcome in zip(chosen, readout.answer(prompted, batch), strict=True):
+                found[index] = outcome
+            if tick is not None:
+                tick(len(chosen))
+    prompted.train(was_training)
+    return [outcome for outcome in found if outcome is not None]
+
+
+def to_device(batch: Batch, prompted: Any) -> Batch:
+    """A batch on the backbone's device."""
+    device = next(prompted.backbone.parameters()).device
+
+    def move(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.to(device)
+        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return {name: move(value) for name, value in batch.items()}
+
+
+def labelled(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> list[Answer]:
+    """The answers to rows in the task's own words."""
+    assert prompt.readout is not None
+    assert prompt.task is not None
+    with prompt.attach() as prompted:
+        found = predict(prompted, prompt.readout, rows, batch_size=batch_size)
+    return [in_words(prompt.task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
+
+
+def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:
+    """An outcome with the task's label values, or the row's choices, for indices."""
+    if task.kind in ("generation", "regression"):
+        text = outcome.prediction if isinstance(outcome.prediction, str) else f"{outcome.prediction:.4g}"
+        return Answer(text, None, {})
+    names = row.choices if task.kind == "choice" and row.choices else task.label_values
+    chances = outcome.probabilities or ()
+    index = int(outcome.prediction)
+    probability = chances[index] if chances else None
+    return Answer(names[index], probability, dict(zip(names, chances, strict=False)))

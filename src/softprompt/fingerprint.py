@@ -1,0 +1,137 @@
+"""What a frozen model is: family, sizes and a hash over its weights, recorded with every prompt and checked on loading.
+
+A prompt fits the numbers of one model, and nothing in its shapes shows that it was trained on another. The hash covers all
+weights, in full. Three decisions:
+
+- Numbers are hashed after rounding to bfloat16. A bfloat16 checkpoint loaded in float32 (an exact up-cast), and a float32
+  checkpoint loaded in bfloat16, are then the same backbone, and a prompt trained on the one loads on the other; their outputs
+  differ by rounding alone. A fine-tuned copy differs: of millions of weights some cross a rounding border.
+- The body and the head are hashed apart. `weights` covers the way from ids to the last hidden state, so a model with and
+  without a language-model head have the same; a pooler counts as head. Tied weights count once, with the body.
+- Names are the body's own and sorted, so wrapping, hooks, device, `requires_grad` and attached prompts change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from softprompt.errors import SoftPromptError
+from softprompt.prompted import PromptedModel
+
+# Numbers hashed at a time: 32 MB in bfloat16, so that a large table is never copied whole.
+_PIECE = 1 << 24
+# What must agree, from the plainest difference to the finest.
+_COMPARED = ("family", "hidden_size", "num_layers", "vocab_size")
+
+
+class Fingerprint(BaseModel):
+    """What a frozen model is.
+
+    Attributes:
+        family: `config.model_type`.
+        architecture: the model's class.
+        hidden_size: width of the residual stream.
+        num_layers: layers of the body (an encoder-decoder's encoder).
+        vocab_size: rows of the input embedding.
+        num_parameters: all weights, tied ones once.
+        dtype: as loaded; told, never compared.
+        weights: sha256 over the body's weights.
+        head: sha256 over weights that stand outside the body; empty where there are none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    architecture: str
+    hidden_size: int
+    num_layers: int
+    vocab_size: int
+    num_parameters: int
+    dtype: str
+    weights: str
+    head: str
+
+
+def fingerprint(model: nn.Module) -> Fingerprint:
+    """Take a model's fingerprint; the model is read, never changed.
+
+    Args:
+        model: a transformers model, with prompts attached or not.
+
+    Raises:
+        SoftPromptError: weights are not in memory (offloaded to a disk).
+    """
+    own: Any = model.backbone if isinstance(model, PromptedModel) else model
+    config = own.config.get_text_config()
+    body, head = _parts(own)
+    return Fingerprint(
+        family=config.model_type,
+        architecture=type(own).__name__,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_hidden_layers,
+        vocab_size=own.get_input_embeddings().weight.shape[0],
+        num_parameters=sum(weight.numel() for weight in (*body.values(), *head.values())),
+        dtype=str(own.dtype).removeprefix("torch."),
+        weights=_digest(body),
+        head=_digest(head) if head else "",
+    )
+
+
+def difference(recorded: Fingerprint, found: Fingerprint) -> str | None:
+    """One line that names how a model differs from a recorded one, or None where a prompt of the one serves the other.
+
+    Heads are compared where both models are of one class: a body without a head may take a prompt whose readout needs none.
+    """
+    for field in _COMPARED:
+        before, now = getattr(recorded, field), getattr(found, field)
+        if before != now:
+            return f"{field} is {before} there and {now} here"
+    if recorded.weights != found.weights:
+        return f"the weights differ (sha256 {recorded.weights[:12]} there, {found.weights[:12]} here)"
+    if recorded.architecture == found.architecture and recorded.head != found.head:
+        return f"the weights of the head differ (sha256 {recorded.head[:12]} there, {found.head[:12]} here)"
+    return None
+
+
+def _parts(model: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights of the body and those of the head, by name, each once."""
+    base = model.base_model
+    output = model.get_output_embeddings()
+    embedding = {id(weight) for weight in model.get_input_embeddings().parameters()}
+    outside = {id(weight) for weight in output.parameters()} - embedding if output is not None else set()
+    named = {name: weight for name, weight in base.named_parameters() if id(weight) not in outside}
+    body = {name: weight for name, weight in named.items() if not name.startswith("pooler")}
+    inside = {id(weight) for weight in body.values()}
+    head = {name: weight for name, weight in model.named_parameters() if id(weight) not in inside}
+    return body, head
+
+
+def _digest(weights: dict[str, Tensor]) -> str:
+    """sha256 over names, shapes and numbers; threads hash side by side, for hashing lets go of the interpreter."""
+    names = sorted(weights)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        digests: Iterable[str] = pool.map(lambda name: _digest_of(name, weights[name]), names)
+        lines = [
+            f"{name} {list(weights[name].shape)} {digest}\n"
+            for name, digest in zip(names, digests, strict=True)
+        ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@torch.no_grad()
+def _digest_of(name: str, weight: Tensor) -> str:
+    if weight.is_meta:
+        raise SoftPromptError(f"weight {name} is not in memory: load the backbone without offloading")
+    digest = hashlib.sha256()
+    for piece in weight.detach().flatten().split(_PIECE):
+        numbers = piece.to(torch.bfloat16) if piece.is_floating_point() else piece
+        digest.update(memoryview(numbers.cpu().contiguous().view(torch.uint8).numpy()))
+    return digest.hexdigest()

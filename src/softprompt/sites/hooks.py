@@ -1,0 +1,177 @@
+"""The hooks through which the three sites reach a running model. They rest while no call is open."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from softprompt.sites.anatomy import Anatomy
+from softprompt.sites.attention import KEYWORD
+from softprompt.sites.call import Call, begin, cross_mask
+from softprompt.sites.hidden import rewrite
+from softprompt.sites.layout import Slots
+from softprompt.sites.producer import Producer
+from softprompt.sites.stream import mask_virtual, resolve
+
+
+class Hooks:
+    """The hooks on one backbone.
+
+    Attributes:
+        call: the open call, or None while the model runs as if nothing were attached.
+    """
+
+    def __init__(self, anatomy: Anatomy, prompts: Iterable[nn.Module], slots: Sequence[Slots]) -> None:
+        """Register them all.
+
+        Args:
+            anatomy: the parts of the backbone.
+            prompts: the producers attached, a living collection.
+            slots: their virtual ids, a living list beside `prompts`.
+        """
+        self.call: Call | None = None
+        self._anatomy, self._prompts, self._slots = anatomy, prompts, slots
+        self._handles: list[Any] = []
+        self._register()
+
+    def remove(self) -> None:
+        """Take every hook off the model."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    @property
+    def _producers(self) -> list[Producer]:
+        return list(self._prompts)  # type: ignore[arg-type]
+
+    def _register(self) -> None:
+        part, keep = self._anatomy, self._handles.append
+        on_body = partial(self._on_body, argument_names(part.body))
+        keep(part.body.register_forward_pre_hook(on_body, with_kwargs=True))
+        keep(part.embedding.register_forward_pre_hook(self._on_ids))
+        keep(part.embedding.register_forward_hook(self._on_embedded))
+        if part.positions is not None:
+            keep(part.positions.register_forward_pre_hook(self._on_positions, with_kwargs=True))
+            keep(part.positions.register_forward_hook(self._on_positioned))
+        for layer in dict.fromkeys(part.layers):
+            order = [index for index, other in enumerate(part.layers) if other is layer]
+            keep(layer.register_forward_pre_hook(partial(self._on_layer, order), with_kwargs=True))
+        if part.decoder is None:
+            keep(part.stack.register_forward_hook(self._on_states))
+        else:
+            on_decoder = partial(self._on_decoder, argument_names(part.decoder))
+            keep(part.decoder.register_forward_pre_hook(on_decoder, with_kwargs=True))
+            keep(part.decoder.register_forward_hook(self._on_decoded))
+
+    def _on_body(self, names: list[str], module: nn.Module, args: Any, kwargs: Any) -> Any:
+        if self.call is None:
+            return None
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        return (), begin(self.call, self._anatomy, self._slots, given)
+
+    def _on_ids(self, module: nn.Module, args: Any) -> Any:
+        call = self.call
+        if call is None or call.layout is None or call.resolved or not call.layout.groups:
+            return None
+        return (mask_virtual(args[0], self._anatomy.vocab_size), *args[1:])
+
+    def _on_embedded(self, module: nn.Module, args: Any, output: Tensor) -> Any:
+        call = self.call
+        if call is None or call.layout is None or call.resolved or not call.layout.groups:
+            return None
+        call.resolved = True
+        return resolve(output, call.layout.groups, self._producers)
+
+    def _on_positions(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        if self.call is None or self.call.layout is None or self.call.layout.positions is None:
+            return None
+        return args, {**kwargs, "position_ids": self.call.layout.positions}
+
+    def _on_positioned(self, module: nn.Module, args: Any, output: Tensor) -> Any:
+        """BART's module puts an axis in front of position ids that are given."""
+        return output[0] if output.ndim == 4 else None
+
+    def _on_layer(self, order: list[int], module: nn.Module, args: Any, kwargs: Any) -> Any:
+        call = self.call
+        if call is None:
+            return None
+        layer = order[call.calls.get(id(module), 0) % len(order)]
+        call.calls[id(module)] = call.calls.get(id(module), 0) + 1
+        by_position = bool(args)
+        states: Tensor = args[0] if by_position else kwargs["hidden_states"]
+        prefix = call.join.of_layer(layer, self._anatomy.attentions[layer], states.shape[0], states.dtype)
+        if prefix is not None:
+            kwargs = {**kwargs, KEYWORD: prefix}
+        if call.layout is not None:
+            states = rewrite(states, layer, call.layout.groups, self._producers)
+        return ((states, *args[1:]), kwargs) if by_position else (args, {**kwargs, "hidden_states": states})
+
+    def _on_states(self, module: nn.Module, args: Any, output: Any) -> Any:
+        call = self.call
+        if call is None or (call.select is None and call.keep is None):
+            return None
+        return _with_states(output, _selected(output[0], call.keep, call.select))
+
+    def _on_decoder(self, names: list[str], module: nn.Module, args: Any, kwargs: Any) -> Any:
+        call = self.call
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        states = given.get("encoder_hidden_states")
+        if call is None or states is None:
+            return None
+        mask = cross_mask(call, self._slots, self._producers, given.get("encoder_attention_mask"), states)
+        return (), {**given, "encoder_attention_mask": mask}
+
+    def _on_decoded(self, module: nn.Module, args: Any, output: Any) -> Any:
+        if self.call is None or self.call.select is None:
+            return None
+        return _with_states(output, _selected(output[0], None, self.call.select))
+
+
+def argument_names(module: nn.Module) -> list[str]:
+    """The names of a module's forward arguments in their order."""
+    return list(inspect.signature(module.forward).parameters)
+
+
+def gather(states: Tensor, columns: Tensor) -> Tensor:
+    """States `(B, T, H)` at columns `(B, N)`: shape `(B, N, H)`."""
+    return states.gather(1, columns[..., None].expand(-1, -1, states.shape[-1]))
+
+
+def user_length(output: Any, call: Call, slots: Sequence[Slots], *, encoder_decoder: bool) -> Any:
+    """A model's output whose states and logits have the user's length; attention maps keep every column."""
+    keep = call.keep
+    if keep is not None and isinstance(output, Mapping):
+        total = keep.shape[1] + max(slots[row].count for row in call.rows)
+        names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states",)
+        for name in names:
+            if output.get(name) is not None:
+                cut = tuple(gather(states, keep) if states.shape[1] == total else states for states in output[name])
+                output[name] = cut  # type: ignore[index]
+        if output.get("encoder_last_hidden_state") is not None:
+            output["encoder_last_hidden_state"] = gather(output["encoder_last_hidden_state"], keep)  # type: ignore[index]
+    if call.select is not None and hasattr(output, "logits"):
+        output.logits = output.logits.view(*call.select.shape, -1)
+    return output
+
+
+def _selected(states: Tensor, keep: Tensor | None, select: Tensor | None) -> Tensor:
+    """States at the user's columns, or at the selected ones as one contiguous row `(1, B * S, H)`.
+
+    One row: a product of a sliced 3-D matrix copies the head's weight once a row in bf16 on the CPU.
+    """
+    if select is None:
+        assert keep is not None
+        return gather(states, keep)
+    columns = select if keep is None else keep.gather(1, select)
+    return gather(states, columns).reshape(1, -1, states.shape[-1])
+
+
+def _with_states(output: Any, states: Tensor) -> Any:
+    if isinstance(output, tuple):
+        return (states, *output[1:])
+    output.last_hidden_state = states
+    return output

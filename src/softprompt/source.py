@@ -1,0 +1,140 @@
+"""Where a frozen model is read from, and one clear line for whatever is wrong there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+
+from softprompt.embedded import embedded_folder
+from softprompt.errors import SoftPromptError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model is read from.
+
+    Attributes:
+        name: as the user named it.
+        path: a folder, or a name on the hub.
+        file: the GGUF file in that folder, or None.
+    """
+
+    name: str
+    path: str
+    file: str | None = None
+
+    @property
+    def gguf(self) -> dict[str, Any]:
+        """What transformers' loaders are told of a GGUF file."""
+        return {"gguf_file": self.file} if self.file else {}
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn whatever the libraries raise while they read into one line.
+
+        Raises:
+            SoftPromptError: names the backbone, what is wrong with it and the mend.
+        """
+        try:
+            yield
+        except (SoftPromptError, MemoryError, torch.OutOfMemoryError):
+            raise
+        # safetensors and tokenizers raise bare exceptions.
+        except Exception as error:
+            raise SoftPromptError(_explain(self, error)) from error
+
+
+def locate(name: str) -> Source:
+    """Find a backbone by its name; a folder is looked into, the hub is not asked.
+
+    Raises:
+        SoftPromptError: nothing can be loaded from there.
+    """
+    if name.startswith("embedded:"):
+        return Source(name, str(embedded_folder(name.removeprefix("embedded:"))))
+    path = Path(name).expanduser()
+    is_gguf = path.suffix.lower() == ".gguf"
+    if path.is_dir():
+        _check_folder(path)
+        return Source(name, str(path))
+    if path.is_file():
+        if not is_gguf:
+            raise SoftPromptError(f"backbone {name} is a file: name its folder, or a .gguf file")
+        return Source(name, str(path.parent), path.name)
+    if is_gguf or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise SoftPromptError(f"backbone {name} does not exist: name a folder, a .gguf file or a hub model")
+    return Source(name, name)
+
+
+def line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(" .:") if lines else type(error).__name__
+
+
+def caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an error of this kind stands in the chain of causes."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, kind):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise SoftPromptError(f"backbone {folder} holds no model: {_instead(folder)}")
+    if any(folder.glob("*.safetensors*")):
+        return
+    if any(folder.glob("*.bin")):
+        raise SoftPromptError(
+            f"backbone {folder} holds its weights as pickle, which is never loaded: save them as safetensors"
+        )
+    raise SoftPromptError(f"backbone {folder} holds no weights: model.safetensors is missing, copy it there")
+
+
+def _instead(folder: Path) -> str:
+    """What to load in place of a folder without a config.json."""
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        try:
+            base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
+        except (ValueError, KeyError, TypeError):
+            base = "adapter_config.json does not name it"
+        return f"it holds an adapter, load the adapter's base model ({base})"
+    packed = sorted(folder.glob("*.gguf"))
+    return f"name the file {packed[0]}" if packed else "config.json is missing"
+
+
+def _explain(source: Source, error: Exception) -> str:
+    name = f"backbone {source.name}"
+    if caused_by(error, GatedRepoError):
+        return f"{name} is gated: accept its terms on its page on the hub and log in with `hf auth login`"
+    if caused_by(error, RepositoryNotFoundError):
+        return f"{name} is no folder here and no model on the hub: check the name, or log in if it is private"
+    if caused_by(error, LocalEntryNotFoundError):
+        return f"{name} is no folder here, and the hub cannot be reached: check the name and the network"
+    if caused_by(error, HFValidationError):
+        return f"{name} is no folder, no .gguf file and no name on the hub: check the name"
+    if caused_by(error, EntryNotFoundError):
+        return f"{name} lacks a file ({line(error)}): choose a transformers model in safetensors"
+    if "trust_remote_code" in str(error):
+        return f"{name} needs Python code of its own, which is never run: choose another model"
+    mend = "copy or download it again"
+    if source.name.startswith("embedded:gemma"):
+        mend = f"delete the folder {source.path}, and it is made anew"
+    return f"{name} cannot be read ({line(error)}): {mend}"

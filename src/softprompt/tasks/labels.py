@@ -1,0 +1,92 @@
+"""Label values of files as the task knows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from softprompt.errors import SoftPromptError
+
+if TYPE_CHECKING:
+    from softprompt.tasks.task import Task
+
+
+def label_text(value: Any) -> str:
+    """A label value as text: JSON's true and false, and whole numbers without a decimal point."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def is_label(task: Task, cell: str) -> bool:
+    """Whether a cell of a table is a label value of the task."""
+    if task.kind == "regression":
+        return _number(cell) is not None
+    if task.label_from_one and cell.strip() == str(len(task.labels)):
+        return True
+    return label_text(cell) in task.labels or label_text(cell) in task.label_aliases
+
+
+def answer_of(
+    task: Task, raw: Any, choices: tuple[str, ...] | None, from_one: bool, place: str
+) -> tuple[int | float | str | None, tuple[str, ...]]:
+    """The row's label and the texts of its right answers."""
+    if raw is None:
+        return None, ()
+    if task.kind == "generation":
+        answers = tuple(map(str, raw)) if isinstance(raw, (list, tuple)) else (str(raw),)
+        return answers[0], answers
+    if task.kind == "regression":
+        return _value(task, raw, place), ()
+    if choices is None:
+        return _class(task, raw, from_one, place), ()
+    if isinstance(raw, (list, tuple)):
+        right = [index for index, choice in enumerate(choices) if choice in raw]
+        if not right:
+            raise SoftPromptError(
+                f"{place}: none of the right answers {listed(tuple(raw))} is one of the choices"
+            )
+        return right[0], tuple(map(str, raw))
+    text = label_text(raw)
+    if not (text.isdecimal() and int(text) < len(choices)):
+        raise SoftPromptError(
+            f"{place}: label {text!r} is no index into the row's {len(choices)} choices, which count from 0"
+        )
+    return int(text), (choices[int(text)],)
+
+
+def _class(task: Task, raw: Any, from_one: bool, place: str) -> int:
+    text = label_text(raw)
+    if from_one and text.isdecimal():
+        text = str(int(text) - 1)
+    value = text if text in task.labels else task.label_aliases.get(text)
+    if value is None:
+        raise SoftPromptError(
+            f"{place}: label {label_text(raw)!r} is not one of {listed(task.label_values)}; "
+            "mend the row or the task's labels"
+        )
+    return task.label_values.index(value)
+
+
+def _value(task: Task, raw: Any, place: str) -> float:
+    value = _number(raw)
+    low, high = task.bounds or (-math.inf, math.inf)
+    if value is None or not low <= value <= high:
+        raise SoftPromptError(f"{place}: label {str(raw)!r} is no number from {low:g} to {high:g}")
+    return value
+
+
+def _number(raw: Any) -> float | None:
+    try:
+        value = float(raw)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def listed(names: Sequence[Any]) -> str:
+    """Names for a message."""
+    return " or ".join(map(repr, names)) if len(names) < 3 else ", ".join(map(repr, names))

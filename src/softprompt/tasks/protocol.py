@@ -1,0 +1,120 @@
+"""From a task's records to train, validation and test rows.
+
+Where a labelled test split is published, the published division stands. Where test labels are secret, as in
+GLUE and SuperGLUE, the official validation rows are the test rows and 10 % of the training rows validate
+(CaPT, Liu et al. 2025, section S1). One file is divided 80 / 10 / 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from softprompt.errors import SoftPromptError
+from softprompt.tasks import building, draws, sources
+from softprompt.tasks.rows import Row, Splits
+
+if TYPE_CHECKING:
+    from softprompt.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What `Task.load` was told of the data.
+
+    Attributes:
+        data: a folder or file, or None for the task's package or the hub.
+        shots: rows a class to train and to validate on.
+        seed: of the draws.
+        max_test_rows: at most this many test rows.
+    """
+
+    data: Path | None
+    shots: int | None = None
+    seed: int = 13
+    max_test_rows: int | None = None
+
+    def check(self, task: Task) -> None:
+        """Raise `SoftPromptError` where the options or the path cannot work; reads no rows."""
+        for name, value in (("shots", self.shots), ("max_test_rows", self.max_test_rows)):
+            if value is not None and value < 1:
+                raise SoftPromptError(f"{name} is {value}; give at least 1, or leave it out for all rows")
+        if self.data is not None:
+            sources.find(task, self.data, self.seed, self.shots)
+
+    def splits(self, task: Task, seed: int) -> Splits:
+        """Read, build and divide the rows."""
+        records, divided = sources.records_of(task, self.data, seed, self.shots)
+        from_one = building.counts_from_one(task, [record for part in records.values() for record in part])
+        rows: dict[str, list[Row]] = {}
+        notes: list[str] = []
+        for name, part in records.items():
+            rows[name], told = building.build(task, part, from_one)
+            notes += told
+        if not divided or set(rows) == {"train"}:
+            splits = _one_file(task, rows["train"], self.shots, seed, notes)
+        else:
+            splits = _published(task, rows, self.shots, seed, notes)
+        return self._capped(task, splits)
+
+    def _capped(self, task: Task, splits: Splits) -> Splits:
+        if self.max_test_rows is None or len(splits.test) <= self.max_test_rows:
+            return splits
+        # Not by the seed: runs of other seeds are compared on the same rows.
+        _, test = draws.take(splits.test, self.max_test_rows, draws.stratum_of(task), "test rows")
+        return Splits(splits.train, splits.validation, test, splits.protocol, splits.seed, splits.notes)
+
+
+def _published(
+    task: Task, rows: dict[str, list[Row]], shots: int | None, seed: int, notes: list[str]
+) -> Splits:
+    train, validation, test = (rows.get(name, []) for name in ("train", "validation", "test"))
+    protocol = "published"
+    if not test:
+        protocol, validation, test = "official validation is test", [], validation
+    if train:
+        tenth = 0 if validation else _tenth(train)
+        train, validation = _divided(task, train, validation, tenth, shots, seed)
+    return Splits(train, validation, test, protocol, seed, tuple(notes))
+
+
+def _one_file(task: Task, rows: list[Row], shots: int | None, seed: int, notes: list[str]) -> Splits:
+    kept = draws.distinct(rows)
+    if len(kept) < len(rows):
+        notes = [*notes, f"{len(rows) - len(kept)} rows with the texts of an earlier row left out"]
+    tenth = _tenth(kept)
+    train, test = draws.take(kept, tenth, draws.stratum_of(task), f"{seed} test")
+    train, validation = _divided(task, train, [], tenth, shots, seed)
+    return Splits(train, validation, test, "one file", seed, tuple(notes))
+
+
+def _tenth(rows: list[Row]) -> int:
+    if len(rows) < 3:
+        raise SoftPromptError(f"{len(rows)} rows cannot be divided to train and to validate; give more rows")
+    return max(1, round(len(rows) / 10))
+
+
+def _divided(
+    task: Task, train: list[Row], validation: list[Row], count: int, shots: int | None, seed: int
+) -> tuple[list[Row], list[Row]]:
+    """Rows to train on and to validate on; the latter come from `train` where `validation` has none."""
+    stratum = draws.stratum_of(task)
+    if shots is None:
+        return (train, validation) if validation else draws.take(train, count, stratum, f"{seed} validation")
+    if validation:
+        _, few = draws.shots(train, shots, stratum, f"{seed} shots", _named(task, "training"))
+        _, chosen = draws.shots(validation, shots, stratum, f"{seed} shots", _named(task, "validation"))
+        return few, chosen
+    # Twice as many first, so that a class with too few rows for both is told before either is drawn.
+    _, both = draws.shots(train, 2 * shots, stratum, f"{seed} shots", _named(task, "training and validation"))
+    return draws.shots(both, shots, stratum, f"{seed} validation shots", _named(task, "validation"))
+
+
+def _named(task: Task, part: str) -> Callable[[Hashable], str]:
+    def name(key: Hashable) -> str:
+        of_class = f" of class {task.label_values[key]!r}" if isinstance(key, int) and task.labels else ""
+        return f"task {task.name!r}: what there is for {part}{of_class}"
+
+    return name

@@ -1,0 +1,90 @@
+"""Free text: trained on the answer's tokens, answered by greedy generation up to the end token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softprompt.tasks.encoding import Coder, continuation, pad
+from softprompt.tasks.readouts.base import Batch, Item, Outcome, Readout, inputs
+from softprompt.tasks.readouts.candidates import Candidates
+from softprompt.tasks.rows import Row
+
+
+class Generation(Readout):
+    """Answers in free text.
+
+    Args:
+        coder: encodes the text before the answer.
+        filler: the padding id.
+        decoder_start: first id of an encoder-decoder's decoder, or None for a causal model.
+        end: the id that closes an answer.
+        space: whether a space stands before the answer.
+        max_new_tokens: longest answer.
+    """
+
+    name = "text"
+
+    def __init__(
+        self,
+        coder: Coder,
+        filler: int,
+        decoder_start: int | None,
+        end: int,
+        *,
+        space: bool,
+        max_new_tokens: int,
+    ) -> None:
+        super().__init__()
+        self.coder = coder
+        self.filler = filler
+        self.end = end
+        self.space = space
+        self.max_new_tokens = max_new_tokens
+        self.scorer = Candidates(coder, ((end,),), filler, decoder_start, vocabulary=True)
+
+    def encode(self, row: Row) -> Item:
+        """The text, and the answer's ids where the row has one."""
+        target: tuple[int, ...] = (self.end,)
+        if row.label is not None:
+            target = (*continuation(self.coder.tokenizer, str(row.label), space=self.space), self.end)
+        target = target[-self.max_new_tokens :] if len(target) > self.max_new_tokens else target
+        text = self.coder.encode(row, room=self.max_new_tokens)
+        return Item((text,), (target,), None if row.label is None else 0, row)
+
+    def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
+        """Text and answer while training; the text alone, padded on the left, to answer."""
+        batch = self.scorer.collate(items, train=True)
+        if not train:
+            ids, mask = pad([item.texts[0].ids for item in items], self.filler, left=True)
+            batch["asked"] = {
+                "input_ids": ids,
+                "attention_mask": torch.ones_like(ids) if mask is None else mask,
+            }
+        return batch
+
+    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+        """Cross-entropy of the answer's tokens."""
+        return self.scorer.loss(prompted, batch, prompts)
+
+    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
+        """Greedy answers."""
+        logs = self.scorer._token_logs(prompted, batch, prompts)
+        losses = (-logs.sum(-1) / batch["target_mask"].sum(-1)).tolist()
+        given = inputs(prompted, batch["asked"], prompts)
+        made = prompted.generate(
+            **given,
+            max_new_tokens=self.max_new_tokens,
+            do_sample=False,
+            eos_token_id=self.end,
+            pad_token_id=self.filler,
+        )
+        width = 0 if self.scorer.decoder_start is not None else given["input_ids"].shape[1]
+        texts = self.coder.tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)
+        return [
+            Outcome(text.strip(), None, None if label is None else loss)
+            for text, label, loss in zip(texts, batch["labels"], losses, strict=True)
+        ]

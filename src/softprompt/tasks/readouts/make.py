@@ -1,0 +1,172 @@
+"""Choose and build the readout of a task for a backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from softprompt.errors import SoftPromptError
+from softprompt.tasks.encoding import Coder, affixes, continuation
+from softprompt.tasks.readouts.base import Readout
+from softprompt.tasks.readouts.candidates import Candidates
+from softprompt.tasks.readouts.generation import Generation
+from softprompt.tasks.readouts.head import Head, Pooling
+from softprompt.tasks.readouts.words import Words
+from softprompt.tasks.task import Task
+from softprompt.tasks.template import Mask, Template
+
+
+@dataclass(frozen=True)
+class ReadoutOptions:
+    """What a readout has to know of the backbone, the method and the user's wishes.
+
+    Attributes:
+        name: `text`, `mask` or `head`.
+        seq2seq: the backbone is an encoder-decoder.
+        causal: the backbone is decoder-only.
+        hidden_size: H.
+        virtual: P of the method.
+        limit: most columns of a sequence, answers included.
+        decoder_start: first id of an encoder-decoder's decoder.
+        has_lm_head: whether the backbone gives vocabulary logits.
+        loss: `labels`, `vocabulary`, or `auto`: labels where every label is one token or a choice, else vocabulary.
+        pooling: of a head; `auto` is `last` on causal models and `mean` elsewhere.
+        max_new_tokens: longest free answer.
+    """
+
+    name: Literal["text", "mask", "head"]
+    seq2seq: bool
+    causal: bool
+    hidden_size: int
+    virtual: int
+    limit: int
+    decoder_start: int | None
+    has_lm_head: bool
+    loss: Literal["auto", "labels", "vocabulary"] = "auto"
+    pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    max_new_tokens: int = 32
+
+
+def make_readout(task: Task, tokenizer: Any, options: ReadoutOptions) -> Readout:
+    """Build the readout.
+
+    Raises:
+        SoftPromptError: the backbone or the task cannot serve it; the message says what can.
+    """
+    if options.name == "head":
+        return _head(task, tokenizer, options)
+    if not options.has_lm_head:
+        raise SoftPromptError(
+            f"readout {options.name!r} needs a backbone with a language-model head, and this one has none: "
+            "use readout='head'"
+        )
+    if options.name == "mask":
+        return _mask(task, tokenizer, options)
+    if not (options.causal or options.seq2seq):
+        raise SoftPromptError(
+            "readout 'text' needs a model that goes on with a text: use 'mask' or 'head' on an encoder"
+        )
+    return _text(task, tokenizer, options)
+
+
+def _filler(tokenizer: Any) -> int:
+    return int(tokenizer.pad_token_id or 0)
+
+
+def _coder(template: Template, tokenizer: Any, options: ReadoutOptions, mask_id: int | None = None) -> Coder:
+    return Coder(template, tokenizer, options.limit, options.virtual, not options.causal, mask_id)
+
+
+def _head(task: Task, tokenizer: Any, options: ReadoutOptions) -> Head:
+    if task.kind == "generation":
+        raise SoftPromptError(
+            f"task {task.name!r} asks for free text, which a head cannot give: use readout='text'"
+        )
+    pooling: Pooling = options.pooling if options.pooling != "auto" else "last" if options.causal else "mean"
+    template = task.template_for("head", options.seq2seq)
+    outputs = 1 if template.has_choice or task.kind == "regression" else len(task.label_words())
+    coder = _coder(template, tokenizer, options)
+    return Head(coder, options.hidden_size, outputs, pooling, _filler(tokenizer), _bounds(task))
+
+
+def _bounds(task: Task) -> tuple[float, float] | None:
+    if task.kind != "regression":
+        return None
+    if task.bounds is None:
+        raise SoftPromptError(
+            f"task {task.name!r} is a regression without bounds: set bounds: [least, greatest]"
+        )
+    return task.bounds
+
+
+def _mask(task: Task, tokenizer: Any, options: ReadoutOptions) -> Words:
+    if tokenizer.mask_token_id is None:
+        raise SoftPromptError(
+            "readout 'mask' needs a tokenizer with a mask token: use readout='text' or 'head'"
+        )
+    template = task.template_for("mask")
+    space = next(part.space for part in template.parts if isinstance(part, Mask))
+    words = []
+    for word in _label_words(task, options):
+        ids = continuation(tokenizer, word, space=space)
+        if len(ids) != 1:
+            raise SoftPromptError(
+                f"label word {word!r} is {len(ids)} tokens for this backbone, and a mask takes one: "
+                "choose another word in the task's labels, or use readout='head'"
+            )
+        words.append(ids[0])
+    coder = _coder(template, tokenizer, options, tokenizer.mask_token_id)
+    return Words(
+        "mask",
+        coder,
+        words,
+        _filler(tokenizer),
+        vocabulary=options.loss == "vocabulary",
+        bounds=_bounds(task),
+    )
+
+
+def _label_words(task: Task, options: ReadoutOptions) -> tuple[str, ...]:
+    words = task.label_words(options.seq2seq)
+    if not words:
+        raise SoftPromptError(f"task {task.name!r} has no label words: give it labels, or use readout='head'")
+    return words
+
+
+def _text(task: Task, tokenizer: Any, options: ReadoutOptions) -> Readout:
+    template = task.template_for("text", options.seq2seq)
+    coder = _coder(template, tokenizer, options)
+    space = next((part.space for part in template.parts if isinstance(part, Mask)), False)
+    filler = _filler(tokenizer)
+    if task.kind == "generation":
+        end = affixes(tokenizer)[1][-1:] or (tokenizer.eos_token_id,)
+        return Generation(
+            coder, filler, options.decoder_start, end[0], space=space, max_new_tokens=options.max_new_tokens
+        )
+    closing = affixes(tokenizer)[1] if options.seq2seq else ()
+    if task.kind == "choice" and (template.has_choice or not task.label_words(options.seq2seq)):
+        return Candidates(
+            coder,
+            None,
+            filler,
+            options.decoder_start,
+            vocabulary=options.loss == "vocabulary",
+            encode_choice=lambda choice: (*continuation(tokenizer, choice, space=space), *closing),
+        )
+    if task.kind == "regression" and options.seq2seq:
+        raise SoftPromptError(f"task {task.name!r} is a regression: use readout='head' on an encoder-decoder")
+    targets = [
+        (*continuation(tokenizer, word, space=space), *closing) for word in _label_words(task, options)
+    ]
+    if len(set(targets)) < len(targets):
+        raise SoftPromptError(
+            f"two label words of task {task.name!r} are the same tokens: choose other words"
+        )
+    if not options.seq2seq and all(len(ids) == 1 for ids in targets):
+        words = [ids[0] for ids in targets]
+        return Words(
+            "text", coder, words, filler, vocabulary=options.loss == "vocabulary", bounds=_bounds(task)
+        )
+    if task.kind == "regression":
+        raise SoftPromptError(f"task {task.name!r} is a regression and needs label words of one token each")
+    return Candidates(coder, targets, filler, options.decoder_start, vocabulary=options.loss != "labels")

@@ -1,0 +1,66 @@
+"""Training options: one flat set, with what a method's recipe supplies where the user says nothing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from softprompt.methods.base import Recipe
+
+
+class TrainingOptions(BaseModel):
+    """Options of training; None takes the method's recipe for the backbone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    learning_rate: float | None = Field(None, gt=0, description="of the prompt; default: the method's recipe")
+    head_learning_rate: float | None = Field(None, gt=0, description="of a linear head; default: the recipe")
+    optimizer: Literal["adamw", "adafactor"] | None = Field(None, description="default: the method's recipe")
+    schedule: Literal["linear", "cosine", "constant"] | None = Field(None, description="default: the recipe")
+    warmup_ratio: float | None = Field(None, ge=0, lt=1, description="share of the steps; default: the recipe")
+    weight_decay: float | None = Field(None, ge=0, description="decoupled; default: the recipe")
+    epochs: int | None = Field(None, ge=1, description="passes over the training rows; default: the recipe")
+    max_steps: int | None = Field(None, ge=1, description="stop after so many steps, whatever the epochs")
+    batch_size: int | None = Field(None, ge=1, description="rows a step; default: the recipe")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are summed to one step")
+    eval_batch_size: int = Field(32, ge=1, description="rows a forward pass outside training")
+    evaluations: int = Field(8, ge=1, description="how often the validation rows are looked at over a training")
+    patience: int = Field(5, ge=1, description="evaluations without a better one before training stops early")
+    max_grad_norm: float = Field(1.0, ge=0, description="gradients are clipped to this norm; 0 leaves them")
+    max_length: int = Field(256, ge=8, description="most tokens of a row, virtual tokens and label among them")
+    readout: Literal["text", "mask", "head"] | None = Field(None, description="default: the method's for the backbone")
+    loss: Literal["auto", "labels", "vocabulary"] = Field("auto", description="over the label words or the vocabulary")
+    pooling: Literal["auto", "first", "last", "mean"] = Field("auto", description="of a linear head")
+    max_new_tokens: int = Field(32, ge=1, description="longest answer of a free-text task")
+    dropout: bool = Field(False, description="let the frozen backbone's dropout work while training")
+    gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")
+
+
+class Plan(BaseModel):
+    """The options as a run uses them: nothing left open."""
+
+    model_config = ConfigDict(frozen=True)
+
+    learning_rate: float
+    head_learning_rate: float
+    optimizer: str
+    schedule: str
+    warmup_ratio: float
+    weight_decay: float
+    epochs: int
+    batch_size: int
+    source: str
+
+
+def plan(options: TrainingOptions, recipe: Recipe) -> Plan:
+    """Fill what the user left open from a recipe."""
+
+    def chosen(name: str) -> object:
+        own = getattr(options, name)
+        return getattr(recipe, name) if own is None else own
+
+    names = [name for name in Plan.model_fields if name != "source"]
+    source = recipe.source if options.learning_rate is None else "the user"
+    return Plan.model_validate({**{name: chosen(name) for name in names}, "source": source})

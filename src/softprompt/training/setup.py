@@ -1,0 +1,96 @@
+"""What stands between a task, a backbone and a method before the first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from softprompt.errors import SoftPromptError
+from softprompt.methods.base import Method
+from softprompt.sites.anatomy import Anatomy, read_anatomy
+from softprompt.sites.producer import Producer
+from softprompt.tasks import Task
+from softprompt.tasks.readouts import Readout, ReadoutOptions, make_readout
+from softprompt.training.options import TrainingOptions
+
+
+def has_lm_head(model: Any) -> bool:
+    """Whether the model gives vocabulary logits."""
+    return getattr(model, "get_output_embeddings", lambda: None)() is not None
+
+
+def readout_wishes(model: Any, task: Task, method: Method, options: TrainingOptions) -> dict[str, Any]:
+    """The readout's options that a prompt file records.
+
+    Raises:
+        SoftPromptError: the method is used with a head only, and another readout was asked for.
+    """
+    anatomy = read_anatomy(model)
+    default = method.readout(anatomy.kind, has_lm_head=has_lm_head(model))
+    if task.kind == "generation" and default == "head" and method.name != "head_only":
+        default = "text"
+    name = options.readout or default
+    if method.name == "head_only" and name != "head":
+        raise SoftPromptError(f"method 'head_only' trains a linear head: readout {name!r} has none; leave readout out")
+    if not method.trains() and method.name != "head_only" and name == "head":
+        raise SoftPromptError(
+            f"method {method.name!r} trains nothing, so a linear head stays untrained: use method 'head_only', or a "
+            "backbone with a language-model head"
+        )
+    return {
+        "name": name,
+        "loss": options.loss,
+        "pooling": options.pooling,
+        "max_length": options.max_length,
+        "max_new_tokens": options.max_new_tokens,
+    }
+
+
+def build_readout(
+    task: Task, model: Any, tokenizer: Any, method: Method, producer: Producer, wishes: dict[str, Any]
+) -> Readout:
+    """The readout of a task on a backbone, on the backbone's device."""
+    anatomy = read_anatomy(model)
+    config: Any = model.config
+    options = ReadoutOptions(
+        name=wishes["name"],
+        seq2seq=anatomy.kind == "encoder-decoder",
+        causal=anatomy.kind == "causal",
+        hidden_size=anatomy.hidden_size,
+        virtual=producer.count,
+        limit=_limit(anatomy, producer, wishes["max_length"]),
+        decoder_start=_decoder_start(config) if anatomy.kind == "encoder-decoder" else None,
+        has_lm_head=has_lm_head(model),
+        loss=wishes["loss"],
+        pooling=wishes["pooling"],
+        max_new_tokens=wishes["max_new_tokens"],
+    )
+    readout = make_readout(task, tokenizer, options)
+    return readout.to(next(model.parameters()).device)
+
+
+def _limit(anatomy: Anatomy, producer: Producer, max_length: int) -> int:
+    positions = anatomy.max_positions
+    return max_length if positions is None else min(max_length, positions - producer.prefix)
+
+
+def _decoder_start(config: Any) -> int:
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:
+        raise SoftPromptError(
+            f"the backbone ({config.model_type}) has no decoder_start_token_id in its config: set it, or use readout='head'"
+        )
+    return int(start)
+
+
+def counts(producer: Producer, readout: Readout | None) -> tuple[int, int]:
+    """Trained scalars: the prompt's own and the head's."""
+    own = sum(p.numel() for p in producer.parameters() if p.requires_grad)
+    head = 0 if readout is None else sum(p.numel() for p in readout.parameters() if p.requires_grad)
+    return own, head
+
+
+def place(model: nn.Module) -> Any:
+    """The device that the model's parameters are on."""
+    return next(model.parameters()).device

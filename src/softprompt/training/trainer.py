@@ -1,0 +1,289 @@
+"""transformers' Trainer, with our loss, our evaluation and checkpoints that no pickle enters."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.optimization import Adafactor
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from softprompt.evaluation.evaluate import metrics_of, score
+from softprompt.evaluation.predict import to_device
+from softprompt.prompted import PromptedModel
+from softprompt.tasks import Task
+from softprompt.tasks.readouts import Batch, Item, Readout
+from softprompt.training import checkpoint
+from softprompt.training.caching import Kept, collate_kept
+from softprompt.training.options import Plan, TrainingOptions
+
+logger = logging.getLogger(__name__)
+
+
+class TaskModel(nn.Module):
+    """An attached prompt and its readout: what is trained. Its state holds the trained parameters alone."""
+
+    def __init__(self, prompted: PromptedModel, readout: Readout) -> None:
+        """See the class."""
+        super().__init__()
+        self.prompted = prompted
+        self.readout = readout
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The batch's mean loss."""
+        return self.readout.loss(self.prompted, batch)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take what `state_dict` gave; the attached model reads its own part."""
+        for name in ("prompted", "readout"):
+            own = {k.removeprefix(f"{name}."): v for k, v in state_dict.items() if k.startswith(f"{name}.")}
+            getattr(self, name).load_state_dict(own, strict=strict, assign=assign)
+
+
+@dataclass
+class Selection:
+    """The best evaluation so far and its parameters; better is a higher metric, then a lower loss.
+
+    Attributes:
+        metrics: of the best evaluation.
+        step: at which it was taken.
+        stale: evaluations since.
+        state: the parameters, on the CPU.
+    """
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    step: int = -1
+    stale: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, metrics: dict[str, Any], main: str, step: int, model: nn.Module) -> bool:
+        """Take an evaluation; whether it is the best."""
+        if self.metrics and _rank(metrics, main) <= _rank(self.metrics, main):
+            self.stale += 1
+            return False
+        self.metrics, self.step, self.stale = metrics, step, 0
+        self.state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        return True
+
+
+def _rank(metrics: dict[str, Any], main: str) -> tuple[float, float]:
+    loss = metrics.get("loss")
+    return metrics[main], -(loss if loss is not None else 0.0)
+
+
+class SoftPromptTrainer(Trainer):
+    """Trainer over a `TaskModel`.
+
+    Args:
+        model: the prompt and its readout.
+        plan: rates and schedule.
+        options: the user's options.
+        task: for the metrics.
+        train_items: encoded training rows.
+        validation: encoded validation rows.
+        folder: where checkpoints go.
+        seed: of the order of rows and of dropout.
+        on_step: called after every step with (step, steps, validation metrics or None).
+        stopping: asked after every step whether to write a checkpoint and stop.
+    """
+
+    def __init__(
+        self,
+        model: TaskModel,
+        plan: Plan,
+        options: TrainingOptions,
+        task: Task,
+        train_items: Sequence[Item],
+        validation: Sequence[Item],
+        folder: Path,
+        seed: int,
+        on_step: Callable[[int, int, dict[str, Any] | None], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        """See the class."""
+        self.plan, self.options, self.task = plan, options, task
+        self.validation = list(validation)
+        self.selection = Selection()
+        self.seconds_before = 0.0
+        self.history: list[dict[str, Any]] = []
+        self.losses: list[float] = []
+        steps = self._steps(len(train_items))
+        self.every = max(1, round(steps / options.evaluations))
+        device = next(model.parameters()).device
+        super().__init__(
+            model=model,
+            args=TrainingArguments(
+                output_dir=str(folder),
+                num_train_epochs=plan.epochs,
+                max_steps=options.max_steps or -1,
+                per_device_train_batch_size=plan.batch_size,
+                gradient_accumulation_steps=options.accumulate,
+                learning_rate=plan.learning_rate,
+                lr_scheduler_type=plan.schedule,
+                warmup_steps=plan.warmup_ratio,
+                weight_decay=plan.weight_decay,
+                max_grad_norm=options.max_grad_norm,
+                seed=seed,
+                data_seed=seed,
+                disable_tqdm=True,
+                report_to="none",
+                logging_strategy="no",
+                eval_strategy="no",
+                save_strategy="no",
+                remove_unused_columns=False,
+                use_cpu=device.type == "cpu",
+                dataloader_pin_memory=device.type != "cpu",
+                label_names=[],
+            ),
+            train_dataset=list(train_items),  # type: ignore[arg-type]
+            data_collator=self._collate,  # type: ignore[arg-type]
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+        self.add_callback(_Steps(self, on_step, stopping))
+        self.started = time.monotonic()
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        """The readout's loss."""
+        loss = model(to_device(inputs, self.model.prompted))
+        self.losses.append(float(loss.detach()))
+        return loss
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        return inputs
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted."""
+        return 0
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Two groups: the prompt's parameters and the head's."""
+        if self.optimizer is not None:
+            return self.optimizer
+        own = [p for p in self.model.prompted.prompts.parameters() if p.requires_grad]
+        head = [p for p in self.model.readout.parameters() if p.requires_grad]
+        groups = [
+            {"params": own, "lr": self.plan.learning_rate, "weight_decay": self.plan.weight_decay},
+            {"params": head, "lr": self.plan.head_learning_rate, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        if self.plan.optimizer == "adafactor":
+            # Lester et al., appendix A: no relative step, no parameter scaling.
+            self.optimizer = Adafactor(groups, relative_step=False, scale_parameter=False, warmup_init=False)
+        else:
+            self.optimizer = torch.optim.AdamW(groups)
+        return self.optimizer
+
+    def look(self) -> dict[str, Any]:
+        """Evaluate on the validation rows and keep the state if it is the best."""
+        metrics = self._measure()
+        self.selection.offer(metrics, self.task.metric, self.state.global_step, self.model)
+        train_loss = sum(self.losses) / len(self.losses) if self.losses else None
+        self.losses.clear()
+        self.history.append({"step": self.state.global_step, "train_loss": train_loss, **metrics})
+        return metrics
+
+    def seconds(self) -> float:
+        """Training time so far, over interruptions."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def write_checkpoint(self) -> Path:
+        """Write the training state."""
+        extra = {
+            "best_metrics": self.selection.metrics,
+            "best_step": self.selection.step,
+            "stale": self.selection.stale,
+            "seconds": self.seconds(),
+            "history": self.history,
+        }
+        return checkpoint.write(
+            Path(self.args.output_dir),
+            self.state.global_step,
+            self.model,
+            self.optimizer,
+            self.lr_scheduler,
+            self.state,
+            self.selection.state,
+            extra,
+        )
+
+    def _measure(self) -> dict[str, Any]:
+        rows = [item.row for item in self.validation]
+        if all(isinstance(item, Kept) for item in self.validation):
+            return _measure_kept(self.model, self.task, self.validation)
+        return metrics_of(
+            self.model.prompted,
+            self.model.readout,
+            self.task,
+            rows,
+            batch_size=self.options.eval_batch_size,
+            items=self.validation,
+        )
+
+    def _collate(self, items: list[Item]) -> Batch:
+        if all(isinstance(item, Kept) for item in items):
+            return collate_kept(self.model.readout, items)
+        return self.model.readout.collate(items, train=True)
+
+    def _steps(self, rows: int) -> int:
+        batches = -(-rows // self.plan.batch_size)
+        return self.options.max_steps or self.plan.epochs * -(-batches // self.options.accumulate)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        path = Path(resume_from_checkpoint)
+        checkpoint.load_model(path, self.model)
+        extra = checkpoint.load_extra(path)
+        self.selection = Selection(
+            extra["best_metrics"], extra["best_step"], extra["stale"], checkpoint.load_best(path)
+        )
+        self.seconds_before, self.history = extra["seconds"], extra["history"]
+
+    def _load_optimizer_and_scheduler(self, checkpoint_path: str | None) -> None:
+        if checkpoint_path is not None:
+            checkpoint.load_optimizer(Path(checkpoint_path), self.optimizer, self.lr_scheduler)
+
+    def _load_rng_state(self, checkpoint_path: str | None) -> None:
+        if checkpoint_path is not None:
+            checkpoint.load_random(Path(checkpoint_path))
+
+
+def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> dict[str, Any]:
+    """As `metrics_of`, from states that are kept."""
+    with torch.inference_mode():
+        batch = to_device(collate_kept(model.readout, items), model.prompted)
+        return score(task, [item.row for item in items], model.readout.answer(model.prompted, batch))
+
+
+class _Steps(TrainerCallback):  # type: ignore[misc]
+    """Looks at the validation rows, writes checkpoints and tells progress."""
+
+    def __init__(self, trainer: SoftPromptTrainer, on_step: Any, stopping: Callable[[], bool]) -> None:
+        self.trainer, self.on_step, self.stopping = trainer, on_step, stopping
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Before the first step the untrained prompt is a candidate, too."""
+        if state.global_step == 0:
+            self.on_step(0, state.max_steps, self.trainer.look())
+        self.trainer.model.train()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Every `every` steps and at the end: evaluate, save, and stop when nothing gets better."""
+        metrics = None
+        last = state.global_step >= state.max_steps
+        if state.global_step % self.trainer.every == 0 or last:
+            metrics = self.trainer.look()
+            self.trainer.model.train()
+            control.should_training_stop |= self.trainer.selection.stale >= self.trainer.options.patience
+            self.trainer.write_checkpoint()
+        elif self.stopping():
+            self.trainer.write_checkpoint()
+        if self.stopping():
+            control.should_training_stop = True
+        self.on_step(state.global_step, state.max_steps, metrics)

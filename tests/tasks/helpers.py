@@ -1,0 +1,80 @@
+"""Small files in published layouts, and tokenizers that need no download."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared"))
+CORPUS = [
+    "the film is a moving and often funny story about a family that never gives up",
+    "it was terrible , dull and far too long ; nobody in the theatre laughed",
+    "Does the passage answer the question? Yes or No, it was great.",
+    "a charming and often affecting journey through the streets of an old town",
+] * 4
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def tsv(path: Path, rows: Iterable[Sequence[Any]]) -> Path:
+    return write(path, "".join("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+def jsonl(path: Path, rows: Iterable[Any]) -> Path:
+    return write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def shared(*parts: str) -> Path:
+    path = SHARED.joinpath("data", *parts)
+    if not path.exists():
+        pytest.skip(f"{path} is absent")
+    return path
+
+
+@lru_cache(maxsize=1)
+def byte_level() -> PreTrainedTokenizerFast:
+    """Like GPT-2's: byte-level BPE, no separator."""
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=420, initial_alphabet=alphabet, show_progress=False)
+    inner.train_from_iterator(CORPUS, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=inner)
+
+
+@lru_cache(maxsize=1)
+def word_piece() -> PreTrainedTokenizerFast:
+    """Like BERT's: lower case, with [SEP] and [MASK]."""
+    inner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+    inner.train_from_iterator(CORPUS, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, unk_token="[UNK]", sep_token="[SEP]", mask_token="[MASK]"
+    )
+
+
+class CharacterTokenizer:
+    """A tokenizer that gives no offsets, as those written in Python."""
+
+    is_fast = False
+    sep_token_id = None
+
+    def __call__(self, text: str, add_special_tokens: bool, verbose: bool) -> dict[str, list[int]]:
+        assert not add_special_tokens
+        return {"input_ids": [ord(character) for character in text]}
