@@ -124,7 +124,9 @@ def compare(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def show(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """Print the table."""
-    title = f"one step of Prompt Tuning, {options.rows} rows x {options.tokens} tokens, {options.virtual} virtual tokens"
+    title = (
+        f"one step of Prompt Tuning, {options.rows} rows x {options.tokens} tokens, {options.virtual} virtual tokens"
+    )
     table = Table(title=title, title_justify="left")
     for column in ("type", "PEFT s", "ours s", "faster", "PEFT GB", "ours GB", "share", "loss apart", "gradient apart"):
         table.add_column(column, justify="right")

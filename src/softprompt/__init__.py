@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softprompt.attaching import attach
-    from softprompt.backbone import fingerprint, load_backbone
+    from softprompt.backbone import load_backbone
     from softprompt.errors import SoftPromptError
     from softprompt.methods import (
         CaPT,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         Recipe,
         Setting,
         method,
-
         register,
     )
     from softprompt.prompted import PromptedModel
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "attaching": "attach",
-    "backbone": "fingerprint load_backbone",
+    "backbone": "load_backbone",
     "errors": "SoftPromptError",
     "methods": (
         "CaPT DeepPrompt FullFinetuning HardPrompt HeadOnly Method PTuningV2 PromptTuning Recipe Setting method "
@@ -74,11 +73,9 @@ __all__ = [
     "TrainingOptions",
     "View",
     "attach",
-    "fingerprint",
     "load",
     "load_backbone",
     "method",
-
     "open_run",
     "read_anatomy",
     "register",

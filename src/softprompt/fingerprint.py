@@ -1,21 +1,22 @@
-"""What a frozen model is: family, sizes and a hash over its weights, recorded with every prompt and checked on loading.
+"""What a frozen model is: family, sizes and a hash over its weights.
 
-A prompt fits the numbers of one model, and nothing in its shapes shows that it was trained on another. The hash covers all
-weights, in full. Three decisions:
+A prompt fits the numbers of one model, and nothing in its shapes shows that it was trained on another: the
+fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Three
+decisions:
 
-- Numbers are hashed after rounding to bfloat16. A bfloat16 checkpoint loaded in float32 (an exact up-cast), and a float32
-  checkpoint loaded in bfloat16, are then the same backbone, and a prompt trained on the one loads on the other; their outputs
-  differ by rounding alone. A fine-tuned copy differs: of millions of weights some cross a rounding border.
-- The body and the head are hashed apart. `weights` covers the way from ids to the last hidden state, so a model with and
-  without a language-model head have the same; a pooler counts as head. Tied weights count once, with the body.
-- Names are the body's own and sorted, so wrapping, hooks, device, `requires_grad` and attached prompts change nothing.
+- Numbers are hashed after rounding to bfloat16. A bfloat16 checkpoint loaded in float32 (an exact up-cast),
+  and a float32 checkpoint loaded in bfloat16, are then the same backbone, and a prompt of the one loads on
+  the other; outputs differ by rounding alone. A fine-tuned copy differs: some of its weights cross a border.
+- The body and the head are hashed apart. `weights` covers the way from ids to the last hidden state, so a
+  model with and without a language-model head have the same; a pooler counts as head. Tied weights count
+  once, with the body.
+- Names are the body's own, and sorted: hooks, device, `requires_grad` and attached prompts change nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -86,9 +87,9 @@ def fingerprint(model: nn.Module) -> Fingerprint:
 
 
 def difference(recorded: Fingerprint, found: Fingerprint) -> str | None:
-    """One line that names how a model differs from a recorded one, or None where a prompt of the one serves the other.
+    """One line that names how a model differs from a recorded one, or None where a prompt fits both.
 
-    Heads are compared where both models are of one class: a body without a head may take a prompt whose readout needs none.
+    Heads are compared where both models are of one class: a prompt that needs no head fits a body too.
     """
     for field in _COMPARED:
         before, now = getattr(recorded, field), getattr(found, field)
@@ -115,14 +116,12 @@ def _parts(model: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def _digest(weights: dict[str, Tensor]) -> str:
-    """sha256 over names, shapes and numbers; threads hash side by side, for hashing lets go of the interpreter."""
+    """sha256 over names, shapes and numbers; threads help, for hashing lets go of the interpreter."""
     names = sorted(weights)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests: Iterable[str] = pool.map(lambda name: _digest_of(name, weights[name]), names)
-        lines = [
-            f"{name} {list(weights[name].shape)} {digest}\n"
-            for name, digest in zip(names, digests, strict=True)
-        ]
+        digests = list(pool.map(lambda name: _digest_of(name, weights[name]), names))
+    shapes = (list(weights[name].shape) for name in names)
+    lines = (f"{name} {shape} {digest}\n" for name, shape, digest in zip(names, shapes, digests, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -131,7 +130,8 @@ def _digest_of(name: str, weight: Tensor) -> str:
     if weight.is_meta:
         raise SoftPromptError(f"weight {name} is not in memory: load the backbone without offloading")
     digest = hashlib.sha256()
-    for piece in weight.detach().flatten().split(_PIECE):
+    pieces: Any = torch.split(weight.detach().flatten(), _PIECE)
+    for piece in pieces:
         numbers = piece.to(torch.bfloat16) if piece.is_floating_point() else piece
         digest.update(memoryview(numbers.cpu().contiguous().view(torch.uint8).numpy()))
     return digest.hexdigest()

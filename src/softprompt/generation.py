@@ -1,4 +1,4 @@
-"""`generate` for an attached model: virtual tokens go in once, and the processors of the user's options never see them."""
+"""`generate` for an attached model: virtual tokens go in once, and the user's processors never see them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _REFUSED = {
 def generate(model: PromptedModel, inputs: Tensor | None, prompts: Rows, **kwargs: Any) -> Any:
     """Generate with each row's prompt.
 
-    An instance-aware prompt is made from the tokens that this call is given (with a cache, from those that the cache began
-    with), never from generated ones.
+    An instance-aware prompt is made from the tokens that this call is given (with a cache, from those that the cache
+    began with), never from generated ones.
 
     Args:
         model: the attached model.
@@ -137,8 +137,8 @@ def _kept(states: Tensor, columns: Tensor, full: int) -> Tensor:
     return gather(states, torch.cat([columns, new], dim=-1))
 
 
-# These, where `generate` itself makes them, count columns and read no id: they must see the whole sequence, whose lengths
-# `generate` was told.
+# These, where `generate` itself makes them, count columns and read no id: they must see the whole sequence, whose
+# lengths `generate` was told.
 _BY_LENGTH = frozenset(
     {
         "MinLengthLogitsProcessor",
@@ -155,7 +155,7 @@ _BY_LENGTH = frozenset(
 )
 
 
-class _Processor(LogitsProcessor):  # type: ignore[misc]
+class _Processor(LogitsProcessor):
     """A processor that is shown the text's ids only. It takes no keywords: a list would demand each of them."""
 
     def __init__(self, inner: Any, vocab_size: int) -> None:
@@ -165,7 +165,7 @@ class _Processor(LogitsProcessor):  # type: ignore[misc]
         return _on_text(lambda ids: self.inner(ids, scores.clone()), input_ids, self.vocab_size)
 
 
-class _Criterion(StoppingCriteria):  # type: ignore[misc]
+class _Criterion(StoppingCriteria):
     """A stopping criterion that is shown the text's ids only."""
 
     def __init__(self, inner: Any, vocab_size: int) -> None:
@@ -178,8 +178,8 @@ class _Criterion(StoppingCriteria):  # type: ignore[misc]
 def _on_text(apply: Callable[[Tensor], Tensor], ids: Tensor, vocab_size: int) -> Tensor:
     """What a function of a batch of ids gives for each row's ids without virtual ones.
 
-    Rows that hold different numbers of these (a template placed them in padded rows) take their results from calls of their own, in
-    which every row keeps its place in the batch.
+    Rows that hold different numbers of these (a template placed them in padded rows) take their results from calls of
+    their own, in which every row keeps its place in the batch.
     """
     virtual = ids >= vocab_size
     lost = virtual.sum(-1, keepdim=True)
@@ -198,7 +198,8 @@ class _Streamer:
     """A streamer that is shown the user's ids first."""
 
     def __init__(self, inner: Any, ids: Tensor) -> None:
-        self._inner, self._first = inner, ids
+        self._inner = inner
+        self._first: Tensor | None = ids
 
     def put(self, value: Tensor) -> None:
         """Pass new tokens on; the first value is the whole input."""

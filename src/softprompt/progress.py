@@ -81,7 +81,7 @@ class Progress:
 
     def _lines(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
         begun = told = time.monotonic()
-        done_so_far, last_note = 0, ""
+        done_so_far, last_note, goal = 0, "", total
 
         def advance(done: int = 1, note: str | None = None, total: int | None = None) -> None:
             nonlocal told, done_so_far, last_note, goal
@@ -96,7 +96,6 @@ class Progress:
                 line = f"{name}: {done_so_far}/{goal} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left"
                 print(f"{line}  {last_note}".rstrip(), file=sys.stderr, flush=True)
 
-        goal = total
         yield advance
         line = f"{name}: {done_so_far}/{goal} {unit} in {time.monotonic() - begun:.1f} s"
         print(f"{line}  {last_note}".rstrip(), file=sys.stderr, flush=True)

@@ -24,13 +24,13 @@ Rows = str | Sequence[str] | Sequence[int] | Tensor | None
 class PromptedModel(nn.Module):
     """A frozen model that reads virtual tokens.
 
-    A plain module with the model's own forward signature and outputs of the user's own length (attention maps alone keep the
-    virtual tokens' columns). Three keyword arguments come on top: `prompts` (which prompt each row takes: a name, or a name or an
-    index a row), `conditioning_mask` (bool, `(batch, tokens)`: the tokens that may condition an instance-aware prompt) and
-    `positions` (`(batch, selected)`: compute the head at these columns only).
+    A plain module with the model's own forward signature and outputs of the user's own length (attention maps alone
+    keep the virtual tokens' columns). Three keyword arguments come on top: `prompts` (which prompt each row takes: a
+    name, or a name or an index a row), `conditioning_mask` (bool, `(batch, tokens)`: the tokens that may condition an
+    instance-aware prompt) and `positions` (`(batch, selected)`: compute the head at these columns only).
 
-    Only the prompts' parameters require gradient, and `state_dict` holds them alone, so a checkpoint is as small as the prompt.
-    Use `softprompt.attach` to make one, and `detach` or a `with` block to give the model back as it was.
+    Only the prompts' parameters require gradient, and `state_dict` holds them alone, so a checkpoint is as small as the
+    prompt. Use `softprompt.attach` to make one, and `detach` or a `with` block to give the model back as it was.
 
     Attributes:
         backbone: the user's model.
@@ -40,7 +40,9 @@ class PromptedModel(nn.Module):
         anatomy: the parts of the backbone.
     """
 
-    def __init__(self, backbone: nn.Module, tokenizer: Any, producers: Mapping[str, Producer], *, dropout: bool) -> None:
+    def __init__(
+        self, backbone: nn.Module, tokenizer: Any, producers: Mapping[str, Producer], *, dropout: bool
+    ) -> None:
         """See `softprompt.attach`."""
         super().__init__()
         if backbone.__dict__.get("_softprompt_attached"):
@@ -71,7 +73,11 @@ class PromptedModel(nn.Module):
             SoftPromptError: the name is taken, the family cannot serve the site, or the prompt has no room.
         """
         if name in self.names:
-            raise SoftPromptError(f"a prompt named {name!r} is attached already: choose another name or remove it first")
+            raise SoftPromptError(
+                f"a prompt named {name!r} is attached already: choose another name or remove it first"
+            )
+        if self._producers and any(_changes_weights(one) for one in (producer, *self._producers)):
+            raise SoftPromptError("a weight-side method changes the model for every row: attach it alone")
         if producer.prefix:
             self.anatomy.require_site("attention")
         if producer.count:
@@ -101,7 +107,7 @@ class PromptedModel(nn.Module):
         return producer
 
     def detach(self) -> nn.Module:
-        """Give the model back: hooks, attention implementation, gradient, training and checkpointing flags as they were."""
+        """Give the model back: hooks, attention, gradient, training and checkpointing flags as they were."""
         if not self._attached:
             return self.backbone
         self._attached = False
@@ -150,10 +156,13 @@ class PromptedModel(nn.Module):
 
         Args:
             *args: as the model takes them.
-            prompts: a prompt's name for all rows, or one name or index a row. May be left out where one prompt is attached.
-            conditioning_mask: bool, `(batch, tokens)`: tokens that may condition an instance-aware prompt; by default every
+            prompts: a prompt's name for all rows, or one name or index a row. May be left out where one prompt is
+                attached.
+            conditioning_mask: bool, `(batch, tokens)`: tokens that may condition an instance-aware prompt; by default
+                every
                 token that is seen and has no label.
-            positions: `(batch, selected)`: columns whose logits are wanted; logits then have shape `(batch, selected, V)`.
+            positions: `(batch, selected)`: columns whose logits are wanted; logits then have shape `(batch, selected,
+                V)`.
             **kwargs: as the model takes them.
 
         Returns:
@@ -167,9 +176,14 @@ class PromptedModel(nn.Module):
         return self.backbone(*args, **kwargs)
 
     def states(
-        self, *, prompts: Rows = None, conditioning_mask: Tensor | None = None, positions: Tensor | None = None, **kwargs: Any
+        self,
+        *,
+        prompts: Rows = None,
+        conditioning_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        **kwargs: Any,
     ) -> Tensor:
-        """Last hidden states of the body (an encoder-decoder's encoder), without a head: `(batch, tokens or selected, H)`."""
+        """Last states of the body (an encoder-decoder's encoder), without a head: `(batch, tokens or selected, H)`."""
         rows = self.rows(prompts, _batch(kwargs))
         with self.calling(rows, conditioning_mask, positions) as call:
             states: Tensor = self.anatomy.body(**kwargs).last_hidden_state
@@ -208,7 +222,7 @@ class PromptedModel(nn.Module):
             return (0,) * batch
         if isinstance(prompts, str):
             return (self._index(prompts),) * batch
-        given = prompts.tolist() if isinstance(prompts, Tensor) else list(prompts)
+        given: list[Any] = prompts.tolist() if isinstance(prompts, Tensor) else list(prompts)
         if len(given) != batch:
             raise SoftPromptError(f"`prompts` names {len(given)} rows, but the batch has {batch}")
         return tuple(self._index(row) for row in given)
@@ -241,7 +255,8 @@ class PromptedModel(nn.Module):
         """Training mode for the prompts; the frozen backbone's dropout stays off unless `dropout=True` was asked for.
 
         Raises:
-            SoftPromptError: keys and values are to be trained through reentrant checkpoints, which would drop their gradient.
+            SoftPromptError: keys and values are to be trained through reentrant checkpoints, which would drop their
+                gradient.
         """
         super().train(mode)
         self._frozen.train(mode)
@@ -253,22 +268,31 @@ class PromptedModel(nn.Module):
 
     def activation_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
         """The model's own, after which its layers must follow the training mode anew."""
-        self.backbone.activation_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
+        with self._inputs_as_they_are():
+            self.backbone.activation_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
         self.train(self.training)
 
     def gradient_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
         """The model's own, after which its layers must follow the training mode anew."""
-        self.backbone.gradient_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
+        with self._inputs_as_they_are():
+            self.backbone.gradient_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
         self.train(self.training)
 
     def enable_input_require_grads(self) -> None:
         """Nothing to do: the prompts require gradient themselves, and nothing below them needs one."""
 
+    @contextmanager
+    def _inputs_as_they_are(self) -> Iterator[None]:
+        """Checkpointing would make the model's inputs require gradient too, with hooks that stay."""
+        self.backbone.__dict__["enable_input_require_grads"] = self.enable_input_require_grads
+        try:
+            yield
+        finally:
+            del self.backbone.__dict__["enable_input_require_grads"]
+
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """The prompts' parameters alone."""
-        return self.prompts.state_dict(
-            *args, destination=destination, prefix=f"{prefix}prompts.", keep_vars=keep_vars
-        )
+        return self.prompts.state_dict(*args, destination=destination, prefix=f"{prefix}prompts.", keep_vars=keep_vars)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Take what `state_dict` gave."""
@@ -307,6 +331,10 @@ class PromptedModel(nn.Module):
         if self.anatomy.kind != "causal" or labels is None or ids is None or labels.shape != ids.shape:
             return None
         return labels == -100  # type: ignore[no-any-return]
+
+
+def _changes_weights(producer: Producer) -> bool:
+    return type(producer).install is not Producer.install
 
 
 def _batch(given: Mapping[str, Any]) -> int:

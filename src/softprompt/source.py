@@ -131,9 +131,13 @@ def _explain(source: Source, error: Exception) -> str:
     if caused_by(error, HFValidationError):
         return f"{name} is no folder, no .gguf file and no name on the hub: check the name"
     if caused_by(error, EntryNotFoundError):
-        return f"{name} lacks a file ({line(error)}): choose a transformers model in safetensors"
+        return f"{name} has no weights in safetensors, and pickle is never loaded: choose another model"
     if "trust_remote_code" in str(error):
         return f"{name} needs Python code of its own, which is never run: choose another model"
+    if "Should have a `model_type`" in str(error):
+        return f"{name} has no config.json that names a model_type: choose a transformers model"
+    if "model type" in str(error):
+        return f"{name} is of a family that this transformers does not know: update it or choose another model"
     mend = "copy or download it again"
     if source.name.startswith("embedded:gemma"):
         mend = f"delete the folder {source.path}, and it is made anew"

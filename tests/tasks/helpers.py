@@ -13,6 +13,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from softprompt.errors import SoftPromptError
+from softprompt.tasks import Row, Splits, Task
+
 SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared"))
 CORPUS = [
     "the film is a moving and often funny story about a family that never gives up",
@@ -64,9 +67,7 @@ def word_piece() -> PreTrainedTokenizerFast:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
     inner.train_from_iterator(CORPUS, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, unk_token="[UNK]", sep_token="[SEP]", mask_token="[MASK]"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]", sep_token="[SEP]", mask_token="[MASK]")
 
 
 class CharacterTokenizer:
@@ -78,3 +79,22 @@ class CharacterTokenizer:
     def __call__(self, text: str, add_special_tokens: bool, verbose: bool) -> dict[str, list[int]]:
         assert not add_special_tokens
         return {"input_ids": [ord(character) for character in text]}
+
+
+def load(name: str, folder: Path, **options: Any) -> Splits:
+    return Task.load(name, data=folder, **options).splits()
+
+
+def every(splits: Splits) -> list[Row]:
+    return sorted([*splits.train, *splits.validation], key=lambda row: row.index)
+
+
+def repeated(rows: list[Any], times: int = 6) -> list[Any]:
+    return rows * times
+
+
+def told(error: pytest.ExceptionInfo[SoftPromptError], *parts: str) -> None:
+    message = str(error.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message, message

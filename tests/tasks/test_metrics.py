@@ -90,13 +90,9 @@ def test_multirc_by_question() -> None:
     groups = [f"{number // 5}" for number in range(200)]
     real = generator.integers(0, 2, 200).tolist()
     guessed = [
-        int(label if chance < 0.8 else 1 - label)
-        for label, chance in zip(real, generator.random(200), strict=True)
+        int(label if chance < 0.8 else 1 - label) for label, chance in zip(real, generator.random(200), strict=True)
     ]
-    rows = [
-        Row({}, label, group=group, index=i)
-        for i, (label, group) in enumerate(zip(real, groups, strict=True))
-    ]
+    rows = [Row({}, label, group=group, index=i) for i, (label, group) in enumerate(zip(real, groups, strict=True))]
     task = Task.load("multirc")
     found = evaluate(task, rows, guessed)
     right: dict[str, bool] = {}

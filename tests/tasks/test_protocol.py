@@ -112,9 +112,7 @@ def test_a_folder_with_test_rows_alone_can_be_scored(tmp_path: Path) -> None:
 )
 @settings(deadline=None)
 def test_take_gives_each_class_its_share(sizes: list[int], share: float, seed: str) -> None:
-    everything = [
-        Row({}, label, index=i) for i, label in enumerate(c for c, n in enumerate(sizes) for _ in range(n))
-    ]
+    everything = [Row({}, label, index=i) for i, label in enumerate(c for c, n in enumerate(sizes) for _ in range(n))]
     count = round(share * len(everything))
     rest, drawn = take(everything, count, lambda row: row.label, seed)
     assert len(drawn) == count

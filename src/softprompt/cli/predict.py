@@ -30,7 +30,9 @@ def predict(
     """
     quiet()
     if sum(map(bool, (text, file, field))) != 1:
-        raise SoftPromptError('nothing to predict, or too much: give a text, --file or --field, as in predict RUN "a text"')
+        raise SoftPromptError(
+            'nothing to predict, or too much: give a text, --file or --field, as in predict RUN "a text"'
+        )
     prompt = open_prompt(run, backbone)
     if prompt.task is None:
         raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")

@@ -1,1 +1,1 @@
-
+"""Pictures and pages that show what prompts do."""

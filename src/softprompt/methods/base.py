@@ -87,8 +87,8 @@ class Setting:
 class Method(BaseModel, ABC):
     """A method of the soft-prompt line: its options are the fields, its mathematics the producer it builds.
 
-    A sub-class says where it comes from in class variables, declares its options as pydantic fields with descriptions (the
-    command line, `--set` and the docs read them), and builds a producer.
+    A sub-class says where it comes from in class variables, declares its options as pydantic fields with descriptions
+    (the command line, `--set` and the docs read them), and builds a producer.
 
     Attributes:
         name: on the command line.

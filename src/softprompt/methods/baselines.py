@@ -1,14 +1,15 @@
 """What soft prompts are compared with: a hard prompt, a head alone, and full fine-tuning.
 
 - `hard_prompt`: the task's template and label words, nothing trained.
-- `head_only`: a linear head on the frozen model's states (CaPT's "Linear Head" trains C * d scalars on Llama and Qwen; WARP calls
+- `head_only`: a linear head on the frozen model's states (CaPT's "Linear Head" trains C * d scalars on Llama and Qwen;
+WARP calls
   it linear probing). The states do not depend on it: they are computed once and kept.
 - `full_finetuning`: every weight of the backbone is trained on a copy that stands in the model while it is attached.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -92,8 +93,10 @@ class Weights(Producer):
         """Swap in the copies; weights that are tied stay tied."""
         if self._aside:
             return
-        embedding: Any = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
-        frozen = {id(p) for p in embedding.parameters()} if embedding is not None and not self.train_embeddings else set()
+        embedding = getattr(model, "get_input_embeddings", lambda: None)()
+        frozen = (
+            {id(p) for p in embedding.parameters()} if embedding is not None and not self.train_embeddings else set()
+        )
         copies: dict[int, nn.Parameter] = {}
         for path, module in model.named_modules():
             for name, parameter in list(module._parameters.items()):

@@ -6,12 +6,13 @@ Liu et al., "All You Need is One: Capsule Prompt Tuning with a Single Vector", N
     S^1 = p^1 + Mean(E)                          (S_^1, H^1) = L_1([S^1; E])
     S^i = p^i + Mean(S_^{i-1} (+) H^{i-1})       (S_^i, H^i) = L_i([S^i; H^{i-1}]),   i = 2..N
 
-Site `hidden`: slot 0 of every layer's input is overwritten by S^i; the text is never written. From layer 2 on the mean counts the
-processed capsule S_^{i-1} too, which is what stands in the slot. Trained and stored: N * d scalars.
+Site `hidden`: slot 0 of every layer's input is overwritten by S^i; the text is never written. From layer 2 on the mean
+counts the processed capsule S_^{i-1} too, which is what stands in the slot. Trained and stored: N * d scalars.
 
-Open in the paper, and decided here: the mean skips padding and answer tokens; gradients flow through it (`stop_gradient` cuts
-them); p starts at zero, so training starts from the pure instance mean (the paper's training-free Finding II); the capsule stands
-before BOS; an encoder-decoder's decoder attends to the final capsule (`decoder_sees_capsule`); lengths above one repeat the mean,
+Open in the paper, and decided here: the mean skips padding and answer tokens; gradients flow through it
+(`stop_gradient` cuts them); p starts at zero, so training starts from the pure instance mean (the paper's training-free
+Finding II); the capsule stands before BOS; an encoder-decoder's decoder attends to the final capsule
+(`decoder_sees_capsule`); lengths above one repeat the mean,
 S^i = P^i + 1 mu^T.
 """
 

@@ -5,8 +5,9 @@ The "Deep Prompt-Tuning" of Liu et al., "All You Need is One: Capsule Prompt Tun
 
     H^1 = L_1(P^1, E),   H^i = L_i(P^i, H^{i-1}),   P^i in R^{k x d}
 
-Site `hidden`: before each layer the k slots are overwritten by that layer's rows; their outputs are thrown away. It is not
-P-Tuning v2 (site `attention`): these vectors pass the layer's norm, W_K and W_V. Trained and stored: N * k * d scalars.
+Site `hidden`: before each layer the k slots are overwritten by that layer's rows; their outputs are thrown away. It is
+not P-Tuning v2 (site `attention`): these vectors pass the layer's norm, W_K and W_V. Trained and stored: N * k * d
+scalars.
 """
 
 from __future__ import annotations

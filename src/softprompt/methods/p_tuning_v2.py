@@ -6,9 +6,10 @@ Liu et al., "P-Tuning v2: Prompt Tuning Can Be Comparable to Fine-tuning Univers
     Attn(Q, [K_P^i; K], [V_P^i; V]),   K_P^i, V_P^i in R^{P x d_kv}, all layers i
 
 Site `attention`. The table is either direct, R^{P x 2 N d_kv}, or re-parametrised (`prefix_projection`):
-R^{P x d} -> Linear(d, m) -> tanh -> Linear(m, 2 N d_kv), computed once a forward pass and dropped after training. The flat vector is viewed as
-(P, 2N, K, D) and split into N pairs (key, value), as in the official code. Encoders read a linear head by default, as in the paper;
-language models a verbalizer. On an encoder-decoder the encoder is prompted. Stored: 2 N P d_kv scalars (and the head).
+R^{P x d} -> Linear(d, m) -> tanh -> Linear(m, 2 N d_kv), computed once a forward pass and dropped after training. The
+flat vector is viewed as (P, 2N, K, D) and split into N pairs (key, value), as in the official code. Encoders read a
+linear head by default, as in the paper; language models a verbalizer. On an encoder-decoder the encoder is prompted.
+Stored: 2 N P d_kv scalars (and the head).
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Prefixes(Producer):
 
 
 def _draw(layer: nn.Module, setting: Setting) -> None:
-    """torch's own initialisation of a linear layer, from the setting's generator."""
+    """Torch's own initialisation of a linear layer, from the setting's generator."""
     assert isinstance(layer, nn.Linear)
     bound = layer.in_features**-0.5
     with torch.no_grad():

@@ -5,8 +5,8 @@ Lester, Al-Rfou, Constant, "The Power of Scale for Parameter-Efficient Prompt Tu
 
     Pr(Y | [P; X]),  P in R^{p x e} trained, everything else frozen
 
-Site `stream`: the ids of the virtual tokens resolve to the rows of `P`. On an encoder-decoder the encoder alone is prompted and
-the decoder attends to all p + n outputs. Trained and stored: p * e scalars.
+Site `stream`: the ids of the virtual tokens resolve to the rows of `P`. On an encoder-decoder the encoder alone is
+prompted and the decoder attends to all p + n outputs. Trained and stored: p * e scalars.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ def method(name: str, **options: Any) -> Method:
     known = methods()
     if name not in known:
         raise SoftPromptError(f"no method named {name!r}: choose from {', '.join(known)}")
-    return checked(known[name], options, f"method {name!r}")
+    made: Method = checked(known[name], options, f"method {name!r}")
+    return made
 
 
 def checked(model: Callable[..., Any], options: dict[str, Any], owner: str) -> Any:

@@ -47,7 +47,8 @@ class Anatomy:
     Attributes:
         family: `config.model_type`.
         kind: `causal`, `encoder` or `encoder-decoder`.
-        body: the module that receives `input_ids` (a decoder-only model's body, an encoder, or an encoder-decoder's encoder).
+        body: the module that receives `input_ids` (a decoder-only model's body, an encoder, or an encoder-decoder's
+            encoder).
         embedding: the input embedding inside `body`.
         stack: the module whose `last_hidden_state` the heads read; virtual tokens are dropped from its output.
         layers: the layers of `body` in the order of their calls; a layer with shared weights appears once a call.
@@ -139,13 +140,13 @@ def read_anatomy(model: nn.Module) -> Anatomy:
 
 
 def _text_config(model: nn.Module) -> Any:
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
 def _read(model: nn.Module, config: Any) -> Anatomy:
     encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
-    body = _encoder(model) if encoder_decoder else _body(model)
+    body = _encoder(model) if encoder_decoder else _body(model, config)
     embedding: nn.Module = body.get_input_embeddings()  # type: ignore[operator]
     layers = _layers(body, config)
     if not layers:
@@ -185,11 +186,14 @@ def _encoder(model: nn.Module) -> nn.Module:
     return encoder
 
 
-def _body(model: nn.Module) -> nn.Module:
+def _body(model: nn.Module, config: Any) -> nn.Module:
     """The smallest module with its own `get_input_embeddings` that holds the layers."""
     body: nn.Module = getattr(model, "base_model", model)
-    inner = getattr(body, "language_model", None)
-    return inner if isinstance(inner, nn.Module) else body
+    for name in ("language_model", "encoder"):  # a wrapper of several models, a T5 without its decoder
+        inner = getattr(body, name, None)
+        if not _layers(body, config) and isinstance(inner, nn.Module):
+            body = inner
+    return body
 
 
 def _dig(module: nn.Module, path: str) -> nn.Module | None:

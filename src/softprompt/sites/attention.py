@@ -1,10 +1,11 @@
 """Site `attention`: trained keys and values stand in front of a layer's own.
 
-The join happens in a function registered with transformers' `AttentionInterface`, beside the model's own implementation and
-under one name with its mask function (without the second, transformers hands over no mask at all). A layer's call carries its
-keys and values as a keyword, so gradient checkpointing recomputes with the same ones.
+The join happens in a function registered with transformers' `AttentionInterface`, beside the model's own implementation
+and under one name with its mask function (without the second, transformers hands over no mask at all). A layer's call
+carries its keys and values as a keyword, so gradient checkpointing recomputes with the same ones.
 
-The prefix has no position of its own: it is used as trained, and the text's positions start at P (the past-length convention).
+The prefix has no position of its own: it is used as trained, and the text's positions start at P (the past-length
+convention).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.attention import Join
-from softprompt.sites.layout import Layout, Slots, extend_mask, insert, read
+from softprompt.sites.layout import Layout, Slots, extend_mask, insert
+from softprompt.sites.placed import read
 from softprompt.sites.producer import Producer
 
 
@@ -63,9 +64,7 @@ _DERIVED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Rewrite the keywords with which the body is called: ids, mask, positions and token types of the whole sequence."""
-    ids = kwargs.get("input_ids")
-    if ids is None:
-        return _embedded(call, slots, kwargs)
+    ids = _ids(call, slots, kwargs)
     call.resolved, call.layout = False, None
     call.calls.clear()
     rows = call.rows_of(ids.shape[0])
@@ -74,18 +73,18 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
         raise SoftPromptError("virtual tokens need an attention_mask of shape (batch, tokens); another form was given")
     seen = _seen(kwargs.get("past_key_values"), ids)
     if seen is not None:
-        return _step(call, anatomy, slots, rows, seen, mask, ready, kwargs)
+        return _step(call, anatomy, slots, rows, ids, seen, mask, ready, kwargs)
     conditioning = _conditioning(call, ids)
     positions = kwargs.get("position_ids")
     placed = not call.inserting or _holds_virtual(ids, anatomy)
     _check_length(anatomy, ids, mask, [slots[row] for row in rows], placed)
     if placed:
-        layout = read(
-            ids, mask, positions, conditioning, slots, rows, anatomy.position_offset, anatomy.vocab_size
-        )
+        layout = read(ids, mask, positions, conditioning, slots, rows, anatomy.position_offset, anatomy.vocab_size)
     else:
         layout = insert(ids, mask, positions, conditioning, slots, rows, anatomy.position_offset)
-    changed = {**kwargs, "input_ids": layout.ids, "attention_mask": layout.mask if ready is None else ready}
+    changed = {**kwargs, "attention_mask": layout.mask if ready is None else ready}
+    if kwargs.get("input_ids") is not None:
+        changed["input_ids"] = layout.ids
     if layout.keep is not None:
         changed = {name: value for name, value in changed.items() if name not in _DERIVED}
     if anatomy.takes_position_ids:
@@ -118,12 +117,15 @@ def cross_mask(
     return extend_mask(mask, slots, rows, [int(prompts[row].visible_to_decoder) for row in rows])
 
 
-def _embedded(call: Call, slots: Sequence[Slots], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _ids(call: Call, slots: Sequence[Slots], kwargs: dict[str, Any]) -> Tensor:
+    """The ids `(B, N)`; where embeddings came instead, ids in their place for a prompt that needs none."""
+    ids: Tensor | None = kwargs.get("input_ids")
+    if ids is not None:
+        return ids
     if any(slots[row].count for row in call.rows):
-        raise SoftPromptError(
-            "this prompt stands in the sequence as virtual tokens: pass input_ids, not inputs_embeds"
-        )
-    return kwargs
+        raise SoftPromptError("this prompt stands in the sequence as virtual tokens: pass input_ids, not inputs_embeds")
+    embedded: Tensor = kwargs["inputs_embeds"]
+    return torch.zeros(embedded.shape[:2], dtype=torch.long, device=embedded.device)
 
 
 def _seen(past: Any, ids: Tensor) -> int | Tensor | None:
@@ -163,15 +165,14 @@ def _holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
 
 def _first_for_padding(keep: Tensor | None, mask: Tensor) -> Tensor:
     """Columns `(B, N)` in which padding stands for the row's first token: heads that read column 0 then find it
-    wherever the padding is."""
+    wherever the padding is.
+    """
     columns = torch.arange(mask.shape[1], device=mask.device).expand_as(mask) if keep is None else keep
     first = columns.gather(1, mask.long().argmax(-1, keepdim=True))
     return torch.where(mask.bool(), columns, first)
 
 
-def _check_length(
-    anatomy: Anatomy, ids: Tensor, mask: Tensor | None, chosen: Sequence[Slots], placed: bool
-) -> None:
+def _check_length(anatomy: Anatomy, ids: Tensor, mask: Tensor | None, chosen: Sequence[Slots], placed: bool) -> None:
     """A look at the mask, which waits for an accelerator, happens only where the padded width is too long."""
     limit = anatomy.max_positions
     if not anatomy.absolute or limit is None:
@@ -193,13 +194,14 @@ def _step(
     anatomy: Anatomy,
     slots: Sequence[Slots],
     rows: tuple[int, ...],
+    ids: Tensor,
     seen: int | Tensor,
     mask: Tensor | None,
     ready: Any,
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
     """A call that continues a cache: no new virtual tokens, but a mask and positions that count the old ones."""
-    ids, positions = kwargs["input_ids"], kwargs.get("position_ids")
+    positions = kwargs.get("position_ids")
     chosen = [slots[row] for row in rows]
     width, queries = max(s.count for s in chosen), ids.shape[1]
     own = call.inserting and width > 0

@@ -39,8 +39,8 @@ class Frozen:
     def train(self, mode: bool) -> None:
         """Follow the attached model's training mode.
 
-        Only layers that checkpoint must believe that they train, or they keep what they should recompute; while they compute,
-        their dropout rests all the same.
+        Only layers that checkpoint must believe that they train, or they keep what they should recompute; while they
+        compute, their dropout rests all the same.
         """
         self._model.train(mode and self._dropout)
         if self._dropout:

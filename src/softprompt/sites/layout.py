@@ -1,10 +1,10 @@
 """Where virtual tokens stand in a batch: the index arithmetic that all sites share.
 
-A *unit* is one run of text that carries one prompt: a row, or one document of a packed row. Letters: B rows, N columns as
-the user gave them, W columns added, T = N + W columns in all, U units, P virtual tokens of a prompt.
+A *unit* is one run of text that carries one prompt: a row, or one document of a packed row. Letters: B rows, N columns
+as the user gave them, W columns added, T = N + W columns in all, U units, P virtual tokens of a prompt.
 
-The rule of insertion is one: a row of a shorter prompt gets masked filler columns on its left, so that a column n of the user
-lies at `filler + n + P * (marks at or before n)`, where a mark is a place of insertion.
+The rule of insertion is one: a row of a shorter prompt gets masked filler columns on its left, so that a column n of
+the user lies at `filler + n + P * (marks at or before n)`, where a mark is a place of insertion.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ def documents(position_ids: Tensor | None, mask: Tensor | None) -> Tensor | None
     if position_ids is None or mask is not None:
         return None
     if torch.compiler.is_compiling():
-        raise SoftPromptError("a compiled model takes position_ids with an attention_mask only: packed rows run uncompiled")
+        raise SoftPromptError(
+            "a compiled model takes position_ids with an attention_mask only: packed rows run uncompiled"
+        )
     restarts = torch.diff(position_ids, dim=-1, prepend=position_ids[:, :1] - 1) != 1
     return restarts.cumsum(-1) if bool(restarts.any()) else None
 
@@ -205,14 +207,17 @@ def insert(
     new_ids = moves.spread(ids, virtual)
     usable = torch.ones(shape, dtype=torch.bool, device=device) if mask is None else mask.bool()
     text = moves.spread(usable if conditioning is None else usable & conditioning.bool(), False)
+    grouped = (
+        _groups_of_rows(moves, text, prompts, rows)
+        if docs is None
+        else _groups_of_documents(moves, docs, text, prompts, rows)
+    )
     return Layout(
         ids=new_ids,
         mask=None if seen is None else seen.to(ids.dtype if mask is None else mask.dtype),
         positions=positions if positions is None or position_ids is not None else positions + offset,
         keep=moves.keep if width else None,
-        groups=_groups_of_rows(moves, text, prompts, rows)
-        if docs is None
-        else find(new_ids, moves.spread(docs, torch.where(moves.is_slot, moves.which, -1)), text, prompts),
+        groups=grouped,
         packed=docs is not None,
     )
 
@@ -237,83 +242,6 @@ def extend_mask(
     return moves.spread(mask, (moves.is_slot * shown).to(mask.dtype))
 
 
-def read(
-    ids: Tensor,
-    mask: Tensor | None,
-    position_ids: Tensor | None,
-    conditioning: Tensor | None,
-    prompts: Sequence[Slots],
-    rows: Sequence[int],
-    offset: int,
-    vocab_size: int,
-) -> Layout:
-    """The layout of ids that hold their virtual tokens already (a template placed them).
-
-    Raises:
-        SoftPromptError: a row holds a part of its prompt only, or nothing of it.
-    """
-    virtual = ids >= vocab_size
-    holds = virtual.any(-1).tolist()
-    bare = [row for row, index in enumerate(rows) if prompts[index].count and not holds[row]]
-    if bare:
-        raise SoftPromptError(f"row {bare[0]} has no virtual tokens, but other rows have: place them in every row or in none")
-    text = ~virtual if mask is None else ~virtual & mask.bool()
-    if conditioning is not None:
-        text = text & conditioning.bool()
-    docs = documents(position_ids, mask)
-    positions = position_ids
-    if positions is None and (mask is not None or any(not prompts[row].shift or prompts[row].prefix for row in rows)):
-        counted = torch.ones_like(ids) if mask is None else mask.long()
-        still = [s for s in prompts if not s.shift]
-        for slots in still:
-            counted = counted * ~((ids >= slots.base) & (ids < slots.base + slots.count))
-        positions = (counted.cumsum(-1) - 1).clamp(min=0)
-    if positions is not None:
-        positions = positions + _prefixes(prompts, rows, ids.device) + (offset if position_ids is None else 0)
-    doc_of = torch.zeros_like(ids) if docs is None else docs
-    return Layout(ids, mask, positions, None, find(ids, doc_of, text, prompts), docs is not None)
-
-
-def find(ids: Tensor, docs: Tensor, text: Tensor, prompts: Sequence[Slots]) -> tuple[Group, ...]:
-    """Group the virtual tokens that stand in ids, unit by unit.
-
-    Raises:
-        SoftPromptError: a row holds a part of a prompt only.
-    """
-    groups = []
-    for index, slots in enumerate(prompts):
-        inside = (ids >= slots.base) & (ids < slots.base + slots.count)
-        rows, columns = inside.nonzero(as_tuple=True)
-        if not len(rows):
-            continue
-        rank = ids[rows, columns] - slots.base
-        order = (_occurrence(rows * slots.count + rank) * ids.shape[0] + rows) * slots.count + rank
-        by_unit = order.argsort()
-        if len(rows) % slots.count or bool((rank[by_unit].view(-1, slots.count) != _ranks(slots, ids.device)).any()):
-            raise SoftPromptError(
-                f"a row holds a part of its prompt only: each row or packed document needs all {slots.count} "
-                "virtual tokens, once"
-            )
-        slot_columns = columns[by_unit].view(-1, slots.count)
-        unit_rows = rows[by_unit].view(-1, slots.count)[:, 0]
-        same = docs[unit_rows] == docs[unit_rows, slot_columns[:, 0]][:, None]
-        groups.append(Group(index, unit_rows, slot_columns, text[unit_rows] & same))
-    return tuple(groups)
-
-
-def _ranks(slots: Slots, device: torch.device) -> Tensor:
-    return torch.arange(slots.count, device=device)
-
-
-def _occurrence(keys: Tensor) -> Tensor:
-    """How many equal keys stand before each key: shape `(K,)`."""
-    order = keys.argsort(stable=True)
-    _, sizes = keys[order].unique_consecutive(return_counts=True)
-    nth = torch.empty_like(order)
-    nth[order] = torch.cat([torch.arange(int(n), device=keys.device) for n in sizes])
-    return nth
-
-
 def _groups_of_rows(moves: Insertion, text: Tensor, prompts: Sequence[Slots], rows: Sequence[int]) -> tuple[Group, ...]:
     groups = []
     for index in sorted(set(rows)):
@@ -327,6 +255,24 @@ def _groups_of_rows(moves: Insertion, text: Tensor, prompts: Sequence[Slots], ro
         else:
             chosen = torch.tensor(mine, device=text.device)
             groups.append(Group(index, chosen, slots[chosen], text[chosen]))
+    return tuple(groups)
+
+
+def _groups_of_documents(
+    moves: Insertion, docs: Tensor, text: Tensor, prompts: Sequence[Slots], rows: Sequence[int]
+) -> tuple[Group, ...]:
+    doc_of = moves.spread(docs, torch.where(moves.is_slot, moves.which, -1))
+    groups = []
+    for index in sorted(set(rows)):
+        count = prompts[index].count
+        if not count:
+            continue
+        mine = torch.tensor([row == index for row in rows], device=docs.device)
+        inside = moves.is_slot & mine[:, None]
+        slots = moves.added[inside].view(-1, count)
+        units = inside.nonzero()[:, 0].view(-1, count)[:, 0]
+        same = doc_of[units] == doc_of[units].gather(1, slots[:, :1])
+        groups.append(Group(index, units, slots, text[units] & same))
     return tuple(groups)
 
 
@@ -351,8 +297,8 @@ def _positions(
 ) -> Tensor | None:
     """Position of every column.
 
-    Virtual tokens that shift the text count like tokens; others share the position of the token before them, or in front that of
-    the first.
+    Virtual tokens that shift the text count like tokens; others share the position of the token before them, or in
+    front that of the first.
     """
     device = moves.keep.device
     moving = torch.tensor([slots.shift for slots in chosen], device=device)[:, None]
@@ -371,7 +317,3 @@ def _positions(
     user = torch.ones_like(moves.keep) if mask is None else mask.long()
     counted = moves.spread(user, (moves.is_slot & moving).long())
     return (counted.cumsum(-1) - 1).clamp(min=0) + prefix
-
-
-def _prefixes(prompts: Sequence[Slots], rows: Sequence[int], device: torch.device) -> Tensor:
-    return torch.tensor([prompts[row].prefix for row in rows], device=device)[:, None]

@@ -1,7 +1,7 @@
 """What the sites ask of a prompt: vectors, at one site or several.
 
-A method builds a `Producer`; the sites know nothing else of it. Letters: U units (a row, or a document of a packed row),
-P virtual tokens, T columns, E embedding width, H hidden width, K key-value heads, D head size.
+A method builds a `Producer`; the sites know nothing else of it. Letters: U units (a row, or a document of a packed
+row), P virtual tokens, T columns, E embedding width, H hidden width, K key-value heads, D head size.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Site `stream`: virtual ids are resolved by the model's own input embedding.
 
-A pre-hook swaps ids at or above the vocabulary for a harmless one; a hook writes the prompt's vectors over the rows they
-fetched. The embedding module itself is untouched, so weights, tied heads and state dicts stay the model's own.
+A pre-hook swaps ids at or above the vocabulary for a harmless one; a hook writes the prompt's vectors over the rows
+they fetched. The embedding module itself is untouched, so weights, tied heads and state dicts stay the model's own.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ def model_card(meta: dict[str, Any]) -> str:
         f"- Options: `{meta['options']}`",
     ]
     if task:
-        lines.append(f"- Template: `{task['template']}`; label words: {', '.join(task.get('labels', {}).values()) or 'none'}")
+        lines.append(
+            f"- Template: `{task['template']}`; label words: {', '.join(task.get('labels', {}).values()) or 'none'}"
+        )
     metrics = meta.get("metrics") or {}
     if metrics:
         lines.append(f"- Measured with seed {meta.get('seed')}: `{metrics}`")

@@ -10,9 +10,10 @@ from typing import Any
 from torch import nn
 
 from softprompt.attaching import attach, build
-from softprompt.backbone import Fingerprint, difference, fingerprint
 from softprompt.errors import SoftPromptError
+from softprompt.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.methods.base import Method
+from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.prompted import PromptedModel
 from softprompt.sites.producer import Producer
@@ -106,7 +107,7 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
         "options": prompt.method.model_dump(mode="json"),
         "task": None if prompt.task is None else prompt.task.model_dump(mode="json"),
         "readout": prompt.readout_options,
-        "backbone": prompt.fingerprint.to_json(),
+        "backbone": prompt.fingerprint.model_dump(mode="json"),
         **prompt.meta,
     }
     with replacing(path) as beside:
@@ -130,7 +131,7 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     missing = [key for key in ("method", "options", "backbone", "readout") if key not in meta]
     if missing:
         raise SoftPromptError(f"{path / META}: no {missing[0]!r} in it; save the prompt again")
-    own, wanted = fingerprint(model), Fingerprint.from_json(meta["backbone"])
+    own, wanted = fingerprint(model), checked(Fingerprint, meta["backbone"], f"{path / META}: backbone")
     differs = difference(wanted, own)
     if differs is not None:
         raise SoftPromptError(f"{path}: made for another backbone ({differs}); load the one it was trained on")

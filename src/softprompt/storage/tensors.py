@@ -125,7 +125,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise SoftPromptError(f"{path}: damaged or truncated ({error}); save or copy it again") from None
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise SoftPromptError(f"{path}: tensor {name!r} holds NaN or infinity; train it again with a lower learning_rate")
+            raise SoftPromptError(
+                f"{path}: tensor {name!r} holds NaN or infinity; train it again with a lower learning_rate"
+            )
     return tensors
 
 

@@ -71,9 +71,7 @@ def build(
                 raise SoftPromptError(_no_label(task, flat, record))
             rows.append(_row(task, texts, flat, raw, from_one, len(rows), record.place))
     if not rows:
-        raise SoftPromptError(
-            f"{records[0].path}: no row of the file can be used; check its labels and columns"
-        )
+        raise SoftPromptError(f"{records[0].path}: no row of the file can be used; check its labels and columns")
     name = Path(records[0].path).name
     return rows, [f"{name}: {count} {what}" for what, count in counts.items()]
 
@@ -94,9 +92,7 @@ def counts_from_one(task: Task, records: Sequence[Record]) -> bool:
     }
     low, high = "0" in values, str(len(task.labels)) in values
     if low and high:
-        raise SoftPromptError(
-            f"{records[0].path}: labels from 0 to {len(task.labels)} are too many; mend the labels"
-        )
+        raise SoftPromptError(f"{records[0].path}: labels from 0 to {len(task.labels)} are too many; mend the labels")
     if not low and not high and any(value in task.labels for value in values):
         raise SoftPromptError(
             f"{records[0].path}: labels {', '.join(sorted(values))} may count from 0 or from 1; "
@@ -145,11 +141,7 @@ def _flat(task: Task, record: Record) -> Iterator[dict[str, Any]]:
     try:
         yield from LAYOUTS[task.layout](record.values)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        what = (
-            f"{error.args[0]!r} is missing or has another value"
-            if isinstance(error, KeyError)
-            else str(error)
-        )
+        what = f"{error.args[0]!r} is missing or has another value" if isinstance(error, KeyError) else str(error)
         raise SoftPromptError(f"{record.place}: not in the layout of {task.name}: {what}") from None
 
 
@@ -223,7 +215,5 @@ def _choices(task: Task, flat: Mapping[str, Any], place: str) -> tuple[str, ...]
         return None
     choices = _find(task, flat, "choices")
     if not isinstance(choices, (list, tuple)) or len(choices) < 2:
-        raise SoftPromptError(
-            f"{place}: a choice task needs a column 'choices' with a list of at least two texts"
-        )
+        raise SoftPromptError(f"{place}: a choice task needs a column 'choices' with a list of at least two texts")
     return tuple(map(str, choices))

@@ -27,9 +27,7 @@ def stratum_of(task: Task) -> Callable[[Row], Hashable]:
     return lambda row: None
 
 
-def take(
-    rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], seed: str
-) -> tuple[list[Row], list[Row]]:
+def take(rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], seed: str) -> tuple[list[Row], list[Row]]:
     """Draw `count` rows with each stratum in its share, and return the rest and the drawn, in file order.
 
     Groups stay whole: with them, groups are drawn until the next one would pass `count`.
@@ -61,9 +59,7 @@ def shots(
     drawn: set[int] = set()
     for key, part in _strata(rows, stratum, seed).items():
         if len(part) < k:
-            raise SoftPromptError(
-                f"{name(key)} is {len(part)} rows where {k} are to be drawn; ask for fewer shots"
-            )
+            raise SoftPromptError(f"{name(key)} is {len(part)} rows where {k} are to be drawn; ask for fewer shots")
         drawn.update(part[:k])
     return _parted(rows, drawn)
 

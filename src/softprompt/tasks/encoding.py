@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -71,9 +72,7 @@ class Coder:
         fitted = fit(self.template, row.fields, self.tokenizer, budget, choice)
         return self._place(fitted, before, after, ranks)
 
-    def _place(
-        self, fitted: Fitted, before: tuple[int, ...], after: tuple[int, ...], ranks: list[range]
-    ) -> Encoded:
+    def _place(self, fitted: Fitted, before: tuple[int, ...], after: tuple[int, ...], ranks: list[range]) -> Encoded:
         ids, mask, start = list(before), None, None
         slots = iter(ranks)
         for index, piece in enumerate(fitted.pieces):
@@ -94,20 +93,14 @@ class Coder:
         places = self.template.slots
         if not places or not self.virtual:
             return [range(0)] * len(places)
-        named = sum(place.count or 0 for place in places)
-        open_places = [place for place in places if place.count is None]
-        rest = self.virtual - named
-        if len(open_places) > 1 or rest < 0 or (rest > 0 and not open_places):
+        counts = [self.virtual if place.count is None else place.count for place in places]
+        if sum(counts) != self.virtual:
             raise SoftPromptError(
-                f"template {str(self.template)!r} has places for {named} virtual tokens and the method has "
-                f"{self.virtual}: let the counts add up, or leave one place open as {{prompt}}"
+                f"template {str(self.template)!r} has places for {sum(counts)} virtual tokens and the method has "
+                f"{self.virtual}: let the counts add up, or write one place as {{prompt}}"
             )
-        ranks, start = [], 0
-        for place in places:
-            count = rest if place.count is None else place.count
-            ranks.append(range(start, start + count))
-            start += count
-        return ranks
+        ends = list(accumulate(counts, initial=0))
+        return [range(start, end) for start, end in pairwise(ends)]
 
 
 def affixes(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -131,15 +124,11 @@ def continuation(tokenizer: Any, word: str, *, space: bool) -> tuple[int, ...]:
     ids = joined[len(carrier) :] if joined[: len(carrier)] == carrier else []
     ids = ids or list(tokenizer(word, add_special_tokens=False)["input_ids"])
     if not ids or ids == [tokenizer.unk_token_id]:
-        raise SoftPromptError(
-            f"label word {word!r} is unknown to the backbone's tokenizer: choose another word"
-        )
+        raise SoftPromptError(f"label word {word!r} is unknown to the backbone's tokenizer: choose another word")
     return tuple(ids)
 
 
-def pad(
-    sequences: Sequence[Sequence[int]], filler: int, *, left: bool = False
-) -> tuple[Tensor, Tensor | None]:
+def pad(sequences: Sequence[Sequence[int]], filler: int, *, left: bool = False) -> tuple[Tensor, Tensor | None]:
     """Sequences as a matrix `(rows, columns)` and its mask, which is None where nothing is padded."""
     width = max(len(ids) for ids in sequences)
     rows, masks = [], []

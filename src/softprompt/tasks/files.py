@@ -57,9 +57,7 @@ def read(path: Path, columns: Columns, limit: int | None = None) -> list[Record]
         SoftPromptError: the file cannot be read, is empty, is not UTF-8, or has a row of another width.
     """
     if path.suffix not in ENDINGS:
-        raise SoftPromptError(
-            f"{path}: files that end in {path.suffix!r} are not read; use {', '.join(ENDINGS)}"
-        )
+        raise SoftPromptError(f"{path}: files that end in {path.suffix!r} are not read; use {', '.join(ENDINGS)}")
     if path.suffix == ".parquet":
         records = _parquet(path)
     elif path.suffix == ".jsonl":
@@ -67,9 +65,7 @@ def read(path: Path, columns: Columns, limit: int | None = None) -> list[Record]
     else:
         cells = _csv(path, read_text(path)) if path.suffix == ".csv" else _tsv(read_text(path))
         records = _table(path, cells, columns)
-    found = [
-        record for record, _ in zip(records, range(limit if limit is not None else sys.maxsize), strict=False)
-    ]
+    found = [record for record, _ in zip(records, range(limit if limit is not None else sys.maxsize), strict=False)]
     if not found:
         raise SoftPromptError(f"{path}: the file has no rows; give one row a line")
     return found
@@ -93,9 +89,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SoftPromptError(
-            f"{path}: cannot be read ({error.strerror}); check the path and its rights"
-        ) from None
+        raise SoftPromptError(f"{path}: cannot be read ({error.strerror}); check the path and its rights") from None
 
 
 def _tsv(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -165,9 +159,7 @@ def _jsonl(path: Path, text: str) -> Iterator[Record]:
         try:
             values = json.loads(line)
         except json.JSONDecodeError as error:
-            raise SoftPromptError(
-                f"{path}, line {number}: not JSON ({error.msg}); write one object a line"
-            ) from None
+            raise SoftPromptError(f"{path}, line {number}: not JSON ({error.msg}); write one object a line") from None
         if not isinstance(values, dict):
             raise SoftPromptError(f"{path}, line {number}: not a JSON object; write one object a line")
         yield Record(values, str(path), number)
@@ -177,8 +169,6 @@ def _parquet(path: Path) -> Iterator[Record]:
     try:
         rows = pq.read_table(path).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise SoftPromptError(
-            f"{path}: not a parquet file ({str(error).splitlines()[0]}); write it again"
-        ) from None
+        raise SoftPromptError(f"{path}: not a parquet file ({str(error).splitlines()[0]}); write it again") from None
     for number, values in enumerate(rows, 1):
         yield Record(values, str(path), number)

@@ -106,9 +106,7 @@ def _tokens(text: str, tokenizer: Any) -> int:
 
 def _shared(whole: list[int], head: list[int]) -> int:
     """How many tokens at the start of `whole` are those of `head`."""
-    return next(
-        (i for i, (a, b) in enumerate(zip(whole, head, strict=False)) if a != b), min(len(whole), len(head))
-    )
+    return next((i for i, (a, b) in enumerate(zip(whole, head, strict=False)) if a != b), min(len(whole), len(head)))
 
 
 def _count(fitted: Fitted) -> int:

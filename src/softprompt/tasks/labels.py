@@ -46,9 +46,7 @@ def answer_of(
     if isinstance(raw, (list, tuple)):
         right = [index for index, choice in enumerate(choices) if choice in raw]
         if not right:
-            raise SoftPromptError(
-                f"{place}: none of the right answers {listed(tuple(raw))} is one of the choices"
-            )
+            raise SoftPromptError(f"{place}: none of the right answers {listed(tuple(raw))} is one of the choices")
         return right[0], tuple(map(str, raw))
     text = label_text(raw)
     if not (text.isdecimal() and int(text) < len(choices)):

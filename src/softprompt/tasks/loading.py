@@ -33,12 +33,8 @@ def read_task(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     name = _names().get(folded(str(name_or_path)))
     if name is None:
         near = difflib.get_close_matches(folded(str(name_or_path)), _names(), n=1)
-        hint = (
-            f"did you mean {_names()[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}"
-        )
-        raise SoftPromptError(
-            f"no task {str(name_or_path)!r}; {hint} A task of your own is a path that ends in .yaml"
-        )
+        hint = f"did you mean {_names()[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}"
+        raise SoftPromptError(f"no task {str(name_or_path)!r}; {hint} A task of your own is a path that ends in .yaml")
     return {"name": name, **_read_yaml(_CATALOG / f"{name}.yaml", f"{name}.yaml")}, f"{name}.yaml"
 
 

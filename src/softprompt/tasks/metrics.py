@@ -144,9 +144,7 @@ def _hits(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) ->
 
 def _confusion(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     classes = len(task.labels)
-    cells = np.array(
-        [int(row.label or 0) * classes + int(guess) for row, guess in zip(rows, predictions, strict=True)]
-    )
+    cells = np.array([int(row.label or 0) * classes + int(guess) for row, guess in zip(rows, predictions, strict=True)])
     table: Array = np.eye(classes * classes, dtype=np.float64)[cells]
     return table
 
@@ -166,9 +164,7 @@ def _moments(x: Array, y: Array) -> Array:
 
 
 def _pairs(rows: Sequence[Row], predictions: Sequence[Prediction]) -> tuple[Array, Array]:
-    return np.array([float(row.label or 0) for row in rows]), np.array(
-        [float(guess) for guess in predictions]
-    )
+    return np.array([float(row.label or 0) for row in rows]), np.array([float(guess) for guess in predictions])
 
 
 def _values(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
@@ -194,8 +190,7 @@ def _answered(
 
     def statistics(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
         texts = [
-            _chosen(row, guess) if row.choices else str(guess)
-            for row, guess in zip(rows, predictions, strict=True)
+            _chosen(row, guess) if row.choices else str(guess) for row, guess in zip(rows, predictions, strict=True)
         ]
         return _with_count([best(score, text, row.answers) for text, row in zip(texts, rows, strict=True)])
 
@@ -207,9 +202,7 @@ def _chosen(row: Row, guess: Prediction) -> str:
         return guess
     choices = row.choices or ()
     if not 0 <= guess < len(choices):
-        raise SoftPromptError(
-            f"row {row.index}: prediction {guess!r} is no index into its {len(choices)} choices"
-        )
+        raise SoftPromptError(f"row {row.index}: prediction {guess!r} is no index into its {len(choices)} choices")
     return choices[int(guess)]
 
 

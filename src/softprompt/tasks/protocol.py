@@ -67,9 +67,7 @@ class Source:
         return Splits(splits.train, splits.validation, test, splits.protocol, splits.seed, splits.notes)
 
 
-def _published(
-    task: Task, rows: dict[str, list[Row]], shots: int | None, seed: int, notes: list[str]
-) -> Splits:
+def _published(task: Task, rows: dict[str, list[Row]], shots: int | None, seed: int, notes: list[str]) -> Splits:
     train, validation, test = (rows.get(name, []) for name in ("train", "validation", "test"))
     protocol = "published"
     if not test:

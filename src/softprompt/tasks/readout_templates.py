@@ -13,9 +13,7 @@ Readout: TypeAlias = Literal["text", "mask", "head"]
 
 
 @lru_cache(maxsize=256)
-def template_for(
-    source: str, overrides: tuple[tuple[str, str], ...], readout: Readout, seq2seq: bool
-) -> Template:
+def template_for(source: str, overrides: tuple[tuple[str, str], ...], readout: Readout, seq2seq: bool) -> Template:
     """The parsed template of a readout; see `Task.template_for`.
 
     Args:
@@ -43,9 +41,7 @@ def _head(template: Template, own: bool) -> Template:
         names = (*template.fields, *([CHOICE] if template.has_choice else []))
         return Template.parse("{sep}".join("{" + name + "}" for name in names))
     if template.has_mask:
-        raise SoftPromptError(
-            f"template {str(template)!r} is for a head, which reads no {{mask}}; take it out"
-        )
+        raise SoftPromptError(f"template {str(template)!r} is for a head, which reads no {{mask}}; take it out")
     return template
 
 

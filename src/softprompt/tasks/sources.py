@@ -27,9 +27,7 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
 _FEW_SHOT = re.compile(r"\d+-\d+\Z")
 
 
-def records_of(
-    task: Task, data: Path | None, seed: int, shots: int | None
-) -> tuple[dict[str, list[Record]], bool]:
+def records_of(task: Task, data: Path | None, seed: int, shots: int | None) -> tuple[dict[str, list[Record]], bool]:
     """Records by split, and whether they came divided (one file and a package do not).
 
     A test split without labels is left out.
@@ -83,9 +81,7 @@ def find(task: Task, path: Path, seed: int, shots: int | None) -> Path:
 
 
 def _of_seed(path: Path, folders: Sequence[Path], seed: int, shots: int | None) -> Path:
-    of_seed = {
-        int(folder.name.split("-")[0]): folder for folder in folders if folder.name.endswith(f"-{seed}")
-    }
+    of_seed = {int(folder.name.split("-")[0]): folder for folder in folders if folder.name.endswith(f"-{seed}")}
     if not of_seed:
         names = ", ".join(folder.name for folder in folders)
         raise SoftPromptError(f"data {str(path)!r} has no folder of seed {seed}; it has {names}")
@@ -118,11 +114,7 @@ def _folder(task: Task, folder: Path) -> dict[str, list[Record]]:
     for split in _STEMS:
         paths = _split_files(task, folder, split)
         # Where the labels of a test file are secret, what else it holds does not matter.
-        if (
-            split == "test"
-            and paths
-            and not building.labelled(task, files.read(paths[0], columns, limit=1)[0])
-        ):
+        if split == "test" and paths and not building.labelled(task, files.read(paths[0], columns, limit=1)[0]):
             continue
         if paths:
             records[split] = [record for path in paths for record in files.read(path, columns)]

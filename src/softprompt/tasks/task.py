@@ -156,17 +156,13 @@ class Task(BaseModel):
             if not template.fields:
                 raise ValueError(f"template {source!r} names no field; write one as {{text}}")
             if template.has_choice and template.has_mask:
-                raise ValueError(
-                    f"template {source!r}: {{choice}} is the answer, so no {{mask}} may be there"
-                )
+                raise ValueError(f"template {source!r}: {{choice}} is the answer, so no {{mask}} may be there")
         return self
 
     @model_validator(mode="after")
     def _labels_fit(self) -> Task:
         if self.kind == "classification" and len(self.labels) < 2:
-            raise ValueError(
-                "a classification task needs at least two labels, as labels=['terrible', 'great']"
-            )
+            raise ValueError("a classification task needs at least two labels, as labels=['terrible', 'great']")
         if self.kind == "generation" and self.labels:
             raise ValueError("a generation task has no labels; leave them out")
         if self.kind == "regression" and self.labels and (len(self.labels) != 2 or self.bounds is None):
@@ -244,9 +240,7 @@ class Task(BaseModel):
             SoftPromptError: the task has no source, or its files have a fault.
         """
         if self._source is None:
-            raise SoftPromptError(
-                f"task {self.name!r} has no data; load it with data=... or call with_data(...)"
-            )
+            raise SoftPromptError(f"task {self.name!r} has no data; load it with data=... or call with_data(...)")
         return self._source.splits(self, self._source.seed if seed is None else seed)
 
     def rows_from(self, path: str | Path) -> list[Row]:

@@ -140,9 +140,7 @@ class Template:
         names = None if known is None else [*known]
         template = cls(tuple(_merged(_part(token, source, names) for token in _TOKEN.findall(source))))
         if sum(isinstance(part, Mask) for part in template.parts) > 1:
-            raise SoftPromptError(
-                f"template {source!r}: {{mask}} stands twice; keep one, the answer is read once"
-            )
+            raise SoftPromptError(f"template {source!r}: {{mask}} stands twice; keep one, the answer is read once")
         slots = template.slots
         if len(slots) > 1 and any(slot.count is None for slot in slots):
             raise SoftPromptError(
@@ -237,17 +235,13 @@ def _part(token: str, source: str, known: list[str] | None) -> Part:
     if token in ("{{", "}}"):
         return Literal(token[0])
     if token in ("{", "}"):
-        raise SoftPromptError(
-            f"template {source!r}: a lone {token!r}; write {token * 2!r} for the character itself"
-        )
+        raise SoftPromptError(f"template {source!r}: a lone {token!r}; write {token * 2!r} for the character itself")
     if not token.startswith("{"):
         return Literal(token)
     name, colon, form = token[1:-1].partition(":")
     if name == "prompt":
         if colon and not _COUNT.match(form):
-            raise SoftPromptError(
-                f"template {source!r}: {token} needs a count of at least 1, as {{prompt:5}}"
-            )
+            raise SoftPromptError(f"template {source!r}: {token} needs a count of at least 1, as {{prompt:5}}")
         return PromptSlot(int(form) if colon else None)
     if name in RESERVED:
         if colon:
@@ -267,9 +261,7 @@ def _field(name: str, form: str | None, source: str, known: list[str] | None) ->
             f"it has {', '.join(map(repr, known))} and the places prompt, mask and sep"
         )
     if form is not None and form not in _FORMS:
-        raise SoftPromptError(
-            f"template {source!r}: {name!r} has no form {form!r}; the forms are stem and lower"
-        )
+        raise SoftPromptError(f"template {source!r}: {name!r} has no form {form!r}; the forms are stem and lower")
     return Field(name, cast("Form", form or ""))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from softprompt.evaluation.predict import Tick, to_device
 from softprompt.prompted import PromptedModel
-from softprompt.tasks.readouts import Batch, Item
+from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.tasks.readouts.head import Head
 
 
@@ -45,7 +45,7 @@ def keep_features(
     return [found[index] for index in range(len(items))]
 
 
-def collate_kept(head: Head, items: Sequence[Item]) -> Batch:
+def collate_kept(head: Readout, items: Sequence[Item]) -> Batch:
     """A batch that carries features in the place of ids."""
     batch: dict[str, Any] = head.collate(items)
     kept = [item.features for item in items if isinstance(item, Kept)]

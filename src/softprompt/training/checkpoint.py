@@ -86,9 +86,7 @@ def load_random(path: Path) -> None:
     own = read_json(path / STATE)["random"]
     tensors = read_tensors(path / RANDOM)
     random.setstate((own["python"]["version"], tuple(tensors["python"].tolist()), own["python"]["gauss"]))
-    np.random.set_state(
-        (own["numpy"]["kind"], tensors["numpy"].numpy().astype(np.uint32), *own["numpy"]["rest"])
-    )
+    np.random.set_state((own["numpy"]["kind"], tensors["numpy"].numpy().astype(np.uint32), *own["numpy"]["rest"]))
     torch.set_rng_state(tensors["torch"])
     devices = [tensors[name] for name in sorted(tensors) if name.startswith("cuda")]
     if devices and torch.cuda.is_available():

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from softprompt.attaching import attach
-from softprompt.backbone import fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.evaluate import metrics_of
+from softprompt.fingerprint import fingerprint
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
@@ -166,7 +166,12 @@ def _train(
         fingerprint(model),
         model,
         tokenizer,
-        {"seed": seed, "versions": versions(), "metrics": measured["test"] or measured["validation"]},
+        {
+            "backbone_name": identity["backbone"],
+            "seed": seed,
+            "versions": versions(),
+            "metrics": measured["test"] or measured["validation"],
+        },
     )
     save(prompt, folder / PROMPT)
     own, head = counts(producer, readout)
@@ -231,7 +236,9 @@ def _fit(
             if options.gradient_checkpointing:
                 prompted.backbone.gradient_checkpointing_disable()  # type: ignore[operator]
     if stop["asked"]:
-        raise Interrupted(f"stopped at step {trainer.state.global_step}; {state} holds the state: resume goes on from it")
+        raise Interrupted(
+            f"stopped at step {trainer.state.global_step}; {state} holds the state: resume goes on from it"
+        )
     return trainer
 
 
@@ -241,9 +248,7 @@ def _features(
     trainable = any(p.requires_grad for p in prompted.prompts.parameters())
     wanted = items[:1] if trainable else items
     with show.work("frozen states", sum(len(rows) for rows in wanted), "rows") as tick:
-        return [
-            keep_features(prompted, head, rows, batch_size=options.eval_batch_size, tick=tick) for rows in wanted
-        ]
+        return [keep_features(prompted, head, rows, batch_size=options.eval_batch_size, tick=tick) for rows in wanted]
 
 
 def _measure(
@@ -299,7 +304,7 @@ def _identity(
         "method_options": method.model_dump(mode="json"),
         "training_options": options.model_dump(mode="json"),
         "readout": wishes,
-        "fingerprint": fingerprint(model).to_json(),
+        "fingerprint": fingerprint(model).model_dump(mode="json"),
     }
 
 

@@ -108,7 +108,8 @@ class SoftPromptTrainer(Trainer):
         stopping: Callable[[], bool],
     ) -> None:
         """See the class."""
-        self.plan, self.options, self.task = plan, options, task
+        self.trained, self.plan, self.options, self.task = model, plan, options, task
+        self.folder = folder
         self.validation = list(validation)
         self.selection = Selection()
         self.seconds_before = 0.0
@@ -142,17 +143,19 @@ class SoftPromptTrainer(Trainer):
                 dataloader_pin_memory=device.type != "cpu",
                 label_names=[],
             ),
-            train_dataset=list(train_items),  # type: ignore[arg-type]
-            data_collator=self._collate,  # type: ignore[arg-type]
+            train_dataset=list(train_items),
+            data_collator=self._collate,
         )
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
         self.add_callback(_Steps(self, on_step, stopping))
         self.started = time.monotonic()
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """The readout's loss."""
-        loss = model(to_device(inputs, self.model.prompted))
+        loss = model(to_device(inputs, self.trained.prompted))
         self.losses.append(float(loss.detach()))
         return loss
 
@@ -167,8 +170,8 @@ class SoftPromptTrainer(Trainer):
         """Two groups: the prompt's parameters and the head's."""
         if self.optimizer is not None:
             return self.optimizer
-        own = [p for p in self.model.prompted.prompts.parameters() if p.requires_grad]
-        head = [p for p in self.model.readout.parameters() if p.requires_grad]
+        own = [p for p in self.trained.prompted.prompts.parameters() if p.requires_grad]
+        head = [p for p in self.trained.readout.parameters() if p.requires_grad]
         groups = [
             {"params": own, "lr": self.plan.learning_rate, "weight_decay": self.plan.weight_decay},
             {"params": head, "lr": self.plan.head_learning_rate, "weight_decay": 0.0},
@@ -184,7 +187,7 @@ class SoftPromptTrainer(Trainer):
     def look(self) -> dict[str, Any]:
         """Evaluate on the validation rows and keep the state if it is the best."""
         metrics = self._measure()
-        self.selection.offer(metrics, self.task.metric, self.state.global_step, self.model)
+        self.selection.offer(metrics, self.task.metric, self.state.global_step, self.trained)
         train_loss = sum(self.losses) / len(self.losses) if self.losses else None
         self.losses.clear()
         self.history.append({"step": self.state.global_step, "train_loss": train_loss, **metrics})
@@ -204,10 +207,10 @@ class SoftPromptTrainer(Trainer):
             "history": self.history,
         }
         return checkpoint.write(
-            Path(self.args.output_dir),
+            self.folder,
             self.state.global_step,
-            self.model,
-            self.optimizer,
+            self.trained,
+            self.create_optimizer(),
             self.lr_scheduler,
             self.state,
             self.selection.state,
@@ -217,10 +220,10 @@ class SoftPromptTrainer(Trainer):
     def _measure(self) -> dict[str, Any]:
         rows = [item.row for item in self.validation]
         if all(isinstance(item, Kept) for item in self.validation):
-            return _measure_kept(self.model, self.task, self.validation)
+            return _measure_kept(self.trained, self.task, self.validation)
         return metrics_of(
-            self.model.prompted,
-            self.model.readout,
+            self.trained.prompted,
+            self.trained.readout,
             self.task,
             rows,
             batch_size=self.options.eval_batch_size,
@@ -229,8 +232,8 @@ class SoftPromptTrainer(Trainer):
 
     def _collate(self, items: list[Item]) -> Batch:
         if all(isinstance(item, Kept) for item in items):
-            return collate_kept(self.model.readout, items)
-        return self.model.readout.collate(items, train=True)
+            return collate_kept(self.trained.readout, items)
+        return self.trained.readout.collate(items, train=True)
 
     def _steps(self, rows: int) -> int:
         batches = -(-rows // self.plan.batch_size)
@@ -238,7 +241,7 @@ class SoftPromptTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         path = Path(resume_from_checkpoint)
-        checkpoint.load_model(path, self.model)
+        checkpoint.load_model(path, self.trained)
         extra = checkpoint.load_extra(path)
         self.selection = Selection(
             extra["best_metrics"], extra["best_step"], extra["stale"], checkpoint.load_best(path)
@@ -247,7 +250,7 @@ class SoftPromptTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint_path: str | None) -> None:
         if checkpoint_path is not None:
-            checkpoint.load_optimizer(Path(checkpoint_path), self.optimizer, self.lr_scheduler)
+            checkpoint.load_optimizer(Path(checkpoint_path), self.create_optimizer(), self.lr_scheduler)
 
     def _load_rng_state(self, checkpoint_path: str | None) -> None:
         if checkpoint_path is not None:
@@ -261,7 +264,7 @@ def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> dict[s
         return score(task, [item.row for item in items], model.readout.answer(model.prompted, batch))
 
 
-class _Steps(TrainerCallback):  # type: ignore[misc]
+class _Steps(TrainerCallback):
     """Looks at the validation rows, writes checkpoints and tells progress."""
 
     def __init__(self, trainer: SoftPromptTrainer, on_step: Any, stopping: Callable[[], bool]) -> None:
@@ -271,7 +274,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
         """Before the first step the untrained prompt is a candidate, too."""
         if state.global_step == 0:
             self.on_step(0, state.max_steps, self.trainer.look())
-        self.trainer.model.train()
+        self.trainer.trained.train()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Every `every` steps and at the end: evaluate, save, and stop when nothing gets better."""
@@ -279,7 +282,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
         last = state.global_step >= state.max_steps
         if state.global_step % self.trainer.every == 0 or last:
             metrics = self.trainer.look()
-            self.trainer.model.train()
+            self.trainer.trained.train()
             control.should_training_stop |= self.trainer.selection.stale >= self.trainer.options.patience
             self.trainer.write_checkpoint()
         elif self.stopping():

@@ -67,9 +67,7 @@ class Candidates(Readout):
         chosen = [
             (owner, candidate)
             for owner, item in enumerate(items)
-            for candidate in (
-                [int(item.label or 0)] if train and self.vocabulary else range(len(item.targets))
-            )
+            for candidate in ([int(item.label or 0)] if train and self.vocabulary else range(len(item.targets)))
         ]
         texts = [items[o].texts[c] for o, c in chosen]
         targets = [items[o].targets[c] for o, c in chosen]
@@ -89,9 +87,7 @@ class Candidates(Readout):
             return batch
         whole = self.coder.template.has_choice
         starts = torch.tensor([text.choice if whole else len(text.ids) for text in texts])
-        sequences = [
-            t.ids if whole else (*t.ids, *goal_ids) for t, goal_ids in zip(texts, targets, strict=True)
-        ]
+        sequences = [t.ids if whole else (*t.ids, *goal_ids) for t, goal_ids in zip(texts, targets, strict=True)]
         batch["input_ids"], batch["attention_mask"] = pad(sequences, self.filler)
         ahead = torch.arange(goal.shape[1])[None, :]
         # The token at a column is predicted one column before it.
@@ -121,12 +117,13 @@ class Candidates(Readout):
         given = inputs(prompted, batch, prompts)
         if self.decoder_start is not None:
             given["decoder_input_ids"] = batch["decoder_input_ids"]
-        logits = prompted(**given, positions=batch["columns"], use_cache=False).logits.float()
+        logits: Tensor = prompted(**given, positions=batch["columns"], use_cache=False).logits.float()
         chosen = logits.gather(-1, batch["targets"][..., None])[..., 0]
-        return (chosen - logits.logsumexp(-1)) * batch["target_mask"]
+        logs: Tensor = (chosen - logits.logsumexp(-1)) * batch["target_mask"]
+        return logs
 
     def _scores(self, logs: Tensor, batch: Batch) -> Tensor:
         """Scores `(rows, most candidates)`, minus infinity where a row has fewer."""
         width = int(batch["candidates"].max()) + 1
-        empty = logs.new_full((len(batch["labels"]), width), float("-inf"))
+        empty: Tensor = logs.new_full((len(batch["labels"]), width), float("-inf"))
         return empty.index_put((batch["owners"], batch["candidates"]), logs.sum(-1))

@@ -81,15 +81,12 @@ class Head(Readout):
             return kept
         given, text = inputs(prompted, batch, prompts), batch["text"]
         if self.pooling == "mean":
-            states = prompted.states(**given).float()
+            states: Tensor = prompted.states(**given).float()
             weight = text.to(states.dtype)
-            return torch.einsum("bn,bnh->bh", weight, states) / weight.sum(-1, keepdim=True)
+            mean: Tensor = torch.einsum("bn,bnh->bh", weight, states) / weight.sum(-1, keepdim=True)
+            return mean
         columns = torch.arange(text.shape[1], device=text.device).expand_as(text)
-        picked = (
-            columns.masked_fill(~text, -1).max(-1).values
-            if self.pooling == "last"
-            else text.long().argmax(-1)
-        )
+        picked = columns.masked_fill(~text, -1).max(-1).values if self.pooling == "last" else text.long().argmax(-1)
         pooled: Tensor = prompted.states(**given, positions=picked[:, None])[:, 0].float()
         return pooled
 
@@ -141,9 +138,9 @@ class Head(Readout):
 
     def _scores(self, prompted: Any, batch: Batch, prompts: Any) -> Tensor:
         standard = (self.features(prompted, batch, prompts) - self.shift) / self.scale
-        logits = self.linear(standard)
+        logits: Tensor = self.linear(standard)
         if not self.coder.template.has_choice:
             return logits
         width = int(batch["candidates"].max()) + 1
-        empty = logits.new_full((len(batch["labels"]), width), float("-inf"))
+        empty: Tensor = logits.new_full((len(batch["labels"]), width), float("-inf"))
         return empty.index_put((batch["owners"], batch["candidates"]), logits[:, 0])

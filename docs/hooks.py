@@ -1,0 +1,39 @@
+"""Tables of options and training defaults, read from the methods themselves so that the pages cannot go stale.
+
+A line `::options capt` becomes the table of that method's options (`::options training` that of training), and
+`::recipes capt` that of its training defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+from softprompt.methods import methods
+from softprompt.training.options import TrainingOptions
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill the tables in; mkdocs calls it for every page."""
+    markdown = re.sub(r"^::options (\w+)$", lambda found: _options(found[1]), markdown, flags=re.M)
+    return re.sub(r"^::recipes (\w+)$", lambda found: _recipes(found[1]), markdown, flags=re.M)
+
+
+def _options(name: str) -> str:
+    rows = []
+    options = TrainingOptions if name == "training" else methods()[name]
+    for option, field in options.model_fields.items():
+        choices = [value for value in get_args(field.annotation) if isinstance(value, str)]
+        meaning = f"{field.description}" + (f"; one of {', '.join(f'`{c}`' for c in choices)}" if choices else "")
+        rows.append(f"| `{option}` | `{field.default!r}` | {meaning} |")
+    return "\n".join(["| option | default | meaning |", "|---|---|---|", *rows])
+
+
+def _recipes(name: str) -> str:
+    rows = [
+        f"| {backbone} | {recipe.learning_rate:g} | {recipe.optimizer} | {recipe.schedule} | {recipe.warmup_ratio:g} "
+        f"| {recipe.weight_decay:g} | {recipe.epochs} | {recipe.batch_size} | {recipe.source} |"
+        for backbone, recipe in methods()[name].recipes.items()
+    ]
+    head = "| backbone | learning rate | optimizer | schedule | warm-up | weight decay | epochs | batch | from |"
+    return "\n".join([head, "|---" * 9 + "|", *rows])

@@ -1,0 +1,129 @@
+"""I11: detaching gives the model back bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from softprompt.attaching import attach
+from softprompt.errors import SoftPromptError
+
+from ..models import ids, model, padded, tokenizer
+from ..prompts import attached, every_family, every_method, loss_of, producer, tiny
+
+
+def state(backbone: nn.Module) -> dict[str, Any]:
+    """All of a model that a prompt could touch."""
+    digest = hashlib.sha256()
+    for name, value in sorted(backbone.state_dict().items()):
+        digest.update(name.encode() + value.contiguous().view(torch.uint8).numpy().tobytes())
+    return {
+        "bytes": digest.hexdigest(),
+        "parameters": [id(parameter) for parameter in backbone.parameters()],
+        "names": [name for name, _ in backbone.named_parameters()],
+        "requires_grad": [parameter.requires_grad for parameter in backbone.parameters()],
+        "gradients": [parameter.grad is None for parameter in backbone.parameters()],
+        "training": [module.training for module in backbone.modules()],
+        "hooks": [
+            [len(module.__dict__[name]) for name in module.__dict__ if name.endswith("_hooks")]
+            for module in backbone.modules()
+        ],
+        "attributes": [sorted(module.__dict__) for module in backbone.modules()],
+        "checkpointing": [getattr(module, "gradient_checkpointing", None) for module in backbone.modules()],
+        "attention": backbone.config._attn_implementation,
+        "generation": backbone.generation_config.to_dict() if backbone.can_generate() else None,
+    }
+
+
+def use(prompted: Any) -> None:
+    """Train a step through checkpoints, evaluate, generate."""
+    if prompted.anatomy.family != "albert":  # transformers has no checkpoints for it
+        prompted.activation_checkpointing_enable()
+    prompted.train()
+    trained = [p for p in prompted.parameters() if p.requires_grad]
+    if trained:
+        loss_of(prompted, ids(5), use_cache=False).backward()
+        torch.optim.SGD(trained, lr=0.1).step()
+    prompted.eval()
+    if prompted.anatomy.kind != "encoder":
+        batch, mask = padded([ids(5), ids(3)], "left")
+        prompted.generate(batch, attention_mask=mask, max_new_tokens=3, repetition_penalty=1.2, do_sample=False)
+
+
+@every_family
+@every_method
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_all_is_as_it_was(family: str, method: str, attention: str) -> None:
+    backbone = model(family, attention=attention)
+    before = state(backbone)
+    text = {"input_ids": ids(6)}
+    if backbone.config.is_encoder_decoder:
+        text["decoder_input_ids"] = ids(3)
+    logits = backbone(**text).logits
+    with attached(backbone, method) as prompted:
+        use(prompted)
+    assert state(backbone) == before
+    assert torch.equal(backbone(**text).logits, logits)
+
+
+@every_family
+def test_all_is_as_it_was_after_an_exception(family: str) -> None:
+    backbone = model(family)
+    before = state(backbone)
+    with pytest.raises(KeyError), attached(backbone, "p_tuning_v2") as prompted:
+        prompted.train()
+        raise KeyError
+    assert state(backbone) == before
+    with attached(backbone, "capt") as prompted:
+        with pytest.raises(SoftPromptError, match="attention_mask"):
+            prompted(input_ids=ids(5), attention_mask="none")
+        prompted(
+            **{"input_ids": ids(5)} | ({"decoder_input_ids": ids(2)} if backbone.config.is_encoder_decoder else {})
+        )
+    assert state(backbone) == before
+
+
+def test_all_is_as_it_was_where_attaching_fails() -> None:
+    backbone = model("bert")
+    before = state(backbone)
+    made = {"good": producer(backbone, "p_tuning_v2"), "long": producer(backbone, "prompt_tuning")}
+    made["long"].count = 64
+    with pytest.raises(SoftPromptError, match="'long' takes 64 positions"):
+        attach(backbone, tokenizer(), made)
+    assert state(backbone) == before
+
+
+def test_flags_of_a_users_own_are_kept() -> None:
+    backbone = model("llama", seed=1)
+    backbone.lm_head.weight.requires_grad_(False)
+    backbone.train()
+    backbone.model.layers[1].eval()
+    backbone.activation_checkpointing_enable()
+    before = state(backbone)
+    functions = [layer._gradient_checkpointing_func for layer in backbone.model.layers]
+    with attached(backbone, "deep_prompt") as prompted:
+        use(prompted)
+        prompted.backbone.activation_checkpointing_disable()
+    assert state(backbone) == before
+    assert [layer._gradient_checkpointing_func for layer in backbone.model.layers] == functions
+
+
+def test_a_detached_prompt_does_not_answer_for_the_model() -> None:
+    backbone = model("llama")
+    with tiny("llama", "prompt_tuning") as prompted:
+        pass
+    for use_it in (
+        lambda: prompted(input_ids=ids(4)),
+        lambda: prompted.generate(ids(4)),
+        lambda: prompted.states(input_ids=ids(4)),
+    ):
+        with pytest.raises(SoftPromptError, match="detached"):
+            use_it()
+    with attached(backbone, "capt") as other:
+        prompted.detach()  # a second time: the other prompt stays
+        assert not any(parameter.requires_grad for parameter in backbone.parameters())
+        other(input_ids=ids(4))

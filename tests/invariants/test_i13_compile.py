@@ -1,0 +1,116 @@
+"""I13: `torch.compile` makes one graph, with the same logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import StaticCache
+
+from softprompt.methods import PromptTuning
+
+from ..models import CORE, ids, model, padded
+from ..prompts import METHODS, TRAINED, attached, call, close, tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:torch")
+
+
+def counted(graphs: list[Any]) -> Any:
+    def backend(graph: Any, example: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    return backend
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    torch._dynamo.reset()
+
+
+# Tracing takes seconds a model: each site with three families and each family with two sites come first.
+_OFTEN = {(family, method) for family in ("bert", "t5", "llama") for method in TRAINED} | {
+    (family, method) for family in CORE for method in ("capt", "p_tuning_v2")
+}
+every_pair = pytest.mark.parametrize(
+    ("family", "method"),
+    [
+        pytest.param(family, method, marks=() if (family, method) in _OFTEN else pytest.mark.slow)
+        for family in CORE
+        for method in METHODS
+    ],
+)
+
+
+@every_pair
+def test_one_graph(family: str, method: str) -> None:
+    with tiny(family, method, layers=2) as prompted, torch.no_grad():
+        graphs: list[Any] = []
+        compiled = torch.compile(prompted, fullgraph=True, backend=counted(graphs))
+        batch, mask = padded([ids(6, 1), ids(4, 2)], "left")
+        expected = call(prompted, batch, mask, use_cache=False).logits
+        for _ in range(2):
+            close(call(_with_anatomy(compiled, prompted), batch, mask, use_cache=False).logits, expected)
+        assert len(graphs) == 1
+
+
+def _with_anatomy(compiled: Any, prompted: Any) -> Any:
+    compiled.anatomy = prompted.anatomy
+    return compiled
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+@pytest.mark.parametrize("placement", ["front", "after_bos", "end"])
+def test_without_a_mask_and_in_every_place(family: str, placement: str) -> None:
+    method = PromptTuning(num_virtual_tokens=3, init="random_uniform", placement=placement)
+    with tiny(family, method) as prompted, torch.no_grad():
+        compiled = torch.compile(prompted, fullgraph=True, backend="eager")
+        close(compiled(input_ids=ids(6)).logits, prompted(input_ids=ids(6)).logits)
+
+
+@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2"])
+def test_training(method: str) -> None:
+    with tiny("llama", method, layers=2) as prompted:
+        compiled = torch.compile(prompted, fullgraph=True, backend="aot_eager")
+        for model in (prompted, compiled):
+            prompted.zero_grad()
+            model(input_ids=ids(6), labels=ids(6), use_cache=False).loss.backward()
+            found = [p.grad.clone() for p in prompted.prompts.parameters()]
+            if model is prompted:
+                expected = found
+        for one, two in zip(found, expected, strict=True):
+            close(one, two)
+
+
+@pytest.mark.parametrize(
+    ("family", "method"), [("llama", "capt"), ("llama", "p_tuning_v2"), ("gemma3", "prompt_tuning")]
+)
+def test_a_static_cache(family: str, method: str) -> None:
+    backbone = model(family, layers=2)
+    with attached(backbone, method) as prompted, torch.no_grad():
+        step = torch.compile(prompted, fullgraph=True, backend="eager")
+        results = []
+        for run in (prompted, step):
+            past = StaticCache(backbone.config, max_cache_len=32)
+            batch, mask = padded([ids(6, 1), ids(4, 2)], "left")
+            prompted(input_ids=batch, attention_mask=mask, past_key_values=past, use_cache=True)
+            for index in range(3):
+                mask = torch.cat([mask, torch.ones(2, 1, dtype=mask.dtype)], 1)
+                token = torch.full((2, 1), 10 + index)
+                out = run(input_ids=token, attention_mask=mask, past_key_values=past, use_cache=True)
+            results.append(out.logits)
+        close(*results)
+
+
+def test_what_a_graph_cannot_see_is_an_error() -> None:
+    """A compiled model cannot look into its inputs, so these never pass in silence."""
+    with tiny("llama", "prompt_tuning") as prompted, torch.no_grad():
+        compiled = torch.compile(prompted, backend="eager")
+        with pytest.raises(Exception, match="without virtual tokens"):
+            compiled(input_ids=torch.arange(100, 104)[None])
+        torch._dynamo.reset()
+        with pytest.raises(Exception, match="packed rows run uncompiled"):
+            torch.compile(prompted, backend="eager", fullgraph=True)(
+                input_ids=ids(6), position_ids=torch.tensor([[0, 1, 2, 0, 1, 2]])
+            )

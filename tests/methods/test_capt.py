@@ -1,0 +1,123 @@
+"""CaPT equals the paper's equations 1 and 2, written independently, with padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu
+
+from softprompt.methods import CaPT
+
+from ..models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded
+from ..prompts import TARGET, attached, close, every_family, logits, loss_of, tiny
+from .by_hand import ByHand, mean
+
+FAMILIES = ("t5", "llama", "bert")
+every_hand = pytest.mark.parametrize("family", FAMILIES)
+ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
+DEPTHS = {"all": {0, 1, 2}, "input": {0}, "first_half": {0}, "latter_half": {1, 2}, "odd": {0, 2}}
+
+
+def check(family: str, options: dict[str, Any], slots: int, rule: Any, **hand: Any) -> None:
+    """The library, padded on either side, against the loop by hand."""
+    given, mask = padded(ROWS, "right")
+    method = CaPT(init_std=0.7, **options)
+    with attached(model(family), method) as prompted, torch.no_grad():
+        parameters = {name: value.clone() for name, value in prompted.prompts[0].named_parameters()}
+        found = {side: logits(prompted, *padded(ROWS, side)) for side in ("left", "right")}
+    decoder_ids = TARGET.expand(len(ROWS), -1) if family == "t5" else None
+    with torch.no_grad():
+        derived = ByHand(model(family), given, mask, slots, decoder_ids, **hand).logits(
+            lambda layer, before, text, seen: rule(parameters, layer, before, text, seen)
+        )
+    for row, seen, left, right in zip(derived, mask, found["left"], found["right"], strict=True):
+        expected = row if family == "t5" else row[seen.bool()]
+        close(right, expected, 1e-5)
+        close(left, expected, 1e-5)
+
+
+def capsule(p: dict[str, Tensor], layer: int, before: Tensor | None, text: Tensor, mask: Tensor) -> Tensor:
+    return p["table"][layer] + mean(before, text, mask)
+
+
+@every_hand
+def test_the_equations(family: str) -> None:
+    check(family, {}, 1, capsule)
+
+
+@every_hand
+@pytest.mark.parametrize("depth", list(DEPTHS))
+def test_the_depths(family: str, depth: str) -> None:
+    """Layers that are left out see the slot as the layer below made it."""
+    prompted = sorted(DEPTHS[depth])
+
+    def rule(p: dict[str, Tensor], layer: int, *rest: Any) -> Tensor | None:
+        return p["table"][prompted.index(layer)] + mean(*rest) if layer in prompted else None
+
+    check(family, {"depth": depth}, 1, rule)
+
+
+@every_hand
+def test_lengths_above_one_repeat_the_mean(family: str) -> None:
+    check(family, {"num_virtual_tokens": 3}, 3, capsule)
+
+
+@every_hand
+def test_prepending(family: str) -> None:
+    def rule(p: dict[str, Tensor], layer: int, before: Tensor | None, text: Tensor, mask: Tensor) -> Tensor:
+        mu = mean(before, text, mask)
+        return torch.cat([mu, p["table"][layer].expand_as(mu)], dim=1)
+
+    check(family, {"variant": "prepending"}, 2, rule)
+
+
+@every_hand
+def test_projection(family: str) -> None:
+    def rule(p: dict[str, Tensor], layer: int, *rest: Any) -> Tensor:
+        return p["table"][layer] + gelu(mean(*rest) @ p["down"][layer]) @ p["up"][layer]
+
+    check(family, {"variant": "projection", "projection_rank": 4}, 1, rule)
+
+
+def test_a_decoder_that_does_not_see_the_capsule() -> None:
+    check("t5", {"decoder_sees_capsule": False}, 1, capsule, slots_seen=False)
+
+
+@every_hand
+def test_the_gradient_flows_through_the_mean_unless_it_is_cut(family: str) -> None:
+    found = {}
+    for stop in (False, True):
+        with attached(model(family), CaPT(init_std=0.5, stop_gradient=stop)) as prompted:
+            loss = loss_of(prompted, ids(6))
+            loss.backward()
+            found[stop] = (loss.detach(), prompted.prompts[0].table.grad.clone())
+    assert torch.equal(found[False][0], found[True][0])
+    last = LAYERS - 1  # the last layer's vector feeds no later mean
+    close(found[False][1][last], found[True][1][last], 1e-6)
+    assert (found[False][1][0] - found[True][1][0]).abs().max() > 1e-6
+
+
+@every_family
+def test_one_vector_a_layer(family: str) -> None:
+    with tiny(family, CaPT()) as prompted:
+        assert [tuple(p.shape) for p in prompted.parameters() if p.requires_grad] == [(LAYERS, 1, HIDDEN)]
+        assert sum(value.numel() for value in prompted.prompts[0].stored().values()) == LAYERS * HIDDEN
+        assert not prompted.prompts[0].table.any()  # training starts at the instance's mean
+
+
+@every_family
+def test_without_training_the_input_alone_decides(family: str) -> None:
+    """With p = 0 the prompt is the instance's mean: no seed, no padding and no neighbour changes it."""
+    with torch.no_grad():
+        with attached(model(family), CaPT(), seed=1) as prompted:
+            one = logits(prompted, *padded(ROWS, "left", 2))
+            other = logits(prompted, ids(7, 9))[0]
+        with attached(model(family), CaPT(), seed=2) as prompted:
+            two = [logits(prompted, row)[0] for row in ROWS]
+    for first, second in zip(one, two, strict=True):
+        close(first, second)
+    assert (other - two[0]).abs().max() > 1e-3
+    assert two[0].shape[-1] == VOCABULARY

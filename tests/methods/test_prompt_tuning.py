@@ -1,0 +1,144 @@
+"""Prompt Tuning: PEFT's logits, its initialisations, and vectors of words that are these words."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from peft import PromptTuningConfig, get_peft_model
+
+from softprompt.attaching import attach
+from softprompt.errors import SoftPromptError
+from softprompt.methods import PromptTuning
+
+from ..models import UNK, ids, model, padded, tokenizer
+from ..prompts import attached, call, close, every_family, logits, tiny
+
+P = 5
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
+
+def tuned_by_peft(backbone: Any, task: str) -> tuple[Any, torch.Tensor]:
+    """A copy under PEFT's prompt tuning, and its table."""
+    peft = get_peft_model(copy.deepcopy(backbone), PromptTuningConfig(task_type=task, num_virtual_tokens=P)).eval()
+    table = peft.prompt_encoder["default"].embedding.weight
+    with torch.no_grad():
+        table.normal_(0, 1, generator=torch.Generator().manual_seed(5))
+    return peft, table.detach()
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gpt2", "gemma3"])
+def test_pefts_language_models(family: str) -> None:
+    """PEFT's logits come with the virtual tokens' columns in front. It counts positions from the left whatever the padding is, so it
+    is right without padding and with padding on the right, and these are compared."""
+    peft, table = tuned_by_peft(model(family), "CAUSAL_LM")
+    with attached(model(family), PromptTuning(num_virtual_tokens=P)) as prompted, torch.no_grad():
+        prompted.prompts[0].table.copy_(table)
+        for rows in ([ids(7, 1)], [ids(7, 1), ids(4, 2)]):
+            batch, mask = padded(rows, "right")
+            theirs = peft(input_ids=batch, attention_mask=mask).logits[:, P:]
+            for row, seen, mine in zip(theirs, mask, logits(prompted, batch, mask), strict=True):
+                close(mine, row[seen.bool()], 1e-5)
+
+
+@pytest.mark.parametrize("head", ["body", "token"])
+def test_pefts_bert(head: str) -> None:
+    """Features and token logits. (PEFT's sequence classification reads column 0, its first virtual token, not [CLS].)"""
+    backbone = model("bert").bert if head == "body" else model("bert", "token")
+    peft, table = tuned_by_peft(backbone, "FEATURE_EXTRACTION" if head == "body" else "TOKEN_CLS")
+    with attached(backbone, PromptTuning(num_virtual_tokens=P)) as prompted, torch.no_grad():
+        prompted.prompts[0].table.copy_(table)
+        batch, mask = padded([ids(7, 1), ids(4, 2)], "right")
+        theirs, mine = (
+            peft(input_ids=batch, attention_mask=mask)[0][:, P:],
+            prompted(input_ids=batch, attention_mask=mask)[0],
+        )
+        close(mine[mask.bool()], theirs[mask.bool()], 1e-5)
+
+
+@every_family
+@pytest.mark.parametrize("placement", ["front", "after_bos", "end"])
+def test_vectors_of_words_are_these_words(family: str, placement: str) -> None:
+    """Rows e(w1), ..., e(wk) give what prepending the words themselves gives."""
+    words = torch.tensor([[30, 41, 52]])
+    row = ids(6)
+    at = {"front": 0, "after_bos": 1, "end": 6}[placement]
+    literal = torch.cat([row[:, :at], words, row[:, at:]], dim=1)
+    method = PromptTuning(num_virtual_tokens=3, init="text", init_text="w30 w41 w52", placement=placement)
+    with attach(model(family), tokenizer(), method) as prompted, torch.no_grad():
+        mine = call(prompted, row).logits
+    with tiny(family, "hard_prompt") as plain, torch.no_grad():
+        theirs = call(plain, literal).logits
+        if plain.anatomy.kind != "encoder-decoder":
+            theirs = torch.cat([theirs[:, :at], theirs[:, at + 3 :]], dim=1)
+    close(mine, theirs, 1e-5)
+
+
+@every_family
+def test_scalars(family: str) -> None:
+    with tiny(family, PromptTuning(num_virtual_tokens=7)) as prompted:
+        trained = [p for p in prompted.parameters() if p.requires_grad]
+        assert sum(p.numel() for p in trained) == 7 * prompted.anatomy.embedding_size
+
+
+def table(family: str = "llama", *, label_words: tuple[str, ...] = (), seed: int = 0, **options: Any) -> torch.Tensor:
+    with attach(model(family), tokenizer(), PromptTuning(**options), label_words=label_words, seed=seed) as prompted:
+        return prompted.prompts[0].table.detach().clone()
+
+
+def words_of(rows: torch.Tensor, family: str = "llama") -> list[int]:
+    """The word whose embedding each row is."""
+    part = model(family).get_input_embeddings()
+    every = part(torch.arange(100))
+    found = (rows[:, None] - every[None]).abs().sum(-1).min(-1)
+    assert float(found.values.max()) < 1e-6
+    return found.indices.tolist()
+
+
+def test_sampled_vocabulary_draws_words_without_replacement() -> None:
+    with torch.no_grad():
+        words = words_of(table("t5", num_virtual_tokens=95), "t5")
+        assert sorted(words) == list(range(UNK + 1, 100))
+        assert table("t5", num_virtual_tokens=120).shape == (120, 32)  # more rows than words: some come twice
+        assert words_of(table(num_virtual_tokens=9, seed=1)) != words_of(table(num_virtual_tokens=9, seed=2))
+        assert words_of(table(num_virtual_tokens=9, seed=1)) == words_of(table(num_virtual_tokens=9, seed=1))
+
+
+def test_random_uniform_fills_its_interval() -> None:
+    rows = table(num_virtual_tokens=40, init="random_uniform")
+    assert rows.abs().max() <= 0.5
+    assert rows.min() < -0.45
+    assert rows.max() > 0.45
+    assert table(num_virtual_tokens=40, init="random_uniform", init_bound=0.1).abs().max() <= 0.1
+
+
+@torch.no_grad()
+def test_class_labels_give_one_row_a_label_and_words_for_the_rest() -> None:
+    rows = table(num_virtual_tokens=5, init="class_labels", label_words=("w10 w12", "w11"))
+    embed = model("llama").get_input_embeddings()
+    close(rows[0], embed(torch.tensor([10, 12])).mean(0), 1e-6)
+    assert words_of(rows[1:])[0] == 11
+    assert all(word > UNK for word in words_of(rows[2:]))
+    with pytest.raises(SoftPromptError, match="label words"):
+        table(num_virtual_tokens=5, init="class_labels")
+
+
+@torch.no_grad()
+def test_a_text_is_cut_or_filled() -> None:
+    assert words_of(table(num_virtual_tokens=2, init="text", init_text="w20 w21 w22")) == [20, 21]
+    filled = words_of(table(num_virtual_tokens=4, init="text", init_text="w20 w21"))
+    assert filled[:2] == [20, 21]
+    assert all(word > UNK for word in filled[2:])
+    with pytest.raises(SoftPromptError, match="init_text"):
+        table(init="text")
+
+
+def test_embeddings_are_those_that_the_model_uses() -> None:
+    """Gemma scales its embeddings: a row must be as large as the word's own."""
+    with torch.no_grad():
+        rows = table("gemma3", num_virtual_tokens=1, init="text", init_text="w33")
+        embedding = model("gemma3").get_input_embeddings()
+        close(rows[0], embedding(torch.tensor([33]))[0], 1e-6)
+        assert not torch.allclose(rows[0], embedding.weight[33])

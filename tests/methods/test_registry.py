@@ -1,0 +1,121 @@
+"""A reader's own method: one file, registered from outside by a decorator or an entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from softprompt.attaching import attach
+from softprompt.errors import SoftPromptError
+from softprompt.methods import Method, Recipe, Setting, method, methods, register, registry
+from softprompt.sites.producer import Producer, View
+
+from ..models import ids, model, padded, tokenizer
+from ..prompts import close, every_family, logits, loss_of
+
+
+class Shifted(Method):
+    """One vector that is added to the mean of the text: a method of a reader's own."""
+
+    name: ClassVar[str] = "shifted"
+    title: ClassVar[str] = "A Reader's Paper"
+    url: ClassVar[str] = "https://example.org/paper"
+    site: ClassVar[str] = "stream"
+    recipes: ClassVar[dict[str, Recipe]] = {"default": Recipe(0.1, "the reader's choice")}
+
+    num_virtual_tokens: int = Field(2, ge=1, description="how many tokens share the vector")
+
+    def build(self, setting: Setting) -> Producer:
+        return ShiftedVector(self.num_virtual_tokens, setting)
+
+
+class ShiftedVector(Producer):
+    def __init__(self, count: int, setting: Setting) -> None:
+        super().__init__()
+        self.count = count
+        self.vector = nn.Parameter(torch.randn(setting.anatomy.embedding_size, generator=setting.generator))
+
+    def embed(self, view: View) -> Tensor:
+        return (view.mean() + self.vector).expand(-1, self.count, -1)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test starts from the library's own methods."""
+    methods()
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    yield
+
+
+def check(made: Method, family: str) -> None:
+    with attach(model(family), tokenizer(), made) as prompted:
+        rows = [ids(6, 1), ids(3, 2)]
+        with torch.no_grad():
+            for row, together in zip(rows, logits(prompted, *padded(rows, "left")), strict=True):
+                close(together, logits(prompted, row)[0])
+        loss_of(prompted, rows[0]).backward()
+        (trained,) = [p for p in prompted.parameters() if p.requires_grad]
+        assert trained.grad is not None
+        assert bool(trained.grad.any())
+
+
+@every_family
+def test_a_decorated_class(family: str) -> None:
+    assert register(Shifted) is Shifted
+    assert methods()["shifted"] is Shifted
+    check(method("shifted", num_virtual_tokens=3), family)
+
+
+def test_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("shifted", f"{__name__}:Shifted", registry.ENTRY_POINTS)
+
+    def entry_points(**wanted: str) -> list[EntryPoint]:
+        return [point] if wanted == {"group": "softprompt.methods"} else []
+
+    monkeypatch.setattr(registry, "_state", {"loaded": False})
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    monkeypatch.setattr(registry, "entry_points", entry_points)
+    check(method("shifted"), "llama")
+    assert "shifted" in methods()
+
+
+def test_a_name_is_taken_once() -> None:
+    register(Shifted)
+    register(Shifted)  # the same class again, as a notebook's second run does
+
+    class Other(Shifted):
+        name: ClassVar[str] = "shifted"
+
+    with pytest.raises(SoftPromptError, match="'shifted' is registered already"):
+        register(Other)
+
+
+def test_unknown_names_and_options() -> None:
+    with pytest.raises(SoftPromptError, match="no method named 'nothing': choose from capt, deep_prompt"):
+        method("nothing")
+    with pytest.raises(SoftPromptError, match="method 'capt' has no option 'length': choose from decoder_sees_capsule"):
+        method("capt", length=3)
+    with pytest.raises(SoftPromptError, match="option 'num_virtual_tokens' of method 'capt'.*given: 0"):
+        method("capt", num_virtual_tokens=0)
+    with pytest.raises(SoftPromptError, match="option 'depth' of method 'capt'"):
+        method("capt", depth="middle")
+
+
+@pytest.mark.parametrize("name", list(methods()))
+def test_every_method_says_where_it_comes_from(name: str) -> None:
+    found: Any = methods()[name]
+    assert found.title
+    assert found.url.startswith("https://")
+    assert found.site in ("stream", "hidden", "attention", "weights", "none")
+    assert "default" in found.recipes
+    assert all(recipe.source for recipe in found.recipes.values())
+    assert all(field.description for field in found.model_fields.values())
+    for kind in ("causal", "encoder", "encoder-decoder"):
+        assert found().recipe("no_family", kind).source
+        assert found().readout(kind, has_lm_head=False) == "head"

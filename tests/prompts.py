@@ -1,0 +1,107 @@
+"""Every method with random vectors that matter, attached to a tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from softprompt.attaching import attach, build
+from softprompt.methods import (
+    CaPT,
+    DeepPrompt,
+    FullFinetuning,
+    HardPrompt,
+    HeadOnly,
+    Method,
+    PromptTuning,
+    PTuningV2,
+)
+from softprompt.prompted import PromptedModel
+from softprompt.sites.producer import Producer
+
+from .models import CORE, ENCODER_DECODERS, ENCODERS, model, tokenizer
+
+METHODS: dict[str, Method] = {
+    "capt": CaPT(init_std=0.5),
+    "prompt_tuning": PromptTuning(num_virtual_tokens=4, init="random_uniform", init_bound=1.0),
+    "p_tuning_v2": PTuningV2(num_virtual_tokens=3, init_std=1.0),
+    "p_tuning_v2_projection": PTuningV2(
+        num_virtual_tokens=2, prefix_projection=True, encoder_hidden_size=16, init_std=1.0
+    ),
+    "deep_prompt": DeepPrompt(num_virtual_tokens=2, init_std=0.5),
+    "hard_prompt": HardPrompt(),
+    "head_only": HeadOnly(),
+    "full_finetuning": FullFinetuning(),
+}
+TRAINED = tuple(name for name, method in METHODS.items() if method.trains())
+GENERATIVE = tuple(family for family in CORE if family not in ENCODERS)
+
+every_method = pytest.mark.parametrize("method", list(METHODS))
+every_trained = pytest.mark.parametrize("method", TRAINED)
+every_family = pytest.mark.parametrize("family", CORE)
+every_generative = pytest.mark.parametrize("family", GENERATIVE)
+every_decoder = pytest.mark.parametrize("family", [f for f in GENERATIVE if f not in ENCODER_DECODERS])
+
+
+def producer(backbone: Any, method: str | Method, seed: int = 0) -> Producer:
+    """A prompt whose every parameter is random and matters."""
+    made = build(backbone, tokenizer(), METHODS[method] if isinstance(method, str) else method, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 7)
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if name == "up" or name.startswith("project"):
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
+    return made
+
+
+@contextmanager
+def attached(backbone: Any, method: str | Method, seed: int = 0, **options: Any) -> Iterator[PromptedModel]:
+    """A model with one prompt; full fine-tuning's weights are moved off the backbone's."""
+    with attach(backbone, tokenizer(), producer(backbone, method, seed), **options) as prompted:
+        if method == "full_finetuning":
+            with torch.no_grad():
+                for parameter in prompted.prompts.parameters():
+                    parameter.add_(torch.randn_like(parameter) * 0.02)
+        yield prompted
+
+
+@contextmanager
+def tiny(family: str, method: str | Method, head: str = "lm", seed: int = 0, **options: Any) -> Iterator[PromptedModel]:
+    """A tiny model of a family with one prompt."""
+    with attached(model(family, head, **options), method, seed) as prompted:
+        yield prompted
+
+
+TARGET = torch.tensor([[2, 11, 12, 13]])  # what a decoder is fed in tests of encoder-decoders
+
+
+def call(prompted: PromptedModel, ids: Tensor, mask: Tensor | None = None, **options: Any) -> Any:
+    """One forward pass; an encoder-decoder's decoder reads TARGET."""
+    if prompted.anatomy.kind == "encoder-decoder" and "labels" not in options:
+        options.setdefault("decoder_input_ids", TARGET.expand(ids.shape[0], -1))
+    return prompted(input_ids=ids, attention_mask=mask, **options)
+
+
+def logits(prompted: PromptedModel, ids: Tensor, mask: Tensor | None = None, **options: Any) -> list[Tensor]:
+    """Each row's logits at its own tokens (an encoder-decoder's: at TARGET's), shapes `(n, V)`."""
+    out = call(prompted, ids, mask, **options).logits
+    if mask is None or prompted.anatomy.kind == "encoder-decoder":
+        return list(out)
+    return [row[seen.bool()] for row, seen in zip(out, mask, strict=True)]
+
+
+def close(one: Tensor, other: Tensor, tolerance: float = 1e-4) -> None:
+    """The same up to rounding, for logits of size about ten."""
+    torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
+def loss_of(prompted: PromptedModel, ids: Tensor, **options: Any) -> Tensor:
+    """A loss in which every logit counts."""
+    out: Tensor = call(prompted, ids, **options).logits
+    weight = torch.linspace(-1, 1, out.numel()).view_as(out)
+    return (out.float() * weight).mean()

@@ -1,0 +1,77 @@
+"""A task of two words that any tiny model can be trained on, and a run of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softprompt.progress import Progress
+from softprompt.tasks import Task
+from softprompt.training.run import Run, train
+
+from ..models import model, tokenizer
+
+
+def task(folder: Path, rows: int = 40, **options: Any) -> Task:
+    """Rows of random words; w20 among them means class 0, w30 class 1."""
+    chance = random.Random(5)
+    lines = []
+    for index in range(rows):
+        words = [f"w{chance.randint(40, 99)}" for _ in range(chance.randint(3, 8))]
+        words.insert(chance.randint(0, len(words)), "w30" if index % 2 else "w20")
+        lines.append(json.dumps({"text": " ".join(words), "label": str(index % 2)}))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    values = {"template": "{text} {mask}", "labels": {"0": "w10", "1": "w11"}, **options}
+    return Task(**values).with_data(folder / "rows.jsonl", seed=1)
+
+
+def run(folder: Path, family: str, method: Any, *, data: Path | None = None, **options: Any) -> Run:
+    """Ten steps unless told otherwise."""
+    defaults = {"max_steps": 10, "evaluations": 2, "batch_size": 4, "progress": False, "learning_rate": 1e-2}
+    chosen = {**defaults, **options}
+    if method in ("hard_prompt",) or getattr(method, "name", "") == "hard_prompt":
+        chosen.pop("learning_rate")
+    return train(model(family), tokenizer(), task(data or folder / "data"), method, output=folder / "run", seed=3, **chosen)
+
+
+class Interrupting(Progress):
+    """Progress that sends SIGINT at a step."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(shown=False)
+        self.step = step
+        self.done = 0
+
+    @contextmanager
+    def work(self, name: str, total: int, unit: str) -> Iterator[Any]:
+        def tick(done: int = 1, note: str | None = None, total: int | None = None) -> None:
+            if name != "training":
+                return
+            self.done += done
+            if self.done == self.step:
+                signal.raise_signal(signal.SIGINT)
+
+        yield tick
+
+
+def stories() -> Path:
+    """The folder of the trained 260K Llama, or a skip."""
+    folder = shared() / "models" / "stories260K"
+    if not folder.is_dir():
+        pytest.skip("needs the shared folder's models/stories260K")
+    return folder
+
+
+def shared() -> Path:
+    """The shared folder beside the checkout, or where SOFTPROMPT_SHARED says."""
+    import os
+
+    return Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared"))

@@ -1,0 +1,118 @@
+"""I7: train(10) == train(5) + stop + resume + train(5), bit for bit, for every method and family."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from softprompt.errors import SoftPromptError
+from softprompt.training.run import Interrupted
+
+from ..prompts import METHODS, TRAINED, every_family
+from .helpers import Interrupting, run, task
+
+PROMPT = Path("run") / "prompt" / "prompt.safetensors"
+
+
+@every_family
+@pytest.mark.parametrize("method", [*TRAINED, "head_only"])
+def test_stopped_and_resumed_gives_the_same_bytes(method: str, family: str, tmp_path: Path) -> None:
+    chosen = METHODS[method]
+    extra = {"readout": "head"} if family in ("bert", "t5") else {}
+    straight = run(tmp_path / "a", family, chosen, **extra)
+    with pytest.raises(Interrupted, match="resume"):
+        run(tmp_path / "b", family, chosen, **{**extra, "progress": Interrupting(3)})
+    assert not (tmp_path / "b" / "run" / "metrics.json").exists()
+    resumed = run(tmp_path / "b", family, chosen, resume=True, **extra)
+    assert (tmp_path / "a" / PROMPT).read_bytes() == (tmp_path / "b" / PROMPT).read_bytes()
+    assert [h["step"] for h in straight.metrics["history"]] == [h["step"] for h in resumed.metrics["history"]]
+    assert straight.metrics["test"] == resumed.metrics["test"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    for name in "ab":
+        run(tmp_path / name, "llama", METHODS["capt"])
+    assert (tmp_path / "a" / PROMPT).read_bytes() == (tmp_path / "b" / PROMPT).read_bytes()
+    from softprompt.training.run import train
+
+    from ..models import model, tokenizer
+
+    train(
+        model("llama"), tokenizer(), task(tmp_path / "data"), METHODS["capt"], output=tmp_path / "c", seed=4,
+        max_steps=10, evaluations=2, batch_size=4, progress=False, learning_rate=1e-2,
+    )  # fmt: skip
+    assert (tmp_path / "c" / "prompt" / "prompt.safetensors").read_bytes() != (tmp_path / "a" / PROMPT).read_bytes()
+
+
+_KILLED = """
+import sys, pathlib
+from tests.training.helpers import run
+from tests.prompts import METHODS
+run(pathlib.Path(sys.argv[1]), "llama", METHODS["prompt_tuning"], max_steps=400, evaluations=100, patience=1000,
+    resume=len(sys.argv) > 2)
+"""
+
+
+def test_a_killed_process_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+
+    def command(folder: str, *more: str) -> list[str]:
+        return [sys.executable, "-W", "ignore", "-c", _KILLED, str(tmp_path / folder), *more]
+
+    subprocess.run(command("whole"), check=True, cwd=root, env=environment, capture_output=True)
+    state = tmp_path / "killed" / "run" / "state"
+    process = subprocess.Popen(
+        command("killed"), cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(state.glob("checkpoint-*")) and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "killed" / "run" / "metrics.json").exists()
+    subprocess.run(command("killed", "resume"), check=True, cwd=root, env=environment, capture_output=True)
+    assert (tmp_path / "whole" / PROMPT).read_bytes() == (tmp_path / "killed" / PROMPT).read_bytes()
+
+
+def test_no_pickle_is_written_or_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("torch.load or torch.save was called")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    monkeypatch.setattr(torch, "save", refuse)
+    with pytest.raises(Interrupted):
+        run(tmp_path, "gpt2", METHODS["capt"], progress=Interrupting(3))
+    run(tmp_path, "gpt2", METHODS["capt"], resume=True)
+    endings = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert endings <= {".json", ".safetensors", ".md"}
+
+
+def test_a_finished_run_is_given_back_and_another_one_is_not_overwritten(tmp_path: Path) -> None:
+    first = run(tmp_path, "llama", METHODS["capt"])
+    again = run(tmp_path, "llama", METHODS["capt"], resume=True)
+    assert again.metrics == json.loads(json.dumps(first.metrics))
+    with pytest.raises(SoftPromptError, match="holds a run already"):
+        run(tmp_path, "llama", METHODS["capt"])
+    with pytest.raises(SoftPromptError, match="another method"):
+        run(tmp_path, "llama", METHODS["deep_prompt"], resume=True)
+    with pytest.raises(SoftPromptError, match="another training_options"):
+        run(tmp_path, "llama", METHODS["capt"], resume=True, max_steps=11)
+    assert run(tmp_path, "llama", METHODS["capt"], resume=True).metrics == again.metrics
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    with pytest.raises(SoftPromptError, match="not empty"):
+        run(tmp_path, "llama", METHODS["capt"])
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "precious"
