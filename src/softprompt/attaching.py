@@ -59,7 +59,7 @@ def build(
     seed: int = 0,
     blank: bool = False,
 ) -> Producer:
-    """The producer of a prompt: a method's is made anew (its values left `blank` or not), a loaded prompt brings its own.
+    """The producer of a prompt: a method's is made anew (its values `blank` or not), a loaded prompt brings its own.
 
     Raises:
         SoftPromptError: neither a method nor a prompt.

@@ -13,7 +13,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.hooks import gather, user_length
-from softprompt.sites.layout import insert
+from softprompt.sites.insertion import insert
 
 if TYPE_CHECKING:
     from softprompt.prompted import PromptedModel, Rows

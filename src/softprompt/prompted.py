@@ -13,15 +13,15 @@ from softprompt.generation import generate
 from softprompt.sites.anatomy import Anatomy, read_anatomy
 from softprompt.sites.attention import Join, join_in
 from softprompt.sites.call import Call
-from softprompt.sites.freeze import Frozen
 from softprompt.sites.hooks import Hooks, argument_names, gather, user_length
 from softprompt.sites.layout import Slots
 from softprompt.sites.producer import Producer
+from softprompt.wrapper import Wrapper
 
 Rows = str | Sequence[str] | Sequence[int] | Tensor | None
 
 
-class PromptedModel(nn.Module):
+class PromptedModel(Wrapper):
     """A frozen model that reads virtual tokens.
 
     A plain module with the model's own forward signature and outputs of the user's own length (attention maps alone
@@ -44,18 +44,16 @@ class PromptedModel(nn.Module):
         self, backbone: nn.Module, tokenizer: Any, producers: Mapping[str, Producer], *, dropout: bool
     ) -> None:
         """See `softprompt.attach`."""
-        super().__init__()
         if backbone.__dict__.get("_softprompt_attached"):
             raise SoftPromptError("the model has prompts attached already: detach them, or attach all in one call")
-        self.anatomy: Anatomy = read_anatomy(backbone)
-        self.backbone = backbone
+        anatomy = read_anatomy(backbone)
+        super().__init__(backbone, dropout=dropout)
+        self.anatomy: Anatomy = anatomy
         self.tokenizer = tokenizer
-        self.prompts: nn.ModuleList = nn.ModuleList()
         self.names: list[str] = []
         self.slots: list[Slots] = []
         self._attention: str | None = None
         self._next_id = self.anatomy.vocab_size
-        self._frozen = Frozen(backbone, dropout=dropout)
         self._hooks = Hooks(self.anatomy, self.prompts, self.slots)
         self._attached = backbone.__dict__["_softprompt_attached"] = True
         try:
@@ -250,64 +248,6 @@ class PromptedModel(nn.Module):
             yield call
         finally:
             self._hooks.call = None
-
-    def train(self, mode: bool = True) -> PromptedModel:
-        """Training mode for the prompts; the frozen backbone's dropout stays off unless `dropout=True` was asked for.
-
-        Raises:
-            SoftPromptError: keys and values are to be trained through reentrant checkpoints, which would drop their
-                gradient.
-        """
-        super().train(mode)
-        self._frozen.train(mode)
-        if mode and self._frozen.reentrant and any(slots.prefix for slots in self.slots):
-            raise SoftPromptError(
-                "keys and values get no gradient through reentrant checkpoints: pass use_reentrant=False"
-            )
-        return self
-
-    def activation_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
-        """The model's own, after which its layers must follow the training mode anew."""
-        with self._inputs_as_they_are():
-            self.backbone.activation_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
-        self.train(self.training)
-
-    def gradient_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
-        """The model's own, after which its layers must follow the training mode anew."""
-        with self._inputs_as_they_are():
-            self.backbone.gradient_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
-        self.train(self.training)
-
-    def enable_input_require_grads(self) -> None:
-        """Nothing to do: the prompts require gradient themselves, and nothing below them needs one."""
-
-    @contextmanager
-    def _inputs_as_they_are(self) -> Iterator[None]:
-        """Checkpointing would make the model's inputs require gradient too, with hooks that stay."""
-        self.backbone.__dict__["enable_input_require_grads"] = self.enable_input_require_grads
-        try:
-            yield
-        finally:
-            del self.backbone.__dict__["enable_input_require_grads"]
-
-    def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
-        """The prompts' parameters alone."""
-        return self.prompts.state_dict(*args, destination=destination, prefix=f"{prefix}prompts.", keep_vars=keep_vars)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take what `state_dict` gave."""
-        own = {key.removeprefix("prompts."): value for key, value in state_dict.items()}
-        return self.prompts.load_state_dict(own, strict=strict, assign=assign)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("backbone"), name)
-
-    @property
-    def _producers(self) -> list[Producer]:
-        return list(self.prompts)  # type: ignore[arg-type]
 
     def _index(self, row: str | int) -> int:
         if isinstance(row, str):

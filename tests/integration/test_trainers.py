@@ -149,10 +149,16 @@ def test_sft_trainer(method: str, shape: str, tmp_path: Path) -> None:
         data = Dataset.from_list(
             [{"prompt": text.rsplit(" ", 1)[0], "completion": " " + text.rsplit(" ", 1)[1]} for text in texts]
         )
-    options = dict(
-        output_dir=str(tmp_path), max_steps=12, logging_steps=1, learning_rate=0.05, report_to=[], disable_tqdm=True
+    config = trl.SFTConfig(
+        output_dir=str(tmp_path),
+        max_steps=12,
+        logging_steps=1,
+        learning_rate=0.05,
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=True,
+        bf16=False,
     )
-    config = trl.SFTConfig(**options, use_cpu=True, bf16=False)
     assert config.gradient_checkpointing
     with attached(backbone, method) as prompted:
         initial = {name: value.clone() for name, value in prompted.state_dict().items()}

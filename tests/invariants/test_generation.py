@@ -100,7 +100,7 @@ def test_repetition_is_punished_for_the_text_alone(family: str, placement: str) 
 
 
 @every_generative
-@every_method
+@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2", "deep_prompt"])
 @pytest.mark.parametrize(
     "options",
     [

@@ -38,7 +38,7 @@ def _made(family: str) -> dict[str, Producer]:
 
 
 def _rows(group: str) -> list[Tensor]:
-    return [ids(length, seed) for seed, (length, _) in enumerate(zip(LENGTHS, GROUPS[group]))]
+    return [ids(length, seed) for seed, (length, _) in enumerate(zip(LENGTHS, GROUPS[group], strict=False))]
 
 
 @every_family

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from softprompt.attaching import attach
+from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, PromptTuning, PTuningV2
 from softprompt.prompted import PromptedModel
 
@@ -92,3 +93,12 @@ def test_labels_of_a_packed_row(family: str, method: str) -> None:
             for d, one in zip(DOCUMENTS, labels.split([d.shape[1] for d in DOCUMENTS], 1), strict=True)
         ]
         close(out.logits[0], torch.cat(alone))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("method", ["capt", "prompt_tuning"])
+def test_an_encoder_refuses_packed_rows(family: str, method: str) -> None:
+    with tiny(family, method) as prompted:
+        row, positions = packed(DOCUMENTS)
+        with pytest.raises(SoftPromptError, match=f"family '{family}' attends across packed documents"):
+            prompted(input_ids=row, position_ids=positions + prompted.anatomy.position_offset)

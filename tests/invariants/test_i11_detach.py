@@ -74,8 +74,9 @@ def test_all_is_as_it_was(family: str, method: str, attention: str) -> None:
 def test_all_is_as_it_was_after_an_exception(family: str) -> None:
     backbone = model(family)
     before = state(backbone)
-    with pytest.raises(KeyError), attached(backbone, "p_tuning_v2") as prompted:
-        prompted.train()
+    prompted = attach(backbone, tokenizer(), producer(backbone, "p_tuning_v2"))
+    prompted.train()
+    with pytest.raises(KeyError), prompted:
         raise KeyError
     assert state(backbone) == before
     with attached(backbone, "capt") as prompted:

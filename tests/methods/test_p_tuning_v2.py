@@ -59,7 +59,7 @@ def test_pefts_bert(head: str) -> None:
 
 
 def test_pefts_projection() -> None:
-    """On GPT-2: where key-value heads are few, PEFT makes its embedding as narrow as they are, we keep the paper's d."""
+    """On GPT-2: where key-value heads are few, PEFT makes its embedding as narrow as they are, not d."""
     peft = tuned_by_peft(model("gpt2"), "CAUSAL_LM", prefix_projection=True, encoder_hidden_size=16)
     theirs = peft.prompt_encoder["default"]
     method = PTuningV2(num_virtual_tokens=P, prefix_projection=True, encoder_hidden_size=16)

@@ -31,8 +31,10 @@ def tuned_by_peft(backbone: Any, task: str) -> tuple[Any, torch.Tensor]:
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gpt2", "gemma3"])
 def test_pefts_language_models(family: str) -> None:
-    """PEFT's logits come with the virtual tokens' columns in front. It counts positions from the left whatever the padding is, so it
-    is right without padding and with padding on the right, and these are compared."""
+    """PEFT's logits come with the virtual tokens' columns in front.
+
+    It counts positions from the left whatever the padding is: it is right without padding and with it on the right.
+    """
     peft, table = tuned_by_peft(model(family), "CAUSAL_LM")
     with attached(model(family), PromptTuning(num_virtual_tokens=P)) as prompted, torch.no_grad():
         prompted.prompts[0].table.copy_(table)
@@ -45,7 +47,7 @@ def test_pefts_language_models(family: str) -> None:
 
 @pytest.mark.parametrize("head", ["body", "token"])
 def test_pefts_bert(head: str) -> None:
-    """Features and token logits. (PEFT's sequence classification reads column 0, its first virtual token, not [CLS].)"""
+    """Features and token logits. (PEFT's sequence head reads column 0, its first virtual token, not [CLS].)"""
     backbone = model("bert").bert if head == "body" else model("bert", "token")
     peft, table = tuned_by_peft(backbone, "FEATURE_EXTRACTION" if head == "body" else "TOKEN_CLS")
     with attached(backbone, PromptTuning(num_virtual_tokens=P)) as prompted, torch.no_grad():

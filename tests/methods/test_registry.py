@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
@@ -46,11 +45,10 @@ class ShiftedVector(Producer):
 
 
 @pytest.fixture(autouse=True)
-def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts from the library's own methods."""
     methods()
     monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
-    yield
 
 
 def check(made: Method, family: str) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softprompt.errors import SoftPromptError
-from softprompt.sites.layout import Slots, extend_mask, insert
+from softprompt.sites.insertion import extend_mask, insert
+from softprompt.sites.layout import Slots
 from softprompt.sites.placed import read
 
 V = 50

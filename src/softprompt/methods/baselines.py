@@ -78,7 +78,7 @@ class FullFinetuning(Method):
 
 
 class Weights(Producer):
-    """Trainable fp32 copies of the backbone's parameters, which take their places while attached.
+    """Trainable copies of the backbone's parameters, in its own precision, which take their places while attached.
 
     The user's own parameters are set aside untouched, so detaching is putting them back.
     """

@@ -146,19 +146,19 @@ def _text_config(model: nn.Module) -> Any:
 
 def _read(model: nn.Module, config: Any) -> Anatomy:
     encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
-    body = _encoder(model) if encoder_decoder else _body(model, config)
-    embedding: nn.Module = body.get_input_embeddings()  # type: ignore[operator]
+    body: Any = model.get_encoder() if encoder_decoder else _body(model, config)  # type: ignore[operator]
+    embedding: nn.Module = body.get_input_embeddings()
     layers = _layers(body, config)
     if not layers:
         raise SoftPromptError(
-            f"family {config.model_type!r} follows no known anatomy (no list of layers found in {type(body).__name__}); "
+            f"family {config.model_type!r} follows no known anatomy (no list of layers in {type(body).__name__}); "
             "describe it with softprompt.register_anatomy"
         )
     attentions = tuple(_attention(layer, config) for layer in layers)
     kind: Kind = "encoder-decoder" if encoder_decoder else _kind(config, attentions)
     parameters = inspect.signature(body.forward).parameters
     weight: Any = embedding.weight
-    absolute = _absolute(body, config)
+    absolute = _position_table(body) is not None
     return Anatomy(
         family=config.model_type,
         kind=kind,
@@ -179,11 +179,6 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
         num_key_value_heads=_key_value_heads(config),
         head_dim=_head_dim(config),
     )
-
-
-def _encoder(model: nn.Module) -> nn.Module:
-    encoder: nn.Module = model.get_encoder()  # type: ignore[operator]
-    return encoder
 
 
 def _body(model: nn.Module, config: Any) -> nn.Module:
@@ -268,10 +263,6 @@ def _position_table(body: nn.Module) -> nn.Module | None:
     return None
 
 
-def _absolute(body: nn.Module, config: Any) -> bool:
-    return _position_table(body) is not None
-
-
 def _position_offset(body: nn.Module) -> int:
     """RoBERTa and its kin number positions from padding_idx + 1."""
     embeddings = getattr(body, "embeddings", None)
@@ -281,9 +272,9 @@ def _position_offset(body: nn.Module) -> int:
 
 
 def _max_positions(body: nn.Module, config: Any, absolute: bool) -> int | None:
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is None:
-        limit = getattr(config, "n_positions", None) if absolute else None
+    limit = (
+        getattr(config, "max_position_embeddings", None) or (absolute and getattr(config, "n_positions", None)) or None
+    )
     return None if limit is None else int(limit) - _position_offset(body)
 
 

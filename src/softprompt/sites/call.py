@@ -12,7 +12,8 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.attention import Join
-from softprompt.sites.layout import Layout, Slots, extend_mask, insert
+from softprompt.sites.insertion import extend_mask, insert
+from softprompt.sites.layout import Layout, Slots
 from softprompt.sites.placed import read
 from softprompt.sites.producer import Producer
 
@@ -63,7 +64,7 @@ _DERIVED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 
 def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Rewrite the keywords with which the body is called: ids, mask, positions and token types of the whole sequence."""
+    """Rewrite what the body is called with: ids, mask, positions and token types of the whole sequence."""
     ids = _ids(call, slots, kwargs)
     call.resolved, call.layout = False, None
     call.calls.clear()
@@ -89,7 +90,11 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
         changed = {name: value for name, value in changed.items() if name not in _DERIVED}
     if anatomy.takes_position_ids:
         changed["position_ids"] = layout.positions
-    if layout.packed and anatomy.kind == "causal":
+    if layout.packed:
+        if anatomy.kind != "causal":
+            raise SoftPromptError(
+                f"family {anatomy.family!r} attends across packed documents: give it one document a row"
+            )
         changed["use_cache"] = False  # where a cache is made, transformers no longer keeps documents apart
     types = kwargs.get("token_type_ids")
     if types is not None and layout.keep is not None:
@@ -103,7 +108,7 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
 def cross_mask(
     call: Call, slots: Sequence[Slots], prompts: Sequence[Producer], mask: Tensor | None, states: Tensor
 ) -> Tensor | None:
-    """The decoder's mask over the encoder's states `(B, T, H)`, which hold the virtual tokens: shape `(B, T)` or None."""
+    """The decoder's mask over the encoder's states `(B, T, H)`, virtual tokens among them: `(B, T)` or None."""
     rows = call.rows_of(states.shape[0])
     hidden = any(slots[row].count and not prompts[row].visible_to_decoder for row in rows)
     ragged = len({slots[row].count for row in rows}) > 1
@@ -149,14 +154,14 @@ def _conditioning(call: Call, ids: Tensor) -> Tensor | None:
 
 
 def _flat(mask: Any) -> tuple[Tensor | None, Any]:
-    """A mask over tokens `(B, N)`, and a ready one in any other form (4-D, or by layer type: static caches make these)."""
+    """A mask over tokens `(B, N)`, and a ready one in any other form (static caches: 4-D, or by layer type)."""
     if isinstance(mask, Tensor) and mask.ndim == 2:
         return mask, None
     return None, mask
 
 
 def _holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
-    """Whether a template placed the virtual tokens. A compiled graph cannot choose by what ids hold: there it is an error."""
+    """Whether a template placed the virtual tokens; a compiled graph cannot choose by it, so there it is an error."""
     if not torch.compiler.is_compiling():
         return bool((ids >= anatomy.vocab_size).any())
     torch._assert_async((ids < anatomy.vocab_size).all(), "a compiled model takes ids without virtual tokens")
@@ -164,8 +169,9 @@ def _holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
 
 
 def _first_for_padding(keep: Tensor | None, mask: Tensor) -> Tensor:
-    """Columns `(B, N)` in which padding stands for the row's first token: heads that read column 0 then find it
-    wherever the padding is.
+    """Columns `(B, N)` in which padding stands for the row's first token.
+
+    Heads that read column 0 then find it wherever the padding is.
     """
     columns = torch.arange(mask.shape[1], device=mask.device).expand_as(mask) if keep is None else keep
     first = columns.gather(1, mask.long().argmax(-1, keepdim=True))

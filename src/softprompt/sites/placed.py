@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
-from softprompt.sites.layout import Group, Layout, Slots, documents
+from softprompt.sites.insertion import documents
+from softprompt.sites.layout import Group, Layout, Slots
 
 
 def read(

@@ -216,7 +216,7 @@ def _fit(
         if not any(p.requires_grad for p in prompted.prompts.parameters()):
             items = [list(rows) for rows in kept]
     if options.gradient_checkpointing:
-        prompted.backbone.gradient_checkpointing_enable()  # type: ignore[operator]
+        prompted.backbone.activation_checkpointing_enable()  # type: ignore[operator]
     with _stop_signal() as stop, show.work("training", 0, "steps") as tick:
         done = {"steps": 0}
 
@@ -234,7 +234,7 @@ def _fit(
             trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
         finally:
             if options.gradient_checkpointing:
-                prompted.backbone.gradient_checkpointing_disable()  # type: ignore[operator]
+                prompted.backbone.activation_checkpointing_disable()  # type: ignore[operator]
     if stop["asked"]:
         raise Interrupted(
             f"stopped at step {trainer.state.global_step}; {state} holds the state: resume goes on from it"

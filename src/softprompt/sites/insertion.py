@@ -1,0 +1,257 @@
+"""Virtual tokens enter a batch: the index arithmetic that all sites share. The letters are those of `layout`.
+
+The rule of insertion is one: a row of a shorter prompt gets masked filler columns on its left, so that a column n of
+the user lies at `filler + n + P * (marks at or before n)`, where a mark is a place of insertion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from softprompt.errors import SoftPromptError
+from softprompt.sites.layout import Group, Layout, Placement, Slots
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """How the columns of a batch move when virtual tokens enter it; see `plan`.
+
+    Attributes:
+        keep: new column of each old one, shape `(B, N)`.
+        added: columns of the W inserted places, filler first, shape `(B, W)`.
+        filler: how many of them are filler in each row, shape `(B, 1)`.
+        which: ordinal of its prompt within the row, shape `(B, W)`; 0 at filler.
+        rank: rank of each inserted place within its prompt, shape `(B, W)`; undefined at filler.
+        column: the user's column before which each place goes in, 0..N, shape `(B, W)`.
+    """
+
+    keep: Tensor
+    added: Tensor
+    filler: Tensor
+    which: Tensor
+    rank: Tensor
+    column: Tensor
+
+    def spread(self, values: Tensor, inserted: Tensor | float) -> Tensor:
+        """Values `(B, N)` at their new columns and `inserted` at the others: shape `(B, N + W)`."""
+        rows, width = values.shape[0], values.shape[1] + self.added.shape[1]
+        new = torch.as_tensor(inserted, dtype=values.dtype, device=values.device).expand(rows, self.added.shape[1])
+        out = torch.empty(rows, width, dtype=values.dtype, device=values.device)
+        return out.scatter(1, self.keep, values).scatter(1, self.added, new)
+
+    @property
+    def is_slot(self) -> Tensor:
+        """Which inserted places are virtual tokens rather than filler: bool, shape `(B, W)`."""
+        places = torch.arange(self.added.shape[1], device=self.added.device)
+        return places[None, :] >= self.filler
+
+
+def documents(position_ids: Tensor | None, mask: Tensor | None) -> Tensor | None:
+    """The document of each column, shape `(B, N)`, where positions show a packed batch; else None.
+
+    As in transformers' packed format, a batch is packed when it has no mask and its positions restart inside a row.
+
+    Raises:
+        SoftPromptError: a compiled graph, whose shapes cannot depend on how many documents there are.
+    """
+    if position_ids is None or mask is not None:
+        return None
+    if torch.compiler.is_compiling():
+        raise SoftPromptError(
+            "a compiled model takes position_ids with an attention_mask only: packed rows run uncompiled"
+        )
+    restarts = torch.diff(position_ids, dim=-1, prepend=position_ids[:, :1] - 1) != 1
+    return restarts.cumsum(-1) if bool(restarts.any()) else None
+
+
+def starts(mask: Tensor | None, shape: torch.Size, placements: Sequence[Placement], device: torch.device) -> Tensor:
+    """Column before which each row's virtual tokens go, shape `(B,)`; N means after the last column."""
+    rows, width = shape
+    first = torch.zeros(rows, dtype=torch.long, device=device) if mask is None else mask.long().argmax(-1)
+    last = torch.full_like(first, width) if mask is None else width - mask.long().flip(-1).argmax(-1)
+    if all(p == "front" for p in placements):
+        return first
+    after = torch.tensor([p == "after_bos" for p in placements], device=device)
+    end = torch.tensor([p == "end" for p in placements], device=device)
+    return torch.where(end, last, first + after)
+
+
+def plan(marks: Tensor, counts: Tensor, width: int) -> Insertion:
+    """Find the new columns of a batch.
+
+    Args:
+        marks: 1 before each column where a prompt goes in, shape `(B, N + 1)`.
+        counts: P of each row's prompt, shape `(B, 1)`.
+        width: W, the largest number of places that a row gains.
+    """
+    passed = marks.cumsum(-1)  # [B, N+1] prompts that stand before a column
+    filler = width - passed[:, -1:] * counts  # [B, 1]
+    columns = torch.arange(marks.shape[1], device=marks.device)
+    moved = filler + columns + passed * counts  # [B, N+1]
+    places = torch.arange(width, device=marks.device)[None, :]
+    order = places - filler  # [B, W] counts the virtual tokens of a row; negative at filler
+    which = order.clamp(min=0) // counts.clamp(min=1)  # the prompt's ordinal within the row
+    rank = order - which * counts
+    before = (passed[:, None, :] <= which[:, :, None]).sum(-1)  # [B, W] column of the mark that opens this prompt
+    added = torch.where(order < 0, places, filler + before + order)
+    return Insertion(moved[:, :-1], added, filler, which, rank, before)
+
+
+def insert(
+    ids: Tensor,
+    mask: Tensor | None,
+    position_ids: Tensor | None,
+    conditioning: Tensor | None,
+    prompts: Sequence[Slots],
+    rows: Sequence[int],
+    offset: int,
+) -> Layout:
+    """Put each row's virtual tokens at their placement.
+
+    Args:
+        ids: the user's ids, shape `(B, N)`.
+        mask: the user's attention mask, shape `(B, N)`, or None.
+        position_ids: the user's position ids, counted from 0, shape `(B, N)`, or None.
+        conditioning: columns that may condition a prompt, bool, shape `(B, N)`, or None for all.
+        prompts: the bank.
+        rows: the prompt of each row.
+        offset: the model's first position id.
+    """
+    device, shape = ids.device, ids.shape
+    docs = documents(position_ids, mask)
+    chosen = [prompts[row] for row in rows]
+    counts = torch.tensor([slots.count for slots in chosen], device=device)[:, None]
+    marks = torch.zeros(shape[0], shape[1] + 1, dtype=torch.long, device=device)
+    if docs is None:
+        marks = marks.scatter(1, starts(mask, shape, [s.placement for s in chosen], device)[:, None], 1)
+        width = max(slots.count for slots in chosen)
+    else:
+        marks = _document_marks(docs, chosen)
+        width = int((marks.sum(-1, keepdim=True) * counts).max())
+    moves = plan(marks, counts, width)
+    base = torch.tensor([slots.base for slots in chosen], device=device)[:, None]
+    nobody = max(slots.base + slots.count for slots in prompts)  # the id of filler: no word and no prompt has it
+    virtual = torch.where(moves.is_slot, base + moves.rank, nobody)
+    uniform = len({slots.count for slots in chosen}) == 1
+    seen = None
+    if docs is None and not (mask is None and uniform):
+        user = torch.ones_like(ids) if mask is None else mask.long()
+        seen = moves.spread(user, moves.is_slot.long())
+    positions = _positions(moves, seen, mask, position_ids, docs, marks, chosen)
+    new_ids = moves.spread(ids, virtual)
+    usable = torch.ones(shape, dtype=torch.bool, device=device) if mask is None else mask.bool()
+    text = moves.spread(usable if conditioning is None else usable & conditioning.bool(), False)
+    grouped = (
+        _groups_of_rows(moves, text, prompts, rows)
+        if docs is None
+        else _groups_of_documents(moves, docs, text, prompts, rows)
+    )
+    return Layout(
+        ids=new_ids,
+        mask=None if seen is None else seen.to(ids.dtype if mask is None else mask.dtype),
+        positions=positions if positions is None or position_ids is not None else positions + offset,
+        keep=moves.keep if width else None,
+        groups=grouped,
+        packed=docs is not None,
+    )
+
+
+def extend_mask(
+    mask: Tensor, prompts: Sequence[Slots], rows: Sequence[int], seen: Sequence[int] | None = None
+) -> Tensor:
+    """A user's mask `(B, N)` as `insert` would make it, `(B, N + W)`: for decoding steps and cross-attention.
+
+    Args:
+        mask: the user's mask.
+        prompts: the bank.
+        rows: the prompt of each row.
+        seen: for each row 1 where its virtual tokens are seen, else 0; None for all.
+    """
+    chosen = [prompts[row] for row in rows]
+    counts = torch.tensor([slots.count for slots in chosen], device=mask.device)[:, None]
+    marks = torch.zeros(mask.shape[0], mask.shape[1] + 1, dtype=torch.long, device=mask.device)
+    marks = marks.scatter(1, starts(mask, mask.shape, [s.placement for s in chosen], mask.device)[:, None], 1)
+    moves = plan(marks, counts, max(slots.count for slots in chosen))
+    shown = torch.tensor([1] * len(rows) if seen is None else list(seen), device=mask.device)[:, None]
+    return moves.spread(mask, (moves.is_slot * shown).to(mask.dtype))
+
+
+def _groups_of_rows(moves: Insertion, text: Tensor, prompts: Sequence[Slots], rows: Sequence[int]) -> tuple[Group, ...]:
+    groups = []
+    for index in sorted(set(rows)):
+        count = prompts[index].count
+        if not count:
+            continue
+        slots = moves.added[:, moves.added.shape[1] - count :]
+        mine = [row for row, prompt in enumerate(rows) if prompt == index]
+        if len(mine) == len(rows):
+            groups.append(Group(index, None, slots, text))
+        else:
+            chosen = torch.tensor(mine, device=text.device)
+            groups.append(Group(index, chosen, slots[chosen], text[chosen]))
+    return tuple(groups)
+
+
+def _groups_of_documents(
+    moves: Insertion, docs: Tensor, text: Tensor, prompts: Sequence[Slots], rows: Sequence[int]
+) -> tuple[Group, ...]:
+    doc_of = moves.spread(docs, torch.where(moves.is_slot, moves.which, -1))
+    groups = []
+    for index in sorted(set(rows)):
+        count = prompts[index].count
+        if not count:
+            continue
+        mine = torch.tensor([row == index for row in rows], device=docs.device)
+        inside = moves.is_slot & mine[:, None]
+        slots = moves.added[inside].view(-1, count)
+        units = inside.nonzero()[:, 0].view(-1, count)[:, 0]
+        same = doc_of[units] == doc_of[units].gather(1, slots[:, :1])
+        groups.append(Group(index, units, slots, text[units] & same))
+    return tuple(groups)
+
+
+def _document_marks(docs: Tensor, chosen: Sequence[Slots]) -> Tensor:
+    """1 where a document's prompt goes in, shape `(B, N + 1)`."""
+    if any(slots.placement == "end" for slots in chosen):
+        raise SoftPromptError("packed rows take prompts in front or after BOS: set placement to 'front' or 'after_bos'")
+    opens = torch.diff(docs, dim=-1, prepend=docs[:, :1] - 1) != 0
+    after = torch.tensor([slots.placement == "after_bos" for slots in chosen], device=docs.device)[:, None]
+    pad = torch.nn.functional.pad
+    return torch.where(after, pad(opens, (1, 0)), pad(opens, (0, 1))).long()
+
+
+def _positions(
+    moves: Insertion,
+    seen: Tensor | None,
+    mask: Tensor | None,
+    position_ids: Tensor | None,
+    docs: Tensor | None,
+    marks: Tensor,
+    chosen: Sequence[Slots],
+) -> Tensor | None:
+    """Position of every column.
+
+    Virtual tokens that shift the text count like tokens; others share the position of the token before them, or in
+    front that of the first.
+    """
+    device = moves.keep.device
+    moving = torch.tensor([slots.shift for slots in chosen], device=device)[:, None]
+    prefix = torch.tensor([slots.prefix for slots in chosen], device=device)[:, None]
+    if position_ids is not None:
+        counts = torch.tensor([slots.count for slots in chosen], device=device)[:, None] * moving
+        opened = marks[:, :-1].cumsum(-1) - (0 if docs is None else docs)
+        front = torch.tensor([slots.placement == "front" for slots in chosen], device=device)[:, None]
+        first = position_ids.gather(1, moves.column.clamp(max=position_ids.shape[1] - 1))
+        before = position_ids.gather(1, (moves.column - 1).clamp(min=0))
+        begins = torch.where(front, first, before + moving.long())
+        slot_positions = torch.where(moves.is_slot, begins + moves.rank * moving, 0)
+        return moves.spread(position_ids + opened * counts, slot_positions) + prefix
+    if seen is None and all(slots.shift and not slots.prefix for slots in chosen):
+        return None
+    user = torch.ones_like(moves.keep) if mask is None else mask.long()
+    counted = moves.spread(user, (moves.is_slot & moving).long())
+    return (counted.cumsum(-1) - 1).clamp(min=0) + prefix
