@@ -2,8 +2,8 @@
 
     python benchmarks/sst2.py --data FOLDER/SST-2 [--seeds 13 21 42] [--methods capt ...] [--test-rows 400]
 
-FOLDER/SST-2 holds the published few-shot folders `16-13`, `16-21`, ... (LM-BFF). What is done is kept under `--out`, so an interrupted
-benchmark goes on where it stopped. The summary is written to benchmarks/results/sst2.json.
+FOLDER/SST-2 holds the published few-shot folders `16-13`, `16-21`, ... (LM-BFF). What is done is kept under `--out`, so
+an interrupted benchmark goes on where it stopped. The summary is written to benchmarks/results/sst2.json.
 """
 
 from __future__ import annotations
@@ -45,7 +45,16 @@ def run_all(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def keep(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """Write the summary so far."""
-    kept = ("method", "seed", "backbone", "metric", "trained_parameters", "stored_parameters", "train_seconds", "versions")
+    kept = (
+        "method",
+        "seed",
+        "backbone",
+        "metric",
+        "trained_parameters",
+        "stored_parameters",
+        "train_seconds",
+        "versions",
+    )
     rows = [
         {**{key: m[key] for key in kept}, "test": m["test"], "options": m["options"], "cores": os.cpu_count()}
         for m in found
@@ -56,7 +65,9 @@ def keep(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
 
 def show(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
     """Mean and standard deviation over the seeds."""
-    table = Table(title=f"SST-2, 16 rows a class, seeds {options.seeds}, {options.test_rows} test rows", title_justify="left")
+    table = Table(
+        title=f"SST-2, 16 rows a class, seeds {options.seeds}, {options.test_rows} test rows", title_justify="left"
+    )
     for column in ("method", "accuracy", "deviation", "seeds", "trained", "stored", "seconds"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for method in options.methods:

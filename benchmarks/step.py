@@ -2,9 +2,9 @@
 
     python benchmarks/step.py [--rows 16] [--tokens 64] [--virtual 20] [--repeats 3] [--dtypes float32 bfloat16]
 
-Each side runs in a process of its own, in turns, from the same vectors on the same rows: forward, backward, update, with the
-cross-entropy over the vocabulary at the last position of each row. The loss and the prompt's gradient are compared, so both sides are
-known to do the same mathematics. Absolute times depend on the machine; read the ratios.
+Each side runs in a process of its own, in turns, from the same vectors on the same rows: forward, backward, update,
+with the cross-entropy over the vocabulary at the last position of each row. The loss and the prompt's gradient are
+compared, so both sides are known to do the same mathematics. Absolute times depend on the machine; read the ratios.
 """
 
 from __future__ import annotations

@@ -17,7 +17,11 @@ from softprompt.methods import registry
 DOCS = Path(__file__).parent.parent / "docs"
 SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", DOCS.parent.parent / "shared"))
 SMALL = SHARED / "models" / "stories260K"
-PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "```python" in page.read_text(encoding="utf-8")]
+PAGES = [
+    page
+    for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
+    if "```python" in page.read_text(encoding="utf-8")
+]
 
 
 @pytest.mark.skipif(not SMALL.is_dir(), reason="needs shared/models/stories260K")

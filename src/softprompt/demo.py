@@ -56,7 +56,9 @@ def _runs(out: Path, seed: int) -> list[dict[str, Any]]:
     from softprompt.training.run import train
 
     show = Progress()
-    show.say(f"loading {BACKBONE} (Gemma is provided under and subject to the Gemma Terms of Use: ai.google.dev/gemma/terms)")
+    show.say(
+        f"loading {BACKBONE} (Gemma is provided under and subject to the Gemma Terms of Use: ai.google.dev/gemma/terms)"
+    )
     task = Task.load(TASK, shots=SHOTS, seed=seed, max_test_rows=TEST_ROWS)
     model, tokenizer = load_backbone(BACKBONE)
     found, begun = [], time.monotonic()

@@ -99,7 +99,15 @@ def test_lists(ask: Any, backbone: Path) -> None:
     code, printed, _ = ask("methods", "--json", "--backbone", backbone)
     assert code == 0
     found = {m["name"]: m for m in json.loads(printed)}
-    assert {"capt", "prompt_tuning", "p_tuning_v2", "deep_prompt", "hard_prompt", "head_only", "full_finetuning"} <= set(found)
+    assert {
+        "capt",
+        "prompt_tuning",
+        "p_tuning_v2",
+        "deep_prompt",
+        "hard_prompt",
+        "head_only",
+        "full_finetuning",
+    } <= set(found)
     assert found["capt"]["trained"] == found["capt"]["stored"] == 3 * 32
     assert found["p_tuning_v2"]["stored"] == 2 * 3 * 20 * 2 * 8
     assert found["hard_prompt"]["trained"] == 0
@@ -174,9 +182,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("kind", list(FAULTS))
-def test_a_fault_is_one_line_and_exit_code_1(
-    kind: str, ask: Any, backbone: Path, data: Path, tmp_path: Path
-) -> None:
+def test_a_fault_is_one_line_and_exit_code_1(kind: str, ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     words, message = FAULTS[kind]
     code, _, err = ask(*words(backbone, data, tmp_path / "out"))
     lines = [line for line in err.splitlines() if line.startswith("error:")]

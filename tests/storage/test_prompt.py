@@ -1,4 +1,4 @@
-"""Prompt files: I8 (a fresh process gives the same logits), I10 (another backbone is refused), and every kind of damage."""
+"""Prompt files: I8 (a fresh process, the same logits), I10 (another backbone is refused), and every kind of damage."""
 
 from __future__ import annotations
 
@@ -115,7 +115,10 @@ def _meta(folder: Path, change: Any) -> None:
 DAMAGE = {
     "no tensors": (lambda f: (f / "prompt.safetensors").unlink(), "prompt.safetensors: no such file"),
     "no meta": (lambda f: (f / "prompt.json").unlink(), "prompt.json: no such file"),
-    "truncated": (lambda f: (f / "prompt.safetensors").write_bytes((f / "prompt.safetensors").read_bytes()[:200]), "truncated"),
+    "truncated": (
+        lambda f: (f / "prompt.safetensors").write_bytes((f / "prompt.safetensors").read_bytes()[:200]),
+        "truncated",
+    ),
     "empty tensors": (lambda f: (f / "prompt.safetensors").write_bytes(b""), "truncated"),
     "bad json": (lambda f: (f / "prompt.json").write_text('{"method": '), "cannot be read as JSON"),
     "json list": (lambda f: (f / "prompt.json").write_text("[]"), "no JSON object"),
@@ -189,5 +192,3 @@ def test_many_prompts_of_one_backbone_serve_one_batch(tmp_path: Path) -> None:
     with sp.attach(model("llama"), tokenizer(), prompts) as prompted, torch.no_grad():
         together = prompted(input_ids=rows, prompts=list(prompts)).logits
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-4, rtol=1e-4)
-
-

@@ -39,7 +39,9 @@ def run(folder: Path, family: str, method: Any, *, data: Path | None = None, **o
     chosen = {**defaults, **options}
     if method in ("hard_prompt",) or getattr(method, "name", "") == "hard_prompt":
         chosen.pop("learning_rate")
-    return train(model(family), tokenizer(), task(data or folder / "data"), method, output=folder / "run", seed=3, **chosen)
+    return train(
+        model(family), tokenizer(), task(data or folder / "data"), method, output=folder / "run", seed=3, **chosen
+    )
 
 
 class Interrupting(Progress):

@@ -28,7 +28,7 @@ def train(
 ) -> None:
     """Train a prompt, measure it and store it.
 
-    Example: softprompt train --backbone embedded:gemma3-270m --task sst2 --data SST-2 --method capt --shots 16 --out runs/capt
+    Example: softprompt train --backbone embedded:gemma3-270m --task sst2 --data SST-2 --method capt --out runs/capt
     """
     quiet()
     chosen, training = split_options(set_ or [], method)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method
 from softprompt.sites.anatomy import Anatomy, read_anatomy
@@ -79,7 +77,8 @@ def _decoder_start(config: Any) -> int:
     start = getattr(config, "decoder_start_token_id", None)
     if start is None:
         raise SoftPromptError(
-            f"the backbone ({config.model_type}) has no decoder_start_token_id in its config: set it, or use readout='head'"
+            f"the backbone ({config.model_type}) has no decoder_start_token_id in its config: set it, or use "
+            "readout='head'"
         )
     return int(start)
 
@@ -89,8 +88,3 @@ def counts(producer: Producer, readout: Readout | None) -> tuple[int, int]:
     own = sum(p.numel() for p in producer.parameters() if p.requires_grad)
     head = 0 if readout is None else sum(p.numel() for p in readout.parameters() if p.requires_grad)
     return own, head
-
-
-def place(model: nn.Module) -> Any:
-    """The device that the model's parameters are on."""
-    return next(model.parameters()).device

@@ -1,8 +1,8 @@
 """Answers of several tokens: label texts or a row's own choices, scored by the language model.
 
-The score of a candidate is the sum of the log-probabilities of its tokens (and, where the template goes on after `{choice}`, of what
-follows), teacher-forced. Training takes either the cross-entropy of the right answer's tokens (`vocabulary`: Lester et al., T5)
-or the cross-entropy of the candidates' scores (`labels`).
+The score of a candidate is the sum of the log-probabilities of its tokens (and, where the template goes on after
+`{choice}`, of what follows), teacher-forced. Training takes either the cross-entropy of the right answer's tokens
+(`vocabulary`: Lester et al., T5) or the cross-entropy of the candidates' scores (`labels`).
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ class Candidates(Readout):
         if self.decoder_start is not None:
             given["decoder_input_ids"] = batch["decoder_input_ids"]
         logits: Tensor = prompted(**given, positions=batch["columns"], use_cache=False).logits.float()
-        chosen = logits.gather(-1, batch["targets"][..., None])[..., 0]
-        logs: Tensor = (chosen - logits.logsumexp(-1)) * batch["target_mask"]
-        return logs
+        chosen: Tensor = logits.gather(-1, batch["targets"][..., None])[..., 0]
+        seen: Tensor = batch["target_mask"]
+        return (chosen - logits.logsumexp(-1)) * seen
 
     def _scores(self, logs: Tensor, batch: Batch) -> Tensor:
         """Scores `(rows, most candidates)`, minus infinity where a row has fewer."""

@@ -1,7 +1,8 @@
 """Label words of one token, read at one column: the mask of an MLM or the place after a causal model's text.
 
-p(c | x) is the softmax over the label words' logits. With `loss="vocabulary"` the softmax runs over the whole vocabulary while
-training. A regression has two words, for its bounds, and predicts their mean by probability (LM-BFF, section 3.2).
+p(c | x) is the softmax over the label words' logits. With `loss="vocabulary"` the softmax runs over the whole
+vocabulary while training. A regression has two words, for its bounds, and predicts their mean by probability (LM-BFF,
+section 3.2).
 """
 
 from __future__ import annotations
