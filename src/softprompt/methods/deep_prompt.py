@@ -36,7 +36,7 @@ class DeepPrompt(Method):
         "encoder-decoder": Recipe(
             1.0, "CaPT's paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06
         ),
-        "default": Recipe(0.3, "our choice: between the rates tried on Gemma 3 270M (docs/defaults.md)"),
+        "default": Recipe(0.3, "our choice, near CaPT's"),
     }
 
     num_virtual_tokens: int = Field(1, ge=1, description="k, the vectors a layer")

@@ -113,14 +113,21 @@ def affixes(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (), ()
 
 
+def answer_place(template: Template) -> Mask | None:
+    """The mask of a template as it is rendered: whether a space stands before it shows only then."""
+    filled = template.render(dict.fromkeys(template.fields, "a"), choice="a" if template.has_choice else None)
+    return next((piece for piece in filled if isinstance(piece, Mask)), None)
+
+
 def continuation(tokenizer: Any, word: str, *, space: bool) -> tuple[int, ...]:
-    """The ids of a word that goes on a text, with a space before it or none.
+    """The ids of a word that goes on a text, after a space or at the start of a line.
 
     Raises:
         SoftPromptError: the word has no tokens.
     """
-    carrier = list(tokenizer("a", add_special_tokens=False)["input_ids"])
-    joined = list(tokenizer("a" + (" " if space else "") + word, add_special_tokens=False)["input_ids"])
+    before = "a" if space else "\n"
+    carrier = list(tokenizer(before, add_special_tokens=False)["input_ids"])
+    joined = list(tokenizer(before + (" " if space else "") + word, add_special_tokens=False)["input_ids"])
     ids = joined[len(carrier) :] if joined[: len(carrier)] == carrier else []
     ids = ids or list(tokenizer(word, add_special_tokens=False)["input_ids"])
     if not ids or ids == [tokenizer.unk_token_id]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -33,12 +28,14 @@ from softprompt.tasks.readouts import Item, Readout
 from softprompt.tasks.readouts.head import Head
 from softprompt.training import checkpoint
 from softprompt.training.caching import keep_features
+from softprompt.training.claim import METRICS, claim, identity_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import Plan, TrainingOptions, plan
+from softprompt.training.process import reproducible, stop_signal
 from softprompt.training.setup import build_readout, counts, readout_wishes
 from softprompt.training.trainer import SoftPromptTrainer, TaskModel
 
-IDENTITY, METRICS, PROMPT, STATE = "run.json", "metrics.json", "prompt", "state"
+PROMPT, STATE = "prompt", "state"
 
 
 class Interrupted(SoftPromptError):
@@ -103,11 +100,11 @@ def train(
     folder = Path(output) if output is not None else Path("runs") / f"{task.name}-{method.name}-{seed}"
     show = progress if isinstance(progress, Progress) else Progress(progress)
     wishes = readout_wishes(model, task, method, chosen)
-    identity = _identity(model, task, method, chosen, wishes, seed, backbone)
-    if _claim(folder, identity, resume):
+    identity = identity_of(model, task, method, chosen, wishes, seed, backbone)
+    if claim(folder, identity, resume):
         show.say(f"{folder}: this run is finished already")
         return open_run(folder, model, tokenizer)
-    with _reproducible(seed, chosen.threads):
+    with reproducible(seed, chosen.threads):
         return _train(model, tokenizer, task, method, chosen, wishes, seed, folder, identity, show)
 
 
@@ -217,7 +214,7 @@ def _fit(
             items = [list(rows) for rows in kept]
     if options.gradient_checkpointing:
         prompted.backbone.activation_checkpointing_enable()  # type: ignore[operator]
-    with _stop_signal() as stop, show.work("training", 0, "steps") as tick:
+    with stop_signal() as stop, show.work("training", 0, "steps") as tick:
         done = {"steps": 0}
 
         def on_step(step: int, steps: int, metrics: dict[str, Any] | None) -> None:
@@ -282,89 +279,3 @@ def _check_splits(task: Task, splits: Splits) -> None:
     for name, rows in (("training", splits.train), ("validation", splits.validation)):
         if not rows:
             raise SoftPromptError(f"task {task.name!r} has no {name} rows: give data with more rows, or lower shots")
-
-
-def _identity(
-    model: nn.Module,
-    task: Task,
-    method: Method,
-    options: TrainingOptions,
-    wishes: dict[str, Any],
-    seed: int,
-    backbone: str | None,
-) -> dict[str, Any]:
-    """What makes two runs the same run."""
-    config: Any = model.config
-    return {
-        "task": task.name,
-        "method": method.name,
-        "backbone": backbone or getattr(config, "_name_or_path", "") or config.model_type,
-        "seed": seed,
-        "task_definition": task.model_dump(mode="json"),
-        "method_options": method.model_dump(mode="json"),
-        "training_options": options.model_dump(mode="json"),
-        "readout": wishes,
-        "fingerprint": fingerprint(model).model_dump(mode="json"),
-    }
-
-
-def _claim(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
-    """Take the folder for this run; whether the run in it is finished.
-
-    Raises:
-        SoftPromptError: it holds something else.
-    """
-    known = folder / IDENTITY
-    if known.is_file():
-        if not resume:
-            raise SoftPromptError(f"{folder} holds a run already: go on with it with resume, or choose another output")
-        stored = read_json(known)
-        for key, value in identity.items():
-            if stored.get(key) != value:
-                raise SoftPromptError(
-                    f"{folder} holds a run with another {key}, so it cannot be resumed: choose another output"
-                )
-        return (folder / METRICS).is_file()
-    if folder.is_dir() and any(folder.iterdir()):
-        raise SoftPromptError(f"{folder} is not empty and holds no run: choose another output")
-    if folder.exists() and not folder.is_dir():
-        raise SoftPromptError(f"{folder} is a file: choose another output")
-    write_json(known, identity)
-    return False
-
-
-@contextmanager
-def _reproducible(seed: int, threads: int | None) -> Iterator[None]:
-    """Seed every source of chance; leave the caller's random state and threads as they were."""
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_num_threads()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])
-        torch.set_num_threads(before[3])
-
-
-@contextmanager
-def _stop_signal() -> Iterator[dict[str, bool]]:
-    """Note SIGINT and SIGTERM instead of dying, so that the step in hand is finished and its state written."""
-    stop = {"asked": False}
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(*_: Any) -> None:
-        stop["asked"] = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -99,7 +99,8 @@ class Candidates(Readout):
         """Cross-entropy of the right answer's tokens, or of the candidates' scores."""
         logs = self._token_logs(prompted, batch, prompts)
         if self.vocabulary:
-            return -logs.sum() / batch["target_mask"].sum()
+            seen: Tensor = batch["target_mask"]
+            return -logs.sum() / seen.sum()
         labels = torch.tensor(batch["labels"], device=logs.device)
         return torch.nn.functional.cross_entropy(self._scores(logs, batch), labels)
 

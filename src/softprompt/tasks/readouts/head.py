@@ -2,8 +2,8 @@ r"""A linear head on the body's last states: logits = W h + b.
 
 Pooling never looks at padding or virtual tokens: `last` is the last text token (causal models), `first` the first one
 ([CLS]), `mean` the mean over the text. Features are standardised by the training rows' mean and deviation before
-training starts (our choice), and the stored head is folded back to plain W and b. A task of the kind `choice` has one score a
-candidate; a regression one output.
+training starts (our choice), and the stored head is folded back to plain W and b. A task of the kind `choice` has one
+score a candidate; a regression one output.
 """
 
 from __future__ import annotations

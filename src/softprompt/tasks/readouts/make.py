@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from softprompt.errors import SoftPromptError
-from softprompt.tasks.encoding import Coder, affixes, continuation
+from softprompt.tasks.encoding import Coder, affixes, answer_place, continuation
 from softprompt.tasks.readouts.base import Readout
 from softprompt.tasks.readouts.candidates import Candidates
 from softprompt.tasks.readouts.generation import Generation
 from softprompt.tasks.readouts.head import Head, Pooling
 from softprompt.tasks.readouts.words import Words
 from softprompt.tasks.task import Task
-from softprompt.tasks.template import Mask, Template
+from softprompt.tasks.template import Template
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def _mask(task: Task, tokenizer: Any, options: ReadoutOptions) -> Words:
     if tokenizer.mask_token_id is None:
         raise SoftPromptError("readout 'mask' needs a tokenizer with a mask token: use readout='text' or 'head'")
     template = task.template_for("mask")
-    space = next(part.space for part in template.parts if isinstance(part, Mask))
+    place = answer_place(template)
+    space = place is not None and place.space
     words = []
     for word in _label_words(task, options):
         ids = continuation(tokenizer, word, space=space)
@@ -132,7 +133,8 @@ def _label_words(task: Task, options: ReadoutOptions) -> tuple[str, ...]:
 def _text(task: Task, tokenizer: Any, options: ReadoutOptions) -> Readout:
     template = task.template_for("text", options.seq2seq)
     coder = _coder(template, tokenizer, options)
-    space = next((part.space for part in template.parts if isinstance(part, Mask)), False)
+    place = answer_place(template)
+    space = place is not None and place.space
     filler = _filler(tokenizer)
     if task.kind == "generation":
         end = affixes(tokenizer)[1][-1:] or (tokenizer.eos_token_id,)

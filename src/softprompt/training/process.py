@@ -1,0 +1,50 @@
+"""What a run does to the process around it, and undoes: seeds, threads and signals."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def reproducible(seed: int, threads: int | None) -> Iterator[None]:
+    """Seed every source of chance; leave the caller's random state and threads as they were."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_num_threads()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+        torch.set_num_threads(before[3])
+
+
+@contextmanager
+def stop_signal() -> Iterator[dict[str, bool]]:
+    """Note SIGINT and SIGTERM instead of dying, so that the step in hand is finished and its state written."""
+    stop = {"asked": False}
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(*_: Any) -> None:
+        stop["asked"] = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
