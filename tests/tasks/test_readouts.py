@@ -165,7 +165,8 @@ def test_choices_train_with_a_head(family: str, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
     task = Task(kind="choice", fields=("premise",), template="{premise} {choice}").with_data(tmp_path / "rows.jsonl")
     done = train(
-        model(family), tokenizer(), task, HeadOnly(), output=tmp_path / "run", progress=False, max_steps=150, patience=99
+        model(family), tokenizer(), task, HeadOnly(), output=tmp_path / "run", progress=False, max_steps=150,
+        patience=99,
     )  # fmt: skip
     assert done.metrics["history"][-1]["train_loss"] < 0.5 * done.metrics["history"][1]["train_loss"]
     assert done.metrics["trained_parameters"] == 32 + 1
