@@ -44,7 +44,7 @@ def run_all(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def keep(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Write the summary so far."""
+    """Write the summary so far beside what earlier calls left of other methods and seeds."""
     kept = (
         "method",
         "seed",
@@ -60,6 +60,9 @@ def keep(found: list[dict[str, Any]], options: argparse.Namespace) -> None:
         for m in found
     ]
     RESULTS.parent.mkdir(exist_ok=True)
+    done = {(row["method"], row["seed"]) for row in rows}
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
+    rows += [row for row in before if (row["method"], row["seed"]) not in done]
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
