@@ -1,20 +1,34 @@
 """Tables of options and training defaults, read from the methods themselves so that the pages cannot go stale.
 
 A line `::options capt` becomes the table of that method's options (`::options training` that of training), and
-`::recipes capt` that of its training defaults.
+`::recipes capt` that of its training defaults; `::papers` becomes the table of all methods and their sources. The pages
+of `methods/` enter the navigation by themselves, each under its own first heading.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 from softprompt.methods import methods
 from softprompt.training.options import TrainingOptions
 
 
+def on_config(config: Any) -> Any:
+    """List the methods' pages; mkdocs calls it once."""
+    folder = Path(config["docs_dir"]) / "methods"
+    pages = {path.read_text(encoding="utf-8").splitlines()[0].lstrip("# "): path for path in folder.glob("*.md")}
+    entries = [
+        {title: f"methods/{path.name}"} for title, path in sorted(pages.items(), key=lambda pair: pair[0].lower())
+    ]
+    config["nav"] = [{"Methods": entries} if entry == "methods" else entry for entry in config["nav"]]
+    return config
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the tables in; mkdocs calls it for every page."""
+    markdown = re.sub(r"^::papers$", lambda _: _papers(), markdown, flags=re.M)
     markdown = re.sub(r"^::options (\w+)$", lambda found: _options(found[1]), markdown, flags=re.M)
     return re.sub(r"^::recipes (\w+)$", lambda found: _recipes(found[1]), markdown, flags=re.M)
 
@@ -37,3 +51,8 @@ def _recipes(name: str) -> str:
     ]
     head = "| backbone | learning rate | optimizer | schedule | warm-up | weight decay | epochs | batch | from |"
     return "\n".join([head, "|---" * 9 + "|", *rows])
+
+
+def _papers() -> str:
+    rows = [f"| `{name}` | [{m.title}]({m.url}) | {m.evidence} |" for name, m in methods(installed=False).items()]
+    return "\n".join(["| name | paper | how far it is known |", "|---|---|---|", *rows])

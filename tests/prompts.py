@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,33 +13,31 @@ import torch
 from torch import Tensor
 
 from softprompt.attaching import attach, build
-from softprompt.methods import (
-    CaPT,
-    DeepPrompt,
-    FullFinetuning,
-    HardPrompt,
-    HeadOnly,
-    Method,
-    PromptTuning,
-    PTuningV2,
-)
+from softprompt.methods import Method
+from softprompt.methods import method as method_of
 from softprompt.prompted import PromptedModel
 from softprompt.sites.producer import Producer
 
 from .models import CORE, ENCODER_DECODERS, ENCODERS, model, tokenizer
 
-METHODS: dict[str, Method] = {
-    "capt": CaPT(init_std=0.5),
-    "prompt_tuning": PromptTuning(num_virtual_tokens=4, init="random_uniform", init_bound=1.0),
-    "p_tuning_v2": PTuningV2(num_virtual_tokens=3, init_std=1.0),
-    "p_tuning_v2_projection": PTuningV2(
-        num_virtual_tokens=2, prefix_projection=True, encoder_hidden_size=16, init_std=1.0
-    ),
-    "deep_prompt": DeepPrompt(num_virtual_tokens=2, init_std=0.5),
-    "hard_prompt": HardPrompt(),
-    "head_only": HeadOnly(),
-    "full_finetuning": FullFinetuning(),
-}
+
+def _examples() -> dict[str, dict[str, Any]]:
+    """The literal `EXAMPLES` of every `tests/methods/test_*.py`: small set-ups of a method by a name of their own.
+
+    Each is a dict of options with `method` (its name) and, where it serves some families only, `families`.
+    They are read without importing the files, which import this one.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((Path(__file__).parent / "methods").glob("test_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "EXAMPLES":
+                found.update(ast.literal_eval(node.value))
+    return found
+
+
+_EXAMPLES = _examples()
+FAMILIES: dict[str, tuple[str, ...]] = {name: tuple(given.pop("families", CORE)) for name, given in _EXAMPLES.items()}
+METHODS: dict[str, Method] = {name: method_of(given.pop("method"), **given) for name, given in _EXAMPLES.items()}
 TRAINED = tuple(name for name, method in METHODS.items() if method.trains())
 GENERATIVE = tuple(family for family in CORE if family not in ENCODERS)
 
@@ -54,7 +54,7 @@ def producer(backbone: Any, method: str | Method, seed: int = 0) -> Producer:
     generator = torch.Generator().manual_seed(seed + 7)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
-            if name == "up" or name.startswith("project"):
+            if not parameter.any() or name.startswith("project"):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
     return made
 

@@ -12,20 +12,8 @@ if TYPE_CHECKING:
     from softprompt.attaching import attach
     from softprompt.backbone import load_backbone
     from softprompt.errors import SoftPromptError
-    from softprompt.methods import (
-        CaPT,
-        DeepPrompt,
-        FullFinetuning,
-        HardPrompt,
-        HeadOnly,
-        Method,
-        PromptTuning,
-        PTuningV2,
-        Recipe,
-        Setting,
-        method,
-        register,
-    )
+    from softprompt.methods.base import Method, Recipe, Setting
+    from softprompt.methods.registry import method, register
     from softprompt.prompted import PromptedModel
     from softprompt.sites.anatomy import Anatomy, read_anatomy, register_anatomy
     from softprompt.sites.producer import Producer, View
@@ -38,10 +26,7 @@ _WHERE = {
     "attaching": "attach",
     "backbone": "load_backbone",
     "errors": "SoftPromptError",
-    "methods": (
-        "CaPT DeepPrompt FullFinetuning HardPrompt HeadOnly Method PTuningV2 PromptTuning Recipe Setting method "
-        "register"
-    ),
+    "methods": "Method Recipe Setting method register",
     "prompted": "PromptedModel",
     "sites.anatomy": "Anatomy read_anatomy register_anatomy",
     "sites.producer": "Producer View",
@@ -54,16 +39,9 @@ _HOME = {name: module for module, names in _WHERE.items() for name in names.spli
 
 __all__ = [
     "Anatomy",
-    "CaPT",
-    "DeepPrompt",
-    "FullFinetuning",
-    "HardPrompt",
-    "HeadOnly",
     "Method",
-    "PTuningV2",
     "Producer",
     "Prompt",
-    "PromptTuning",
     "PromptedModel",
     "Recipe",
     "Run",
@@ -86,9 +64,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    """An export, or the class of a method (`softprompt.CaPT`)."""
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    found = None if name.startswith("_") else getattr(import_module(f"{__name__}.methods"), name, None)
+    if found is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return found
 
 
 def __dir__() -> list[str]:

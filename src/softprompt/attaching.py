@@ -62,13 +62,16 @@ def build(
     """The producer of a prompt: a method's is made anew (its values `blank` or not), a loaded prompt brings its own.
 
     Raises:
-        SoftPromptError: neither a method nor a prompt.
+        SoftPromptError: neither a method nor a prompt, or a method that cannot serve the backbone.
     """
     if isinstance(prompt, Producer):
         return prompt
     if isinstance(prompt, Method):
-        generator = torch.Generator().manual_seed(seed)
-        producer = prompt.build(Setting(read_anatomy(model), tokenizer, tuple(label_words), generator, blank))
+        generator, anatomy = torch.Generator().manual_seed(seed), read_anatomy(model)
+        why = prompt.refusal(anatomy)
+        if why is not None:
+            raise SoftPromptError(f"method {prompt.name!r} cannot serve family {anatomy.family!r}: {why}")
+        producer = prompt.build(Setting(anatomy, tokenizer, tuple(label_words), generator, blank))
         return producer.to(next(model.parameters()).device)
     own = getattr(prompt, "producer", None)
     if isinstance(own, Producer):

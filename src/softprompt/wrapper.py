@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from softprompt.errors import SoftPromptError
+from softprompt.memory import keep_freed
 from softprompt.sites.freeze import Frozen
 from softprompt.sites.producer import Producer
 
@@ -39,6 +40,8 @@ class Wrapper(nn.Module):
         """
         super().train(mode)
         self._frozen.train(mode)
+        if mode and next(self.backbone.parameters()).device.type == "cpu":
+            keep_freed()
         if mode and self._frozen.reentrant and any(producer.prefix for producer in self._producers):
             raise SoftPromptError(
                 "keys and values get no gradient through reentrant checkpoints: pass use_reentrant=False"

@@ -15,6 +15,8 @@ from ..models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded
 from ..prompts import TARGET, attached, close, every_family, logits, loss_of, tiny
 from .by_hand import ByHand, mean
 
+EXAMPLES = {"capt": {"method": "capt", "init_std": 0.5}}
+
 FAMILIES = ("t5", "llama", "bert")
 every_hand = pytest.mark.parametrize("family", FAMILIES)
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]

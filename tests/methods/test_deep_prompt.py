@@ -14,6 +14,8 @@ from ..models import HIDDEN, LAYERS, ids, model, padded
 from ..prompts import TARGET, attached, close, every_family, logits, tiny
 from .by_hand import ByHand
 
+EXAMPLES = {"deep_prompt": {"method": "deep_prompt", "num_virtual_tokens": 2, "init_std": 0.5}}
+
 ROWS = [ids(7, 1), ids(4, 2)]
 DEPTHS = {"all": [0, 1, 2], "input": [0], "first_half": [0], "latter_half": [1, 2], "odd": [0, 2]}
 

@@ -17,6 +17,17 @@ from softprompt.methods.p_tuning_v2 import Prefixes
 from ..models import HIDDEN, LAYERS, ids, model, padded
 from ..prompts import attached, call, close, every_decoder, every_family, logits, producer, tiny
 
+EXAMPLES = {
+    "p_tuning_v2": {"method": "p_tuning_v2", "num_virtual_tokens": 3, "init_std": 1.0},
+    "p_tuning_v2_projection": {
+        "method": "p_tuning_v2",
+        "num_virtual_tokens": 2,
+        "prefix_projection": True,
+        "encoder_hidden_size": 16,
+        "init_std": 1.0,
+    },
+}
+
 P = 5
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 

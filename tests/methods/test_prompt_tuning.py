@@ -16,6 +16,15 @@ from softprompt.methods import PromptTuning
 from ..models import UNK, ids, model, padded, tokenizer
 from ..prompts import attached, call, close, every_family, logits, tiny
 
+EXAMPLES = {
+    "prompt_tuning": {
+        "method": "prompt_tuning",
+        "num_virtual_tokens": 4,
+        "init": "random_uniform",
+        "init_bound": 1.0,
+    }
+}
+
 P = 5
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 

@@ -1,25 +1,31 @@
-"""One file a paper, each a small module over a site."""
+"""One file a paper, each a small module over a site.
+
+Every module of this package is read when the package is, so that a new file is all that a new method needs; the classes
+that it registers can be imported from here by name.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
 
 from softprompt.methods.base import Method, Recipe, Setting
-from softprompt.methods.baselines import FullFinetuning, HardPrompt, HeadOnly
-from softprompt.methods.capt import CaPT
-from softprompt.methods.deep_prompt import DeepPrompt
-from softprompt.methods.p_tuning_v2 import PTuningV2
-from softprompt.methods.prompt_tuning import PromptTuning
 from softprompt.methods.registry import method, methods, register
 
-__all__ = [
-    "CaPT",
-    "DeepPrompt",
-    "FullFinetuning",
-    "HardPrompt",
-    "HeadOnly",
-    "Method",
-    "PTuningV2",
-    "PromptTuning",
-    "Recipe",
-    "Setting",
-    "method",
-    "methods",
-    "register",
-]
+for _module in iter_modules(__path__):
+    if not _module.ispkg:
+        import_module(f"{__name__}.{_module.name}")
+_CLASSES = {one.__name__: one for one in methods(installed=False).values()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CLASSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _CLASSES[name]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+__all__ = ["Method", "Recipe", "Setting", "method", "methods", "register"]
+__all__ += list(_CLASSES)

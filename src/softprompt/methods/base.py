@@ -95,6 +95,8 @@ class Method(BaseModel, ABC):
         title: of the paper.
         url: of the paper.
         site: `stream`, `hidden`, `attention`, `weights` or `none`.
+        evidence: how far what the file does is known: paper, code, notes, or our choice; a row of the paper index.
+        course: how it is trained: `fit` (one fit), or the name of a course in `softprompt.training.courses`.
         recipes: training defaults by `model_type`, else by kind of backbone, else `default`.
     """
 
@@ -104,6 +106,8 @@ class Method(BaseModel, ABC):
     title: ClassVar[str]
     url: ClassVar[str]
     site: ClassVar[str]
+    evidence: ClassVar[str] = "our choice"
+    course: ClassVar[str] = "fit"
     recipes: ClassVar[dict[str, Recipe]]
 
     @abstractmethod
@@ -122,6 +126,10 @@ class Method(BaseModel, ABC):
         if not has_lm_head:
             return "head"
         return "mask" if kind == "encoder" else "text"
+
+    def refusal(self, anatomy: Anatomy) -> str | None:
+        """Why the method cannot serve a backbone, in a clause that goes on after a colon; None where it can."""
+        return None
 
     def trains(self) -> bool:
         """Whether there is anything to train besides a head."""

@@ -29,6 +29,7 @@ class HardPrompt(Method):
     title: ClassVar[str] = "Language Models are Few-Shot Learners (zero-shot use of a template)"
     url: ClassVar[str] = "https://arxiv.org/abs/2005.14165"
     site: ClassVar[str] = "none"
+    evidence: ClassVar[str] = "the idea alone; templates come with the tasks"
     recipes: ClassVar[dict[str, Recipe]] = {"default": Recipe(0.0, "nothing is trained", epochs=0)}
 
     def build(self, setting: Setting) -> Producer:
@@ -44,6 +45,7 @@ class HeadOnly(Method):
     title: ClassVar[str] = "WARP: Word-level Adversarial ReProgramming (its linear probing)"
     url: ClassVar[str] = "https://arxiv.org/abs/2101.00121"
     site: ClassVar[str] = "none"
+    evidence: ClassVar[str] = "official code of WARP, which calls it linear probing"
     recipes: ClassVar[dict[str, Recipe]] = {
         "default": Recipe(1e-2, "our choice: features are standardised, so one rate serves all", epochs=60),
     }
@@ -65,6 +67,7 @@ class FullFinetuning(Method):
     title: ClassVar[str] = "BERT: Pre-training of Deep Bidirectional Transformers (fine-tuning)"
     url: ClassVar[str] = "https://arxiv.org/abs/1810.04805"
     site: ClassVar[str] = "weights"
+    evidence: ClassVar[str] = "common practice"
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(1e-3, "Lester et al. 2021, the tuning baseline", optimizer="adafactor"),
         "default": Recipe(2e-5, "our choice within the usual 1e-5 to 5e-5", warmup_ratio=0.06, weight_decay=0.01),

@@ -41,6 +41,10 @@ class CaPT(Method):
     title: ClassVar[str] = "All You Need is One: Capsule Prompt Tuning with a Single Vector"
     url: ClassVar[str] = "https://arxiv.org/abs/2510.16670"
     site: ClassVar[str] = "hidden"
+    evidence: ClassVar[str] = (
+        "equations, recipe and tables from the paper's full text; the official code could not be read; what the paper "
+        "leaves open is listed on the method's page"
+    )
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(0.5, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)"),
         "llama": Recipe(7e-4, "the paper, section S2: searched among 7e-4, 5e-5, 1e-5", optimizer="adafactor"),

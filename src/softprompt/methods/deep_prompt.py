@@ -32,6 +32,7 @@ class DeepPrompt(Method):
     title: ClassVar[str] = "All You Need is One: Capsule Prompt Tuning with a Single Vector (its Deep Prompt-Tuning)"
     url: ClassVar[str] = "https://arxiv.org/abs/2510.16670"
     site: ClassVar[str] = "hidden"
+    evidence: ClassVar[str] = "full text"
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             1.0, "CaPT's paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06
@@ -54,6 +55,7 @@ class LayerTable(Producer):
     """Rows for each prompted layer, shape `(layers, k, H)`."""
 
     shift = False
+    static = True
 
     def __init__(self, rows: Tensor, layers: tuple[int, ...]) -> None:
         super().__init__()

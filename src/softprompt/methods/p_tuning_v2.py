@@ -35,6 +35,7 @@ class PTuningV2(Method):
     title: ClassVar[str] = "P-Tuning v2: Prompt Tuning Can Be Comparable to Fine-tuning Universally"
     url: ClassVar[str] = "https://arxiv.org/abs/2110.07602"
     site: ClassVar[str] = "attention"
+    evidence: ClassVar[str] = "official code and abstract"
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(0.01, "measured on Gemma 3 270M, SST-2 16-shot (the table in README)"),
         "encoder": Recipe(7e-3, "the official scripts: 5e-3 to 1e-2 on BERT and RoBERTa", epochs=60),

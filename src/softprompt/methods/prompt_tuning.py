@@ -33,6 +33,7 @@ class PromptTuning(Method):
     title: ClassVar[str] = "The Power of Scale for Parameter-Efficient Prompt Tuning"
     url: ClassVar[str] = "https://arxiv.org/abs/2104.08691"
     site: ClassVar[str] = "stream"
+    evidence: ClassVar[str] = "full text and official code"
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(0.03, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)"),
         "encoder-decoder": Recipe(
@@ -75,6 +76,8 @@ class PromptTuning(Method):
 
 class Table(Producer):
     """P rows of embeddings, shape `(P, E)`."""
+
+    static = True
 
     def __init__(self, rows: Tensor, placement: Placement) -> None:
         super().__init__()

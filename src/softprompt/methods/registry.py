@@ -30,9 +30,9 @@ def register(method: _M) -> _M:
     return method
 
 
-def methods() -> dict[str, type[Method]]:
-    """All methods by name, those of entry points (group `softprompt.methods`) included."""
-    if not _state["loaded"]:
+def methods(*, installed: bool = True) -> dict[str, type[Method]]:
+    """All methods by name; with `installed` those of entry points (group `softprompt.methods`) too."""
+    if installed and not _state["loaded"]:
         _state["loaded"] = True
         for point in entry_points(group=ENTRY_POINTS):
             register(point.load())

@@ -53,6 +53,8 @@ class Anatomy:
         stack: the module whose `last_hidden_state` the heads read; virtual tokens are dropped from its output.
         layers: the layers of `body` in the order of their calls; a layer with shared weights appears once a call.
         attentions: the self-attention of each of `layers`.
+        last_feed_forward: the last layer's feed-forward, which works column by column, where a decoder-only model has
+            one, else None.
         decoder: the decoder of an encoder-decoder model, else None.
         positions: the module that looks positions up by itself and takes `position_ids` (BART's encoder), else None.
         takes_position_ids: whether `body` takes `position_ids`.
@@ -73,6 +75,7 @@ class Anatomy:
     stack: nn.Module
     layers: tuple[nn.Module, ...]
     attentions: tuple[nn.Module, ...]
+    last_feed_forward: nn.Module | None
     decoder: nn.Module | None
     positions: nn.Module | None
     takes_position_ids: bool
@@ -89,6 +92,11 @@ class Anatomy:
     def num_layers(self) -> int:
         """L, the number of layer calls of `body`."""
         return len(self.layers)
+
+    @property
+    def checkpoints(self) -> bool:
+        """Whether gradient checkpointing is on: layers will run once more during the backward pass."""
+        return any(getattr(part, "gradient_checkpointing", False) for part in (self.body, *self.layers))
 
     def require_site(self, site: str) -> None:
         """Raise where this family cannot serve a site.
@@ -167,6 +175,7 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
         stack=_stack(body, kind),
         layers=layers,
         attentions=attentions,
+        last_feed_forward=_feed_forward(layers[-1]) if kind == "causal" else None,
         decoder=model.get_decoder() if encoder_decoder else None,  # type: ignore[operator]
         positions=_positions_module(body, parameters),
         takes_position_ids="position_ids" in parameters,
@@ -229,6 +238,12 @@ def _attention(layer: nn.Module, config: Any) -> nn.Module:
         f"family {config.model_type!r} follows no known anatomy (no self-attention found in {type(layer).__name__}); "
         "describe it with softprompt.register_anatomy"
     )
+
+
+def _feed_forward(layer: nn.Module) -> nn.Module | None:
+    """A mixture of experts looks at several columns at once, so that it is none."""
+    found = _dig(layer, "mlp")
+    return None if found is None or hasattr(found, "experts") else found
 
 
 def _kind(config: Any, attentions: tuple[nn.Module, ...]) -> Kind:

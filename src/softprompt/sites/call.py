@@ -30,6 +30,8 @@ class Call:
         join: the keys and values of the site `attention`.
         layout: the batch with its virtual tokens; None in a decoding step.
         resolved: whether the embedding hook has done its work.
+        shows_states: whether the caller wants the states of every layer.
+        whole: shape of the states that the last feed-forward leaves out columns of, while it runs; else None.
         calls: how often each layer module has run (shared layers run several times).
     """
 
@@ -40,6 +42,8 @@ class Call:
     select: Tensor | None = None
     layout: Layout | None = None
     resolved: bool = False
+    shows_states: bool = False
+    whole: torch.Size | None = None
     calls: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -77,8 +81,8 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
         return _step(call, anatomy, slots, rows, ids, seen, mask, ready, kwargs)
     conditioning = _conditioning(call, ids)
     positions = kwargs.get("position_ids")
-    placed = not call.inserting or _holds_virtual(ids, anatomy)
-    _check_length(anatomy, ids, mask, [slots[row] for row in rows], placed)
+    placed = not call.inserting or holds_virtual(ids, anatomy)
+    check_length(anatomy, ids, mask, [slots[row] for row in rows], placed)
     if placed:
         layout = read(ids, mask, positions, conditioning, slots, rows, anatomy.position_offset, anatomy.vocab_size)
     else:
@@ -160,7 +164,7 @@ def _flat(mask: Any) -> tuple[Tensor | None, Any]:
     return None, mask
 
 
-def _holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
+def holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
     """Whether a template placed the virtual tokens; a compiled graph cannot choose by it, so there it is an error."""
     if not torch.compiler.is_compiling():
         return bool((ids >= anatomy.vocab_size).any())
@@ -178,7 +182,7 @@ def _first_for_padding(keep: Tensor | None, mask: Tensor) -> Tensor:
     return torch.where(mask.bool(), columns, first)
 
 
-def _check_length(anatomy: Anatomy, ids: Tensor, mask: Tensor | None, chosen: Sequence[Slots], placed: bool) -> None:
+def check_length(anatomy: Anatomy, ids: Tensor, mask: Tensor | None, chosen: Sequence[Slots], placed: bool) -> None:
     """A look at the mask, which waits for an accelerator, happens only where the padded width is too long."""
     limit = anatomy.max_positions
     if not anatomy.absolute or limit is None:
@@ -213,7 +217,7 @@ def _step(
     own = call.inserting and width > 0
     if own and any(s.placement == "end" for s in chosen):
         raise SoftPromptError("a prompt placed at the end continues a cache only through `generate`")
-    if queries > 1 and _holds_virtual(ids, anatomy):
+    if queries > 1 and holds_virtual(ids, anatomy):
         raise SoftPromptError("virtual tokens stand in ids that continue a cache: they belong to the first call")
     if own and mask is None and len({s.count for s in chosen}) > 1:
         mask = torch.ones(len(rows), int(seen) + queries - width, dtype=torch.long, device=ids.device)

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.attention import KEYWORD
-from softprompt.sites.call import Call, begin, cross_mask
+from softprompt.sites.call import Call, begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.hidden import rewrite
 from softprompt.sites.layout import Slots
 from softprompt.sites.producer import Producer
+from softprompt.sites.shared import columns, continued, shares
 from softprompt.sites.stream import mask_virtual, resolve
 
 
@@ -60,6 +61,9 @@ class Hooks:
         for layer in dict.fromkeys(part.layers):
             order = [index for index, other in enumerate(part.layers) if other is layer]
             keep(layer.register_forward_pre_hook(partial(self._on_layer, order), with_kwargs=True))
+        if part.last_feed_forward is not None:
+            keep(part.last_feed_forward.register_forward_pre_hook(self._on_feed))
+            keep(part.last_feed_forward.register_forward_hook(self._on_fed))
         if part.decoder is None:
             keep(part.stack.register_forward_hook(self._on_states))
         else:
@@ -71,7 +75,27 @@ class Hooks:
         if self.call is None:
             return None
         given = {**dict(zip(names, args, strict=False)), **kwargs}
-        return (), begin(self.call, self._anatomy, self._slots, given)
+        return (), self._lent(self.call, given) or begin(self.call, self._anatomy, self._slots, given)
+
+    def _lent(self, call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
+        """The arguments of a call whose rows share one set of virtual columns; None where they cannot."""
+        body: Any = self._anatomy.body
+        call.shows_states = bool(given.get("output_hidden_states", body.config.output_hidden_states))
+        ids = given.get("input_ids")
+        if not call.inserting or not isinstance(ids, Tensor):
+            return None
+        rows = call.rows_of(ids.shape[0])
+        if not shares(self._anatomy, self._slots, self._producers, rows, given) or holds_virtual(ids, self._anatomy):
+            return None
+        check_length(self._anatomy, ids, given.get("attention_mask"), [self._slots[row] for row in rows], False)
+        call.layout = None
+        call.calls.clear()
+        self.call = Call(rows[:1], True, call.join)
+        try:
+            cache = columns(self._anatomy, ids)
+        finally:
+            self.call = call
+        return continued(self._anatomy, cache, self._slots[rows[0]].count, given)
 
     def _on_ids(self, module: nn.Module, args: Any) -> Any:
         call = self.call
@@ -109,6 +133,24 @@ class Hooks:
         if call.layout is not None:
             states = rewrite(states, layer, call.layout.groups, self._producers)
         return ((states, *args[1:]), kwargs) if by_position else (args, {**kwargs, "hidden_states": states})
+
+    def _on_feed(self, module: nn.Module, args: Any) -> Any:
+        """Nobody reads the last layer's output at columns that were not selected: leave them out."""
+        call, states = self.call, args[0]
+        if call is None or call.select is None or call.shows_states or self._anatomy.checkpoints:
+            return None
+        if call.select.shape[0] != states.shape[0] or call.select.shape[1] >= states.shape[1]:
+            return None
+        call.whole = states.shape
+        return (gather(states, _columns(call.keep, call.select)), *args[1:])
+
+    def _on_fed(self, module: nn.Module, args: Any, output: Any) -> Any:
+        call = self.call
+        if call is None or call.select is None or call.whole is None:
+            return None
+        columns, whole = _columns(call.keep, call.select), output.new_zeros(call.whole)
+        call.whole = None
+        return whole.scatter(1, columns[..., None].expand_as(output), output)
 
     def _on_states(self, module: nn.Module, args: Any, output: Any) -> Any:
         call = self.call
@@ -166,8 +208,12 @@ def _selected(states: Tensor, keep: Tensor | None, select: Tensor | None) -> Ten
     if select is None:
         assert keep is not None
         return gather(states, keep)
-    columns = select if keep is None else keep.gather(1, select)
-    return gather(states, columns).reshape(1, -1, states.shape[-1])
+    return gather(states, _columns(keep, select)).reshape(1, -1, states.shape[-1])
+
+
+def _columns(keep: Tensor | None, select: Tensor) -> Tensor:
+    """The selected columns among those of the running batch, virtual tokens counted, shape `(B, S)`."""
+    return select if keep is None else keep.gather(1, select)
 
 
 def _with_states(output: Any, states: Tensor) -> Any:

@@ -59,6 +59,7 @@ class Producer(nn.Module):
         shift: whether the virtual tokens take positions on encoders with absolute positions.
         hidden_layers: the layers (0..L-1) before which `rewrite` is called.
         visible_to_decoder: whether an encoder-decoder's decoder attends to the virtual tokens' outputs.
+        static: whether no vector depends on the row's text; causal models then compute the virtual tokens once a batch.
     """
 
     count: int = 0
@@ -67,6 +68,7 @@ class Producer(nn.Module):
     shift: bool = True
     hidden_layers: frozenset[int] = frozenset()
     visible_to_decoder: bool = True
+    static: bool = False
 
     def embed(self, view: View) -> Tensor | None:
         """Site `stream`: embeddings of the virtual tokens, `(P, E)` or `(U, P, E)`; None stands for zeros."""
@@ -79,6 +81,10 @@ class Producer(nn.Module):
     def keys_values(self) -> list[tuple[Tensor, Tensor]]:
         """Site `attention`: for each layer the keys and the values, each `(K, P, D)`."""
         raise TypeError(f"{type(self).__name__} has no vectors for the site 'attention'")
+
+    def penalty(self) -> Tensor | None:
+        """A term added to the training loss, a scalar; None for none."""
+        return None
 
     def install(self, model: nn.Module) -> None:
         """Weight-side baselines: put trained weights into the model's places. Prompts have nothing to do here."""

@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from softprompt.evaluation.evaluate import metrics_of, score
 from softprompt.evaluation.predict import to_device
 from softprompt.prompted import PromptedModel
+from softprompt.sites.producer import Producer
 from softprompt.tasks import Task
 from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.training import checkpoint
@@ -37,8 +38,13 @@ class TaskModel(nn.Module):
         self.readout = readout
 
     def forward(self, batch: Batch) -> Tensor:
-        """The batch's mean loss."""
-        return self.readout.loss(self.prompted, batch)
+        """The batch's mean loss, with what the prompts add to it."""
+        loss = self.readout.loss(self.prompted, batch)
+        for producer in self.prompted.prompts:
+            assert isinstance(producer, Producer)
+            penalty = producer.penalty()
+            loss = loss if penalty is None else loss + penalty
+        return loss
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Take what `state_dict` gave; the attached model reads its own part."""
