@@ -81,6 +81,7 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
         return _step(call, anatomy, slots, rows, ids, seen, mask, ready, kwargs)
     conditioning = _conditioning(call, ids)
     positions = kwargs.get("position_ids")
+    positions = None if positions is None else positions.expand(ids.shape[0], -1)
     placed = not call.inserting or holds_virtual(ids, anatomy)
     check_length(anatomy, ids, mask, [slots[row] for row in rows], placed)
     if placed:
