@@ -1,4 +1,4 @@
-"""Virtual columns lent to a whole batch, and a last feed-forward at the selected columns, change nothing but rounding."""
+"""Virtual columns lent to a batch, and a last feed-forward at the selected columns, change nothing but rounding."""
 
 from __future__ import annotations
 
