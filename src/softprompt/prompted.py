@@ -16,6 +16,7 @@ from softprompt.sites.call import Call
 from softprompt.sites.hooks import Hooks, argument_names, gather, user_length
 from softprompt.sites.layout import Slots
 from softprompt.sites.producer import Producer
+from softprompt.sites.shared import can_lend
 from softprompt.wrapper import Wrapper
 
 Rows = str | Sequence[str] | Sequence[int] | Tensor | None
@@ -76,23 +77,26 @@ class PromptedModel(Wrapper):
             )
         if self._producers and any(_changes_weights(one) for one in (producer, *self._producers)):
             raise SoftPromptError("a weight-side method changes the model for every row: attach it alone")
-        if producer.prefix:
+        if producer.joins:
             self.anatomy.require_site("attention")
+        if producer.decoder_prefix or producer.cross_prefix:
+            self.anatomy.require_decoder()
         if producer.count:
             self.anatomy.require_site("hidden" if producer.hidden_layers else "stream")
-        taken, limit = producer.count + producer.prefix, self.anatomy.max_positions
+        shift = producer.shift or not self.anatomy.absolute or self.anatomy.kind == "causal"
+        prefix = producer.prefix if shift else 0
+        taken, limit = producer.count + prefix, self.anatomy.max_positions
         if limit is not None and taken >= limit:
             raise SoftPromptError(
                 f"prompt {name!r} takes {taken} positions, but the backbone ({self.anatomy.family}) has {limit}: "
                 "lower num_virtual_tokens"
             )
-        if producer.prefix and self._attention is None:
+        if (producer.joins or self._lends(producer)) and self._attention is None:
             self._attention = join_in(self.backbone)
         producer.install(self.backbone)
-        shift = producer.shift or not self.anatomy.absolute or self.anatomy.kind == "causal"
         self.prompts.append(producer)
         self.names.append(name)
-        self.slots.append(Slots(self._next_id, producer.count, producer.placement, shift, producer.prefix))
+        self.slots.append(Slots(self._next_id, producer.count, producer.placement, shift, prefix))
         self._next_id += producer.count
 
     def remove(self, name: str) -> Producer:
@@ -249,6 +253,12 @@ class PromptedModel(Wrapper):
         finally:
             self._hooks.call = None
 
+    def _lends(self, producer: Producer) -> bool:
+        """Whether attention may run a batch as one row for this prompt (`sites/shared.py`)."""
+        config: Any = self.anatomy.body.config
+        served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
+        return served and config._attn_implementation == "sdpa" and can_lend(producer)
+
     def _index(self, row: str | int) -> int:
         if isinstance(row, str):
             if row not in self.names:
@@ -260,8 +270,9 @@ class PromptedModel(Wrapper):
 
     def _check(self, given: Mapping[str, Any], rows: tuple[int, ...], select: Tensor | None) -> None:
         """Refuse what would be silently wrong."""
-        if given.get("encoder_outputs") is not None and any(self.slots[row].count for row in rows):
-            raise SoftPromptError("encoder_outputs hold no virtual tokens: pass input_ids")
+        in_encoder = any(self._producers[row].count or self._producers[row].prefix for row in rows)
+        if given.get("encoder_outputs") is not None and in_encoder:
+            raise SoftPromptError("encoder_outputs hold no virtual tokens and no prefix: pass input_ids")
         if select is not None and given.get("labels") is not None:
             raise SoftPromptError("`positions` selects logits, the labels are for all columns: leave one of them out")
 

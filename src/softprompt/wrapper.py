@@ -42,7 +42,7 @@ class Wrapper(nn.Module):
         self._frozen.train(mode)
         if mode and next(self.backbone.parameters()).device.type == "cpu":
             keep_freed()
-        if mode and self._frozen.reentrant and any(producer.prefix for producer in self._producers):
+        if mode and self._frozen.reentrant and any(producer.joins for producer in self._producers):
             raise SoftPromptError(
                 "keys and values get no gradient through reentrant checkpoints: pass use_reentrant=False"
             )

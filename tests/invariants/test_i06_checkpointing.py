@@ -1,7 +1,6 @@
 """I6: gradient checkpointing changes no bit of the loss or the gradients.
 
-Transformers has no checkpoints for ALBERT. No columns are lent here: they would be made in another order of sums, and
-`tests/sites/test_shared.py` compares those.
+Transformers has no checkpoints for ALBERT.
 """
 
 from __future__ import annotations
@@ -12,17 +11,11 @@ from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.prompted import PromptedModel
-from softprompt.sites import hooks
 
 from ..models import CORE, ids, padded
 from ..prompts import attached, every_trained, loss_of, model, tiny
 
 every_family = pytest.mark.parametrize("family", [family for family in CORE if family != "albert"])
-
-
-@pytest.fixture(autouse=True)
-def _nothing_lent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "shares", lambda *_: False)
 
 
 BATCH, SEEN = padded([ids(7, 1), ids(4, 2)], "right")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softprompt.sites import hooks
-from softprompt.sites.shared import columns
+from softprompt.sites.shared import lend
 
 from ..models import ids, padded
 from ..prompts import close, every_decoder, logits, tiny
@@ -23,11 +23,11 @@ def lent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts the batches that were lent their columns."""
     counted: list[int] = []
 
-    def counting(anatomy: Any, given: Tensor) -> Any:
-        counted.append(len(given))
-        return columns(anatomy, given)
+    def counting(anatomy: Any, slots: Any, prompt: int, given: dict[str, Any]) -> Any:
+        counted.append(len(given["input_ids"]))
+        return lend(anatomy, slots, prompt, given)
 
-    monkeypatch.setattr(hooks, "columns", counting)
+    monkeypatch.setattr(hooks, "lend", counting)
     return counted
 
 
@@ -42,10 +42,11 @@ def step(prompted: Any, batch: Tensor, mask: Tensor, **options: Any) -> list[Ten
 
 @every_decoder
 @every_static
+@pytest.mark.parametrize("window", [5, 64])
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_lent_columns_equal_each_rows_own(family: str, method: str, side: str, lent: list[int]) -> None:
+def test_lent_columns_equal_each_rows_own(family: str, method: str, side: str, window: int, lent: list[int]) -> None:
     batch, mask = padded(ROWS, side)
-    with tiny(family, method, window=64) as prompted:
+    with tiny(family, method, window=window) as prompted:
         own = logits(prompted, batch, mask, use_cache=True)
         assert not lent
         shared = logits(prompted, batch, mask, use_cache=False)
@@ -61,7 +62,7 @@ def test_lent_columns_equal_each_rows_own(family: str, method: str, side: str, l
 @every_decoder
 def test_columns_are_lent_without_a_mask_too(family: str, lent: list[int]) -> None:
     batch = torch.cat([ids(6, 1), ids(6, 2)])
-    with tiny(family, "prompt_tuning", window=64) as prompted, torch.no_grad():
+    with tiny(family, "prompt_tuning") as prompted, torch.no_grad():
         for one, other in zip(
             logits(prompted, batch, use_cache=True), logits(prompted, batch, use_cache=False), strict=True
         ):
@@ -88,12 +89,6 @@ def test_a_prompt_that_reads_its_row_is_not_lent(lent: list[int]) -> None:
     assert not lent
 
 
-def test_left_padding_beyond_a_window_is_not_lent(lent: list[int]) -> None:
-    with tiny("gemma3", "prompt_tuning") as prompted:
-        logits(prompted, *padded(ROWS, "left"), use_cache=False)
-    assert not lent
-
-
 @every_decoder
 @pytest.mark.parametrize("method", ["prompt_tuning", "capt", "p_tuning_v2"])
 def test_selected_columns_equal_those_of_all(family: str, method: str) -> None:
@@ -111,11 +106,12 @@ def test_the_last_feed_forward_sees_the_selected_columns_only(family: str) -> No
     batch, mask = padded(ROWS, "right")
     chosen = torch.tensor([[2], [1], [3]])
     widths: list[int] = []
-    with tiny(family, "prompt_tuning", window=64) as prompted:
+    with tiny(family, "prompt_tuning") as prompted:
         inner = next(m for m in prompted.anatomy.last_feed_forward.modules() if not list(m.children()))
         handle = inner.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[-2]))
-        for options in ({}, {"positions": chosen}, {"positions": chosen, "output_hidden_states": True}):
+        shown = {"positions": chosen, "output_hidden_states": True}  # each row then has its own virtual tokens
+        for options, expected in (({}, 4 + 3 * 7), ({"positions": chosen}, 3), (shown, 4 + 7)):
             widths.clear()
             prompted(input_ids=batch, attention_mask=mask, use_cache=False, **options)
-            assert widths[-1] == (1 if list(options) == ["positions"] else 7)
+            assert widths[-1] == expected
         handle.remove()

@@ -15,29 +15,24 @@ from typing import Any, Literal
 from torch import nn
 
 from softprompt.errors import SoftPromptError
+from softprompt.sites.structure import (
+    attention_of,
+    cross_attention_of,
+    feed_forward_of,
+    head_dim,
+    hidden_size,
+    key_value_heads,
+    layers_of,
+    max_positions,
+    position_offset,
+    position_table,
+    positions_module,
+)
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
 
 # Families that look the ids up a second time outside the input embedding, where a virtual id has no row.
 _SECOND_LOOKUP = frozenset({"gemma3n", "gemma3n_text", "gemma4", "gemma4_text"})
-_LAYER_LISTS = (
-    "layers",
-    "h",
-    "block",
-    "blocks",
-    "encoder.layer",
-    "encoder.layers",
-    "transformer.layer",
-    "language_model.layers",
-)
-_ATTENTION_NAMES = (
-    "self_attn",
-    "attn",
-    "attention.self",
-    "attention",
-    "layer.0.SelfAttention",
-    "self_attention",
-)
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,11 @@ class Anatomy:
         vocab_size: V, the rows of the input embedding; virtual ids start here.
         num_key_value_heads: K of each layer.
         head_dim: D of each layer.
+        decoder_layers: the layers of `decoder`, or none.
+        decoder_attentions: the self-attention of each of them.
+        cross_attentions: the cross-attention of each of them.
+        decoder_key_value_heads: K of each of these attentions.
+        decoder_head_dim: D of each of these attentions.
     """
 
     family: str
@@ -87,6 +87,11 @@ class Anatomy:
     vocab_size: int
     num_key_value_heads: int
     head_dim: int
+    decoder_layers: tuple[nn.Module, ...] = ()
+    decoder_attentions: tuple[nn.Module, ...] = ()
+    cross_attentions: tuple[nn.Module, ...] = ()
+    decoder_key_value_heads: int = 0
+    decoder_head_dim: int = 0
 
     @property
     def num_layers(self) -> int:
@@ -98,13 +103,18 @@ class Anatomy:
         """Whether gradient checkpointing is on: layers will run once more during the backward pass."""
         return any(getattr(part, "gradient_checkpointing", False) for part in (self.body, *self.layers))
 
+    @property
+    def has_open_attention(self) -> bool:
+        """Whether every attention looks its function up in transformers' AttentionInterface."""
+        return all(map(_is_open, self.attentions))
+
     def require_site(self, site: str) -> None:
         """Raise where this family cannot serve a site.
 
         Raises:
             SoftPromptError: names the family and the site.
         """
-        if site == "attention" and not all(map(_is_open, self.attentions)):
+        if site == "attention" and not self.has_open_attention:
             raise SoftPromptError(
                 f"family {self.family!r} cannot serve the site 'attention': its attention is not an AttentionInterface "
                 "function; use a method at the site 'stream' or 'hidden'"
@@ -113,6 +123,19 @@ class Anatomy:
             raise SoftPromptError(
                 f"family {self.family!r} cannot serve the site {site!r}: it looks ids up outside the input embedding, "
                 "where a virtual token has no row; use a method at the site 'attention'"
+            )
+
+    def require_decoder(self) -> None:
+        """Raise where there is no decoder whose self- and cross-attention can join a prefix.
+
+        Raises:
+            SoftPromptError: names the family.
+        """
+        attentions = (*self.decoder_attentions, *self.cross_attentions)
+        if not attentions or not all(map(_is_open, attentions)):
+            raise SoftPromptError(
+                f"family {self.family!r} has no decoder that attends to an encoder as T5's and BART's do: use a method "
+                "that prompts the body alone, such as p_tuning_v2"
             )
 
 
@@ -156,17 +179,18 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
     encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
     body: Any = model.get_encoder() if encoder_decoder else _body(model, config)  # type: ignore[operator]
     embedding: nn.Module = body.get_input_embeddings()
-    layers = _layers(body, config)
+    layers = layers_of(body, config)
     if not layers:
         raise SoftPromptError(
             f"family {config.model_type!r} follows no known anatomy (no list of layers in {type(body).__name__}); "
             "describe it with softprompt.register_anatomy"
         )
-    attentions = tuple(_attention(layer, config) for layer in layers)
+    attentions = tuple(attention_of(layer, config) for layer in layers)
     kind: Kind = "encoder-decoder" if encoder_decoder else _kind(config, attentions)
     parameters = inspect.signature(body.forward).parameters
     weight: Any = embedding.weight
-    absolute = _position_table(body) is not None
+    absolute = position_table(body) is not None
+    decoder: Any = model.get_decoder() if encoder_decoder else None  # type: ignore[operator]
     return Anatomy(
         family=config.model_type,
         kind=kind,
@@ -175,19 +199,35 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
         stack=_stack(body, kind),
         layers=layers,
         attentions=attentions,
-        last_feed_forward=_feed_forward(layers[-1]) if kind == "causal" else None,
-        decoder=model.get_decoder() if encoder_decoder else None,  # type: ignore[operator]
-        positions=_positions_module(body, parameters),
+        last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" else None,
+        decoder=decoder,
+        positions=positions_module(body, parameters),
         takes_position_ids="position_ids" in parameters,
-        position_offset=_position_offset(body),
-        max_positions=_max_positions(body, config, absolute),
+        position_offset=position_offset(body),
+        max_positions=max_positions(body, config, absolute),
         absolute=absolute,
-        hidden_size=_hidden_size(config),
+        hidden_size=hidden_size(config),
         embedding_size=int(weight.shape[1]),
         vocab_size=int(weight.shape[0]),
-        num_key_value_heads=_key_value_heads(config),
-        head_dim=_head_dim(config),
+        num_key_value_heads=key_value_heads(config, "encoder"),
+        head_dim=head_dim(config, "encoder"),
+        **({} if decoder is None else _decoder_parts(decoder, config)),
     )
+
+
+def _decoder_parts(decoder: nn.Module, config: Any) -> dict[str, Any]:
+    """The attentions of a decoder; nothing where it attends to its encoder in another way."""
+    layers = layers_of(decoder, config)
+    cross = [cross_attention_of(layer) for layer in layers]
+    if not layers or any(found is None for found in cross):
+        return {}
+    return {
+        "decoder_layers": layers,
+        "decoder_attentions": tuple(attention_of(layer, config) for layer in layers),
+        "cross_attentions": tuple(cross),
+        "decoder_key_value_heads": key_value_heads(config, "decoder"),
+        "decoder_head_dim": head_dim(config, "decoder"),
+    }
 
 
 def _body(model: nn.Module, config: Any) -> nn.Module:
@@ -195,55 +235,9 @@ def _body(model: nn.Module, config: Any) -> nn.Module:
     body: nn.Module = getattr(model, "base_model", model)
     for name in ("language_model", "encoder"):  # a wrapper of several models, a T5 without its decoder
         inner = getattr(body, name, None)
-        if not _layers(body, config) and isinstance(inner, nn.Module):
+        if not layers_of(body, config) and isinstance(inner, nn.Module):
             body = inner
     return body
-
-
-def _dig(module: nn.Module, path: str) -> nn.Module | None:
-    found: Any = module
-    for name in path.split("."):
-        found = found[int(name)] if name.isdigit() and isinstance(found, nn.ModuleList) else getattr(found, name, None)
-        if found is None:
-            return None
-    return found if isinstance(found, nn.Module) else None
-
-
-def _layers(body: nn.Module, config: Any) -> tuple[nn.Module, ...]:
-    groups = _dig(body, "encoder.albert_layer_groups")
-    if isinstance(groups, nn.ModuleList):
-        return _shared_layers(groups, config)
-    for path in _LAYER_LISTS:
-        found = _dig(body, path)
-        if isinstance(found, nn.ModuleList) and len(found):
-            return tuple(found)
-    return ()
-
-
-def _shared_layers(groups: nn.ModuleList, config: Any) -> tuple[nn.Module, ...]:
-    """ALBERT: each of `num_hidden_layers` calls runs all layers of its group."""
-    order: list[nn.Module] = []
-    for call in range(config.num_hidden_layers):
-        group = groups[int(call / (config.num_hidden_layers / config.num_hidden_groups))]
-        order.extend(group.albert_layers)  # type: ignore[arg-type]
-    return tuple(order)
-
-
-def _attention(layer: nn.Module, config: Any) -> nn.Module:
-    for path in _ATTENTION_NAMES:
-        found = _dig(layer, path)
-        if found is not None:
-            return found
-    raise SoftPromptError(
-        f"family {config.model_type!r} follows no known anatomy (no self-attention found in {type(layer).__name__}); "
-        "describe it with softprompt.register_anatomy"
-    )
-
-
-def _feed_forward(layer: nn.Module) -> nn.Module | None:
-    """A mixture of experts looks at several columns at once, so that it is none."""
-    found = _dig(layer, "mlp")
-    return None if found is None or hasattr(found, "experts") else found
 
 
 def _kind(config: Any, attentions: tuple[nn.Module, ...]) -> Kind:
@@ -261,53 +255,3 @@ def _stack(body: nn.Module, kind: Kind) -> nn.Module:
     inner = getattr(body, "encoder", None)
     has_pooler = any(getattr(body, name, None) is not None for name in ("pooler", "pooler_activation"))
     return inner if kind == "encoder" and has_pooler and isinstance(inner, nn.Module) else body
-
-
-def _positions_module(body: nn.Module, parameters: Any) -> nn.Module | None:
-    module = getattr(body, "embed_positions", None)
-    if "position_ids" in parameters or not isinstance(module, nn.Module):
-        return None
-    return module if "position_ids" in inspect.signature(module.forward).parameters else None
-
-
-def _position_table(body: nn.Module) -> nn.Module | None:
-    for path in ("embeddings.position_embeddings", "wpe", "embed_positions"):
-        found = _dig(body, path)
-        if isinstance(found, nn.Embedding):
-            return found
-    return None
-
-
-def _position_offset(body: nn.Module) -> int:
-    """RoBERTa and its kin number positions from padding_idx + 1."""
-    embeddings = getattr(body, "embeddings", None)
-    if not hasattr(type(embeddings), "create_position_ids_from_input_ids"):
-        return 0
-    return int(embeddings.padding_idx) + 1  # type: ignore[union-attr]
-
-
-def _max_positions(body: nn.Module, config: Any, absolute: bool) -> int | None:
-    limit = (
-        getattr(config, "max_position_embeddings", None) or (absolute and getattr(config, "n_positions", None)) or None
-    )
-    return None if limit is None else int(limit) - _position_offset(body)
-
-
-def _hidden_size(config: Any) -> int:
-    return int(getattr(config, "hidden_size", None) or config.d_model)
-
-
-def _key_value_heads(config: Any) -> int:
-    for name in ("num_key_value_heads", "encoder_attention_heads", "num_attention_heads", "num_heads"):
-        value = getattr(config, name, None)
-        if value is not None:
-            return int(value)
-    raise SoftPromptError(f"family {config.model_type!r} does not say how many key-value heads it has")
-
-
-def _head_dim(config: Any) -> int:
-    explicit = getattr(config, "head_dim", None) or getattr(config, "d_kv", None)
-    if explicit:
-        return int(explicit)
-    heads = getattr(config, "num_attention_heads", None) or config.encoder_attention_heads
-    return _hidden_size(config) // int(heads)

@@ -4,16 +4,22 @@ The join happens in a function registered with transformers' `AttentionInterface
 and under one name with its mask function (without the second, transformers hands over no mask at all). A layer's call
 carries its keys and values as a keyword, so gradient checkpointing recomputes with the same ones.
 
-The prefix has no position of its own: it is used as trained, and the text's positions start at P (the past-length
-convention).
+There are three places: the self-attention of the body (an encoder-decoder's encoder), and the self- and the
+cross-attention of an encoder-decoder's decoder. The join comes after the cache, which therefore holds the model's own
+keys and values alone, in cross-attention too.
+
+The prefix has no position of its own: it is used as trained. The text's positions start at P in the body (the
+past-length convention, see `Producer.shift`) and at 0 in a decoder (as in Prefix-Tuning's official code for BART).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,17 +29,23 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.producer import Producer
+from softprompt.sites.shared import KEYWORD as LENT
+from softprompt.sites.shared import Lent, attend_lent
 
-KEYWORD = "softprompt_prefix"
+Place: TypeAlias = Literal["body", "decoder", "cross"]
+Pairs: TypeAlias = list[tuple[Tensor, Tensor]]
+
+KEYWORD = "softprompt_prefixes"
 _SERVED = ("eager", "sdpa")
+_TWIN = "softprompt_"
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """What one layer's self-attention joins in front of its own keys and values.
+    """What one attention joins in front of its own keys and values.
 
     Attributes:
-        attention: the module that shall join it (a decoder layer's cross-attention gets the same keywords).
+        attention: the module that shall join it (a layer hands its keywords to each of its attentions).
         keys: shape `(B, K, P, D)`.
         values: shape `(B, K, P, D)`.
         seen: which of them each row has, bool, shape `(B, P)`, or None where every row has all.
@@ -52,20 +64,20 @@ def join_in(model: Any) -> str:
         SoftPromptError: the implementation's masks cannot be widened here.
     """
     implementation: str = model.config._attn_implementation
-    model.set_attn_implementation(_twin(implementation))
+    model.set_attn_implementation(_twin(implementation, _TWIN, _joining))
     return implementation
 
 
-def _twin(implementation: str) -> str:
-    """Register the joining twin of an attention implementation and return its name."""
+def _twin(implementation: str, prefix: str, make: Callable[[str], Callable[..., Any]]) -> str:
+    """Register a twin of an attention implementation, made by `make`, and return its name."""
     if implementation not in _SERVED:
         raise SoftPromptError(
             f"the site 'attention' runs with 'sdpa' or 'eager' attention, not {implementation!r}: "
             "load the backbone with attn_implementation='sdpa'"
         )
-    name = f"softprompt_{implementation}"
+    name = f"{prefix}{implementation}"
     if name not in ALL_ATTENTION_FUNCTIONS:
-        AttentionInterface.register(name, _joining(implementation))
+        AttentionInterface.register(name, make(implementation))
         AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[implementation])
     return name
 
@@ -79,8 +91,13 @@ def _joining(implementation: str) -> Callable[..., Any]:
         attention_mask: Tensor | None,
         **kwargs: Any,
     ) -> Any:
-        prefix: Prefix | None = kwargs.pop(KEYWORD, None)
-        if prefix is not None and prefix.attention is module:
+        lent: Lent | None = kwargs.pop(LENT, None)
+        if lent is not None:
+            return attend_lent(_own(implementation, module), module, query, key, value, lent, **kwargs)
+        given: Sequence[Prefix] = kwargs.pop(KEYWORD, ())
+        for prefix in given:
+            if prefix.attention is not module:
+                continue
             attention_mask = _widen(attention_mask, prefix, module, query, key, kwargs)
             key = torch.cat([prefix.keys.to(key.dtype), key], dim=2)
             value = torch.cat([prefix.values.to(value.dtype), value], dim=2)
@@ -129,34 +146,80 @@ class Join:
         """Remember who stands in which row; nothing is computed before a layer asks."""
         self._prompts = prompts
         self._rows = tuple(rows)
-        self._made: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self._made: dict[tuple[int, Place], Pairs] = {}
 
-    def of_layer(self, layer: int, attention: nn.Module, batch: int, dtype: torch.dtype) -> Prefix | None:
-        """The prefix of `layer` for a batch of `batch` rows, or None where no row has one.
+    def of_layer(self, place: Place, layer: int, attention: nn.Module, batch: int, dtype: torch.dtype) -> Prefix | None:
+        """The prefix of a place's `layer` for a batch of `batch` rows, or None where no row has one.
 
         A batch that is a multiple of the rows was repeated row by row (beams).
         """
-        used = sorted({row for row in self._rows if self._prompts[row].prefix})
+        lengths = [self._length(row, place) for row in self._rows]
+        used = sorted({row for row, length in zip(self._rows, lengths, strict=True) if length})
         if not used:
             return None
-        pairs = {index: self._layer(index, layer, dtype) for index in used}
+        pairs = {index: self._pairs(index, place, dtype)[layer] for index in used}
         if len(set(self._rows)) == 1:
             keys, values = pairs[used[0]]
             return Prefix(attention, keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1), None)
         width = max(pair[0].shape[1] for pair in pairs.values())
-        order = {index: place for place, index in enumerate(used)}
-        lengths = [self._prompts[row].prefix for row in self._rows]
-        place = torch.tensor([order.get(row, 0) for row in self._rows], device=pairs[used[0]][0].device)
-        seen = torch.arange(width, device=place.device) < torch.tensor(lengths, device=place.device)[:, None]
+        order = {index: rank for rank, index in enumerate(used)}
+        rank = torch.tensor([order.get(row, 0) for row in self._rows], device=pairs[used[0]][0].device)
+        seen = torch.arange(width, device=rank.device) < torch.tensor(lengths, device=rank.device)[:, None]
         repeat = batch // len(self._rows)
         keys, values = (
             torch.stack([nn.functional.pad(pairs[i][side], (0, 0, 0, width - pairs[i][side].shape[1])) for i in used])
             for side in (0, 1)
         )
-        index = place.repeat_interleave(repeat)
+        index = rank.repeat_interleave(repeat)
         return Prefix(attention, keys[index], values[index], seen.repeat_interleave(repeat, 0))
 
-    def _layer(self, index: int, layer: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        if index not in self._made:
-            self._made[index] = [(k.to(dtype), v.to(dtype)) for k, v in self._prompts[index].keys_values()]
-        return self._made[index][layer]
+    def _length(self, index: int, place: Place) -> int:
+        prompt = self._prompts[index]
+        return {"body": prompt.prefix, "decoder": prompt.decoder_prefix, "cross": prompt.cross_prefix}[place]
+
+    def _pairs(self, index: int, place: Place, dtype: torch.dtype) -> Pairs:
+        if (index, place) not in self._made:
+            prompt = self._prompts[index]
+            make = {
+                "body": prompt.keys_values,
+                "decoder": prompt.decoder_keys_values,
+                "cross": prompt.cross_keys_values,
+            }[place]
+            self._made[index, place] = [(keys.to(dtype), values.to(dtype)) for keys, values in make()]
+        return self._made[index, place]
+
+
+_RECORDED: ContextVar[list[tuple[nn.Module, Tensor, Tensor]]] = ContextVar("softprompt_recorded")
+
+
+@contextmanager
+def recording(*models: Any) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
+    """Record the keys and values that attentions use, `(attention, keys, values)` in the order of their calls.
+
+    Keys and values have the shape `(B, K, T, D)`, rotated and normed as the model itself does it.
+
+    Args:
+        *models: transformers models, or parts of one, that will be run inside the block.
+
+    Raises:
+        SoftPromptError: the implementation of their attention cannot be joined.
+    """
+    before = [(model, model.config._attn_implementation) for model in models]
+    token = _RECORDED.set([])
+    try:
+        for model, implementation in before:  # where prompts are attached already, the model's own one is beneath
+            own = implementation.removeprefix(_TWIN)
+            model.set_attn_implementation(_twin(own, f"{_TWIN}recording_", _recorder))
+        yield _RECORDED.get()
+    finally:
+        _RECORDED.reset(token)
+        for model, implementation in before:
+            model.set_attn_implementation(implementation)
+
+
+def _recorder(implementation: str) -> Callable[..., Any]:
+    def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
+        _RECORDED.get().append((module, key, value))
+        return _own(implementation, module)(module, query, key, value, *args, **kwargs)
+
+    return attend

@@ -16,6 +16,7 @@ from softprompt.sites.insertion import extend_mask, insert
 from softprompt.sites.layout import Layout, Slots
 from softprompt.sites.placed import read
 from softprompt.sites.producer import Producer
+from softprompt.sites.shared import Lent
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Call:
         join: the keys and values of the site `attention`.
         layout: the batch with its virtual tokens; None in a decoding step.
         resolved: whether the embedding hook has done its work.
+        lent: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
         whole: shape of the states that the last feed-forward leaves out columns of, while it runs; else None.
         calls: how often each layer module has run (shared layers run several times).
@@ -42,6 +44,7 @@ class Call:
     select: Tensor | None = None
     layout: Layout | None = None
     resolved: bool = False
+    lent: Lent | None = None
     shows_states: bool = False
     whole: torch.Size | None = None
     calls: dict[int, int] = field(default_factory=dict)
@@ -50,6 +53,12 @@ class Call:
     def keep(self) -> Tensor | None:
         """The column of each of the user's columns, shape `(B, N)`, or None where nothing was inserted."""
         return None if self.layout is None else self.layout.keep
+
+    def columns(self, selected: Tensor) -> Tensor:
+        """Columns of the running batch for columns `(B, S)` of the user's: the same shape, or one row `(1, B * S)`."""
+        if self.lent is not None:
+            return self.lent.columns(selected)
+        return selected if self.keep is None else self.keep.gather(1, selected)
 
     def rows_of(self, batch: int) -> tuple[int, ...]:
         """The rows for a batch that generation or a multiple-choice head repeated row by row.

@@ -10,12 +10,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from softprompt.sites.anatomy import Anatomy
-from softprompt.sites.attention import KEYWORD
+from softprompt.sites.attention import KEYWORD, Place
 from softprompt.sites.call import Call, begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.hidden import rewrite
 from softprompt.sites.layout import Slots
 from softprompt.sites.producer import Producer
-from softprompt.sites.shared import columns, continued, shares
+from softprompt.sites.shared import KEYWORD as LENT
+from softprompt.sites.shared import lend, lends
 from softprompt.sites.stream import mask_virtual, resolve
 
 
@@ -70,6 +71,8 @@ class Hooks:
             on_decoder = partial(self._on_decoder, argument_names(part.decoder))
             keep(part.decoder.register_forward_pre_hook(on_decoder, with_kwargs=True))
             keep(part.decoder.register_forward_hook(self._on_decoded))
+        for index, layer in enumerate(part.decoder_layers):
+            keep(layer.register_forward_pre_hook(partial(self._on_decoder_layer, index), with_kwargs=True))
 
     def _on_body(self, names: list[str], module: nn.Module, args: Any, kwargs: Any) -> Any:
         if self.call is None:
@@ -78,24 +81,20 @@ class Hooks:
         return (), self._lent(self.call, given) or begin(self.call, self._anatomy, self._slots, given)
 
     def _lent(self, call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
-        """The arguments of a call whose rows share one set of virtual columns; None where they cannot."""
+        """The arguments of a call whose rows run as one; None where they cannot."""
         body: Any = self._anatomy.body
         call.shows_states = bool(given.get("output_hidden_states", body.config.output_hidden_states))
-        ids = given.get("input_ids")
+        call.lent, ids = None, given.get("input_ids")
         if not call.inserting or not isinstance(ids, Tensor):
             return None
         rows = call.rows_of(ids.shape[0])
-        if not shares(self._anatomy, self._slots, self._producers, rows, given) or holds_virtual(ids, self._anatomy):
+        if not lends(self._anatomy, self._slots, self._producers, rows, given) or holds_virtual(ids, self._anatomy):
             return None
         check_length(self._anatomy, ids, given.get("attention_mask"), [self._slots[row] for row in rows], False)
-        call.layout = None
+        call.resolved = False
         call.calls.clear()
-        self.call = Call(rows[:1], True, call.join)
-        try:
-            cache = columns(self._anatomy, ids)
-        finally:
-            self.call = call
-        return continued(self._anatomy, cache, self._slots[rows[0]].count, given)
+        call.lent, call.layout, changed = lend(self._anatomy, self._slots, rows[0], given)
+        return changed
 
     def _on_ids(self, module: nn.Module, args: Any) -> Any:
         call = self.call
@@ -127,36 +126,60 @@ class Hooks:
         call.calls[id(module)] = call.calls.get(id(module), 0) + 1
         by_position = bool(args)
         states: Tensor = args[0] if by_position else kwargs["hidden_states"]
-        prefix = call.join.of_layer(layer, self._anatomy.attentions[layer], states.shape[0], states.dtype)
-        if prefix is not None:
-            kwargs = {**kwargs, KEYWORD: prefix}
+        kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states)}
+        if call.lent is not None:
+            kwargs = {**kwargs, LENT: call.lent}
         if call.layout is not None:
             states = rewrite(states, layer, call.layout.groups, self._producers)
         return ((states, *args[1:]), kwargs) if by_position else (args, {**kwargs, "hidden_states": states})
+
+    def _on_decoder_layer(self, layer: int, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        if self.call is None:
+            return None
+        part, states = self._anatomy, args[0] if args else kwargs["hidden_states"]
+        places: dict[Place, Sequence[nn.Module]] = {"decoder": part.decoder_attentions, "cross": part.cross_attentions}
+        return args, {**kwargs, **self._joined(self.call, layer, places, states)}
+
+    def _joined(
+        self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module]], states: Tensor
+    ) -> dict[str, Any]:
+        """The keyword that carries a layer's prefixes to its attentions; nothing where no row has one."""
+        asked = [(place, attentions[layer]) for place, attentions in places.items()]
+        found = [call.join.of_layer(place, layer, one, states.shape[0], states.dtype) for place, one in asked]
+        prefixes = tuple(prefix for prefix in found if prefix is not None)
+        return {KEYWORD: prefixes} if prefixes else {}
 
     def _on_feed(self, module: nn.Module, args: Any) -> Any:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""
         call, states = self.call, args[0]
         if call is None or call.select is None or call.shows_states or self._anatomy.checkpoints:
             return None
-        if call.select.shape[0] != states.shape[0] or call.select.shape[1] >= states.shape[1]:
+        if call.lent is None and call.select.shape[0] != states.shape[0]:
+            return None
+        columns = call.columns(call.select)
+        if columns.numel() >= states.shape[0] * states.shape[1]:
             return None
         call.whole = states.shape
-        return (gather(states, _columns(call.keep, call.select)), *args[1:])
+        return (gather(states, columns), *args[1:])
 
     def _on_fed(self, module: nn.Module, args: Any, output: Any) -> Any:
         call = self.call
         if call is None or call.select is None or call.whole is None:
             return None
-        columns, whole = _columns(call.keep, call.select), output.new_zeros(call.whole)
+        columns, whole = call.columns(call.select), output.new_zeros(call.whole)
         call.whole = None
         return whole.scatter(1, columns[..., None].expand_as(output), output)
 
     def _on_states(self, module: nn.Module, args: Any, output: Any) -> Any:
         call = self.call
-        if call is None or (call.select is None and call.keep is None):
+        if call is None:
             return None
-        return _with_states(output, _selected(output[0], call.keep, call.select))
+        states: Tensor = output[0]
+        if call.select is not None:
+            return _with_states(output, _one_row(gather(states, call.columns(call.select))))
+        if call.lent is not None:
+            return _with_states(output, call.lent.back(states))
+        return None if call.keep is None else _with_states(output, gather(states, call.keep))
 
     def _on_decoder(self, names: list[str], module: nn.Module, args: Any, kwargs: Any) -> Any:
         call = self.call
@@ -170,7 +193,7 @@ class Hooks:
     def _on_decoded(self, module: nn.Module, args: Any, output: Any) -> Any:
         if self.call is None or self.call.select is None:
             return None
-        return _with_states(output, _selected(output[0], None, self.call.select))
+        return _with_states(output, _one_row(gather(output[0], self.call.select)))
 
 
 def argument_names(module: nn.Module) -> list[str]:
@@ -200,20 +223,12 @@ def user_length(output: Any, call: Call, slots: Sequence[Slots], *, encoder_deco
     return output
 
 
-def _selected(states: Tensor, keep: Tensor | None, select: Tensor | None) -> Tensor:
-    """States at the user's columns, or at the selected ones as one contiguous row `(1, B * S, H)`.
+def _one_row(states: Tensor) -> Tensor:
+    """States `(B, S, H)` as one contiguous row `(1, B * S, H)`.
 
-    One row: a product of a sliced 3-D matrix copies the head's weight once a row in bf16 on the CPU.
+    A product of a sliced 3-D matrix copies the head's weight once a row in bf16 on the CPU.
     """
-    if select is None:
-        assert keep is not None
-        return gather(states, keep)
-    return gather(states, _columns(keep, select)).reshape(1, -1, states.shape[-1])
-
-
-def _columns(keep: Tensor | None, select: Tensor) -> Tensor:
-    """The selected columns among those of the running batch, virtual tokens counted, shape `(B, S)`."""
-    return select if keep is None else keep.gather(1, select)
+    return states.reshape(1, -1, states.shape[-1])
 
 
 def _with_states(output: Any, states: Tensor) -> Any:

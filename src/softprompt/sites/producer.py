@@ -55,23 +55,45 @@ class Producer(nn.Module):
     Attributes:
         count: P, the virtual tokens that stand in the sequence (0 where the method works elsewhere).
         placement: where they stand when the text does not say.
-        prefix: keys and values in front of every attention (0 at the other sites).
-        shift: whether the virtual tokens take positions on encoders with absolute positions.
+        prefix: keys and values in front of every self-attention of the body (0 at the other sites).
+        decoder_prefix: the same in an encoder-decoder's decoder.
+        cross_prefix: keys and values in front of every cross-attention of an encoder-decoder's decoder.
+        shift: whether virtual tokens and `prefix` take positions on encoders with absolute positions.
         hidden_layers: the layers (0..L-1) before which `rewrite` is called.
         visible_to_decoder: whether an encoder-decoder's decoder attends to the virtual tokens' outputs.
         static: whether no vector depends on the row's text; causal models then compute the virtual tokens once a batch.
+        around: how many virtual tokens stand before the text, before the answer, after it and at the end of a task's
+            template that has no places for them; () leaves them to `placement`.
+        pool: templates whose own words the virtual tokens stand for, member after member, each with the ids of its
+            words; a row is then asked once a member. () takes the task's template.
     """
 
     count: int = 0
     prefix: int = 0
+    decoder_prefix: int = 0
+    cross_prefix: int = 0
     placement: Placement = "front"
     shift: bool = True
     hidden_layers: frozenset[int] = frozenset()
     visible_to_decoder: bool = True
     static: bool = False
+    around: tuple[int, ...] = ()
+    pool: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    @property
+    def joins(self) -> bool:
+        """Whether there are keys and values at any place of the site `attention`."""
+        return bool(self.prefix or self.decoder_prefix or self.cross_prefix)
 
     def embed(self, view: View) -> Tensor | None:
         """Site `stream`: embeddings of the virtual tokens, `(P, E)` or `(U, P, E)`; None stands for zeros."""
+        return None
+
+    def shift_text(self, view: View) -> Tensor | None:
+        """Site `stream`: what is added to the text's embeddings, `(U, T, E)`, zero outside `view.text`; None for none.
+
+        In a decoding step nothing is added: tokens that `generate` made are no conditioning text.
+        """
         return None
 
     def rewrite(self, layer: int, view: View) -> Tensor:
@@ -81,6 +103,18 @@ class Producer(nn.Module):
     def keys_values(self) -> list[tuple[Tensor, Tensor]]:
         """Site `attention`: for each layer the keys and the values, each `(K, P, D)`."""
         raise TypeError(f"{type(self).__name__} has no vectors for the site 'attention'")
+
+    def decoder_keys_values(self) -> list[tuple[Tensor, Tensor]]:
+        """As `keys_values`, for each layer of an encoder-decoder's decoder; needed where `decoder_prefix` is set."""
+        raise TypeError(f"{type(self).__name__} has no vectors for a decoder's self-attention")
+
+    def cross_keys_values(self) -> list[tuple[Tensor, Tensor]]:
+        """As `decoder_keys_values`, for its cross-attention; needed where `cross_prefix` is set."""
+        raise TypeError(f"{type(self).__name__} has no vectors for a decoder's cross-attention")
+
+    def rates(self) -> dict[str, float]:
+        """Learning rates of single parameters, by name, as multiples of the prompt's; 1 for those not named."""
+        return {}
 
     def penalty(self) -> Tensor | None:
         """A term added to the training loss, a scalar; None for none."""
@@ -113,3 +147,9 @@ def write(states: Tensor, group: Group, vectors: Tensor) -> Tensor:
     if group.rows is None:
         return states.scatter(1, group.slots[..., None].expand_as(vectors), vectors)
     return states.index_put((group.rows[:, None], group.slots), vectors)
+
+
+def add(states: Tensor, group: Group, change: Tensor) -> Tensor:
+    """States `(B, T, H)` plus one group's `change`, `(U, T, H)`, out of place."""
+    change = change.to(states.dtype)
+    return states + change if group.rows is None else states.index_add(0, group.rows, change)

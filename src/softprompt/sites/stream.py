@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from softprompt.sites.layout import Group
-from softprompt.sites.producer import Producer, view_of, write
+from softprompt.sites.producer import Producer, add, view_of, write
 
 
 def mask_virtual(ids: Tensor, vocab_size: int) -> Tensor:
@@ -23,12 +23,14 @@ def mask_virtual(ids: Tensor, vocab_size: int) -> Tensor:
 def resolve(embedded: Tensor, groups: Sequence[Group], prompts: Sequence[Producer]) -> Tensor:
     """Write the prompts' embeddings over the virtual tokens of `embedded`, `(B, T, E)`, out of place.
 
-    Every producer sees the text's own embeddings, never another prompt's.
+    Every producer sees the text's own embeddings, never another prompt's; a producer may move those of its own text.
     """
     out = embedded
     for group in groups:
-        vectors = prompts[group.prompt].embed(view_of(embedded, group))
+        producer, view = prompts[group.prompt], view_of(embedded, group)
+        vectors, change = producer.embed(view), producer.shift_text(view)
         if vectors is None:
             vectors = embedded.new_zeros(group.slots.shape[1], embedded.shape[-1])
         out = write(out, group, vectors)
+        out = out if change is None else add(out, group, change)
     return out

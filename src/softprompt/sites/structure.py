@@ -1,0 +1,148 @@
+"""The few shapes that transformers' models share: where layers, attentions and positions are found, and sizes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Literal
+
+from torch import nn
+
+from softprompt.errors import SoftPromptError
+
+_LAYER_LISTS = (
+    "layers",
+    "h",
+    "block",
+    "blocks",
+    "encoder.layer",
+    "encoder.layers",
+    "transformer.layer",
+    "language_model.layers",
+)
+_ATTENTION_NAMES = (
+    "self_attn",
+    "attn",
+    "attention.self",
+    "attention",
+    "layer.0.SelfAttention",
+    "self_attention",
+)
+_CROSS_ATTENTION_NAMES = ("encoder_attn", "layer.1.EncDecAttention")
+
+
+def dig(module: nn.Module, path: str) -> nn.Module | None:
+    """The module at a dotted path, in which a number indexes a list; None where there is none."""
+    found: Any = module
+    for name in path.split("."):
+        found = found[int(name)] if name.isdigit() and isinstance(found, nn.ModuleList) else getattr(found, name, None)
+        if found is None:
+            return None
+    return found if isinstance(found, nn.Module) else None
+
+
+def layers_of(body: nn.Module, config: Any) -> tuple[nn.Module, ...]:
+    """The layers of a stack in the order of their calls; none where no known list of them is found."""
+    groups = dig(body, "encoder.albert_layer_groups")
+    if isinstance(groups, nn.ModuleList):
+        return _shared_layers(groups, config)
+    for path in _LAYER_LISTS:
+        found = dig(body, path)
+        if isinstance(found, nn.ModuleList) and len(found):
+            return tuple(found)
+    return ()
+
+
+def _shared_layers(groups: nn.ModuleList, config: Any) -> tuple[nn.Module, ...]:
+    """ALBERT: each of `num_hidden_layers` calls runs all layers of its group."""
+    order: list[nn.Module] = []
+    for call in range(config.num_hidden_layers):
+        group = groups[int(call / (config.num_hidden_layers / config.num_hidden_groups))]
+        order.extend(group.albert_layers)  # type: ignore[arg-type]
+    return tuple(order)
+
+
+def attention_of(layer: nn.Module, config: Any) -> nn.Module:
+    """The self-attention of a layer.
+
+    Raises:
+        SoftPromptError: none is found by a known name.
+    """
+    for path in _ATTENTION_NAMES:
+        found = dig(layer, path)
+        if found is not None:
+            return found
+    raise SoftPromptError(
+        f"family {config.model_type!r} follows no known anatomy (no self-attention found in {type(layer).__name__}); "
+        "describe it with softprompt.register_anatomy"
+    )
+
+
+def cross_attention_of(layer: nn.Module) -> nn.Module | None:
+    """The cross-attention of a decoder's layer, where it has one of its own."""
+    return next(filter(None, (dig(layer, path) for path in _CROSS_ATTENTION_NAMES)), None)
+
+
+def feed_forward_of(layer: nn.Module) -> nn.Module | None:
+    """A layer's feed-forward; a mixture of experts is none, since it looks at several columns at once."""
+    found = dig(layer, "mlp")
+    return None if found is None or hasattr(found, "experts") else found
+
+
+def positions_module(body: nn.Module, parameters: Any) -> nn.Module | None:
+    """The module that looks a body's positions up by itself and can be told others (BART), or None."""
+    module = getattr(body, "embed_positions", None)
+    if "position_ids" in parameters or not isinstance(module, nn.Module):
+        return None
+    return module if "position_ids" in inspect.signature(module.forward).parameters else None
+
+
+def position_table(body: nn.Module) -> nn.Module | None:
+    """The table of learned absolute positions, or None."""
+    for path in ("embeddings.position_embeddings", "wpe", "embed_positions"):
+        found = dig(body, path)
+        if isinstance(found, nn.Embedding):
+            return found
+    return None
+
+
+def position_offset(body: nn.Module) -> int:
+    """The position id of the first token: RoBERTa and its kin number positions from padding_idx + 1."""
+    embeddings = getattr(body, "embeddings", None)
+    if not hasattr(type(embeddings), "create_position_ids_from_input_ids"):
+        return 0
+    return int(embeddings.padding_idx) + 1  # type: ignore[union-attr]
+
+
+def max_positions(body: nn.Module, config: Any, absolute: bool) -> int | None:
+    """How many tokens there are positions for, or None where there is no limit."""
+    limit = (
+        getattr(config, "max_position_embeddings", None) or (absolute and getattr(config, "n_positions", None)) or None
+    )
+    return None if limit is None else int(limit) - position_offset(body)
+
+
+def hidden_size(config: Any) -> int:
+    """H."""
+    return int(getattr(config, "hidden_size", None) or config.d_model)
+
+
+def key_value_heads(config: Any, side: Literal["encoder", "decoder"]) -> int:
+    """K of an attention.
+
+    Raises:
+        SoftPromptError: the configuration does not say.
+    """
+    for name in ("num_key_value_heads", f"{side}_attention_heads", "num_attention_heads", "num_heads"):
+        value = getattr(config, name, None)
+        if value is not None:
+            return int(value)
+    raise SoftPromptError(f"family {config.model_type!r} does not say how many key-value heads it has")
+
+
+def head_dim(config: Any, side: Literal["encoder", "decoder"]) -> int:
+    """D of an attention."""
+    explicit = getattr(config, "head_dim", None) or getattr(config, "d_kv", None)
+    if explicit:
+        return int(explicit)
+    heads = getattr(config, f"{side}_attention_heads", None) or config.num_attention_heads
+    return hidden_size(config) // int(heads)
