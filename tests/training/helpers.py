@@ -47,6 +47,8 @@ def run(folder: Path, family: str, method: Any, *, data: Path | None = None, **o
 class Interrupting(Progress):
     """Progress that sends SIGINT at a step."""
 
+    watched = "training"
+
     def __init__(self, step: int) -> None:
         super().__init__(shown=False)
         self.step = step
@@ -55,7 +57,7 @@ class Interrupting(Progress):
     @contextmanager
     def work(self, name: str, total: int, unit: str) -> Iterator[Any]:
         def tick(done: int = 1, note: str | None = None, total: int | None = None) -> None:
-            if name != "training":
+            if name != self.watched:
                 return
             self.done += done
             if self.done == self.step:

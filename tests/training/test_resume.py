@@ -24,7 +24,8 @@ PROMPT = Path("run") / "prompt" / "prompt.safetensors"
 @pytest.mark.parametrize("method", [*TRAINED, "head_only"])
 def test_stopped_and_resumed_gives_the_same_bytes(method: str, family: str, tmp_path: Path) -> None:
     chosen = METHODS[method]
-    extra = {"readout": "head"} if family in ("bert", "t5") else {}
+    mixes = chosen.name == "soft_words"  # label words, and nothing else
+    extra = {"readout": "head"} if family in ("bert", "t5") and not mixes else {}
     straight = run(tmp_path / "a", family, chosen, **extra)
     with pytest.raises(Interrupted, match="resume"):
         run(tmp_path / "b", family, chosen, **{**extra, "progress": Interrupting(3)})

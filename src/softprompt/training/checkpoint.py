@@ -21,7 +21,12 @@ STATE, TRAINER = "state.json", "trainer_state.json"
 def latest(folder: Path) -> Path | None:
     """The last complete checkpoint; one that was interrupted while it was written never got its name."""
     found = [p for p in folder.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()]
-    return max(found, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
+    return max(found, key=step_of, default=None)
+
+
+def step_of(path: Path) -> int:
+    """The step at which a checkpoint was written."""
+    return int(path.name.removeprefix("checkpoint-"))
 
 
 def write(

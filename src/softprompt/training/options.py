@@ -29,10 +29,16 @@ class TrainingOptions(BaseModel):
     patience: int = Field(5, ge=1, description="evaluations without a better one before training stops early")
     max_grad_norm: float = Field(1.0, ge=0, description="gradients are clipped to this norm; 0 leaves them")
     max_length: int = Field(256, ge=8, description="most tokens of a row, virtual tokens and label among them")
-    readout: Literal["text", "mask", "head"] | None = Field(None, description="default: the method's for the backbone")
+    readout: Literal["text", "mask", "head", "rows"] | None = Field(
+        None, description="default: the method's for the backbone"
+    )
     loss: Literal["auto", "labels", "vocabulary"] = Field("auto", description="over the label words or the vocabulary")
     pooling: Literal["auto", "first", "last", "mean"] = Field("auto", description="of a linear head")
     max_new_tokens: int = Field(32, ge=1, description="longest answer of a free-text task")
+    sentinel_targets: bool = Field(
+        False, description="T5: put <extra_id_0> before each answer, as span corruption does"
+    )
+    init_from: str | None = Field(None, description="folder of a saved prompt of the same method to start from (SPoT)")
     dropout: bool = Field(False, description="let the frozen backbone's dropout work while training")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from softprompt.attaching import attach
@@ -18,28 +17,23 @@ from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
-from softprompt.prompted import PromptedModel
 from softprompt.sites.anatomy import read_anatomy
-from softprompt.sites.producer import Producer
 from softprompt.storage.prompt import TENSORS, Prompt, load, save
 from softprompt.storage.tensors import read_json, write_json
 from softprompt.tasks import Splits, Task
-from softprompt.tasks.readouts import Item, Readout
-from softprompt.tasks.readouts.head import Head
-from softprompt.training import checkpoint
-from softprompt.training.caching import keep_features
+from softprompt.tasks.readouts import Item
+from softprompt.training import courses
 from softprompt.training.claim import METRICS, claim, identity_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
-from softprompt.training.options import Plan, TrainingOptions, plan
+from softprompt.training.options import TrainingOptions, plan
 from softprompt.training.process import reproducible, stop_signal
-from softprompt.training.setup import build_readout, counts, readout_wishes
-from softprompt.training.trainer import SoftPromptTrainer, TaskModel
+from softprompt.training.setup import counts, readout_wishes
+from softprompt.training.start import start_from
+from softprompt.training.work import Interrupted, Work
 
 PROMPT, STATE = "prompt", "state"
 
-
-class Interrupted(SoftPromptError):
-    """A run that was asked to stop and wrote its training state."""
+__all__ = ["Interrupted", "Run", "open_run", "train"]
 
 
 @dataclass
@@ -136,29 +130,27 @@ def _train(
     words = task.label_words(anatomy.kind == "encoder-decoder")
     reset_peak()
     with attach(model, tokenizer, method, label_words=words, seed=seed, dropout=options.dropout) as prompted:
-        producer = prompted.prompts[0]
-        assert isinstance(producer, Producer)
-        readout = build_readout(task, model, tokenizer, method, producer, wishes)
+        if options.init_from is not None:
+            start_from(prompted, method, options.init_from)
         used = plan(options, method.recipe(anatomy.family, anatomy.kind))
-        items = [[readout.encode(row) for row in rows] for rows in (splits.train, splits.validation)]
-        _tell(show, task, splits, items, folder)
-        trained = TaskModel(prompted, readout)
-        seconds, rows_seen, history = 0.0, 0, []
-        if any(p.requires_grad for p in (*producer.parameters(), *readout.parameters())):
-            trainer = _fit(trained, task, used, options, items, folder / STATE, seed, show)
-            seconds, history = trainer.seconds(), trainer.history
-            rows_seen = trainer.state.global_step * used.batch_size * options.accumulate
-            trained.load_state_dict(trainer.selection.state)
+        work = Work(
+            prompted, task, method, splits.train, splits.validation, used, options, wishes, folder / STATE, seed, show
+        )
+        _tell(show, task, splits, [work.items, work.validation], folder)
+        own, head = counts(work.producer, work.readout)
+        with stop_signal() as stop:
+            work.stopping = lambda: stop["asked"]
+            courses.of(method.course)(work)
         measured = {
-            name: _measure(prompted, readout, task, rows, options, show, name)
+            name: _measure(work, rows, name)
             for name, rows in (("validation", splits.validation), ("test", splits.test))
         }
         memory = peak_memory()
     prompt = Prompt(
-        method,
-        producer,
-        task,
-        readout,
+        work.method,
+        work.producer,
+        work.task,
+        work.readout,
         wishes,
         fingerprint(model),
         model,
@@ -168,10 +160,10 @@ def _train(
             "seed": seed,
             "versions": versions(),
             "metrics": measured["test"] or measured["validation"],
+            **work.report,
         },
     )
     save(prompt, folder / PROMPT)
-    own, head = counts(producer, readout)
     metrics = {
         **{key: identity[key] for key in ("task", "method", "backbone", "seed")},
         "metric": task.metric,
@@ -181,86 +173,27 @@ def _train(
         "trained_head_parameters": head,
         "stored_parameters": prompt.stored_parameters,
         "stored_bytes": (folder / PROMPT / TENSORS).stat().st_size,
-        "train_seconds": round(seconds, 3),
-        "rows_per_second": round(rows_seen / seconds, 3) if seconds else None,
+        "train_seconds": round(work.seconds, 3),
+        "rows_per_second": round(work.rows_seen / work.seconds, 3) if work.rows_seen else None,
         "peak_memory_bytes": memory,
         "versions": versions(),
         "protocol": splits.protocol,
         "readout": wishes,
         "options": {"method": method.model_dump(mode="json"), "training": used.model_dump(mode="json")},
-        "history": history,
+        "history": work.history,
+        **work.readout.report(),
+        **work.report,
     }
     write_json(folder / METRICS, metrics)
     return Run(folder, metrics, prompt)
 
 
-def _fit(
-    trained: TaskModel,
-    task: Task,
-    used: Plan,
-    options: TrainingOptions,
-    items: list[list[Item]],
-    state: Path,
-    seed: int,
-    show: Progress,
-) -> SoftPromptTrainer:
-    prompted, readout = trained.prompted, trained.readout
-    resumed = checkpoint.latest(state)
-    if isinstance(readout, Head):
-        kept = _features(prompted, readout, items, options, show)
-        if resumed is None:
-            readout.standardise(torch.cat([item.features for item in kept[0]]))
-        if not any(p.requires_grad for p in prompted.prompts.parameters()):
-            items = [list(rows) for rows in kept]
-    if options.gradient_checkpointing:
-        prompted.backbone.activation_checkpointing_enable()  # type: ignore[operator]
-    with stop_signal() as stop, show.work("training", 0, "steps") as tick:
-        done = {"steps": 0}
-
-        def on_step(step: int, steps: int, metrics: dict[str, Any] | None) -> None:
-            note = None
-            if metrics is not None:
-                note = f"{task.metric} {metrics[task.metric]:.3f}, loss {metrics['loss']:.3f}"
-            tick(step - done["steps"], note=note, total=steps)
-            done["steps"] = step
-
-        trainer = SoftPromptTrainer(
-            trained, used, options, task, items[0], items[1], state, seed, on_step, lambda: stop["asked"]
-        )
-        try:
-            trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
-        finally:
-            if options.gradient_checkpointing:
-                prompted.backbone.activation_checkpointing_disable()  # type: ignore[operator]
-    if stop["asked"]:
-        raise Interrupted(
-            f"stopped at step {trainer.state.global_step}; {state} holds the state: resume goes on from it"
-        )
-    return trainer
-
-
-def _features(
-    prompted: PromptedModel, head: Head, items: list[list[Item]], options: TrainingOptions, show: Progress
-) -> list[Any]:
-    trainable = any(p.requires_grad for p in prompted.prompts.parameters())
-    wanted = items[:1] if trainable else items
-    with show.work("frozen states", sum(len(rows) for rows in wanted), "rows") as tick:
-        return [keep_features(prompted, head, rows, batch_size=options.eval_batch_size, tick=tick) for rows in wanted]
-
-
-def _measure(
-    prompted: PromptedModel,
-    readout: Readout,
-    task: Task,
-    rows: Sequence[Any],
-    options: TrainingOptions,
-    show: Progress,
-    name: str,
-) -> dict[str, Any]:
+def _measure(work: Work, rows: Sequence[Any], name: str) -> dict[str, Any]:
     if not rows:
         return {}
-    with show.work(name, len(rows), "rows") as tick:
-        return metrics_of(prompted, readout, task, rows, batch_size=options.eval_batch_size, tick=tick)
+    size = work.options.eval_batch_size
+    with work.show.work(name, len(rows), "rows") as tick:
+        return metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick)
 
 
 def _tell(show: Progress, task: Task, splits: Splits, items: list[list[Item]], folder: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method
@@ -31,9 +35,9 @@ def readout_wishes(model: Any, task: Task, method: Method, options: TrainingOpti
     name = options.readout or default
     if method.name == "head_only" and name != "head":
         raise SoftPromptError(f"method 'head_only' trains a linear head: readout {name!r} has none; leave readout out")
-    if not method.trains() and method.name != "head_only" and name == "head":
+    if not method.trains() and method.name != "head_only" and name in ("head", "rows"):
         raise SoftPromptError(
-            f"method {method.name!r} trains nothing, so a linear head stays untrained: use method 'head_only', or a "
+            f"method {method.name!r} trains nothing, so readout {name!r} stays untrained: use method 'head_only', or a "
             "backbone with a language-model head"
         )
     return {
@@ -42,6 +46,7 @@ def readout_wishes(model: Any, task: Task, method: Method, options: TrainingOpti
         "pooling": options.pooling,
         "max_length": options.max_length,
         "max_new_tokens": options.max_new_tokens,
+        "sentinel_targets": options.sentinel_targets,
     }
 
 
@@ -63,9 +68,36 @@ def build_readout(
         loss=wishes["loss"],
         pooling=wishes["pooling"],
         max_new_tokens=wishes["max_new_tokens"],
+        sentinel_targets=wishes.get("sentinel_targets", False),
+        around=producer.around,
+        pool=producer.pool,
+        label_rows=lambda labels: label_rows(model, labels),
     )
     readout = make_readout(task, tokenizer, options)
     return readout.to(next(model.parameters()).device)
+
+
+@torch.no_grad()
+def label_rows(model: Any, labels: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+    """The rows `(C, E)` and biases `(C,)` of a language-model head at label words, fp32.
+
+    Args:
+        model: with such a head.
+        labels: the ids of each label's word; of several the mean is taken.
+    """
+    head: Any = model.get_output_embeddings()
+    weight: Tensor = head.weight
+    # BART's bias is no part of its head.
+    biases = [
+        part for part in (getattr(head, "bias", None), getattr(model, "final_logits_bias", None)) if part is not None
+    ]
+    rows = weight.new_zeros(len(labels), weight.shape[1], dtype=torch.float32)
+    bias = rows.new_zeros(len(labels))
+    for index, label in enumerate(labels):
+        ids = torch.tensor(label, device=weight.device)
+        rows[index] = weight[ids].float().mean(0)
+        bias[index] = sum(part.flatten()[ids].float().mean() for part in biases)
+    return rows, bias
 
 
 def _limit(anatomy: Anatomy, producer: Producer, max_length: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.training import checkpoint
 from softprompt.training.caching import Kept, collate_kept
 from softprompt.training.options import Plan, TrainingOptions
+from softprompt.training.selection import Selection
 
 logger = logging.getLogger(__name__)
 
@@ -51,37 +51,6 @@ class TaskModel(nn.Module):
         for name in ("prompted", "readout"):
             own = {k.removeprefix(f"{name}."): v for k, v in state_dict.items() if k.startswith(f"{name}.")}
             getattr(self, name).load_state_dict(own, strict=strict, assign=assign)
-
-
-@dataclass
-class Selection:
-    """The best evaluation so far and its parameters; better is a higher metric, then a lower loss.
-
-    Attributes:
-        metrics: of the best evaluation.
-        step: at which it was taken.
-        stale: evaluations since.
-        state: the parameters, on the CPU.
-    """
-
-    metrics: dict[str, Any] = field(default_factory=dict)
-    step: int = -1
-    stale: int = 0
-    state: dict[str, Tensor] = field(default_factory=dict)
-
-    def offer(self, metrics: dict[str, Any], main: str, step: int, model: nn.Module) -> bool:
-        """Take an evaluation; whether it is the best."""
-        if self.metrics and _rank(metrics, main) <= _rank(self.metrics, main):
-            self.stale += 1
-            return False
-        self.metrics, self.step, self.stale = metrics, step, 0
-        self.state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-        return True
-
-
-def _rank(metrics: dict[str, Any], main: str) -> tuple[float, float]:
-    loss = metrics.get("loss")
-    return metrics[main], -(loss if loss is not None else 0.0)
 
 
 class SoftPromptTrainer(Trainer):
@@ -173,15 +142,20 @@ class SoftPromptTrainer(Trainer):
         return 0
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Two groups: the prompt's parameters and the head's."""
+        """The prompt's parameters, one group a learning rate that it asks for, and the head's."""
         if self.optimizer is not None:
             return self.optimizer
-        own = [p for p in self.trained.prompted.prompts.parameters() if p.requires_grad]
+        by_rate: dict[float, list[nn.Parameter]] = {1.0: []}
+        for producer in self.trained.prompted.prompts:
+            assert isinstance(producer, Producer)
+            rates = producer.rates()
+            for name, parameter in producer.named_parameters():
+                if parameter.requires_grad:
+                    by_rate.setdefault(rates.get(name, 1.0), []).append(parameter)
         head = [p for p in self.trained.readout.parameters() if p.requires_grad]
-        groups = [
-            {"params": own, "lr": self.plan.learning_rate, "weight_decay": self.plan.weight_decay},
-            {"params": head, "lr": self.plan.head_learning_rate, "weight_decay": 0.0},
-        ]
+        rate, decay = self.plan.learning_rate, self.plan.weight_decay
+        groups = [{"params": own, "lr": rate * times, "weight_decay": decay} for times, own in by_rate.items()]
+        groups.append({"params": head, "lr": self.plan.head_learning_rate, "weight_decay": 0.0})
         groups = [group for group in groups if group["params"]]
         if self.plan.optimizer == "adafactor":
             # Lester et al., appendix A: no relative step, no parameter scaling.
@@ -203,15 +177,31 @@ class SoftPromptTrainer(Trainer):
         """Training time so far, over interruptions."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def write_checkpoint(self) -> Path:
-        """Write the training state."""
-        extra = {
+    def finished(self) -> bool:
+        """Whether no step is left: all are done, or nothing got better for long enough."""
+        stale = self.selection.stale >= self.options.patience
+        return stale or self.state.global_step >= self.state.max_steps
+
+    def extra(self) -> dict[str, Any]:
+        """What a checkpoint holds besides tensors, as JSON; sub-classes may add to it."""
+        return {
             "best_metrics": self.selection.metrics,
             "best_step": self.selection.step,
             "stale": self.selection.stale,
             "seconds": self.seconds(),
             "history": self.history,
+            "losses": self.losses,
+            "finished": self.finished(),
         }
+
+    def take_extra(self, extra: dict[str, Any]) -> None:
+        """Take what `extra` gave when a checkpoint is read."""
+        self.selection.metrics, self.selection.step = extra["best_metrics"], extra["best_step"]
+        self.selection.stale = extra["stale"]
+        self.seconds_before, self.history, self.losses = extra["seconds"], extra["history"], extra["losses"]
+
+    def write_checkpoint(self) -> Path:
+        """Write the training state."""
         return checkpoint.write(
             self.folder,
             self.state.global_step,
@@ -220,7 +210,7 @@ class SoftPromptTrainer(Trainer):
             self.lr_scheduler,
             self.state,
             self.selection.state,
-            extra,
+            self.extra(),
         )
 
     def _measure(self) -> dict[str, Any]:
@@ -248,11 +238,8 @@ class SoftPromptTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         path = Path(resume_from_checkpoint)
         checkpoint.load_model(path, self.trained)
-        extra = checkpoint.load_extra(path)
-        self.selection = Selection(
-            extra["best_metrics"], extra["best_step"], extra["stale"], checkpoint.load_best(path)
-        )
-        self.seconds_before, self.history = extra["seconds"], extra["history"]
+        self.selection.state = checkpoint.load_best(path)
+        self.take_extra(checkpoint.load_extra(path))
 
     def _load_optimizer_and_scheduler(self, checkpoint_path: str | None) -> None:
         if checkpoint_path is not None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks.encoding import Coder, pad
-from softprompt.tasks.readouts.base import Batch, Item, Outcome, Readout, inputs, outcomes
+from softprompt.tasks.readouts.base import Batch, Item, Readout, inputs
 from softprompt.tasks.rows import Row
 
 
@@ -78,6 +78,7 @@ class Candidates(Readout):
             "targets": goal,
             "target_mask": torch.ones_like(goal) if seen is None else seen,
             "labels": [item.label for item in items],
+            "sizes": [len(item.targets[int(item.label or 0)]) for item in items],
         }
         if self.decoder_start is not None:
             batch["input_ids"], batch["attention_mask"] = pad([text.ids for text in texts], self.filler)
@@ -95,25 +96,30 @@ class Candidates(Readout):
         batch["conditioning_mask"] = torch.arange(batch["input_ids"].shape[1])[None, :] < starts[:, None]
         return batch
 
-    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
-        """Cross-entropy of the right answer's tokens, or of the candidates' scores."""
-        logs = self._token_logs(prompted, batch, prompts)
-        if self.vocabulary:
-            seen: Tensor = batch["target_mask"]
-            return -logs.sum() / seen.sum()
-        labels = torch.tensor(batch["labels"], device=logs.device)
-        return torch.nn.functional.cross_entropy(self._scores(logs, batch), labels)
+    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+        """Log-probabilities of the candidates, fp32, `(rows, most candidates)`; minus infinity for those absent."""
+        logs = self.token_logs(prompted, batch, prompts)
+        width = int(batch["candidates"].max()) + 1
+        empty: Tensor = logs.new_full((len(batch["labels"]), width), float("-inf"))
+        return empty.index_put((batch["owners"], batch["candidates"]), logs.sum(-1))
 
-    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
-        """The candidate with the largest score."""
-        return outcomes(self._scores(self._token_logs(prompted, batch, prompts), batch), batch["labels"])
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """As they are where they train over the vocabulary, else normalised over the candidates."""
+        return outputs if self.vocabulary else outputs.log_softmax(-1)
+
+    def loss_of(self, scores: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of the candidates' scores, or of the right answer's tokens: the mean over these."""
+        if not self.vocabulary:
+            return super().loss_of(scores, batch)
+        labels = torch.tensor(batch["labels"], device=scores.device)
+        return -scores.gather(1, labels[:, None]).sum() / sum(batch["sizes"])
 
     def _choices(self, row: Row) -> tuple[str, ...]:
         if not row.choices:
             raise SoftPromptError(f"row {row.index}: a task of the kind 'choice' needs the row's choices")
         return row.choices
 
-    def _token_logs(self, prompted: Any, batch: Batch, prompts: Any) -> Tensor:
+    def token_logs(self, prompted: Any, batch: Batch, prompts: Any) -> Tensor:
         """Log-probability of each target token, 0 at padding: fp32, shape `(sequences, tokens)`."""
         given = inputs(prompted, batch, prompts)
         if self.decoder_start is not None:
@@ -122,9 +128,3 @@ class Candidates(Readout):
         chosen: Tensor = logits.gather(-1, batch["targets"][..., None])[..., 0]
         seen: Tensor = batch["target_mask"]
         return (chosen - logits.logsumexp(-1)) * seen
-
-    def _scores(self, logs: Tensor, batch: Batch) -> Tensor:
-        """Scores `(rows, most candidates)`, minus infinity where a row has fewer."""
-        width = int(batch["candidates"].max()) + 1
-        empty: Tensor = logs.new_full((len(batch["labels"]), width), float("-inf"))
-        return empty.index_put((batch["owners"], batch["candidates"]), logs.sum(-1))

@@ -24,6 +24,7 @@ class Generation(Readout):
         end: the id that closes an answer.
         space: whether a space stands before the answer.
         max_new_tokens: longest answer.
+        lead: ids before every answer, which are no part of its text.
     """
 
     name = "text"
@@ -37,20 +38,22 @@ class Generation(Readout):
         *,
         space: bool,
         max_new_tokens: int,
+        lead: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.coder = coder
         self.filler = filler
         self.end = end
         self.space = space
-        self.max_new_tokens = max_new_tokens
+        self.max_new_tokens = max_new_tokens + len(lead)
+        self.lead = lead
         self.scorer = Candidates(coder, ((end,),), filler, decoder_start, vocabulary=True)
 
     def encode(self, row: Row) -> Item:
         """The text, and the answer's ids where the row has one."""
         target: tuple[int, ...] = (self.end,)
         if row.label is not None:
-            target = (*continuation(self.coder.tokenizer, str(row.label), space=self.space), self.end)
+            target = (*self.lead, *continuation(self.coder.tokenizer, str(row.label), space=self.space), self.end)
         target = target[-self.max_new_tokens :] if len(target) > self.max_new_tokens else target
         text = self.coder.encode(row, room=self.max_new_tokens)
         return Item((text,), (target,), None if row.label is None else 0, row)
@@ -72,7 +75,7 @@ class Generation(Readout):
 
     def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
         """Greedy answers."""
-        logs = self.scorer._token_logs(prompted, batch, prompts)
+        logs = self.scorer.token_logs(prompted, batch, prompts)
         losses = (-logs.sum(-1) / batch["target_mask"].sum(-1)).tolist()
         given = inputs(prompted, batch["asked"], prompts)
         made = prompted.generate(
@@ -83,7 +86,8 @@ class Generation(Readout):
             pad_token_id=self.filler,
         )
         width = 0 if self.scorer.decoder_start is not None else given["input_ids"].shape[1]
-        texts = self.coder.tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)
+        answers = [[token for token in row if token not in self.lead] for row in made[:, width:].tolist()]
+        texts = self.coder.tokenizer.batch_decode(answers, skip_special_tokens=True)
         return [
             Outcome(text.strip(), None, None if label is None else loss)
             for text, label, loss in zip(texts, batch["labels"], losses, strict=True)

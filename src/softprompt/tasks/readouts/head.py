@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.tasks.encoding import Coder, pad
-from softprompt.tasks.readouts.base import Batch, Item, Outcome, Readout, inputs, outcomes
+from softprompt.tasks.readouts.base import Batch, Item, Outcome, Readout, inputs, numbers, squared_error
 from softprompt.tasks.rows import Row
 
 Pooling = Literal["first", "last", "mean"]
@@ -97,26 +97,32 @@ class Head(Readout):
         self.shift.copy_(features.mean(0))
         self.scale.copy_(features.std(0, correction=0).clamp(min=1e-4))
 
-    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
-        """Cross-entropy, or the squared error of a regression on the unit interval."""
-        scores = self._scores(prompted, batch, prompts)
-        labels = torch.tensor(batch["labels"], device=scores.device)
-        if self.bounds:
-            return nn.functional.mse_loss(scores[:, 0], (labels.float() - self.bounds[0]) / self._span)
-        return nn.functional.cross_entropy(scores, labels)
+    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+        """The features."""
+        return self.features(prompted, batch, prompts)
 
-    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Log-probabilities of the classes or choices, or a regression's number on the unit interval."""
+        logits: Tensor = self.linear((outputs - self.shift) / self.scale)
+        if self.coder.template.has_choice:
+            width = int(batch["candidates"].max()) + 1
+            empty = logits.new_full((len(batch["labels"]), width), float("-inf"))
+            logits = empty.index_put((batch["owners"], batch["candidates"]), logits[:, 0])
+        return logits if self.bounds else logits.log_softmax(-1)
+
+    def loss_of(self, scores: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy, or the squared error of a regression on the unit interval."""
+        return squared_error(scores, batch, self.bounds) if self.bounds else super().loss_of(scores, batch)
+
+    def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """The class with the largest logit, or the number."""
-        scores = self._scores(prompted, batch, prompts)
+        return numbers(scores, batch, self.bounds) if self.bounds else super().outcomes_of(scores, batch)
+
+    def mix(self, scores: Tensor, log_weights: Tensor) -> Tensor:
+        """Numbers are averaged."""
         if not self.bounds:
-            return outcomes(scores, batch["labels"])
-        shares = scores[:, 0].tolist()
-        values = [self.bounds[0] + share * self._span for share in shares]
-        losses = [
-            None if label is None else ((label - self.bounds[0]) / self._span - share) ** 2
-            for label, share in zip(batch["labels"], shares, strict=True)
-        ]
-        return [Outcome(value, None, loss) for value, loss in zip(values, losses, strict=True)]
+            return super().mix(scores, log_weights)
+        return (scores * log_weights.exp()[:, None]).sum(1)
 
     @torch.no_grad()
     def stored(self) -> dict[str, Tensor]:
@@ -131,17 +137,3 @@ class Head(Readout):
         self.linear.bias.copy_(tensors["head.bias"])
         self.shift.zero_()
         self.scale.fill_(1.0)
-
-    @property
-    def _span(self) -> float:
-        assert self.bounds is not None
-        return self.bounds[1] - self.bounds[0]
-
-    def _scores(self, prompted: Any, batch: Batch, prompts: Any) -> Tensor:
-        standard = (self.features(prompted, batch, prompts) - self.shift) / self.scale
-        logits: Tensor = self.linear(standard)
-        if not self.coder.template.has_choice:
-            return logits
-        width = int(batch["candidates"].max()) + 1
-        empty: Tensor = logits.new_full((len(batch["labels"]), width), float("-inf"))
-        return empty.index_put((batch["owners"], batch["candidates"]), logits[:, 0])

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softprompt.tasks.encoding import Coder, pad
-from softprompt.tasks.readouts.base import Batch, Item, Outcome, Readout, inputs, outcomes
-from softprompt.tasks.rows import Row
+from softprompt.tasks.encoding import Coder
+from softprompt.tasks.readouts.base import Batch, Outcome, inputs, shared_out
+from softprompt.tasks.readouts.placed import Placed
 
 
-class Words(Readout):
+class Words(Placed):
     """One token a label."""
 
     def __init__(
@@ -31,62 +31,46 @@ class Words(Readout):
         vocabulary: bool,
         bounds: tuple[float, float] | None,
     ) -> None:
-        super().__init__()
-        self.name = name
-        self.coder = coder
+        super().__init__(name, coder, filler, bounds)
         self.words = tuple(words)
-        self.filler = filler
         self.vocabulary = vocabulary
-        self.bounds = bounds
+        self.label_tokens: Tensor | None = None  # several tokens a label, `(C, k)`, where a search found them
 
-    def encode(self, row: Row) -> Item:
-        """One sequence; the answer is read at its mask, or at its last column."""
-        text = self.coder.encode(row)
-        label = None if row.label is None else float(row.label) if self.bounds else int(row.label)
-        return Item((text,), (), label, row)
-
-    def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
-        """Ids, mask, the column of each answer and the labels."""
-        ids, mask = pad([item.texts[0].ids for item in items], self.filler)
-        causal = self.coder.mask_id is None
-        columns = [len(i.texts[0].ids) - 1 if causal else i.texts[0].mask for i in items]
-        return {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "columns": torch.tensor(columns)[:, None],
-            "labels": [item.label for item in items],
-        }
-
-    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
-        """Cross-entropy over the label words, or over the vocabulary."""
-        logits = self._logits(prompted, batch, prompts)
-        words = torch.tensor(self.words, device=logits.device)
-        labels = torch.tensor(batch["labels"], device=logits.device)
-        if self.bounds:
-            low, high = self.bounds
-            share = ((labels.float() - low) / (high - low)).clamp(0, 1)
-            return torch.nn.functional.cross_entropy(logits[:, words], torch.stack([1 - share, share], -1))
-        if self.vocabulary:
-            return torch.nn.functional.cross_entropy(logits, words[labels])
-        return torch.nn.functional.cross_entropy(logits[:, words], labels)
-
-    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
-        """The word with the largest logit, or the mean of the bounds by probability."""
-        scores = self._logits(prompted, batch, prompts)[:, list(self.words)]
-        if not self.bounds:
-            return outcomes(scores, batch["labels"])
-        low, high = self.bounds
-        share = scores.softmax(-1)[:, 1]
-        values = (low + (high - low) * share).tolist()
-        chances = scores.softmax(-1).tolist()
-        losses = [
-            None if label is None else ((label - value) / (high - low)) ** 2
-            for label, value in zip(batch["labels"], values, strict=True)
-        ]
-        return [Outcome(v, tuple(c), loss) for v, c, loss in zip(values, chances, losses, strict=True)]
-
-    def _logits(self, prompted: Any, batch: Batch, prompts: Any) -> Tensor:
+    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
         """Vocabulary logits at the answers' columns alone, fp32, shape `(rows, V)`."""
         output = prompted(**inputs(prompted, batch, prompts), positions=batch["columns"], use_cache=False)
         logits: Tensor = output.logits[:, 0].float()
         return logits
+
+    def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Log-probabilities of the label words among themselves, or in the vocabulary: `(rows, words)`."""
+        if self.label_tokens is not None:
+            sets = self.label_tokens.to(outputs.device)
+            mass = outputs[:, sets].logsumexp(-1)  # p(c | x) sums over the tokens of c (AutoPrompt)
+            return mass - (outputs.logsumexp(-1, keepdim=True) if self.vocabulary else mass.logsumexp(-1, keepdim=True))
+        words = list(self.words)
+        if self.vocabulary and not self.bounds:
+            return outputs.log_softmax(-1)[:, words]
+        return outputs[:, words].log_softmax(-1)
+
+    def loss_of(self, scores: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy; a regression's targets are shares of its two words."""
+        if not self.bounds:
+            return super().loss_of(scores, batch)
+        low, high = self.bounds
+        labels = torch.tensor(batch["labels"], device=scores.device)
+        share = ((labels.float() - low) / (high - low)).clamp(0, 1)
+        return -(torch.stack([1 - share, share], -1) * scores).sum(-1).mean()
+
+    def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
+        """The word with the largest probability, or the mean of the bounds by probability."""
+        return shared_out(scores, batch, self.bounds) if self.bounds else super().outcomes_of(scores, batch)
+
+    def stored(self) -> dict[str, Tensor]:
+        """What every readout stores, and the label tokens where they were searched for."""
+        return super().stored() | ({} if self.label_tokens is None else {"head.label_tokens": self.label_tokens})
+
+    def load_stored(self, tensors: dict[str, Tensor]) -> None:
+        """Take what `stored` gave."""
+        super().load_stored(tensors)
+        self.label_tokens = tensors.get("head.label_tokens")

@@ -1,0 +1,13 @@
+"""One fit: the prompt and its readout trained on the training rows, the best evaluation kept."""
+
+from __future__ import annotations
+
+from softprompt.training.courses.registry import course
+from softprompt.training.work import Work
+
+
+@course("fit")
+def fit(work: Work) -> None:
+    """Train once, or not at all where nothing is to be trained."""
+    if work.trains():
+        work.fit()

@@ -1,0 +1,87 @@
+"""AutoPrompt's label tokens: which words of the vocabulary say most about each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.errors import SoftPromptError
+from softprompt.evaluation.predict import to_device
+from softprompt.methods.parts.vocabulary import readable, word_of
+from softprompt.tasks.encoding import answer_place, continuation
+from softprompt.tasks.readouts.words import Words
+from softprompt.training.courses.templates import template_of
+from softprompt.training.work import Work
+
+STEPS = 500
+
+
+def label_tokens(work: Work, count: int) -> list[list[int]]:
+    """For each class the tokens that a linear probe of the answer's state speaks for, the best first.
+
+    Raises:
+        SoftPromptError: the readout does not read one token, or the vocabulary has too few words.
+    """
+    readout = work.readout
+    if not isinstance(readout, Words) or work.task.kind != "classification":
+        raise SoftPromptError(
+            f"label tokens are read at one column, and readout {readout.name!r} of task {work.task.name!r} has no such "
+            "place on this backbone: leave label_tokens out, or use labels of one token each"
+        )
+    backbone: Any = work.prompted.backbone
+    head = backbone.get_output_embeddings()
+    labels = torch.tensor([int(item.row.label or 0) for item in work.items])
+    weight = probe(states(work, head), labels, len(work.task.label_values), work.plan.learning_rate)
+    return [_words(work, scores, count) for scores in ranking(weight, head.weight)]
+
+
+@torch.no_grad()
+def states(work: Work, head: nn.Module) -> Tensor:
+    """What the output embedding reads at each training row's answer, fp32, `(rows, H)`."""
+    seen: list[Tensor] = []
+    handle = head.register_forward_pre_hook(lambda module, given: seen.append(given[0].float().cpu()))
+    work.trained.eval()
+    try:
+        for start in range(0, len(work.items), work.options.eval_batch_size):
+            batch = work.readout.collate(work.items[start : start + work.options.eval_batch_size])
+            work.readout.outputs(work.prompted, to_device(batch, work.prompted))
+    finally:
+        handle.remove()
+    return torch.cat([one.reshape(-1, one.shape[-1]) for one in seen])
+
+
+def probe(features: Tensor, labels: Tensor, classes: int, rate: float) -> Tensor:
+    """W `(classes, H)` of a linear probe, trained by Adam on all rows at once, from zero."""
+    linear = nn.Linear(features.shape[1], classes)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    optimizer = torch.optim.Adam(linear.parameters(), lr=rate)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(linear(features), labels).backward()
+        optimizer.step()
+    return linear.weight.detach()
+
+
+@torch.no_grad()
+def ranking(weight: Tensor, embedding: Tensor) -> Tensor:
+    """How much each token speaks for each class: softmax over the classes of W E^T, `(classes, V)`."""
+    part = 1 << 14
+    scores = [weight @ embedding[s : s + part].float().cpu().T for s in range(0, len(embedding), part)]
+    return torch.cat(scores, dim=1).softmax(0)
+
+
+def _words(work: Work, scores: Tensor, count: int) -> list[int]:
+    """The first tokens of a ranking that are words as the template's answer would be."""
+    tokenizer: Any = work.prompted.tokenizer
+    place = answer_place(template_of(work.readout))
+    space = place is not None and place.space
+    chosen: list[int] = []
+    for token in scores.argsort(descending=True, stable=True).tolist():
+        if readable(token, tokenizer) and continuation(tokenizer, word_of(token, tokenizer), space=space) == (token,):
+            chosen.append(token)
+        if len(chosen) == count:
+            return chosen
+    raise SoftPromptError(f"the vocabulary has {len(chosen)} words that can answer, and label_tokens asks for {count}")

@@ -1,0 +1,28 @@
+"""One fit of soft words, which start from the task's own template where they were given no prompts."""
+
+from __future__ import annotations
+
+from softprompt.methods.soft_words import SoftWords
+from softprompt.tasks.template import PromptSlot, Template
+from softprompt.training.courses.registry import course
+from softprompt.training.setup import counts
+from softprompt.training.work import Work
+
+
+@course("mixture")
+def mixture(work: Work) -> None:
+    """Settle the prompts, train them with their weights, and tell what the mixture is worth."""
+    method = work.method
+    if isinstance(method, SoftWords) and not method.prompts:
+        work.replace(method=method.model_copy(update={"prompts": (_own(work),)}))
+        own, head = counts(work.producer, work.readout)
+        work.report.update(trained_parameters=own + head, trained_head_parameters=head)
+    work.fit()
+    work.report.update(work.readout.report())
+
+
+def _own(work: Work) -> str:
+    """The task's template for the backbone, without places for virtual tokens."""
+    kind = work.prompted.anatomy.kind
+    template = work.task.template_for("mask" if kind == "encoder" else "text", kind == "encoder-decoder")
+    return str(Template(tuple(part for part in template.parts if not isinstance(part, PromptSlot))))

@@ -1,0 +1,47 @@
+"""Templates in the hands of a course: another one for a task, and plain words in the place of virtual tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+from softprompt.tasks import Task, Template
+from softprompt.tasks.readouts import Readout
+from softprompt.tasks.template import Literal, Mask, Part, PromptSlot
+
+
+def template_of(readout: Readout) -> Template:
+    """The template that a readout reads."""
+    own: Any = readout
+    template: Template = own.coder.template
+    return template
+
+
+def retemplated(task: Task, template: str) -> Task:
+    """The task under one other template for every readout.
+
+    Raises:
+        SoftPromptError: the template does not fit the task's fields.
+    """
+    return Task(**{**task.model_dump(mode="json"), "template": template, "templates": {}})
+
+
+def spliced(template: Template, ids: Sequence[int], tokenizer: Any) -> Template:
+    """The template with the words of token ids in the places of its virtual tokens.
+
+    A space stands between these words and text that follows them without one.
+    """
+    counts = [len(ids) if slot.count is None else slot.count for slot in template.slots]
+    spans = pairwise(accumulate(counts, initial=0))
+    parts: list[Part] = []
+    for index, part in enumerate(template.parts):
+        if not isinstance(part, PromptSlot):
+            parts.append(part)
+            continue
+        start, end = next(spans)
+        words = tokenizer.decode(list(ids[start:end]), clean_up_tokenization_spaces=False)
+        after = template.parts[index + 1] if index + 1 < len(template.parts) else None
+        joined = after is None or isinstance(after, Mask) or (isinstance(after, Literal) and after.text[:1].isspace())
+        parts.append(Literal(words if joined else words + " "))
+    return Template(tuple(parts))

@@ -1,0 +1,104 @@
+"""One stage of training: a fit that starts at its first step or goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from softprompt.progress import Progress
+from softprompt.tasks import Task
+from softprompt.tasks.readouts import Item
+from softprompt.tasks.readouts.head import Head
+from softprompt.training import checkpoint
+from softprompt.training.caching import Kept, keep_features
+from softprompt.training.options import Plan, TrainingOptions
+from softprompt.training.trainer import SoftPromptTrainer, TaskModel
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one fit is made of.
+
+    Attributes:
+        trained: the prompt and its readout.
+        task: for the metrics.
+        plan: rates and schedule.
+        options: the user's options.
+        items: encoded training rows.
+        validation: encoded validation rows.
+        folder: where checkpoints go.
+        seed: of the order of rows and of dropout.
+        show: progress.
+        stopping: whether the run was asked to stop.
+    """
+
+    trained: TaskModel
+    task: Task
+    plan: Plan
+    options: TrainingOptions
+    items: Sequence[Item]
+    validation: Sequence[Item]
+    folder: Path
+    seed: int
+    show: Progress
+    stopping: Callable[[], bool]
+
+
+def train_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> SoftPromptTrainer:
+    """Train until the last step, until nothing gets better, or until the run is asked to stop."""
+    resumed = checkpoint.latest(stage.folder)
+    items: list[Sequence[Item]] = [stage.items, stage.validation]
+    readout, prompts = stage.trained.readout, stage.trained.prompted.prompts
+    if isinstance(readout, Head):
+        kept = _features(stage, readout, items)
+        # A head that was trained before keeps the scale that it was trained on.
+        if resumed is None and not bool(readout.linear.weight.any()):
+            readout.standardise(torch.cat([item.features for item in kept[0]]))
+        if not any(p.requires_grad for p in prompts.parameters()):
+            items = [list(rows) for rows in kept]
+    backbone: Any = stage.trained.prompted.backbone
+    with stage.show.work("training", 0, "steps") as tick:
+        fitting = trainer(
+            stage.trained,
+            stage.plan,
+            stage.options,
+            stage.task,
+            items[0],
+            items[1],
+            stage.folder,
+            stage.seed,
+            _telling(tick, stage.task.metric),
+            stage.stopping,
+        )
+        if stage.options.gradient_checkpointing:
+            stage.trained.prompted.activation_checkpointing_enable()
+        try:
+            fitting.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+        finally:
+            if stage.options.gradient_checkpointing:
+                backbone.activation_checkpointing_disable()
+    return fitting
+
+
+def _telling(tick: Callable[..., None], metric: str) -> Callable[[int, int, dict[str, Any] | None], None]:
+    done = {"steps": 0}
+
+    def on_step(step: int, steps: int, metrics: dict[str, Any] | None) -> None:
+        note = None if metrics is None else f"{metric} {metrics[metric]:.3f}, loss {metrics['loss']:.3f}"
+        tick(step - done["steps"], note=note, total=steps)
+        done["steps"] = step
+
+    return on_step
+
+
+def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[list[Kept]]:
+    prompted = stage.trained.prompted
+    trainable = any(p.requires_grad for p in prompted.prompts.parameters())
+    wanted = items[:1] if trainable else items
+    with stage.show.work("frozen states", sum(len(rows) for rows in wanted), "rows") as tick:
+        size = stage.options.eval_batch_size
+        return [keep_features(prompted, head, rows, batch_size=size, tick=tick) for rows in wanted]

@@ -1,0 +1,51 @@
+r"""Start a run from a saved prompt: soft prompt transfer.
+
+Vu et al., "SPoT: Better Frozen Model Adaptation through Soft Prompt Transfer", ACL 2022,
+<https://arxiv.org/abs/2110.07904>: a target task's prompt starts from the prompt of a source task. Method and shapes
+must agree. What a prompt file holds is what inference needs, so a re-parametrised prompt goes on in its materialised
+form, trained directly. A linear head belongs to its task's labels and is not taken over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from softprompt.attaching import build
+from softprompt.errors import SoftPromptError
+from softprompt.fingerprint import Fingerprint, difference, fingerprint
+from softprompt.methods.base import Method
+from softprompt.methods.registry import checked
+from softprompt.prompted import PromptedModel
+from softprompt.storage.places import folder_of
+from softprompt.storage.prompt import META, TENSORS, fill
+from softprompt.storage.tensors import read_json, read_tensors
+
+
+def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> None:
+    """Give a new prompt the values of a saved one.
+
+    Args:
+        prompted: the backbone with the new prompt attached, alone.
+        method: its method.
+        folder: of the saved prompt, or of its run.
+
+    Raises:
+        SoftPromptError: no prompt there, one of another method, backbone or shape, or a method that trains no prompt
+            or is trained in stages of its own.
+    """
+    path = folder_of(Path(folder))
+    meta = read_json(path / META)
+    if method.course != "fit" or method.site == "none":
+        raise SoftPromptError(f"method {method.name!r} does not start from another prompt: leave init_from out")
+    if meta.get("method") != method.name:
+        raise SoftPromptError(f"{path}: a prompt of method {meta.get('method')!r}: start from one of {method.name!r}")
+    own = checked(Fingerprint, meta.get("backbone") or {}, f"{path / META}: backbone")
+    differs = difference(own, fingerprint(prompted))
+    if differs is not None:
+        raise SoftPromptError(f"{path}: made for another backbone ({differs}); start from one of this backbone")
+    tensors = {name: value for name, value in read_tensors(path / TENSORS).items() if not name.startswith("head.")}
+    made = build(prompted.backbone, prompted.tokenizer, method, blank=True)
+    fill(path, made, tensors)
+    name = prompted.names[0]
+    prompted.remove(name)
+    prompted.add(name, made)
