@@ -38,8 +38,20 @@ def _examples() -> dict[str, dict[str, Any]]:
 _EXAMPLES = _examples()
 FAMILIES: dict[str, tuple[str, ...]] = {name: tuple(given.pop("families", CORE)) for name, given in _EXAMPLES.items()}
 METHODS: dict[str, Method] = {name: method_of(given.pop("method"), **given) for name, given in _EXAMPLES.items()}
+# These run over every family by default; the others over one family of each kind, and over all with `make test-slow`.
+EVERYWHERE = {"capt", "prompt_tuning", "p_tuning_v2", "p_tuning_v2_projection", "deep_prompt", "hard_prompt"}
+EVERYWHERE |= {"head_only", "full_finetuning"}
 TRAINED = tuple(name for name, method in METHODS.items() if method.trains())
 GENERATIVE = tuple(family for family in CORE if family not in ENCODERS)
+
+
+def near(method: str) -> tuple[str, ...]:
+    """The families that a method's tests run over by default."""
+    served = FAMILIES[method]
+    if method in EVERYWHERE:
+        return served
+    return tuple(family for family in ("bert", "t5", "llama") if family in served) or served[:1]
+
 
 every_method = pytest.mark.parametrize("method", list(METHODS))
 every_trained = pytest.mark.parametrize("method", TRAINED)

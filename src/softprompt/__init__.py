@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from softprompt.attaching import attach
     from softprompt.backbone import load_backbone
     from softprompt.errors import SoftPromptError
+    from softprompt.evaluation.ensemble import Ensemble
+    from softprompt.evaluation.transfer import transfer_metrics
+    from softprompt.explain.nearest import nearest_words
+    from softprompt.explain.similarity import similarity_of
     from softprompt.methods.base import Method, Recipe, Setting
     from softprompt.methods.registry import method, register
     from softprompt.prompted import PromptedModel
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from softprompt.sites.producer import Producer, View
     from softprompt.storage.prompt import Prompt, load, save
     from softprompt.tasks import Task
+    from softprompt.training.adapt import adapt
     from softprompt.training.options import TrainingOptions
     from softprompt.training.run import Run, open_run, train
 
@@ -26,12 +31,17 @@ _WHERE = {
     "attaching": "attach",
     "backbone": "load_backbone",
     "errors": "SoftPromptError",
+    "evaluation.ensemble": "Ensemble",
+    "evaluation.transfer": "transfer_metrics",
+    "explain.nearest": "nearest_words",
+    "explain.similarity": "similarity_of",
     "methods": "Method Recipe Setting method register",
     "prompted": "PromptedModel",
     "sites.anatomy": "Anatomy read_anatomy register_anatomy",
     "sites.producer": "Producer View",
     "storage.prompt": "Prompt load save",
     "tasks": "Task",
+    "training.adapt": "adapt",
     "training.options": "TrainingOptions",
     "training.run": "Run open_run train",
 }
@@ -39,6 +49,7 @@ _HOME = {name: module for module, names in _WHERE.items() for name in names.spli
 
 __all__ = [
     "Anatomy",
+    "Ensemble",
     "Method",
     "Producer",
     "Prompt",
@@ -50,16 +61,20 @@ __all__ = [
     "Task",
     "TrainingOptions",
     "View",
+    "adapt",
     "attach",
     "load",
     "load_backbone",
     "method",
+    "nearest_words",
     "open_run",
     "read_anatomy",
     "register",
     "register_anatomy",
     "save",
+    "similarity_of",
     "train",
+    "transfer_metrics",
 ]
 
 

@@ -9,13 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
+from softprompt.attaching import attach, build
+from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT
+from softprompt.sites.producer import Producer
 
-from ..models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded
-from ..prompts import TARGET, attached, close, every_family, logits, loss_of, tiny
+from ..models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
+from ..prompts import TARGET, attached, close, every_family, logits, loss_of
 from .by_hand import ByHand, mean
 
-EXAMPLES = {"capt": {"method": "capt", "init_std": 0.5}}
+EXAMPLES = {
+    "capt": {"method": "capt", "init_std": 0.5},
+    "capt_learned": {"method": "capt", "init_std": 0.5, "depth": "learned", "gate_start": 0.0},
+    "capt_residual": {"method": "capt", "init_std": 0.5, "residual_width": 8},
+}
 
 FAMILIES = ("t5", "llama", "bert")
 every_hand = pytest.mark.parametrize("family", FAMILIES)
@@ -104,7 +111,7 @@ def test_the_gradient_flows_through_the_mean_unless_it_is_cut(family: str) -> No
 
 @every_family
 def test_one_vector_a_layer(family: str) -> None:
-    with tiny(family, CaPT()) as prompted:
+    with attach(model(family), tokenizer(), CaPT()) as prompted:
         assert [tuple(p.shape) for p in prompted.parameters() if p.requires_grad] == [(LAYERS, 1, HIDDEN)]
         assert sum(value.numel() for value in prompted.prompts[0].stored().values()) == LAYERS * HIDDEN
         assert not prompted.prompts[0].table.any()  # training starts at the instance's mean
@@ -114,12 +121,115 @@ def test_one_vector_a_layer(family: str) -> None:
 def test_without_training_the_input_alone_decides(family: str) -> None:
     """With p = 0 the prompt is the instance's mean: no seed, no padding and no neighbour changes it."""
     with torch.no_grad():
-        with attached(model(family), CaPT(), seed=1) as prompted:
+        with attach(model(family), tokenizer(), CaPT(), seed=1) as prompted:
             one = logits(prompted, *padded(ROWS, "left", 2))
             other = logits(prompted, ids(7, 9))[0]
-        with attached(model(family), CaPT(), seed=2) as prompted:
+        with attach(model(family), tokenizer(), CaPT(), seed=2) as prompted:
             two = [logits(prompted, row)[0] for row in ROWS]
     for first, second in zip(one, two, strict=True):
         close(first, second)
     assert (other - two[0]).abs().max() > 1e-3
     assert two[0].shape[-1] == VOCABULARY
+
+
+@every_hand
+def test_learned_depth(family: str) -> None:
+    """A layer whose gate is shut sees the slot as the layer below made it."""
+    shut = 1
+
+    def rule(p: dict[str, Tensor], layer: int, *rest: Any) -> Tensor | None:
+        return None if layer == shut else capsule(p, layer, *rest)
+
+    given, mask = padded(ROWS, "right")
+    with attached(model(family), CaPT(init_std=0.7, depth="learned")) as prompted, torch.no_grad():
+        producer = prompted.prompts[0]
+        producer.gates.logits.copy_(torch.tensor([0.3, -0.2, 0.1]))
+        parameters = {"table": producer.table.clone()}
+        found = logits(prompted, given, mask)
+        prompted.train()
+        trained = logits(prompted, given, mask)
+        tensors = producer.stored()
+    decoder_ids = TARGET.expand(len(ROWS), -1) if family == "t5" else None
+    with torch.no_grad():
+        derived = ByHand(model(family), given, mask, 1, decoder_ids).logits(lambda *a: rule(parameters, *a))
+    for row, seen, one, two in zip(derived, mask, found, trained, strict=True):
+        close(one, row if family == "t5" else row[seen.bool()], 1e-5)
+        close(two, one, 1e-6)
+    assert tensors["layers"].tolist() == [0, 2]
+    assert torch.equal(tensors["table"], parameters["table"][[0, 2]])
+    check_stored(family, CaPT(depth="learned"), tensors, found)
+
+
+def check_stored(family: str, method: CaPT, tensors: dict[str, Tensor], expected: list[Tensor]) -> None:
+    loaded = build(model(family), tokenizer(), method, blank=True)
+    loaded.load_stored(tensors)
+    assert {name: value.tolist() for name, value in loaded.stored().items()} == {
+        n: v.tolist() for n, v in tensors.items()
+    }
+    with attach(model(family), tokenizer(), loaded) as prompted, torch.no_grad():
+        for one, two in zip(logits(prompted, *padded(ROWS, "right")), expected, strict=True):
+            close(one, two, 1e-5)
+
+
+def learned() -> Producer:
+    return build(model("llama"), tokenizer(), CaPT(depth="learned", init_std=0.5))
+
+
+def test_gates_learn_from_the_difference_they_make() -> None:
+    """The gradient of a gate is a (1 - a) times that of its value; a shut gate can open again."""
+    producer = learned()
+    with torch.no_grad():
+        producer.gates.logits.copy_(torch.tensor([0.4, -0.3, 0.2]))
+    with attach(model("llama"), tokenizer(), producer) as prompted:
+        prompted.train()
+        loss_of(prompted, ids(6)).backward()
+        probability = producer.gates.probabilities()
+        found = producer.gates.logits.grad.clone()
+        value = torch.tensor([1.0, 0.0, 1.0], requires_grad=True)
+        producer.gates.values = lambda: value
+        loss_of(prompted, ids(6)).backward()
+        close(found, value.grad * probability * (1 - probability), 1e-6)
+        assert found[1] != 0
+
+
+def test_one_layer_stays_where_every_gate_is_shut() -> None:
+    producer = learned()
+    with torch.no_grad():
+        producer.gates.logits.copy_(torch.tensor([-0.4, -0.1, -0.2]))
+    assert producer.stored()["layers"].tolist() == [1]
+    assert producer.rates() == {"gates.logits": 0.1}
+    assert learned().gates.kept() == (0, 1, 2)  # all are open at the start
+
+
+@pytest.mark.parametrize("layers", [[2, 0], [0, 0], [0, 7], [], [0]])
+def test_a_damaged_file_of_learned_depth(layers: list[int]) -> None:
+    tensors = {"table": torch.zeros(2, 1, HIDDEN), "layers": torch.tensor(layers, dtype=torch.long)}
+    with pytest.raises(SoftPromptError, match="learned depth lacks layers"):
+        learned().load_stored(tensors)
+    with pytest.raises(SoftPromptError, match="learned depth lacks layers"):
+        learned().load_stored({"table": tensors["table"]})
+
+
+@every_hand
+def test_residual_reparametrisation(family: str) -> None:
+    method = CaPT(init_std=0.7, residual_width=6)
+    with attached(model(family), method) as prompted, torch.no_grad():
+        producer = prompted.prompts[0]
+        first, last = producer.net[0], producer.net[2]
+        inner = (producer.table @ first.weight.T + first.bias).clamp(min=0)
+        made = producer.table + inner @ last.weight.T + last.bias
+        tensors, found = producer.stored(), logits(prompted, *padded(ROWS, "right"))
+        close(tensors["table"], made, 1e-6)
+    given, mask = padded(ROWS, "right")
+    decoder_ids = TARGET.expand(len(ROWS), -1) if family == "t5" else None
+    with torch.no_grad():
+        derived = ByHand(model(family), given, mask, 1, decoder_ids).logits(lambda *a: capsule({"table": made}, *a))
+    for row, seen, one in zip(derived, mask, found, strict=True):
+        close(one, row if family == "t5" else row[seen.bool()], 1e-5)
+    check_stored(family, method, tensors, found)
+
+
+def test_the_residual_starts_at_nothing() -> None:
+    plain, residual = (build(model("llama"), tokenizer(), CaPT(init_std=0.5, residual_width=m)) for m in (0, 6))
+    assert torch.equal(plain.stored()["table"], residual.stored()["table"])
+    assert sum(p.numel() for p in residual.parameters()) == LAYERS * HIDDEN + 2 * HIDDEN * 6 + 6 + HIDDEN

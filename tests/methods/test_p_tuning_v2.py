@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from softprompt.attaching import attach
 from softprompt.methods import PTuningV2
-from softprompt.methods.p_tuning_v2 import Prefixes
+from softprompt.methods.parts.prefixes import Prefixes
 
 from ..models import HIDDEN, LAYERS, ids, model, padded
 from ..prompts import attached, call, close, every_decoder, every_family, logits, producer, tiny
@@ -49,7 +49,7 @@ def test_pefts_language_models(family: str, side: str) -> None:
     backbone = model(family, window=64) if family == "gemma3" else model(family)
     peft = tuned_by_peft(backbone, "CAUSAL_LM")
     with attached(backbone, PTuningV2(num_virtual_tokens=P)) as prompted, torch.no_grad():
-        prompted.prompts[0].table.copy_(peft.prompt_encoder["default"].embedding.weight)
+        prompted.prompts[0].body.table.copy_(peft.prompt_encoder["default"].embedding.weight)
         for rows in ([ids(7, 1)], [ids(7, 1), ids(4, 2)]):
             batch, mask = padded(rows, side)
             for row, mine in zip(rows, logits(prompted, batch, mask), strict=True):
@@ -63,7 +63,7 @@ def test_pefts_bert(head: str) -> None:
     task = {"body": "FEATURE_EXTRACTION", "sequence": "SEQ_CLS", "token": "TOKEN_CLS"}[head]
     peft = tuned_by_peft(backbone, task)
     with attached(backbone, PTuningV2(num_virtual_tokens=P)) as prompted, torch.no_grad():
-        prompted.prompts[0].table.copy_(peft.prompt_encoder["default"].embedding.weight)
+        prompted.prompts[0].body.table.copy_(peft.prompt_encoder["default"].embedding.weight)
         batch, mask = padded([ids(7, 1), ids(4, 2)], "right")
         mine, theirs = (m(input_ids=batch, attention_mask=mask)[0] for m in (prompted, peft))
         close(*((mine, theirs) if head == "sequence" else (mine[mask.bool()], theirs[mask.bool()])), 1e-5)
@@ -75,7 +75,7 @@ def test_pefts_projection() -> None:
     theirs = peft.prompt_encoder["default"]
     method = PTuningV2(num_virtual_tokens=P, prefix_projection=True, encoder_hidden_size=16)
     with attached(model("gpt2"), method) as prompted, torch.no_grad():
-        mine = prompted.prompts[0]
+        mine = prompted.prompts[0].body
         mine.table.copy_(theirs.embedding.weight)
         mine.project.load_state_dict(theirs.transform.state_dict())
         row = ids(7)
@@ -93,7 +93,7 @@ def test_keys_and_values_of_words_are_these_words(family: str) -> None:
         expected = backbone(input_ids=torch.cat([words, row], dim=1)).logits[:, 4:]
     flat = torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in cache.layers])  # [L, 2, K, P, D]
     with attached(backbone, PTuningV2(num_virtual_tokens=4)) as prompted, torch.no_grad():
-        prompted.prompts[0].table.copy_(flat.permute(3, 0, 1, 2, 4).flatten(1))
+        prompted.prompts[0].body.table.copy_(flat.permute(3, 0, 1, 2, 4).flatten(1))
         close(prompted(input_ids=row).logits, expected, 1e-5)
 
 

@@ -15,7 +15,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy, Kind
 from softprompt.sites.producer import Producer
 
-Readout = Literal["text", "mask", "head"]
+Readout = Literal["text", "mask", "head", "rows"]
 
 
 @dataclass(frozen=True)

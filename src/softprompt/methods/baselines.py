@@ -1,6 +1,6 @@
 """What soft prompts are compared with: a hard prompt, a head alone, and full fine-tuning.
 
-- `hard_prompt`: the task's template and label words, nothing trained.
+- `hard_prompt`: the task's template and label words, nothing trained; templates may be compared, scores calibrated.
 - `head_only`: a linear head on the frozen model's states (CaPT's "Linear Head" trains C * d scalars on Llama and Qwen;
 WARP calls
   it linear probing). The states do not depend on it: they are computed once and kept.
@@ -9,13 +9,14 @@ WARP calls
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.methods.base import Method, Readout, Recipe, Setting
+from softprompt.methods.parts.lists import split
 from softprompt.methods.registry import register
 from softprompt.sites.anatomy import Kind
 from softprompt.sites.producer import Producer
@@ -23,14 +24,33 @@ from softprompt.sites.producer import Producer
 
 @register
 class HardPrompt(Method):
-    """The template as it is, nothing trained."""
+    r"""The template as it is, nothing trained.
+
+    With `templates`, hand-written ones are compared on the validation rows. With `calibration`, a constant for each
+    class is added to its log-probability, b_c:
+
+        contextual   b_c = -log p(c | content-free input)    p averaged over "N/A", "" and "[MASK]" in every field
+        median       b_c = -median_x s_c(x)                  s = log p less its mean over the classes, x training rows
+
+    Contextual is Zhao et al., "Calibrate Before Use", ICML 2021, <https://arxiv.org/abs/2102.09690>. The median is our
+    choice: with two classes it puts the threshold at the median score, so half of the rows fall on each side; labels
+    are not looked at, classes of about equal size are assumed.
+    """
 
     name: ClassVar[str] = "hard_prompt"
     title: ClassVar[str] = "Language Models are Few-Shot Learners (zero-shot use of a template)"
     url: ClassVar[str] = "https://arxiv.org/abs/2005.14165"
     site: ClassVar[str] = "none"
-    evidence: ClassVar[str] = "the idea alone; templates come with the tasks"
+    evidence: ClassVar[str] = "the idea alone; templates come with the tasks; contextual calibration from its paper"
+    course: ClassVar[str] = "hard_prompt"
     recipes: ClassVar[dict[str, Recipe]] = {"default": Recipe(0.0, "nothing is trained", epochs=0)}
+
+    templates: Annotated[tuple[str, ...], split(";;")] = Field(
+        (), description="templates to compare with the task's own on the validation rows; ;; stands between them"
+    )
+    calibration: Literal["none", "contextual", "median"] = Field(
+        "none", description="of the label scores: none, by a content-free input, or by the training rows' median"
+    )
 
     def build(self, setting: Setting) -> Producer:
         """A prompt without vectors."""

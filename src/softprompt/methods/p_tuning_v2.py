@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from softprompt.methods.base import Method, Readout, Recipe, Setting
 from softprompt.methods.parts import tables
+from softprompt.methods.parts.encoders import perceptron
+from softprompt.methods.parts.prefixes import KeysValues, Prefixes, stacks
 from softprompt.methods.registry import register
 from softprompt.sites.anatomy import Kind
 from softprompt.sites.producer import Producer
@@ -50,54 +51,13 @@ class PTuningV2(Method):
 
     def build(self, setting: Setting) -> Producer:
         """Make the table, `(P, 2 N K D)` direct or `(P, H)` re-parametrised, fp32."""
-        return Prefixes(self, setting)
+        stack, width = stacks(setting.anatomy)["body"], setting.anatomy.hidden_size
+        made = self.prefix_projection and not setting.blank
+        shape = (self.num_virtual_tokens, width if made else stack.flat)
+        table = tables.normal(shape, self.init_std, setting)
+        net = perceptron(width, self.encoder_hidden_size, stack.flat, nn.Tanh(), setting) if made else None
+        return Prefixes(KeysValues(stack, table, net, self.dropout))
 
     def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
         """A linear head on encoders (the paper), a verbalizer on language models."""
         return "head" if kind == "encoder" else super().readout(kind, has_lm_head=has_lm_head)
-
-
-class Prefixes(Producer):
-    """Keys and values for each layer; `stored` holds them as used, whatever made them."""
-
-    def __init__(self, options: PTuningV2, setting: Setting) -> None:
-        super().__init__()
-        part = setting.anatomy
-        self.prefix = options.num_virtual_tokens
-        self.heads, self.head_dim, self.depth = part.num_key_value_heads, part.head_dim, part.num_layers
-        flat = 2 * self.depth * self.heads * self.head_dim
-        self.dropout = nn.Dropout(options.dropout)
-        self.project: nn.Sequential | None = None
-        if options.prefix_projection:
-            self.table = nn.Parameter(tables.normal((self.prefix, part.hidden_size), options.init_std, setting))
-            width = options.encoder_hidden_size
-            self.project = nn.Sequential(nn.Linear(part.hidden_size, width), nn.Tanh(), nn.Linear(width, flat))
-            for layer in (self.project[0], self.project[2]):
-                _draw(layer, setting)
-        else:
-            self.table = nn.Parameter(tables.normal((self.prefix, flat), options.init_std, setting))
-
-    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        """For each layer the keys and the values, each `(K, P, D)`."""
-        flat = self.dropout(self.table if self.project is None else self.project(self.table))
-        pairs = flat.view(self.prefix, 2 * self.depth, self.heads, self.head_dim).permute(1, 2, 0, 3)
-        return [(pairs[2 * layer], pairs[2 * layer + 1]) for layer in range(self.depth)]
-
-    @torch.no_grad()
-    def stored(self) -> dict[str, Tensor]:
-        """Keys and values as used, `(P, 2 N K D)`: the perceptron is dropped."""
-        return {"table": (self.table if self.project is None else self.project(self.table)).detach()}
-
-    def load_stored(self, tensors: dict[str, Tensor]) -> None:
-        """Take keys and values as used; a perceptron has no more part in them."""
-        self.project = None
-        self.table = nn.Parameter(tensors["table"].clone())
-
-
-def _draw(layer: nn.Module, setting: Setting) -> None:
-    """Torch's own initialisation of a linear layer, from the setting's generator."""
-    assert isinstance(layer, nn.Linear)
-    bound = layer.in_features**-0.5
-    with torch.no_grad():
-        layer.weight.copy_(tables.uniform(layer.weight.shape, bound, setting))
-        layer.bias.copy_(tables.uniform(layer.bias.shape, bound, setting))

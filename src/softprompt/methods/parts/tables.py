@@ -24,14 +24,19 @@ def uniform(shape: Sequence[int], bound: float, setting: Setting) -> Tensor:
     return (torch.rand(*shape, generator=setting.generator) * 2 - 1) * bound
 
 
+def population(setting: Setting) -> Tensor:
+    """Ids of the most frequent pieces, special tokens left out."""
+    special = set(getattr(setting.tokenizer, "all_special_ids", None) or ())
+    last = min(POPULATION + len(special), setting.anatomy.vocab_size)
+    return torch.tensor([i for i in range(last) if i not in special] or list(range(last)))
+
+
 def sampled_vocabulary(count: int, setting: Setting) -> Tensor:
     """Embeddings of tokens drawn from the most frequent pieces, special tokens left out: `(count, E)`.
 
     Without replacement unless there are fewer pieces than rows.
     """
-    special = set(getattr(setting.tokenizer, "all_special_ids", None) or ())
-    last = min(POPULATION + len(special), setting.anatomy.vocab_size)
-    pieces = torch.tensor([i for i in range(last) if i not in special] or list(range(last)))
+    pieces = population(setting)
     if count <= len(pieces):
         chosen = pieces[torch.randperm(len(pieces), generator=setting.generator)[:count]]
     else:
@@ -60,16 +65,17 @@ def class_labels(count: int, setting: Setting) -> Tensor:
 
 
 def saved(path: str, count: int, setting: Setting) -> Tensor:
-    """The first `stream` table of a saved prompt folder: `(count, E)`.
+    """The first `stream` table of a saved prompt, given its folder or its run's: `(count, E)`.
 
     Raises:
         SoftPromptError: no such prompt, or a table of another shape.
     """
     from pathlib import Path
 
+    from softprompt.storage.places import folder_of
     from softprompt.storage.tensors import read_tensors
 
-    tensors = read_tensors(Path(path) / "prompt.safetensors")
+    tensors = read_tensors(folder_of(Path(path)) / "prompt.safetensors")
     table = tensors.get("table")
     wanted = (count, setting.anatomy.embedding_size)
     if table is None or tuple(table.shape) != wanted:

@@ -1,0 +1,66 @@
+r"""IA3: keys, values and feed-forward activations are rescaled by trained vectors.
+
+Liu et al., "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning", NeurIPS 2022,
+<https://arxiv.org/abs/2205.05638>.
+
+    softmax(Q (l_k * K^T) / sqrt(d)) (l_v * V)   and   W_2 (l_ff * f(W_1 x))
+
+The layers are PEFT's own (`peft.tuners.ia3`). Weight side, so it attaches alone. Trained and stored on N layers:
+N (d_k + d_v + d_ff), and in an encoder-decoder the decoder's vectors too (its cross-attention has its own). All start
+at one, so training starts from the backbone.
+
+The modules are those of the paper. PEFT's own table of default names differs from it for some families (queries in the
+place of keys on Gemma and Qwen, the attention's output on BERT), so it is not used. Decided here: where one matrix
+makes queries, keys and values (GPT-2) all three are rescaled, as PEFT does.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.parts.peft_layers import PeftLayers, peft
+from softprompt.methods.parts.weights import is_feed_forward_output, is_key, is_value, key, linears
+from softprompt.methods.registry import register
+from softprompt.sites.anatomy import Anatomy
+from softprompt.sites.producer import Producer
+
+
+@register
+class IA3(Method):
+    """Trained vectors that rescale keys, values and feed-forward activations (Liu et al., 2022)."""
+
+    name: ClassVar[str] = "ia3"
+    title: ClassVar[str] = "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning"
+    url: ClassVar[str] = "https://arxiv.org/abs/2205.05638"
+    site: ClassVar[str] = "weights"
+    evidence: ClassVar[str] = "the equations from memory; layers from PEFT"
+    recipes: ClassVar[dict[str, Recipe]] = {
+        "encoder-decoder": Recipe(3e-3, "our choice: the paper's T-Few rate, from memory", optimizer="adafactor"),
+        "default": Recipe(3e-3, "our choice: the paper's rate on T0, from memory"),
+    }
+
+    def build(self, setting: Setting) -> Producer:
+        """Make the vectors, ones, fp32."""
+        places = _places(setting.anatomy)
+        fed = [key(path) for path in places if is_feed_forward_output(path)]
+        configuration = peft().IA3Config(target_modules=[*map(key, places)], feedforward_modules=fed)
+        made = PeftLayers(configuration, places)
+        with torch.no_grad():
+            for vector in made.parameters():
+                vector.fill_(1.0)
+        return made
+
+    def refusal(self, anatomy: Anatomy) -> str | None:
+        """A layer whose projections bear unknown names has no place for the vectors."""
+        found = _places(anatomy)
+        if any(map(is_value, found)) and any(map(is_feed_forward_output, found)):
+            return None
+        return "its layers have no single key, value and feed-forward projections; use method lora"
+
+
+def _places(anatomy: Anatomy) -> dict[str, nn.Module]:
+    return linears(anatomy, lambda path: is_key(path) or is_value(path) or is_feed_forward_output(path))

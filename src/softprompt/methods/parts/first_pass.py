@@ -1,0 +1,62 @@
+"""A pass of the frozen backbone over the text alone, from inside a call that runs with the prompt."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.sites.anatomy import Anatomy
+from softprompt.sites.producer import View
+
+
+class FirstPass:
+    """What the backbone makes of a text before any prompt has touched it, without gradient.
+
+    The body is called through a twin: modules of the same classes that hold the very same parameters and buffers, and
+    none of the hooks through which prompts work. It takes no memory, and the body itself is not touched.
+    """
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        """Mirror the body.
+
+        Args:
+            anatomy: of the backbone; an encoder-decoder's body is its encoder.
+        """
+        self._body = _twin(anatomy.body).eval()
+        self._options = {"use_cache": False} if anatomy.kind == "causal" else {}
+
+    @torch.no_grad()
+    def __call__(self, view: View) -> tuple[Tensor, Tensor]:
+        """The last states of each unit's text.
+
+        Args:
+            view: embeddings `(U, T, E)`, of whose columns `text` alone is read.
+
+        Returns:
+            States in fp32, `(U, T, H)`, each unit's text first and padding behind, and the text's columns, `(U, T)`.
+        """
+        order = (~view.text).long().argsort(dim=-1, stable=True)  # the text in its order, then all else
+        given = view.states.gather(1, order[..., None].expand_as(view.states))
+        text = view.text.gather(1, order)
+        seen = text.clone()
+        seen[:, 0] = True  # a row without text would have nothing to attend to
+        states: Tensor = self._body(inputs_embeds=given, attention_mask=seen.long(), **self._options).last_hidden_state
+        return states.to(torch.float32), text
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FirstPass:
+        """A copy of the producer looks at the same backbone."""
+        return self
+
+
+def _twin(module: nn.Module) -> Any:
+    """A module with the same parameters, buffers and settings, and no hooks, down to its leaves."""
+    made = module.__class__.__new__(module.__class__)
+    endings = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")
+    hooks: dict[str, Any] = {name: OrderedDict() for name in module.__dict__ if name.endswith(endings)}
+    made.__dict__.update({**module.__dict__, **hooks})
+    made.__dict__.pop("forward", None)  # one that stands in for the class's own is bound to the module itself
+    made.__dict__["_modules"] = {name: None if one is None else _twin(one) for name, one in module._modules.items()}
+    return made

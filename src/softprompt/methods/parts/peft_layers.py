@@ -1,0 +1,92 @@
+"""PEFT's own layers at the modules of a backbone, without PEFT ever touching the model.
+
+PEFT injects its layers into a shell of stand-ins that have the right sizes and no memory. While they are installed,
+each layer answers for its module, and asks the module's own `forward` where PEFT's code asks its base layer. So any
+linear module is served that has inputs and outputs, quantised ones among them, and the model's tree stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.errors import SoftPromptError
+from softprompt.methods.parts.weights import Inside, key, sizes_of, stand_in
+
+_ADAPTER = "default"  # PEFT's name of the adapter, which its files leave out of the tensors' names
+
+
+def peft() -> Any:
+    """The package, which is no hard dependency.
+
+    Raises:
+        SoftPromptError: it is not installed.
+    """
+    try:
+        import peft
+    except ImportError:
+        raise SoftPromptError("this method runs on PEFT's layers: pip install 'peft>=0.18'") from None
+    return peft
+
+
+class PeftLayers(Inside):
+    """The layers that a PEFT configuration makes, one for each module."""
+
+    def __init__(self, configuration: Any, places: dict[str, nn.Module]) -> None:
+        """Build them in fp32; the caller draws their first values.
+
+        Args:
+            configuration: of PEFT; its `target_modules` are the paths with `key` applied.
+            places: the modules by path.
+        """
+        super().__init__(places)
+        shell = nn.ModuleDict({key(path): _shape_of(module) for path, module in places.items()})
+        with torch.random.fork_rng(devices=[]):  # PEFT draws values of its own, which are not kept
+            peft().inject_adapter_in_model(configuration, shell, _ADAPTER)
+        self.layers = nn.ModuleDict(dict(shell.items()))
+        for layer in self.layers.values():
+            layer.base_layer = _Own()
+
+    def put(self, path: str, module: nn.Module) -> Callable[[], None]:
+        """Let the layer answer for its module."""
+        layer: Any = self.layers[key(path)]
+        layer.base_layer.answer = module.forward
+        return stand_in(module, layer.forward)
+
+    def stored(self) -> dict[str, Tensor]:
+        """The trained tensors under the names of PEFT's files, the prefix `base_model.model.` left out."""
+        return {_in_file(name): value.detach() for name, value in self.state_dict().items()}
+
+    def load_stored(self, tensors: dict[str, Tensor]) -> None:
+        """Take what `stored` gave."""
+        self.load_state_dict({name: tensors[_in_file(name)] for name in self.state_dict()})
+
+
+class _Own(nn.Module):
+    """The module's own forward pass, where PEFT's layer asks its base layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: Callable[..., Any] | None = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module would have answered."""
+        assert self.answer is not None
+        return self.answer(*args, **kwargs)
+
+
+def _shape_of(module: nn.Module) -> nn.Linear:
+    """A linear layer of a module's sizes whose weight takes no memory."""
+    sizes = sizes_of(module)
+    assert sizes is not None
+    layer = nn.Linear(*sizes, bias=False, device="meta")
+    layer.weight = nn.Parameter(torch.zeros(1, 1).expand(sizes[1], sizes[0]), requires_grad=False)
+    return layer
+
+
+def _in_file(name: str) -> str:
+    """`layers.h/0/attn/c_attn.lora_A.default.weight` is `h.0.attn.c_attn.lora_A.weight` in a file."""
+    return name.removeprefix("layers.").replace(f".{_ADAPTER}", "").replace("/", ".")

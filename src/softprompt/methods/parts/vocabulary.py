@@ -1,0 +1,26 @@
+"""Token ids as words that stand in a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def word_of(token: int, tokenizer: Any) -> str:
+    """The token's text without the space that may stand before it."""
+    word: str = tokenizer.decode([token], clean_up_tokenization_spaces=False)
+    return word.strip()
+
+
+def readable(token: int, tokenizer: Any) -> bool:
+    """Whether a token is printable text of its own: no control character, no part of a character, nothing special."""
+    if token in tokenizer.all_special_ids:
+        return False
+    word = word_of(token, tokenizer)
+    return bool(word) and word.isprintable() and "\ufffd" not in word
+
+
+def is_text(ids: Sequence[int], tokenizer: Any) -> bool:
+    """Whether the ids' text tokenises to these ids again."""
+    text = tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) == list(ids)

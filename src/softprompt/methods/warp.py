@@ -1,0 +1,128 @@
+r"""WARP: virtual tokens around the text and the mask, and trained output rows in the place of label words.
+
+Hambardzumyan, Khachatrian, May, "WARP: Word-level Adversarial ReProgramming", ACL 2021,
+<https://arxiv.org/abs/2101.00121>:
+
+    p(c | x) = softmax(V f + b)_c,   f = transform(h_[MASK]) in R^E,   V in R^{C x E},   b in R^C
+
+Site `stream`, for P rows of R^E among the words of the task's template, and the readout `rows` for V and b (see
+`softprompt.tasks.readouts.rows`). Trained and stored: P * E + C * E + C scalars; with P = 0 that is the paper's
+WARP_0. V and b start from the label words' rows and biases in the language-model head.
+
+Decided here: a template that names no places gets its slots in four equal parts, before the text, before the mask,
+after it and at the end, as the paper's 5 x1 5 [MASK] 5 x2 5 does, and keeps its words; where the answer is the last
+word, in two halves, before the text and before the answer. Slots start as the official code's few-shot runs start them
+(the tokenizer's mask or padding token, or a normal draw), or as given words. One optimiser group a rate: the rows have
+the head's.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from softprompt.errors import SoftPromptError
+from softprompt.methods.base import Method, Readout, Recipe, Setting
+from softprompt.methods.parts import tables
+from softprompt.methods.prompt_tuning import Table
+from softprompt.methods.registry import register
+from softprompt.sites.anatomy import Kind
+from softprompt.sites.producer import Producer
+
+_CHUNK = 8192  # vocabulary rows read at once
+
+
+@register
+class WARP(Method):
+    """Virtual tokens around text and mask, trained label rows (Hambardzumyan et al., 2021)."""
+
+    name: ClassVar[str] = "warp"
+    title: ClassVar[str] = "WARP: Word-level Adversarial ReProgramming"
+    url: ClassVar[str] = "https://arxiv.org/abs/2101.00121"
+    site: ClassVar[str] = "stream"
+    evidence: ClassVar[str] = "official code; causal and encoder-decoder models are our extension"
+    recipes: ClassVar[dict[str, Recipe]] = {
+        "encoder": Recipe(
+            1e-3, "the official GLUE configuration", warmup_ratio=0.06, epochs=30, batch_size=8, head_learning_rate=1e-3
+        ),
+        "gemma3_text": Recipe(
+            0.03, "our choice: prompt tuning's rate for the slots, the paper's for the rows", head_learning_rate=1e-3
+        ),
+        "encoder-decoder": Recipe(
+            0.3,
+            "our choice: prompt tuning's rate for the slots",
+            optimizer="adafactor",
+            schedule="constant",
+            head_learning_rate=1e-2,
+        ),
+        "default": Recipe(
+            0.03, "our choice: prompt tuning's rate for the slots, the paper's for the rows", head_learning_rate=1e-3
+        ),
+    }
+
+    num_virtual_tokens: int = Field(20, ge=0, description="P, slots in all; 0 trains the output rows alone (WARP_0)")
+    init: Literal["auto", "mask", "pad", "vocab_normal", "normal"] = Field(
+        "auto",
+        description="first values: the mask or padding token's vector, a normal draw with the vocabulary's mean and "
+        "deviation or with 0 and 1; auto is mask where there is one, else vocab_normal",
+    )
+    init_words: str | None = Field(None, description="words whose vectors the first slots start from, one a token")
+
+    def build(self, setting: Setting) -> Producer:
+        """Make the slots, shape `(P, E)`, fp32."""
+        return Slots(self._rows(setting), setting.anatomy.kind)
+
+    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+        """Always trained label rows; a backbone without a language-model head has no feature for them."""
+        return "rows"
+
+    def _rows(self, setting: Setting) -> Tensor:
+        shape = (self.num_virtual_tokens, setting.anatomy.embedding_size)
+        if setting.blank or not self.num_virtual_tokens:
+            return torch.zeros(shape)
+        rows = self._drawn(shape, setting)
+        if self.init_words is not None:
+            words = setting.embed(setting.tokens(self.init_words)[: shape[0]]).cpu()
+            rows = torch.cat([words, rows[len(words) :]])
+        return rows
+
+    def _drawn(self, shape: tuple[int, int], setting: Setting) -> Tensor:
+        mask = getattr(setting.tokenizer, "mask_token_id", None)
+        kind = self.init
+        if kind == "auto":
+            kind = "vocab_normal" if mask is None else "mask"
+        if kind == "normal":
+            return tables.normal(shape, 1.0, setting)
+        if kind == "vocab_normal":
+            mean, deviation = _moments(setting)
+            return mean + tables.normal(shape, deviation, setting)
+        token = mask if kind == "mask" else getattr(setting.tokenizer, "pad_token_id", None)
+        if token is None:
+            raise SoftPromptError(f"init={kind!r} needs a tokenizer with that token: choose another `init`")
+        return setting.embed([int(token)]).cpu().expand(shape)
+
+
+class Slots(Table):
+    """P rows of embeddings, shape `(P, E)`, around text and answer."""
+
+    def __init__(self, rows: Tensor, kind: Kind) -> None:
+        super().__init__(rows, "front")
+        places = 4 if kind == "encoder" else 2
+        least, more = divmod(self.count, places)
+        counts = [least + (place < more) for place in range(places)]
+        self.around = (*counts, *[0] * (4 - places))
+
+
+def _moments(setting: Setting) -> tuple[float, float]:
+    """Mean and deviation over all numbers of the vocabulary's vectors, as the model reads them."""
+    part, total, square = setting.anatomy, 0.0, 0.0
+    for start in range(0, part.vocab_size, _CHUNK):
+        rows = setting.embed(range(start, min(start + _CHUNK, part.vocab_size))).double()
+        total += float(rows.sum())
+        square += float(rows.square().sum())
+    count = part.vocab_size * part.embedding_size
+    mean = total / count
+    return mean, max(square / count - mean**2, 0.0) ** 0.5
