@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
-from softprompt.errors import SoftPromptError
+from softprompt.cli.scoring import check_labels, check_split, own_task, rows_of_split
 
 
 def evaluate(
@@ -32,21 +32,13 @@ def evaluate(
     from softprompt.progress import Progress
     from softprompt.tasks import Task
 
-    if split not in ("test", "validation", "train"):
-        raise SoftPromptError(f"--split {split!r}: choose test, validation or train")
+    check_split(split)
     prompt = open_prompt(run, backbone)
-    if prompt.task is None or prompt.readout is None:
-        raise SoftPromptError(f"{run}: this prompt was saved without a task, so nothing can be scored")
-    name = task or prompt.task.name
-    loaded = Task.load(name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
-    if loaded.kind != prompt.task.kind or loaded.label_values != prompt.task.label_values:
-        raise SoftPromptError(
-            f"task {loaded.name!r} has labels {', '.join(loaded.label_values) or 'none'}, but the prompt answers with "
-            f"{', '.join(prompt.task.label_values) or 'none'}: name a task with the same labels"
-        )
-    rows = getattr(loaded.splits(seed), split)
-    if not rows:
-        raise SoftPromptError(f"task {loaded.name!r} has no labelled {split} rows: choose another --split")
+    own = own_task(prompt, run)
+    loaded = Task.load(task or own.name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
+    check_labels(loaded, own)
+    rows = rows_of_split(loaded, split, seed)
+    assert prompt.readout is not None
     with prompt.attach() as prompted, Progress(not json).work(split, len(rows), "rows") as tick:
         result = metrics_of(prompted, prompt.readout, loaded, rows, batch_size=batch_size, tick=tick)
     if json:

@@ -6,12 +6,17 @@ import sys
 
 import typer
 
+from softprompt.cli.adapt import adapt
+from softprompt.cli.discretise import discretise
 from softprompt.cli.doctor import doctor
+from softprompt.cli.ensemble import ensemble
 from softprompt.cli.evaluate import evaluate
+from softprompt.cli.explain import explain
 from softprompt.cli.methods import methods
 from softprompt.cli.predict import predict
 from softprompt.cli.tasks import tasks
 from softprompt.cli.train import train
+from softprompt.cli.transfer import transfer
 from softprompt.errors import SoftPromptError
 
 app = typer.Typer(
@@ -21,8 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (train, evaluate, predict, methods, tasks, doctor):
+for verb in (train, evaluate, predict, ensemble, transfer, adapt, discretise, methods, tasks, doctor):
     app.command()(verb)
+app.add_typer(explain, name="explain")
 
 
 def main() -> None:

@@ -19,6 +19,9 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
     ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")
+    ] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")] = None,
     seed: Annotated[int, typer.Option(help="of the split, the first values and the order of rows")] = 13,
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
@@ -32,6 +35,8 @@ def train(
     """
     quiet()
     chosen, training = split_options(set_ or [], method)
+    if init_from is not None:
+        training["init_from"] = str(init_from)
     from softprompt.backbone import load_backbone
     from softprompt.tasks import Task
     from softprompt.training.run import train as run

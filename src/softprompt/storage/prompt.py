@@ -146,15 +146,20 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
         readout = build_readout(task, model, tokenizer, method, producer, meta["readout"])
     head = {name: value for name, value in tensors.items() if name.startswith("head.")}
     vectors = {name: value for name, value in tensors.items() if not name.startswith("head.")}
-    _fill(path, producer, vectors)
-    if readout is not None and readout.stored():
+    fill(path, producer, vectors)
+    if readout is not None and (head or readout.stored()):
         _check(path, readout.stored(), head)
         readout.load_stored(head)
     extra = {k: v for k, v in meta.items() if k not in ("format", "method", "options", "task", "readout", "backbone")}
     return Prompt(method, producer, task, readout, meta["readout"], own, model, tokenizer, extra)
 
 
-def _fill(path: Path, producer: Producer, tensors: dict[str, Any]) -> None:
+def fill(path: Path, producer: Producer, tensors: dict[str, Any]) -> None:
+    """Give a blank prompt the tensors of a folder, checked against the shapes that its options ask for.
+
+    Raises:
+        SoftPromptError: a tensor is missing, or has another shape.
+    """
     expected = producer.stored()
     if expected or not tensors:
         _check(path, expected, tensors)

@@ -1,0 +1,67 @@
+"""`softprompt discretise`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.scoring import check_labels, own_task, rows_of_split
+
+
+def discretise(
+    run: Annotated[Path, typer.Argument(help="folder of a run of the method 'instruction', or of its prompt")],
+    task: Annotated[str | None, typer.Option(help="task whose rows to measure on; default: the prompt's own")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
+    split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
+    seed: Annotated[int, typer.Option(help="of the split")] = 13,
+    shots: Annotated[int | None, typer.Option(min=1, help="as in training, for its split")] = None,
+    max_test_rows: Annotated[int | None, typer.Option(min=1, help="measure on at most so many rows")] = None,
+    backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Put a trained instruction back into words, and tell what that costs.
+
+    Example: softprompt discretise runs/instruction --data SST-2
+    """
+    quiet()
+    from softprompt.explain.discretise import discretise as put_into_words
+    from softprompt.tasks import Task
+
+    prompt = open_prompt(run, backbone)
+    own = own_task(prompt, run)
+    loaded = Task.load(task or own.name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
+    check_labels(loaded, own)
+    found = put_into_words(prompt, rows_of_split(loaded, split, seed), batch_size=batch_size)
+    if json:
+        told = {name: getattr(found, name) for name in ("text", "faithful", "metric", "cost", "before", "after")}
+        emit({**told, "rows": [dataclasses.asdict(row) for row in found.rows]})
+        return
+    table(
+        "Words of the trained instruction",
+        ["row", "word", "cosine to it", "drift", "nearest word", "cosine to it"],
+        [
+            [
+                str(one.row),
+                escape(one.word),
+                f"{one.cosine:.3f}",
+                f"{one.drift:.3g}",
+                escape(one.nearest.token),
+                f"{one.nearest.cosine:.3f}",
+            ]
+            for one in found.rows
+        ],
+        right=(0, 2, 3, 5),
+    )
+    table(
+        f"{loaded.name} ({split}, {found.before['rows']} rows)",
+        ["prompt", f"{found.metric} [95 % interval]"],
+        [["trained", interval(found.before, found.metric)], ["as text", interval(found.after, found.metric)]],
+    )
+    typer.echo(f"text: {found.text!r}")
+    typer.echo(f"cost: {found.cost:.3f}" + ("" if found.faithful else " (the tokenizer reads the text differently)"))

@@ -1,0 +1,271 @@
+r"""Several prompts of one task and backbone, asked in one batch.
+
+Lester, Al-Rfou, Constant, "The Power of Scale for Parameter-Efficient Prompt Tuning", EMNLP 2021, section 6,
+<https://arxiv.org/abs/2104.08691>: N prompts, trained from different seeds, share one frozen model. Each row stands in
+the batch N times, the j-th time with prompt j, and the members vote:
+
+    vote(x) = argmax_c #{j : argmax_c' p_j(c' | x) = c}
+
+Beside the vote there is the mean probability, p(c | x) = (1 / N) sum_j p_j(c | x). The paper does not say what settles
+a tie. Here: the larger sum of log-probabilities over the members, then the lowest class index. Numbers are averaged.
+Free texts are counted after the metrics' normalisation; a tie goes to the text that the earliest member gave.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, pstdev
+from typing import Any
+
+from torch import Tensor
+
+from softprompt.attaching import attach
+from softprompt.errors import SoftPromptError
+from softprompt.evaluation.evaluate import score
+from softprompt.evaluation.predict import Answer, Tick, in_words, predict
+from softprompt.prompted import PromptedModel
+from softprompt.storage.prompt import Prompt
+from softprompt.tasks import Row, Task
+from softprompt.tasks.answers import normalised
+from softprompt.tasks.readouts import Batch, Item, Outcome, Readout
+from softprompt.tasks.readouts.head import Head
+
+# What members must agree in; a wish such as the loss may differ.
+_TASK = ("kind", "fields", "template", "templates", "labels", "seq2seq_labels", "bounds")
+_WISHES = ("name", "pooling", "max_new_tokens", "sentinel_targets")
+
+
+@dataclass(frozen=True)
+class Ballot(Outcome):
+    """The vote on one row; `probabilities` and `loss` are those of the mean probability.
+
+    Attributes:
+        by_mean: the answer with the largest mean probability.
+        members: what each prompt answered.
+    """
+
+    by_mean: int | float | str
+    members: tuple[Outcome, ...]
+
+
+class Ensemble:
+    """N saved prompts of one task and backbone.
+
+    Args:
+        members: loaded prompts; the same one may stand here twice.
+        names: of the members, for reports; by default their places, from 0.
+
+    Raises:
+        SoftPromptError: no members, or members of different backbones, tasks or readouts.
+    """
+
+    def __init__(self, members: Sequence[Prompt], names: Sequence[str] | None = None) -> None:
+        """See the class."""
+        self.members = tuple(members)
+        self.names = tuple(names) if names is not None else tuple(str(index) for index in range(len(self.members)))
+        if not self.members:
+            raise SoftPromptError("an ensemble needs at least one prompt")
+        for name, member in zip(self.names, self.members, strict=True):
+            self._check(name, member)
+        task, readouts = self.members[0].task, [member.readout for member in self.members]
+        assert task is not None
+        self.task: Task = task
+        self.readout = Panel([readout for readout in readouts if readout is not None])
+
+    def attach(self) -> PromptedModel:
+        """Attach every member to the backbone, under its place's number."""
+        first = self.members[0]
+        return attach(first.model, first.tokenizer, {str(index): one for index, one in enumerate(self.members)})
+
+    def outcomes(self, rows: Sequence[Row], *, batch_size: int = 32, tick: Tick | None = None) -> list[Ballot]:
+        """The ballots on rows.
+
+        Args:
+            rows: of the task.
+            batch_size: sequences a forward pass: `batch_size // N` rows, but at least one.
+            tick: called with the number of rows done.
+        """
+        size = max(1, batch_size // len(self.members))
+        with self.attach() as prompted:
+            found = predict(prompted, self.readout, rows, batch_size=size, tick=tick)
+        return [outcome for outcome in found if isinstance(outcome, Ballot)]
+
+    def predict(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[Answer]:
+        """The vote on plain strings, or on mappings from field to text, in the task's own words."""
+        rows = self.task.rows_of(list(texts))
+        found = self.outcomes(rows, batch_size=batch_size)
+        return [in_words(self.task, row, ballot) for row, ballot in zip(rows, found, strict=True)]
+
+    def evaluate(
+        self, rows: Sequence[Row], task: Task | None = None, *, batch_size: int = 32, tick: Tick | None = None
+    ) -> dict[str, Any]:
+        """Mean and best of the members, and what they are worth together, on labelled rows.
+
+        Args:
+            rows: labelled rows.
+            task: whose metrics to take; by default the members' own.
+            batch_size: sequences a forward pass.
+            tick: called with the number of rows done.
+
+        Returns:
+            `members` (each with its `name`, `seed` and metrics), `mean` (of the main metric, with its `deviation` over
+            the members and the mean of their interval's ends), `best` (chosen on these very rows), `vote` and
+            `mean_probability` (metrics as `evaluate` gives them).
+        """
+        own = task or self.task
+        ballots = self.outcomes(rows, batch_size=batch_size, tick=tick)
+        members = [
+            {
+                "name": name,
+                "seed": member.meta.get("seed"),
+                **score(own, rows, [ballot.members[index] for ballot in ballots]),
+            }
+            for index, (name, member) in enumerate(zip(self.names, self.members, strict=True))
+        ]
+        values = [member[own.metric] for member in members]
+        ends = [fmean(member["interval"][end] for member in members) for end in (0, 1)]
+        return {
+            "metric": own.metric,
+            "rows": len(rows),
+            "members": members,
+            "mean": {own.metric: fmean(values), "deviation": pstdev(values), "interval": ends},
+            "best": max(members, key=lambda member: member[own.metric]),
+            "vote": score(own, rows, ballots),
+            "mean_probability": score(own, rows, [replace(ballot, prediction=ballot.by_mean) for ballot in ballots]),
+        }
+
+    def _check(self, name: str, member: Prompt) -> None:
+        first = self.members[0]
+        if member.task is None or member.readout is None:
+            raise SoftPromptError(f"{name}: this prompt was saved without a task, so it cannot vote")
+        if member.model is not first.model:
+            raise SoftPromptError(f"{name}: loaded with another model object; load every member with the same one")
+        assert first.task is not None
+        for key in _TASK:
+            if getattr(member.task, key) != getattr(first.task, key):
+                raise SoftPromptError(f"{name}: its task has another {key} than {self.names[0]}: vote with one task")
+        for key in _WISHES:
+            if member.readout_options.get(key) != first.readout_options.get(key):
+                raise SoftPromptError(f"{name}: its readout has another {key} than {self.names[0]}; train it alike")
+
+
+@dataclass(frozen=True)
+class Copies(Item):
+    """One row, encoded for every member: their templates agree, their numbers of virtual tokens may differ."""
+
+    members: tuple[Item, ...]
+
+
+class Panel(Readout):
+    """The members' readouts as one: row i of prompt j stands at `N i + j`.
+
+    Readouts without weights are all alike, so one reads the whole batch; linear heads share the pass below them;
+    readouts of any other kind are asked one after the other.
+    """
+
+    name = "panel"
+
+    def __init__(self, readouts: Sequence[Readout]) -> None:
+        super().__init__()
+        self.readouts = tuple(readouts)
+        kinds = {type(readout) for readout in readouts}
+        self.heads = kinds == {Head}
+        self.together = self.heads or (len(kinds) == 1 and not any(readout.stored() for readout in readouts))
+
+    def encode(self, row: Row) -> Item:
+        """Every member's encoding of a row."""
+        own = tuple(readout.encode(row) for readout in self.readouts)
+        return Copies(tuple(text for item in own for text in item.texts), (), own[0].label, row, own)
+
+    def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
+        """The batch of all members, and each member's own where it has weights to read it with."""
+        rows = [item.members for item in items if isinstance(item, Copies)]
+        batch: Batch = {"rows": len(rows)}
+        if self.together:
+            batch["whole"] = self.readouts[0].collate([item for members in rows for item in members])
+        if self.heads or not self.together:
+            batch["apart"] = {
+                index: readout.collate([members[index] for members in rows])
+                for index, readout in enumerate(self.readouts)
+            }
+        return batch
+
+    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+        """Refused: members are trained one by one.
+
+        Raises:
+            SoftPromptError: always.
+        """
+        raise SoftPromptError("an ensemble is not trained: train its members")
+
+    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
+        """The ballots."""
+        count = len(self.readouts)
+        if self.together and not self.heads:
+            flat = self.readouts[0].answer(prompted, batch["whole"], list(range(count)) * batch["rows"])
+            return [ballot(flat[start : start + count]) for start in range(0, len(flat), count)]
+        if self.heads:
+            self._share(prompted, batch, count)
+        found = [
+            readout.answer(prompted, batch["apart"][index], str(index)) for index, readout in enumerate(self.readouts)
+        ]
+        return [ballot(members) for members in zip(*found, strict=True)]
+
+    def _share(self, prompted: Any, batch: Batch, count: int) -> None:
+        """Compute the pooled states of all members at once and hand each head its own."""
+        head = self.readouts[0]
+        assert isinstance(head, Head)
+        whole = batch["whole"]
+        features = head.features(prompted, whole, list(range(count)) * batch["rows"])
+        for index, own in batch["apart"].items():
+            own["features"] = features[whole["owners"] % count == index]
+
+
+def ballot(members: Sequence[Outcome]) -> Ballot:
+    """The vote of one row's answers; see the module for ties."""
+    first, chances = members[0].prediction, _mean_chances(members)
+    loss = _loss(members)
+    if isinstance(first, str):
+        text = _by_text([str(member.prediction) for member in members])
+        return Ballot(text, None, loss, text, tuple(members))
+    if isinstance(first, float):
+        mean = fmean(member.prediction for member in members)  # type: ignore[misc]
+        return Ballot(mean, chances, loss, mean, tuple(members))
+    by_mean = first if chances is None else chances.index(max(chances))
+    return Ballot(_majority(members), chances, loss, by_mean, tuple(members))
+
+
+def _majority(members: Sequence[Outcome]) -> int:
+    votes = Counter(int(member.prediction) for member in members)
+    tied = sorted(index for index, count in votes.items() if count == max(votes.values()))
+    # The first of equals is the lowest index.
+    return max(tied, key=lambda index: sum(_log(member, index) for member in members))
+
+
+def _log(member: Outcome, index: int) -> float:
+    chance = member.probabilities[index] if member.probabilities else 1.0
+    return math.log(chance) if chance > 0 else -math.inf
+
+
+def _by_text(texts: Sequence[str]) -> str:
+    votes = Counter(normalised(text) for text in texts)
+    return max(texts, key=lambda text: votes[normalised(text)])
+
+
+def _mean_chances(members: Sequence[Outcome]) -> tuple[float, ...] | None:
+    given = [member.probabilities for member in members if member.probabilities is not None]
+    return tuple(fmean(column) for column in zip(*given, strict=True)) if len(given) == len(members) else None
+
+
+def _loss(members: Sequence[Outcome]) -> float | None:
+    """Of a class or candidate -log of the mean probability of the right one; else the mean of the losses."""
+    losses = [member.loss for member in members if member.loss is not None]
+    if len(losses) < len(members):
+        return None
+    if not isinstance(members[0].prediction, int):
+        return fmean(losses)
+    least = min(losses)
+    return least if math.isinf(least) else least - math.log(fmean(math.exp(least - loss) for loss in losses))

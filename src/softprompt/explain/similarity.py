@@ -1,0 +1,151 @@
+r"""How alike saved prompts are: which task's prompt to start another from.
+
+Vu et al., "SPoT: Better Frozen Model Adaptation through Soft Prompt Transfer", ACL 2022,
+<https://arxiv.org/abs/2110.07904>, section 3: with the rows p_1..p_m of one prompt and q_1..q_n of another,
+
+    mean tokens:      cos( (1/m) sum_i p_i , (1/n) sum_j q_j )
+    pairs of tokens:  (1 / m n) sum_i sum_j cos(p_i, q_j)
+
+The paper takes prompts of the input embeddings. Here any table of virtual tokens can be compared with others of its
+site and width on the same backbone; the rows of methods that work in every layer are those of all layers, joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import torch
+from plotly.subplots import make_subplots
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from softprompt.errors import SoftPromptError
+from softprompt.explain.page import LOOK, write_page
+from softprompt.explain.vectors import stored_rows
+from softprompt.fingerprint import Fingerprint, difference
+from softprompt.methods.registry import checked, methods
+from softprompt.storage.places import folder_of
+from softprompt.storage.prompt import META
+
+Matrix = tuple[tuple[float, ...], ...]
+TITLES = {"mean_tokens": "cosine of the mean tokens", "token_pairs": "mean cosine of the token pairs"}
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Symmetric matrices over prompts.
+
+    Attributes:
+        names: of the prompts, in the order given.
+        tasks: what each was trained for.
+        mean_tokens: cosine of the mean tokens; one on the diagonal.
+        token_pairs: mean cosine over the pairs of tokens; below one on the diagonal where a prompt's tokens differ.
+    """
+
+    names: tuple[str, ...]
+    tasks: tuple[str, ...]
+    mean_tokens: Matrix
+    token_pairs: Matrix
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    def nearest(self, place: int) -> int | None:
+        """The other prompt with the most similar mean token; None where there is no other."""
+        others = [index for index in range(len(self.names)) if index != place]
+        return max(others, key=lambda index: self.mean_tokens[place][index], default=None)
+
+
+def similarity_of(folders: Sequence[str | Path]) -> Similarity:
+    """Compare prompt folders or runs; no backbone is loaded.
+
+    Raises:
+        SoftPromptError: fewer than two, a folder without a prompt, or prompts that cannot be compared.
+    """
+    if len(folders) < 2:
+        raise SoftPromptError("one prompt has nothing to be compared with: name two prompts or more")
+    found = [stored_rows(Path(folder)) for folder in folders]
+    for folder, (rows, meta) in zip(folders[1:], found[1:], strict=True):
+        _check(Path(folders[0]), *found[0], Path(folder), rows, meta)
+    tables = [rows for rows, _ in found]
+    tasks = tuple(str((meta.get("task") or {}).get("name", "")) for _, meta in found)
+    return Similarity(tuple(map(str, folders)), tasks, _matrix(tables, mean_tokens), _matrix(tables, token_pairs))
+
+
+def mean_tokens(one: Tensor, other: Tensor) -> float:
+    """Cosine of the mean rows of `(m, D)` and `(n, D)`."""
+    return float(normalize(one.mean(0), dim=-1) @ normalize(other.mean(0), dim=-1))
+
+
+def token_pairs(one: Tensor, other: Tensor) -> float:
+    """Mean cosine over all pairs of rows of `(m, D)` and `(n, D)`."""
+    return float((normalize(one, dim=-1) @ normalize(other, dim=-1).T).mean())
+
+
+def _matrix(tables: Sequence[Tensor], metric: Any) -> Matrix:
+    # In double precision, so that the order of two prompts makes no difference that shows.
+    exact = [rows.to(torch.float64) for rows in tables]
+    return tuple(tuple(metric(one, other) for other in exact) for one in exact)
+
+
+def _check(
+    first: Path, first_rows: Tensor, first_meta: dict[str, Any], path: Path, rows: Tensor, meta: dict[str, Any]
+) -> None:
+    prints = [
+        checked(Fingerprint, one.get("backbone") or {}, f"{folder_of(place) / META}: backbone")
+        for place, one in ((first, first_meta), (path, meta))
+    ]
+    differs = difference(*prints)
+    if differs is not None:
+        raise SoftPromptError(f"{first} and {path} belong to different backbones ({differs}): compare within one")
+    sites = [methods()[one["method"]].site if one.get("method") in methods() else None for one in (first_meta, meta)]
+    if sites[0] != sites[1] or first_rows.shape[1] != rows.shape[1]:
+        raise SoftPromptError(
+            f"{first} ({first_meta.get('method')}, rows of {first_rows.shape[1]}) and {path} ({meta.get('method')}, "
+            f"rows of {rows.shape[1]}) cannot be compared: take prompts of one method"
+        )
+
+
+def similarity_page(similarity: Similarity, path: str | Path, title: str) -> Path:
+    """Write a page with both matrices as heat maps.
+
+    Raises:
+        SoftPromptError: the place cannot be written.
+    """
+    line = "Left: the prompts' mean tokens. Right: every token against every token, so that the diagonal is below one."
+    return write_page(path, title, [line], [similarity_figure(similarity)])
+
+
+def similarity_figure(similarity: Similarity) -> go.Figure:
+    """Two heat maps side by side."""
+    figure = make_subplots(cols=2, subplot_titles=list(TITLES.values()), shared_yaxes=True, horizontal_spacing=0.04)
+    names = [f"{place}. {name}" for place, name in enumerate(_labels(similarity), 1)]
+    for column, metric in enumerate(TITLES, 1):
+        figure.add_heatmap(
+            z=getattr(similarity, metric),
+            x=names,
+            y=names,
+            zmin=-1,
+            zmax=1,
+            colorscale="RdBu_r",
+            showscale=column == 2,
+            texttemplate="%{z:.2f}",
+            hovertemplate="%{y} and %{x}: %{z:.4f}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_layout(height=260 + 40 * len(names), **LOOK)
+    return figure
+
+
+def _labels(similarity: Similarity) -> list[str]:
+    """Tasks where they tell the prompts apart, else the folders' last parts."""
+    if all(similarity.tasks) and len(set(similarity.tasks)) == len(similarity.tasks):
+        return list(similarity.tasks)
+    return [Path(name).name for name in similarity.names]

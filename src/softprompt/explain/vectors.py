@@ -1,0 +1,62 @@
+"""The vectors of a saved prompt that can be read: its virtual tokens' embeddings, and its stored rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softprompt.errors import SoftPromptError
+from softprompt.sites.producer import Producer, View
+from softprompt.storage.places import folder_of
+from softprompt.storage.prompt import META, TENSORS
+from softprompt.storage.tensors import read_json, read_tensors
+
+
+@torch.no_grad()
+def embeddings(producer: Producer, width: int, name: str) -> Tensor:
+    """What stands in the input at the virtual tokens: fp32, `(P, E)`.
+
+    Args:
+        producer: of a loaded prompt.
+        width: E.
+        name: of the method, for the message.
+
+    Raises:
+        SoftPromptError: the prompt has no embeddings of its own (another site, or made from each text).
+    """
+    if producer.count and producer.static:
+        device = next(producer.parameters(), torch.empty(0)).device
+        slots = torch.arange(producer.count, device=device)[None]
+        none = torch.zeros(1, producer.count, dtype=torch.bool, device=device)
+        made = producer.embed(View(torch.zeros(1, producer.count, width, device=device), slots, none))
+        if made is not None:
+            return made.detach().reshape(-1, width).float().cpu()
+    table = producer.stored().get("table")
+    if producer.count and not producer.hidden_layers and table is not None and table.shape == (producer.count, width):
+        return table.float().cpu()
+    raise SoftPromptError(
+        f"method {name!r} puts no words of its own into the input, so no vocabulary word is near them: "
+        "take a prompt of the site 'stream', such as prompt_tuning"
+    )
+
+
+def stored_rows(path: Path) -> tuple[Tensor, dict[str, Any]]:
+    """The rows of a prompt file, one a virtual token, fp32 `(P, D)`, and what `prompt.json` says of it.
+
+    A table of several layers `(L, P, H)` gives rows of all layers joined, `(P, L H)`. The backbone is not needed.
+
+    Raises:
+        SoftPromptError: no prompt there, a damaged file, or a method that stores no table.
+    """
+    folder = folder_of(path)
+    meta = read_json(folder / META)
+    table = read_tensors(folder / TENSORS).get("table")
+    if table is None or table.ndim not in (2, 3):
+        raise SoftPromptError(
+            f"{folder}: method {meta.get('method')!r} stores no table of virtual tokens, so it cannot be compared"
+        )
+    rows = table if table.ndim == 2 else table.transpose(0, 1).flatten(1)
+    return rows.float(), meta

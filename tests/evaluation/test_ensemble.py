@@ -1,0 +1,188 @@
+"""Ensembles: the members' own answers in one batch, the vote and its ties, the mean probability."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from softprompt.errors import SoftPromptError
+from softprompt.evaluation.ensemble import Ensemble, ballot
+from softprompt.evaluation.evaluate import metrics_of
+from softprompt.evaluation.predict import predict
+from softprompt.methods import method as method_of
+from softprompt.methods.base import Method
+from softprompt.storage.prompt import Prompt
+from softprompt.tasks import Row, Task
+from softprompt.tasks.readouts import Outcome
+
+from ..models import model, tokenizer
+from ..prompts import producer
+from ..training.helpers import task as words_task
+
+GENERATION: dict[str, Any] = {"kind": "generation", "labels": {}, "metrics": ["exact_match"]}
+
+
+def few(folder: Path, **changes: Any) -> tuple[Task, list[Row]]:
+    """A task and seven of its rows; a free text's answer is a word that the tokenizer knows."""
+    task = words_task(folder, **changes)
+    rows = task.splits(1).train[:7]
+    if task.kind == "generation":
+        rows = [replace(row, label=f"w1{row.label}", answers=(f"w1{row.label}",)) for row in rows]
+    return task, rows
+
+
+def member(task: Task, family: str, method: Method | str, seed: int, **wishes: Any) -> Prompt:
+    """An untrained prompt whose every vector matters, with a readout of its own."""
+    from softprompt.fingerprint import fingerprint
+    from softprompt.training.options import TrainingOptions
+    from softprompt.training.setup import build_readout, readout_wishes
+
+    backbone, chosen = model(family), method_of(method) if isinstance(method, str) else method
+    made = producer(backbone, chosen, seed)
+    options = readout_wishes(backbone, task, chosen, TrainingOptions(**wishes))
+    readout = build_readout(task, backbone, tokenizer(), chosen, made, options)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in readout.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return Prompt(chosen, made, task, readout, options, fingerprint(backbone), backbone, tokenizer(), {"seed": seed})
+
+
+def alone(prompt: Prompt, rows: Any) -> list[Outcome]:
+    assert prompt.readout is not None
+    with prompt.attach() as prompted:
+        return predict(prompted, prompt.readout, rows)
+
+
+def agree(one: Outcome, other: Outcome) -> None:
+    """The same answer up to the rounding of another batch."""
+    if isinstance(one.prediction, float):
+        assert one.prediction == pytest.approx(other.prediction, abs=1e-4)
+    else:
+        assert one.prediction == other.prediction
+    assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+    assert one.loss == pytest.approx(other.loss, abs=1e-4)
+
+
+SHORT, LONG = {"num_virtual_tokens": 2}, {"num_virtual_tokens": 5}
+KINDS: dict[str, tuple[str, list[Method], dict[str, Any], dict[str, Any]]] = {
+    "words": ("llama", [method_of("prompt_tuning", **SHORT)] * 3, {}, {}),
+    "words of other methods": (
+        "llama", [method_of("prompt_tuning", **LONG), method_of("capt"), method_of("p_tuning_v2", **SHORT)], {}, {},
+    ),
+    "mask": ("bert", [method_of("prompt_tuning", **SHORT), method_of("capt")], {}, {}),
+    "heads": ("bert", [method_of("prompt_tuning", **SHORT), method_of("capt")], {}, {"readout": "head"}),
+    "candidates": ("t5", [method_of("prompt_tuning", **SHORT), method_of("prompt_tuning", **LONG)], {}, {}),
+    "regression": (
+        "llama",
+        [method_of("prompt_tuning", **SHORT)] * 2,
+        {"kind": "regression", "bounds": (0, 1), "metrics": ["pearson"]},
+        {},
+    ),
+    "free text": (
+        "llama", [method_of("prompt_tuning", **SHORT)] * 2, GENERATION, {"max_new_tokens": 4},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_each_member_answers_as_it_does_alone(kind: str, tmp_path: Path) -> None:
+    family, methods, changes, wishes = KINDS[kind]
+    task, rows = few(tmp_path, **changes)
+    members = [member(task, family, method, seed, **wishes) for seed, method in enumerate(methods)]
+    ballots = Ensemble(members).outcomes(rows, batch_size=6)
+    for index, one in enumerate(members):
+        for found, own in zip(ballots, alone(one, rows), strict=True):
+            agree(found.members[index], own)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_one_member_and_a_member_with_its_copies_are_the_member(kind: str, tmp_path: Path) -> None:
+    family, methods, changes, wishes = KINDS[kind]
+    task, rows = few(tmp_path, **changes)
+    one = member(task, family, methods[0], 0, **wishes)
+    own = alone(one, rows)
+    for count in (1, 2, 3):
+        for found, single in zip(Ensemble([one] * count).outcomes(rows), own, strict=True):
+            agree(found, single)
+            assert found.by_mean == pytest.approx(found.prediction) if isinstance(found.by_mean, float) else True
+    if not changes:
+        other = member(task, family, methods[0], 9, **wishes)
+        for found, single in zip(Ensemble([one, other, one]).outcomes(rows), own, strict=True):
+            assert found.prediction == single.prediction
+
+
+def outcome(*chances: float, right: int = 0) -> Outcome:
+    return Outcome(chances.index(max(chances)), tuple(chances), -math.log(chances[right]))
+
+
+def test_the_majority_wins_against_the_mean() -> None:
+    found = ballot([outcome(0.4, 0.6), outcome(0.45, 0.55), outcome(0.99, 0.01)])
+    assert (found.prediction, found.by_mean) == (1, 0)
+    assert found.probabilities == pytest.approx((1.84 / 3, 1.16 / 3))
+    assert found.loss == pytest.approx(-math.log(1.84 / 3))
+
+
+def test_ties_go_to_the_summed_log_probability_then_to_the_lowest_index() -> None:
+    assert ballot([outcome(0.9, 0.1), outcome(0.45, 0.55)]).prediction == 0
+    assert ballot([outcome(0.55, 0.45), outcome(0.1, 0.9)]).prediction == 1
+    assert ballot([outcome(0.3, 0.7), outcome(0.7, 0.3)]).prediction == 0
+    assert ballot([outcome(0.7, 0.3), outcome(0.3, 0.7)]).prediction == 0
+    # The product decides, not the sum: 0.6 * 0.2 < 0.35 * 0.45, though 0.6 + 0.2 = 0.35 + 0.45.
+    assert ballot([outcome(0.6, 0.35, 0.05), outcome(0.2, 0.45, 0.35)]).prediction == 1
+    # A class without any chance cannot win a tie by accident.
+    assert ballot([Outcome(0, (1.0, 0.0), 0.0), Outcome(1, (0.2, 0.8), 1.0)]).prediction == 0
+
+
+def test_numbers_are_averaged_and_texts_counted() -> None:
+    assert ballot([Outcome(1.0, None, 0.1), Outcome(4.0, None, 0.3)]).prediction == 2.5
+    texts = [Outcome(text, None, None) for text in ("Paris", "Rome", "the rome", "Paris.")]
+    assert ballot(texts).prediction == "Paris"
+    assert ballot([texts[0], texts[1], texts[2]]).prediction == "Rome"
+    assert ballot(texts[:2]).loss is None
+
+
+def test_the_report_has_mean_best_and_both_ensembles(tmp_path: Path) -> None:
+    task = words_task(tmp_path)
+    rows = task.splits(1).train
+    members = [member(task, "llama", "prompt_tuning", seed) for seed in (3, 4, 5)]
+    found = Ensemble(members, ["a", "b", "c"]).evaluate(rows)
+    values = []
+    for name, one, told in zip("abc", members, found["members"], strict=True):
+        assert one.readout is not None
+        with one.attach() as prompted:
+            own = metrics_of(prompted, one.readout, task, rows)
+        assert (told["name"], told["seed"]) == (name, one.meta["seed"])
+        assert {key: told[key] for key in ("accuracy", "rows", "interval")} == {
+            key: own[key] for key in ("accuracy", "rows", "interval")
+        }
+        values.append(own["accuracy"])
+    assert found["mean"]["accuracy"] == pytest.approx(sum(values) / 3)
+    assert found["mean"]["deviation"] == pytest.approx(torch.tensor(values).std(correction=0).item(), abs=1e-6)
+    assert found["best"]["accuracy"] == max(values)
+    assert {"accuracy", "interval", "rows", "loss"} <= set(found["vote"])
+    assert {"accuracy", "interval", "rows", "loss"} <= set(found["mean_probability"])
+    assert Ensemble(members).predict(["w20 w41"])[0].label in ("0", "1")
+
+
+def test_members_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    task = words_task(tmp_path)
+    one = member(task, "llama", "prompt_tuning", 0)
+    with pytest.raises(SoftPromptError, match="at least one"):
+        Ensemble([])
+    with pytest.raises(SoftPromptError, match="another template"):
+        Ensemble([one, member(words_task(tmp_path, template="{text} w9 {mask}"), "llama", "capt", 0)])
+    with pytest.raises(SoftPromptError, match="another name"):
+        Ensemble([one, member(task, "llama", "capt", 0, readout="head")])
+    with pytest.raises(SoftPromptError, match="model object"):
+        Ensemble([one, member(task, "qwen3", "prompt_tuning", 0)])
+    bare = Prompt(one.method, one.producer, None, None, {}, one.fingerprint, one.model, one.tokenizer)
+    with pytest.raises(SoftPromptError, match="without a task"):
+        Ensemble([bare])
+    with pytest.raises(SoftPromptError, match="alone"):
+        Ensemble([one, member(task, "llama", "full_finetuning", 0)]).outcomes(task.splits(1).train[:1])
