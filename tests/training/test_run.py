@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import softprompt as sp
 from softprompt.errors import SoftPromptError
@@ -163,11 +164,13 @@ def test_a_head_cannot_be_left_untrained_or_asked_of_free_text(tmp_path: Path) -
         run(tmp_path, "llama", METHODS["head_only"], readout="text")
 
 
-def test_gradient_checkpointing_trains_to_the_same_bytes(tmp_path: Path) -> None:
+def test_gradient_checkpointing_trains_to_the_same_prompt(tmp_path: Path) -> None:
+    """Up to rounding: with checkpoints the last feed-forward runs at every column."""
     run(tmp_path / "a", "llama", METHODS["capt"])
     run(tmp_path / "b", "llama", METHODS["capt"], gradient_checkpointing=True)
-    files = [tmp_path / name / "run" / "prompt" / "prompt.safetensors" for name in "ab"]
-    assert files[0].read_bytes() == files[1].read_bytes()
+    one, other = (load_file(tmp_path / name / "run" / "prompt" / "prompt.safetensors") for name in "ab")
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], atol=1e-4, rtol=1e-4)
 
 
 def test_every_method_has_a_recipe_with_a_source_for_every_family() -> None:

@@ -32,8 +32,7 @@ from softprompt.training.adapt_trainer import AdaptOptions, AdaptTrainer
 from softprompt.training.claim import METRICS, claim
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.prefix_lm import Chunk, PrefixLM, Stream, chunks
-from softprompt.training.process import reproducible, stop_signal
-from softprompt.training.work import Interrupted
+from softprompt.training.process import Interrupted, reproducible, stop_signal
 
 MODEL, STATE = "model", "state"
 # One chunk in so many is held out to measure on, at most so many in all.

@@ -26,10 +26,10 @@ from softprompt.training import courses
 from softprompt.training.claim import METRICS, claim, identity_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, plan
-from softprompt.training.process import reproducible, stop_signal
+from softprompt.training.process import Interrupted, reproducible, stop_signal
 from softprompt.training.setup import counts, readout_wishes
 from softprompt.training.start import start_from
-from softprompt.training.work import Interrupted, Work
+from softprompt.training.work import Work
 
 PROMPT, STATE = "prompt", "state"
 

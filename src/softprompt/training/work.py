@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from softprompt.attaching import build
-from softprompt.errors import SoftPromptError
 from softprompt.evaluation.evaluate import metrics_of
 from softprompt.evaluation.predict import to_device
 from softprompt.methods.base import Method
@@ -30,14 +29,11 @@ from softprompt.tasks import Row, Task
 from softprompt.tasks.readouts import Item, Readout
 from softprompt.training import checkpoint
 from softprompt.training.options import Plan, TrainingOptions
+from softprompt.training.process import Interrupted
 from softprompt.training.selection import rank
 from softprompt.training.setup import build_readout
 from softprompt.training.stage import Stage, train_stage
 from softprompt.training.trainer import SoftPromptTrainer, TaskModel
-
-
-class Interrupted(SoftPromptError):
-    """A run that was asked to stop and wrote its training state."""
 
 
 @dataclass
@@ -278,13 +274,8 @@ class Work:
         self.task, self.method = task or self.task, method or self.method
         if method is not None or producer is not None:
             name = self.prompted.names[0]
-            made = producer or build(
-                self.prompted.backbone,
-                self.prompted.tokenizer,
-                self.method,
-                label_words=self.label_words,
-                seed=self.seed,
-            )
+            backbone, tokenizer, words = self.prompted.backbone, self.prompted.tokenizer, self.label_words
+            made = producer or build(backbone, tokenizer, self.method, label_words=words, seed=self.seed)
             self.prompted.remove(name)
             self.prompted.add(name, made)
         self._read_out()

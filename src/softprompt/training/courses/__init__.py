@@ -9,7 +9,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from softprompt.training.courses.registry import Course, course, of
-from softprompt.training.work import Interrupted, Work
+from softprompt.training.process import Interrupted
+from softprompt.training.work import Work
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
