@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback
 from transformers.optimization import Adafactor
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from softprompt.evaluation.evaluate import metrics_of, score
 from softprompt.evaluation.predict import to_device
@@ -23,9 +21,8 @@ from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.training import checkpoint
 from softprompt.training.caching import Kept, collate_kept
 from softprompt.training.options import Plan, TrainingOptions
+from softprompt.training.resumable import ResumableTrainer, arguments
 from softprompt.training.selection import Selection
-
-logger = logging.getLogger(__name__)
 
 
 class TaskModel(nn.Module):
@@ -53,7 +50,7 @@ class TaskModel(nn.Module):
             getattr(self, name).load_state_dict(own, strict=strict, assign=assign)
 
 
-class SoftPromptTrainer(Trainer):
+class SoftPromptTrainer(ResumableTrainer):
     """Trainer over a `TaskModel`.
 
     Args:
@@ -92,11 +89,12 @@ class SoftPromptTrainer(Trainer):
         self.losses: list[float] = []
         steps = self._steps(len(train_items))
         self.every = max(1, round(steps / options.evaluations))
-        device = next(model.parameters()).device
         super().__init__(
             model=model,
-            args=TrainingArguments(
-                output_dir=str(folder),
+            args=arguments(
+                folder,
+                next(model.parameters()).device,
+                seed,
                 num_train_epochs=plan.epochs,
                 max_steps=options.max_steps or -1,
                 per_device_train_batch_size=plan.batch_size,
@@ -106,23 +104,11 @@ class SoftPromptTrainer(Trainer):
                 warmup_steps=plan.warmup_ratio,
                 weight_decay=plan.weight_decay,
                 max_grad_norm=options.max_grad_norm,
-                seed=seed,
-                data_seed=seed,
-                disable_tqdm=True,
-                report_to="none",
-                logging_strategy="no",
-                eval_strategy="no",
-                save_strategy="no",
-                remove_unused_columns=False,
-                use_cpu=device.type == "cpu",
-                dataloader_pin_memory=device.type != "cpu",
-                label_names=[],
             ),
             train_dataset=list(train_items),
             data_collator=self._collate,
         )
-        for callback in (PrinterCallback, ProgressCallback):
-            self.remove_callback(callback)
+        self.silence()
         self.add_callback(_Steps(self, on_step, stopping))
         self.started = time.monotonic()
 
@@ -133,13 +119,6 @@ class SoftPromptTrainer(Trainer):
         loss = model(to_device(inputs, self.trained.prompted))
         self.losses.append(float(loss.detach()))
         return loss
-
-    def _prepare_inputs(self, inputs: Any) -> Any:
-        return inputs
-
-    def floating_point_ops(self, inputs: Any) -> int:
-        """Not counted."""
-        return 0
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The prompt's parameters, one group a learning rate that it asks for, and the head's."""
@@ -240,14 +219,6 @@ class SoftPromptTrainer(Trainer):
         checkpoint.load_model(path, self.trained)
         self.selection.state = checkpoint.load_best(path)
         self.take_extra(checkpoint.load_extra(path))
-
-    def _load_optimizer_and_scheduler(self, checkpoint_path: str | None) -> None:
-        if checkpoint_path is not None:
-            checkpoint.load_optimizer(Path(checkpoint_path), self.create_optimizer(), self.lr_scheduler)
-
-    def _load_rng_state(self, checkpoint_path: str | None) -> None:
-        if checkpoint_path is not None:
-            checkpoint.load_random(Path(checkpoint_path))
 
 
 def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> dict[str, Any]:
