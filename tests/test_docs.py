@@ -36,3 +36,12 @@ def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     monkeypatch.setattr(softprompt.training.run, "train", partial(softprompt.training.run.train, max_steps=2))
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
         exec(compile(block, str(page), "exec"), names)
+
+
+def test_the_table_of_readme_is_the_measured_one():
+    lines = (DOCS.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    measured = (DOCS.parent / "benchmarks" / "results" / "methods.md").read_text(encoding="utf-8").splitlines()
+    start = lines.index(next(line for line in measured if line.startswith("| method |")))
+    shown = lines[start + 2 : lines.index("", start)]
+    assert shown
+    assert set(shown) <= set(measured)
