@@ -1,4 +1,4 @@
-"""Every method on a few-shot task, several seeds: the tables in README and docs/results.md.
+"""Every method on a few-shot task, several seeds: the table in README.
 
     python benchmarks/methods.py --task sst2 --data FOLDER/SST-2 [--seeds 13 21 42] [--methods capt ...]
     python benchmarks/methods.py --task trec --data FOLDER/trec --seeds 13
@@ -11,27 +11,19 @@ benchmark goes on where it stopped. Figures go to benchmarks/results/methods.jso
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import traceback
 from pathlib import Path
 from typing import Any
 
+from _common import KEPT, keep, mean, read, run, values
+
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 KEY = ("task", "backbone", "method", "seed")
-KEPT = (
-    *KEY,
-    "metric",
-    "trained_parameters",
-    "stored_parameters",
-    "train_seconds",
-    "readout",
-    "options",
-    "versions",
-    "validation",
-    "test",
-)
+# Methods that fit or search many times over: less of it than their defaults, so that a row takes minutes.
+BUDGETS: dict[str, dict[str, Any]] = {
+    "autoprompt": {"rounds": 15, "candidates": 5},
+    "xprompt": {"token_rates": (0.5,), "piece_rates": (0.2, 0.5)},
+}
 
 
 def run_all(options: argparse.Namespace) -> None:
@@ -57,30 +49,10 @@ def run_all(options: argparse.Namespace) -> None:
                 continue
             folder = options.out / options.task / f"{name}-{seed}"
             print(f"== {options.task} {name} seed {seed} on {backbone}", flush=True)
-            try:
-                resume = (folder / "run.json").is_file()
-                run = sp.train(model, tokenizer, task, name, seed=seed, output=folder, resume=resume, backbone=backbone)
-            except sp.SoftPromptError as error:
-                print(f"{name}: {error}")
-                continue
-            except Exception:
-                traceback.print_exc()  # one method's fault must not cost the night's other rows
-                continue
-            keep(run.metrics)
-
-
-def keep(metrics: dict[str, Any]) -> None:
-    """Write one run's figures beside those of earlier calls."""
-    row = {**{key: metrics[key] for key in KEPT}, "cores": os.cpu_count()}
-    rows = [old for old in read() if any(old[key] != row[key] for key in KEY)] + [row]
-    rows.sort(key=lambda one: tuple(str(one[key]) for key in KEY))
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(tables(rows), encoding="utf-8")
-
-
-def read() -> list[dict[str, Any]]:
-    """The figures so far."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else []
+            metrics = run((model, tokenizer), task, sp.method(name, **BUDGETS.get(name, {})), seed, folder, backbone)
+            if metrics is not None:
+                rows = keep(RESULTS, {key: metrics[key] for key in (*KEY, *KEPT)}, KEY)
+                RESULTS.with_suffix(".md").write_text(tables(rows), encoding="utf-8")
 
 
 def tables(rows: list[dict[str, Any]]) -> str:
@@ -98,26 +70,26 @@ def tables(rows: list[dict[str, Any]]) -> str:
             "|---|---|---|---|---|---|---|---|",
         ]
         for (method, backbone), runs in sorted(groups.items(), key=lambda pair: -mean(pair[1])):
-            values = [run["test"][run["metric"]] for run in runs]
-            by_seed = ", ".join(f"{run['seed']}: {value:.3f}" for run, value in zip(runs, values, strict=True))
+            found = values(runs)
+            by_seed = ", ".join(f"{one['seed']}: {value:.3f}" for one, value in zip(runs, found, strict=True))
             cells = (
                 method,
                 backbone.removeprefix("embedded:"),
                 f"{mean(runs):.3f}",
-                f"{statistics.stdev(values):.3f}" if len(values) > 1 else "",
+                f"{statistics.stdev(found):.3f}" if len(found) > 1 else "",
                 by_seed,
                 f"{runs[0]['trained_parameters']:,}",
                 f"{runs[0]['stored_parameters']:,}",
-                f"{statistics.mean(run['train_seconds'] for run in runs):.0f}",
+                f"{statistics.mean(one['train_seconds'] for one in runs):.0f}",
             )
             lines.append(f"| {' | '.join(cells)} |")
         parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def mean(runs: list[dict[str, Any]]) -> float:
-    """Mean test metric."""
-    return statistics.mean(run["test"][run["metric"]] for run in runs)
+    told = "; ".join(
+        f"{name} with {', '.join(f'{option} {value}' for option, value in less.items())}"
+        for name, less in BUDGETS.items()
+        if any(row["method"] == name for row in rows)
+    )
+    return "\n\n".join([*parts, *([f"Less than their default budgets: {told}."] if told else [])]) + "\n"
 
 
 def main() -> None:
@@ -132,7 +104,7 @@ def main() -> None:
     parser.add_argument("--test-rows", type=int, default=400)
     parser.add_argument("--out", type=Path, default=Path("runs"))
     run_all(parser.parse_args())
-    print(tables(read()))
+    print(tables(read(RESULTS)))
 
 
 if __name__ == "__main__":

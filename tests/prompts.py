@@ -40,7 +40,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {name: tuple(given.pop("families", CORE))
 METHODS: dict[str, Method] = {name: method_of(given.pop("method"), **given) for name, given in _EXAMPLES.items()}
 # These run over every family by default; the others over one family of each kind, and over all with `make test-slow`.
 EVERYWHERE = {"capt", "prompt_tuning", "p_tuning_v2", "p_tuning_v2_projection", "deep_prompt", "hard_prompt"}
-EVERYWHERE |= {"head_only", "full_finetuning"}
+EVERYWHERE |= {"head_only", "full_finetuning", "spt"}
 TRAINED = tuple(name for name, method in METHODS.items() if method.trains())
 GENERATIVE = tuple(family for family in CORE if family not in ENCODERS)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from softprompt.storage.prompt import Prompt, load, save
     from softprompt.tasks import Task
     from softprompt.training.adapt import adapt
+    from softprompt.training.controls import select_layers
     from softprompt.training.options import TrainingOptions
     from softprompt.training.run import Run, open_run, train
 
@@ -42,6 +43,7 @@ _WHERE = {
     "storage.prompt": "Prompt load save",
     "tasks": "Task",
     "training.adapt": "adapt",
+    "training.controls": "select_layers",
     "training.options": "TrainingOptions",
     "training.run": "Run open_run train",
 }
@@ -72,6 +74,7 @@ __all__ = [
     "register",
     "register_anatomy",
     "save",
+    "select_layers",
     "similarity_of",
     "train",
     "transfer_metrics",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from softprompt.methods.base import Method, Setting
 from softprompt.prompted import PromptedModel
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.sites.producer import Producer
+from softprompt.tasks.readouts.soften import word_ids
 
 
 def attach(
@@ -71,7 +73,8 @@ def build(
         why = prompt.refusal(anatomy)
         if why is not None:
             raise SoftPromptError(f"method {prompt.name!r} cannot serve family {anatomy.family!r}: {why}")
-        producer = prompt.build(Setting(anatomy, tokenizer, tuple(label_words), generator, blank))
+        words_of = partial(word_ids, tokenizer=tokenizer)
+        producer = prompt.build(Setting(anatomy, tokenizer, tuple(label_words), generator, words_of, blank))
         return producer.to(next(model.parameters()).device)
     own = getattr(prompt, "producer", None)
     if isinstance(own, Producer):

@@ -12,6 +12,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.generation import generate
 from softprompt.sites.anatomy import Anatomy, read_anatomy
 from softprompt.sites.attention import Join, join_in
+from softprompt.sites.below import Below, can_begin, left_out
 from softprompt.sites.call import Call
 from softprompt.sites.hooks import Hooks, argument_names, gather, user_length
 from softprompt.sites.layout import Slots
@@ -54,6 +55,7 @@ class PromptedModel(Wrapper):
         self.names: list[str] = []
         self.slots: list[Slots] = []
         self._attention: str | None = None
+        self._below: Below | None = None
         self._next_id = self.anatomy.vocab_size
         self._hooks = Hooks(self.anatomy, self.prompts, self.slots)
         self._attached = backbone.__dict__["_softprompt_attached"] = True
@@ -248,10 +250,31 @@ class PromptedModel(Wrapper):
         if self._hooks.call is not None:
             raise SoftPromptError("the attached model is running already: one call at a time")
         call = self._hooks.call = Call(rows, inserting, Join(self._producers, rows), conditioning, select)
+        call.below = self._below
         try:
             yield call
         finally:
             self._hooks.call = None
+
+    @property
+    def first_layer(self) -> int:
+        """No state below this layer depends on what is trained; 0 where the family cannot leave layers out."""
+        return min((one.first_layer for one in self._producers), default=0) if can_begin(self.anatomy) else 0
+
+    @contextmanager
+    def beginning(self, rows: Sequence[Tensor] | None = None) -> Iterator[Below]:
+        """Let the calls of the block begin at `first_layer`: with given states, or to record them.
+
+        Args:
+            rows: of each row of the batch the states of its own columns that enter the layer, `(T_i, H)`; None for
+                whole passes that record them.
+        """
+        self._below = below = Below(self.first_layer, rows)
+        try:
+            with left_out(self.anatomy.layers[: 0 if rows is None else below.layer]):
+                yield below
+        finally:
+            self._below = None
 
     def _lends(self, producer: Producer) -> bool:
         """Whether attention may run a batch as one row for this prompt (`sites/shared.py`)."""

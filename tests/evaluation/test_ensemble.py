@@ -39,13 +39,14 @@ def few(folder: Path, **changes: Any) -> tuple[Task, list[Row]]:
 def member(task: Task, family: str, method: Method | str, seed: int, **wishes: Any) -> Prompt:
     """An untrained prompt whose every vector matters, with a readout of its own."""
     from softprompt.fingerprint import fingerprint
+    from softprompt.reading import build_readout
     from softprompt.training.options import TrainingOptions
-    from softprompt.training.setup import build_readout, readout_wishes
+    from softprompt.training.setup import readout_wishes
 
     backbone, chosen = model(family), method_of(method) if isinstance(method, str) else method
     made = producer(backbone, chosen, seed)
     options = readout_wishes(backbone, task, chosen, TrainingOptions(**wishes))
-    readout = build_readout(task, backbone, tokenizer(), chosen, made, options)
+    readout = build_readout(task, backbone, tokenizer(), made, options)
     with torch.no_grad():
         generator = torch.Generator().manual_seed(seed)
         for parameter in readout.parameters():

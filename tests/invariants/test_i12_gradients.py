@@ -60,7 +60,7 @@ def test_no_gradient_below_the_lowest_site(family: str) -> None:
     """What lies below a prompt's first layer is not differentiated."""
     from softprompt.methods import DeepPrompt
 
-    with tiny(family, DeepPrompt(depth="latter_half", init_std=0.5)) as prompted:
+    with tiny(family, DeepPrompt(select="latter_half", init_std=0.5)) as prompted:
         outputs: dict[int, bool] = {}
         layers = list(prompted.anatomy.layers)
         order = iter(range(len(layers)))

@@ -27,6 +27,7 @@ class ByHand:
     slots: int
     decoder_ids: Tensor | None = None
     slots_seen: bool = True  # by an encoder-decoder's decoder
+    start: Tensor | None = None  # word embedding of slots that nothing has written, of shape (1, E); zeros by default
 
     def logits(self, rule: Rule) -> Tensor:
         """Logits at the text (an encoder-decoder's: at `decoder_ids`)."""
@@ -47,7 +48,8 @@ class ByHand:
         return states
 
     def _empty(self, width: int) -> Tensor:
-        return torch.zeros(len(self.ids), self.slots, width)
+        empty = torch.zeros(len(self.ids), self.slots, width)
+        return empty if self.start is None else empty + self.start
 
     def _t5(self, rule: Rule) -> Tensor:
         model, encoder = self.model, self.model.encoder
@@ -99,6 +101,12 @@ class ByHand:
 
         states = self._loop(rule, part.LayerNorm(nothing), text, run)
         return self.model.cls(states[:, self.slots :])
+
+
+def neutral(model: Any) -> Tensor:
+    """What a method over layers has in its slots where nothing has written yet: the mean word embedding, `(1, E)`."""
+    embedding = model.get_input_embeddings()
+    return embedding(torch.arange(min(5000, embedding.weight.shape[0]))).detach().mean(0, keepdim=True)
 
 
 def mean(slots: Tensor | None, text: Tensor, mask: Tensor) -> Tensor:

@@ -10,24 +10,22 @@ from torch import Tensor
 from torch.nn.functional import gelu
 
 from softprompt.attaching import attach, build
-from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT
-from softprompt.sites.producer import Producer
 
 from ..models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
 from ..prompts import TARGET, attached, close, every_family, logits, loss_of
-from .by_hand import ByHand, mean
+from .by_hand import ByHand, mean, neutral
 
 EXAMPLES = {
     "capt": {"method": "capt", "init_std": 0.5},
-    "capt_learned": {"method": "capt", "init_std": 0.5, "depth": "learned", "gate_start": 0.0},
+    "capt_learned": {"method": "capt", "init_std": 0.5, "select": "learned:2"},
     "capt_residual": {"method": "capt", "init_std": 0.5, "residual_width": 8},
 }
 
 FAMILIES = ("t5", "llama", "bert")
 every_hand = pytest.mark.parametrize("family", FAMILIES)
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
-DEPTHS = {"all": {0, 1, 2}, "input": {0}, "first_half": {0}, "latter_half": {1, 2}, "odd": {0, 2}}
+CHOICES = {"all": {0, 1, 2}, "input": {0}, "first_half": {0}, "latter_half": {1, 2}, "odd": {0, 2}, "1": {1}}
 
 
 def check(family: str, options: dict[str, Any], slots: int, rule: Any, **hand: Any) -> None:
@@ -39,7 +37,7 @@ def check(family: str, options: dict[str, Any], slots: int, rule: Any, **hand: A
         found = {side: logits(prompted, *padded(ROWS, side)) for side in ("left", "right")}
     decoder_ids = TARGET.expand(len(ROWS), -1) if family == "t5" else None
     with torch.no_grad():
-        derived = ByHand(model(family), given, mask, slots, decoder_ids, **hand).logits(
+        derived = ByHand(model(family), given, mask, slots, decoder_ids, start=neutral(model(family)), **hand).logits(
             lambda layer, before, text, seen: rule(parameters, layer, before, text, seen)
         )
     for row, seen, left, right in zip(derived, mask, found["left"], found["right"], strict=True):
@@ -58,15 +56,15 @@ def test_the_equations(family: str) -> None:
 
 
 @every_hand
-@pytest.mark.parametrize("depth", list(DEPTHS))
-def test_the_depths(family: str, depth: str) -> None:
+@pytest.mark.parametrize("select", list(CHOICES))
+def test_the_layers(family: str, select: str) -> None:
     """Layers that are left out see the slot as the layer below made it."""
-    prompted = sorted(DEPTHS[depth])
+    prompted = sorted(CHOICES[select])
 
     def rule(p: dict[str, Tensor], layer: int, *rest: Any) -> Tensor | None:
         return p["table"][prompted.index(layer)] + mean(*rest) if layer in prompted else None
 
-    check(family, {"depth": depth}, 1, rule)
+    check(family, {"select": select}, 1, rule)
 
 
 @every_hand
@@ -132,34 +130,6 @@ def test_without_training_the_input_alone_decides(family: str) -> None:
     assert two[0].shape[-1] == VOCABULARY
 
 
-@every_hand
-def test_learned_depth(family: str) -> None:
-    """A layer whose gate is shut sees the slot as the layer below made it."""
-    shut = 1
-
-    def rule(p: dict[str, Tensor], layer: int, *rest: Any) -> Tensor | None:
-        return None if layer == shut else capsule(p, layer, *rest)
-
-    given, mask = padded(ROWS, "right")
-    with attached(model(family), CaPT(init_std=0.7, depth="learned")) as prompted, torch.no_grad():
-        producer = prompted.prompts[0]
-        producer.gates.logits.copy_(torch.tensor([0.3, -0.2, 0.1]))
-        parameters = {"table": producer.table.clone()}
-        found = logits(prompted, given, mask)
-        prompted.train()
-        trained = logits(prompted, given, mask)
-        tensors = producer.stored()
-    decoder_ids = TARGET.expand(len(ROWS), -1) if family == "t5" else None
-    with torch.no_grad():
-        derived = ByHand(model(family), given, mask, 1, decoder_ids).logits(lambda *a: rule(parameters, *a))
-    for row, seen, one, two in zip(derived, mask, found, trained, strict=True):
-        close(one, row if family == "t5" else row[seen.bool()], 1e-5)
-        close(two, one, 1e-6)
-    assert tensors["layers"].tolist() == [0, 2]
-    assert torch.equal(tensors["table"], parameters["table"][[0, 2]])
-    check_stored(family, CaPT(depth="learned"), tensors, found)
-
-
 def check_stored(family: str, method: CaPT, tensors: dict[str, Tensor], expected: list[Tensor]) -> None:
     loaded = build(model(family), tokenizer(), method, blank=True)
     loaded.load_stored(tensors)
@@ -169,45 +139,6 @@ def check_stored(family: str, method: CaPT, tensors: dict[str, Tensor], expected
     with attach(model(family), tokenizer(), loaded) as prompted, torch.no_grad():
         for one, two in zip(logits(prompted, *padded(ROWS, "right")), expected, strict=True):
             close(one, two, 1e-5)
-
-
-def learned() -> Producer:
-    return build(model("llama"), tokenizer(), CaPT(depth="learned", init_std=0.5))
-
-
-def test_gates_learn_from_the_difference_they_make() -> None:
-    """The gradient of a gate is a (1 - a) times that of its value; a shut gate can open again."""
-    producer = learned()
-    with torch.no_grad():
-        producer.gates.logits.copy_(torch.tensor([0.4, -0.3, 0.2]))
-    with attach(model("llama"), tokenizer(), producer) as prompted:
-        prompted.train()
-        loss_of(prompted, ids(6)).backward()
-        probability = producer.gates.probabilities()
-        found = producer.gates.logits.grad.clone()
-        value = torch.tensor([1.0, 0.0, 1.0], requires_grad=True)
-        producer.gates.values = lambda: value
-        loss_of(prompted, ids(6)).backward()
-        close(found, value.grad * probability * (1 - probability), 1e-6)
-        assert found[1] != 0
-
-
-def test_one_layer_stays_where_every_gate_is_shut() -> None:
-    producer = learned()
-    with torch.no_grad():
-        producer.gates.logits.copy_(torch.tensor([-0.4, -0.1, -0.2]))
-    assert producer.stored()["layers"].tolist() == [1]
-    assert producer.rates() == {"gates.logits": 0.1}
-    assert learned().gates.kept() == (0, 1, 2)  # all are open at the start
-
-
-@pytest.mark.parametrize("layers", [[2, 0], [0, 0], [0, 7], [], [0]])
-def test_a_damaged_file_of_learned_depth(layers: list[int]) -> None:
-    tensors = {"table": torch.zeros(2, 1, HIDDEN), "layers": torch.tensor(layers, dtype=torch.long)}
-    with pytest.raises(SoftPromptError, match="learned depth lacks layers"):
-        learned().load_stored(tensors)
-    with pytest.raises(SoftPromptError, match="learned depth lacks layers"):
-        learned().load_stored({"table": tensors["table"]})
 
 
 @every_hand

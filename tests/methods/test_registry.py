@@ -97,12 +97,15 @@ def test_a_name_is_taken_once() -> None:
 def test_unknown_names_and_options() -> None:
     with pytest.raises(SoftPromptError, match="no method named 'nothing': choose from .*capt, .*deep_prompt"):
         method("nothing")
-    with pytest.raises(SoftPromptError, match="method 'capt' has no option 'length': choose from decoder_sees_capsule"):
+    with pytest.raises(SoftPromptError, match="method 'capt' has no option 'length': choose from consistency"):
         method("capt", length=3)
     with pytest.raises(SoftPromptError, match="option 'num_virtual_tokens' of method 'capt'.*given: 0"):
         method("capt", num_virtual_tokens=0)
-    with pytest.raises(SoftPromptError, match="option 'depth' of method 'capt'"):
-        method("capt", depth="middle")
+    with pytest.raises(
+        SoftPromptError, match="option 'select' of method 'capt'.*choose from all, input.*learned:open or 0,3,7"
+    ) as error:
+        method("capt", select="some")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", list(methods()))

@@ -11,10 +11,11 @@ from torch import Tensor
 from softprompt.attaching import build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import WARP, HardPrompt
+from softprompt.reading import build_readout
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import open_run
-from softprompt.training.setup import build_readout, readout_wishes
+from softprompt.training.setup import readout_wishes
 
 from ..models import ENCODER_DECODERS, HIDDEN, MASK, PAD, model, tokenizer
 from ..prompts import close, every_family
@@ -167,4 +168,4 @@ def test_a_body_without_a_head_is_refused() -> None:
     wishes = readout_wishes(body, TASK, WARP(), TrainingOptions())
     producer = build(body, tokenizer(), WARP())
     with pytest.raises(SoftPromptError, match="'rows' needs a backbone with a language-model head"):
-        build_readout(TASK, body, tokenizer(), WARP(), producer, wishes)
+        build_readout(TASK, body, tokenizer(), producer, wishes)

@@ -124,7 +124,7 @@ def test_a_backbone_without_such_a_decoder() -> None:
         attach(model("llama"), tokenizer(), half)
     assert model("llama").config._attn_implementation == "sdpa"
     bare = dataclasses.replace(read_anatomy(model("t5")), decoder_layers=(), decoder_attentions=(), cross_attentions=())
-    with pytest.raises(SoftPromptError, match="use a method that prompts the body alone"):
+    with pytest.raises(SoftPromptError, match="use a method at the site 'stream' or 'hidden'"):
         bare.require_decoder()
     assert PrefixTuning().refusal(bare) is not None
     assert PrefixTuning().refusal(read_anatomy(model("t5"))) is None

@@ -126,7 +126,7 @@ DAMAGE = {
     "name": (lambda f: _rewrite(f, lambda t: t.update(other=t.pop("table"))), "'table' is missing"),
     "format": (lambda f: _meta(f, lambda m: m.update(format=99)), "reads format 1"),
     "method": (lambda f: _meta(f, lambda m: m.update(method="magic")), "no method named 'magic'"),
-    "option": (lambda f: _meta(f, lambda m: m["options"].update(depth="sideways")), "depth"),
+    "option": (lambda f: _meta(f, lambda m: m["options"].update(select="sideways")), "select"),
     "key": (lambda f: _meta(f, lambda m: m.pop("backbone")), "no 'backbone'"),
 }
 

@@ -12,12 +12,13 @@ import torch
 from softprompt.attaching import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import HeadOnly, Method
+from softprompt.reading import build_readout
 from softprompt.tasks import Task
 from softprompt.tasks.encoding import affixes, continuation, pad, with_virtual
 from softprompt.tasks.readouts import Readout
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
-from softprompt.training.setup import build_readout, readout_wishes
+from softprompt.training.setup import readout_wishes
 
 from ..models import model, tokenizer
 from ..prompts import METHODS
@@ -29,7 +30,7 @@ def made(task: Task, family: str, method: Method, **options: Any) -> tuple[Any, 
     """An attached prompt and the task's readout."""
     wishes = readout_wishes(model(family), task, method, TrainingOptions(**options))
     prompt = build(model(family), tokenizer(), method)
-    readout = build_readout(task, model(family), tokenizer(), method, prompt, wishes)
+    readout = build_readout(task, model(family), tokenizer(), prompt, wishes)
     return attach(model(family), tokenizer(), prompt), readout
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from softprompt.methods import SoftWords
+from softprompt.reading import label_rows
 from softprompt.tasks import Task
 from softprompt.tasks.readouts.around import surrounded
 from softprompt.tasks.readouts.pool import Pool
 from softprompt.tasks.readouts.rows import Rows
 from softprompt.tasks.template import Mask, Template
 from softprompt.training.run import train
-from softprompt.training.setup import label_rows
 
 from ..models import HIDDEN, model, tokenizer
 from ..prompts import METHODS, close

@@ -36,7 +36,7 @@ def saved(folder: Path, family: str, method: Any, seed: int = 4) -> Prompt:
     return made
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if METHODS[name].course == "fit"])
+@pytest.mark.parametrize("name", [name for name in TRAINED if METHODS[name].continues()])
 def test_a_new_prompt_starts_as_the_saved_one(name: str, tmp_path: Path) -> None:
     family = next(one for one in ("llama", "bert", "t5") if one in FAMILIES[name])
     method = METHODS[name]
@@ -95,3 +95,5 @@ def test_what_cannot_be_started_from_is_refused(tmp_path: Path) -> None:
     meta.write_text(meta.read_text().replace('"prompt_tuning"', '"hard_prompt"'))
     with pytest.raises(SoftPromptError, match="does not start"):
         start(method_of("hard_prompt"), "hard")
+    with pytest.raises(SoftPromptError, match="'capt' does not start from another prompt"):
+        start(method_of("capt", select="learned:1"), "short")

@@ -14,6 +14,7 @@ from softprompt.cli.evaluate import evaluate
 from softprompt.cli.explain import explain
 from softprompt.cli.methods import methods
 from softprompt.cli.predict import predict
+from softprompt.cli.select import select
 from softprompt.cli.tasks import tasks
 from softprompt.cli.train import train
 from softprompt.cli.transfer import transfer
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (train, evaluate, predict, ensemble, transfer, adapt, discretise, methods, tasks, doctor):
+for verb in (train, select, evaluate, predict, ensemble, transfer, adapt, discretise, methods, tasks, doctor):
     app.command()(verb)
 app.add_typer(explain, name="explain")
 

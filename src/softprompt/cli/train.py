@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import emit, interval, quiet, split_options, table
+from softprompt.errors import SoftPromptError
 
 
 def train(
@@ -22,6 +23,9 @@ def train(
     init_from: Annotated[
         Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")
     ] = None,
+    select: Annotated[
+        str | None, typer.Option(help="layers of a method over layers: learned:8, all, first:8, random:8, 0,3,7 ...")
+    ] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")] = None,
     seed: Annotated[int, typer.Option(help="of the split, the first values and the order of rows")] = 13,
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
@@ -34,7 +38,7 @@ def train(
     Example: softprompt train --backbone embedded:gemma3-270m --task sst2 --data SST-2 --method capt --out runs/capt
     """
     quiet()
-    chosen, training = split_options(set_ or [], method)
+    chosen, training = split_options(_with_select(set_ or [], method, select), method)
     if init_from is not None:
         training["init_from"] = str(init_from)
     from softprompt.backbone import load_backbone
@@ -60,6 +64,19 @@ def train(
         emit(done.metrics)
         return
     _report(done.metrics, out)
+
+
+def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]:
+    """The pairs of `--set`, with `--select` as one of them."""
+    from softprompt.methods.registry import method as method_of
+    from softprompt.training.controls import over_layers
+
+    if select is None:
+        return pairs
+    over_layers(method_of(method))
+    if any(pair.partition("=")[0] in ("select", "method.select") for pair in pairs):
+        raise SoftPromptError("--select and --set select both choose the layers: leave one of them out")
+    return [*pairs, f"method.select={select}"]
 
 
 def _report(metrics: dict[str, Any], out: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.evaluate import score
 from softprompt.evaluation.predict import Tick, predict
+from softprompt.reading import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks.readouts import Outcome, Readout
@@ -117,12 +118,8 @@ def _with_template(source: Task, target: Task) -> Task:
 
 
 def _readout(prompt: Prompt, task: Task) -> Readout:
-    from softprompt.training.setup import build_readout
-
     assert prompt.readout is not None
-    made = build_readout(
-        task, prompt.model, prompt.tokenizer, prompt.method, prompt.producer, dict(prompt.readout_options)
-    )
+    made = build_readout(task, prompt.model, prompt.tokenizer, prompt.producer, dict(prompt.readout_options))
     if prompt.readout.stored():
         made.load_stored(prompt.readout.stored())
     return made

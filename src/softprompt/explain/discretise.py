@@ -19,6 +19,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.evaluation.evaluate import metrics_of
 from softprompt.explain.nearest import Neighbour, Reading, nearest_words, shown
 from softprompt.methods.instruction import Instruction, Words
+from softprompt.reading import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row
 
@@ -135,8 +136,6 @@ def _plain(reading: Reading, tokenizer: Any) -> Neighbour:
 
 def _with_text(prompt: Prompt, text: str) -> Prompt:
     """The same prompt with another text, untrained; keys and values and the readout's head stay."""
-    from softprompt.training.setup import build_readout
-
     method, trained = _parts(prompt)
     other = method.model_copy(update={"text": text})
     producer = build(prompt.model, prompt.tokenizer, other)
@@ -144,7 +143,7 @@ def _with_text(prompt: Prompt, text: str) -> Prompt:
     assert prompt.task is not None
     if producer.keys is not None:
         producer.keys.use(trained.stored()["prefix"])
-    readout = build_readout(prompt.task, prompt.model, prompt.tokenizer, other, producer, prompt.readout_options)
+    readout = build_readout(prompt.task, prompt.model, prompt.tokenizer, producer, prompt.readout_options)
     stored = {} if prompt.readout is None else prompt.readout.stored()
     if stored:
         readout.load_stored(stored)

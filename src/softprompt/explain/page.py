@@ -1,4 +1,4 @@
-"""The frame of a self-contained page: a title, a few lines, figures; nothing in it is fetched from elsewhere."""
+"""The frame of a self-contained page: a title, a few lines, figures, tables; nothing is fetched from elsewhere."""
 
 from __future__ import annotations
 
@@ -19,26 +19,42 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid #d8dee6; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+.best { background: #eef6ee; }
+small { color: #5a6675; }
 </style></head><body>
 <h1>{{ title }}</h1>
 {% for line in lines %}<p>{{ line }}</p>
-{% endfor %}{% for figure in figures %}{{ figure }}
+{% endfor %}{% for part in parts %}{{ part }}
 {% endfor %}</body></html>
 """
 
 
-def write_page(path: str | Path, title: str, lines: Sequence[str], figures: Sequence[go.Figure]) -> Path:
+def write_page(path: str | Path, title: str, lines: Sequence[str], parts: Sequence[go.Figure | Markup]) -> Path:
     """Write a page.
+
+    Args:
+        path: the HTML file.
+        title: of the page.
+        lines: what stands below it, a paragraph each.
+        parts: what follows: figures, and markup that stays as it is.
 
     Raises:
         SoftPromptError: the place cannot be written.
     """
-    shown = [markup(figure, script=index == 0) for index, figure in enumerate(figures)]
-    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, lines=lines, figures=shown)
-    write_text(Path(path), page)
+    first = next((part for part in parts if isinstance(part, go.Figure)), None)
+    shown = [_figure(part, script=part is first) if isinstance(part, go.Figure) else part for part in parts]
+    write_text(Path(path), filled(_PAGE, title=title, lines=lines, parts=shown))
     return Path(path)
 
 
-def markup(figure: go.Figure, *, script: bool) -> Markup:
+def filled(source: str, **values: Any) -> Markup:
+    """A jinja template with its places filled; what is no markup yet is escaped."""
+    return Markup(Environment(autoescape=True).from_string(source).render(values))  # noqa: S704  (our own template)
+
+
+def _figure(figure: go.Figure, *, script: bool) -> Markup:
     """A figure as markup; the first one on a page brings the script."""
     return Markup(figure.to_html(full_html=False, include_plotlyjs=script))  # noqa: S704  (our own figure)

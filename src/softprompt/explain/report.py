@@ -7,34 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from jinja2 import Environment
-from markupsafe import Markup
 
-from softprompt.storage.tensors import write_text
+from softprompt.explain.page import LOOK, filled, write_page
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid #d8dee6; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.best { background: #eef6ee; }
-small { color: #5a6675; }
-</style></head><body>
-<h1>{{ title }}</h1>
-<p>{{ subtitle }}</p>
-{{ bars }}
-<table><thead><tr><th>method</th><th>{{ metric }}</th><th>95 % interval</th><th>trained scalars</th>
+_TABLE = """<table><thead><tr><th>method</th><th>{{ metric }}</th><th>95 % interval</th><th>trained scalars</th>
 <th>stored bytes</th><th>training seconds</th></tr></thead><tbody>
 {% for row in rows %}<tr{% if row.best %} class="best"{% endif %}><td>{{ row.method }}</td><td>{{ row.value }}</td>
 <td>{{ row.interval }}</td><td>{{ row.trained }}</td><td>{{ row.stored }}</td><td>{{ row.seconds }}</td></tr>
-{% endfor %}</tbody></table>
-{{ curves }}
-<p><small>{{ foot }}</small></p>
-</body></html>
-"""
+{% endfor %}</tbody></table>"""
+_FOOT = "<p><small>{{ foot }}</small></p>"
+_LOOK: dict[str, Any] = {**LOOK, "height": 420}
 
 
 def comparison_page(runs: Sequence[dict[str, Any]], path: str | Path, title: str) -> Path:
@@ -63,18 +45,10 @@ def comparison_page(runs: Sequence[dict[str, Any]], path: str | Path, title: str
         for run in runs
     ]
     first = runs[0]
-    environment = Environment(autoescape=True)
-    page = environment.from_string(_PAGE).render(
-        title=title,
-        subtitle=f"{first['task']} on {first['backbone']}, {first['test']['rows']} held-out rows, seed {first['seed']}",
-        metric=metric,
-        rows=rows,
-        bars=_html(bars(runs), script=True),
-        curves=_html(curves(runs), script=False),
-        foot=", ".join(f"{name} {number}" for name, number in first["versions"].items()),
-    )
-    write_text(Path(path), page)
-    return Path(path)
+    subtitle = f"{first['task']} on {first['backbone']}, {first['test']['rows']} held-out rows, seed {first['seed']}"
+    foot = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
+    table = filled(_TABLE, metric=metric, rows=rows)
+    return write_page(path, title, [subtitle], [bars(runs), table, curves(runs), filled(_FOOT, foot=foot)])
 
 
 def bars(runs: Sequence[dict[str, Any]]) -> go.Figure:
@@ -100,20 +74,13 @@ def curves(runs: Sequence[dict[str, Any]]) -> go.Figure:
     metric = runs[0]["metric"]
     figure = go.Figure()
     for run in runs:
-        if run["history"]:
+        points = [point for point in run["history"] if metric in point]  # a search also tells of its gates
+        if points:
             figure.add_scatter(
-                x=[point["step"] for point in run["history"]],
-                y=[point[metric] for point in run["history"]],
+                x=[point["step"] for point in points],
+                y=[point[metric] for point in points],
                 name=run["method"],
                 mode="lines+markers",
             )
     figure.update_layout(title=f"{metric} on validation rows", xaxis_title="step", yaxis_title=metric, **_LOOK)
     return figure
-
-
-_LOOK: dict[str, Any] = {"template": "plotly_white", "height": 420, "margin": {"l": 60, "r": 20, "t": 60, "b": 50}}
-
-
-def _html(figure: go.Figure, *, script: bool) -> Markup:
-    """A figure as markup; the first one on a page brings the script."""
-    return Markup(figure.to_html(full_html=False, include_plotlyjs=script))  # noqa: S704  (our own figure)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
+from softprompt.methods.parts.layers import LayerPrompt
 from softprompt.sites.producer import Producer, View
 from softprompt.storage.places import folder_of
 from softprompt.storage.prompt import META, TENSORS
@@ -27,7 +28,8 @@ def embeddings(producer: Producer, width: int, name: str) -> Tensor:
     Raises:
         SoftPromptError: the prompt has no embeddings of its own (another site, or made from each text).
     """
-    if producer.count and producer.static:
+    # A prompt over layers starts its slots at a neutral vector, which is none of its own.
+    if producer.count and producer.static and not isinstance(producer, LayerPrompt):
         device = next(producer.parameters(), torch.empty(0)).device
         slots = torch.arange(producer.count, device=device)[None]
         none = torch.zeros(1, producer.count, dtype=torch.bool, device=device)

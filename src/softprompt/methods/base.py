@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -54,6 +54,7 @@ class Setting:
         tokenizer: the backbone's tokenizer, or None.
         label_words: the task's label words, where there are any.
         generator: the source of every random draw.
+        words_of: the ids of a template's own words, which the task's template language tells from its places.
         blank: the first values will be overwritten by stored ones, so nothing need be read for them.
     """
 
@@ -61,6 +62,7 @@ class Setting:
     tokenizer: Any
     label_words: tuple[str, ...]
     generator: torch.Generator
+    words_of: Callable[[str], tuple[int, ...]]
     blank: bool = False
 
     @torch.no_grad()
@@ -134,3 +136,7 @@ class Method(BaseModel, ABC):
     def trains(self) -> bool:
         """Whether there is anything to train besides a head."""
         return self.site != "none"
+
+    def continues(self) -> bool:
+        """Whether training goes on from the values that the prompt has, so that it may start from a saved one."""
+        return self.course == "fit" and self.trains()

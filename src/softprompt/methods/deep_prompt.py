@@ -8,24 +8,29 @@ The "Deep Prompt-Tuning" of Liu et al., "All You Need is One: Capsule Prompt Tun
 Site `hidden`: before each layer the k slots are overwritten by that layer's rows; their outputs are thrown away. It is
 not P-Tuning v2 (site `attention`): these vectors pass the layer's norm, W_K and W_V. Trained and stored: N * k * d
 scalars.
+
+The paper says nothing of the first values. Ours are the states that the frozen model itself makes of words before each
+layer (`init="words"`). Small random vectors are no small change: every layer's norm blows them up to the length of a
+state, and on Gemma 3 270M, whose states at the first token grow from 26 to 25,000, no rate from 0.003 to 0.3 learned
+more than the training rows from there.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import Recipe, Setting
 from softprompt.methods.parts import tables
-from softprompt.methods.parts.depth import Depth, layers_of
+from softprompt.methods.parts.layers import LayerPrompt, OverLayers
 from softprompt.methods.registry import register
 from softprompt.sites.producer import Producer, View
 
 
 @register
-class DeepPrompt(Method):
+class DeepPrompt(OverLayers):
     """Trained vectors before every layer (the control of CaPT's paper)."""
 
     name: ClassVar[str] = "deep_prompt"
@@ -37,32 +42,34 @@ class DeepPrompt(Method):
         "encoder-decoder": Recipe(
             1.0, "CaPT's paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06
         ),
+        "gemma3_text": Recipe(1.0, "measured on Gemma 3 270M: 0.03 to 3 on validation rows of SST-2"),
         "default": Recipe(0.3, "our choice, near CaPT's"),
     }
 
     num_virtual_tokens: int = Field(1, ge=1, description="k, the vectors a layer")
-    depth: Depth = Field("all", description="which layers are prompted: all, input, first_half, latter_half, odd")
-    init_std: float = Field(0.02, ge=0, description="standard deviation of the first values")
+    init: Literal["words", "normal"] = Field(
+        "words", description="first values: the frozen model's states of words, or draws from N(0, init_std^2)"
+    )
+    init_std: float = Field(0.02, ge=0, description="standard deviation of init='normal'")
 
     def build(self, setting: Setting) -> Producer:
         """Make the table, shape `(layers, k, H)`, fp32."""
-        layers = layers_of(self.depth, setting.anatomy.num_layers)
+        layers = self.selection.of(setting.anatomy.num_layers)
+        if self.init == "words" and not setting.blank:
+            return LayerTable(tables.word_states(self.num_virtual_tokens, setting)[list(layers)], layers, setting)
         shape = (len(layers), self.num_virtual_tokens, setting.anatomy.hidden_size)
-        return LayerTable(tables.normal(shape, self.init_std, setting), layers)
+        return LayerTable(tables.normal(shape, self.init_std, setting), layers, setting)
 
 
-class LayerTable(Producer):
+class LayerTable(LayerPrompt):
     """Rows for each prompted layer, shape `(layers, k, H)`."""
 
-    shift = False
     static = True
 
-    def __init__(self, rows: Tensor, layers: tuple[int, ...]) -> None:
-        super().__init__()
+    def __init__(self, rows: Tensor, layers: tuple[int, ...], setting: Setting) -> None:
+        super().__init__(layers, setting)
         self.table = nn.Parameter(rows.clone())
         self.count = rows.shape[1]
-        self.layers = layers
-        self.hidden_layers = frozenset(layers)
 
     def rewrite(self, layer: int, view: View) -> Tensor:
         """P^i, shape `(k, H)`."""

@@ -89,7 +89,7 @@ class LatePrompt(Producer):
     def __init__(self, layer: int, count: int, rows: Tensor | None, generator: Generator | None) -> None:
         super().__init__()
         self.count = count
-        self.hidden_layers = frozenset({layer})
+        self.hidden_layers, self.first_layer = frozenset({layer}), layer
         self.generator = generator
         self.table = None if rows is None else nn.Parameter(rows)
         self.static = generator is None

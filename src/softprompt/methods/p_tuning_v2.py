@@ -9,19 +9,21 @@ Site `attention`. The table is either direct, R^{P x 2 N d_kv}, or re-parametris
 R^{P x d} -> Linear(d, m) -> tanh -> Linear(m, 2 N d_kv), computed once a forward pass and dropped after training. The
 flat vector is viewed as (P, 2N, K, D) and split into N pairs (key, value), as in the official code. Encoders read a
 linear head by default, as in the paper; language models a verbalizer. On an encoder-decoder the encoder is prompted.
-Stored: 2 N P d_kv scalars (and the head).
+Stored: 2 N P d_kv scalars (and the head); with `select` (ours) N counts the chosen layers.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
 from torch import nn
 
-from softprompt.methods.base import Method, Readout, Recipe, Setting
+from softprompt.methods.base import Readout, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
+from softprompt.methods.parts.layers import OverLayers
 from softprompt.methods.parts.prefixes import KeysValues, Prefixes, stacks
 from softprompt.methods.registry import register
 from softprompt.sites.anatomy import Kind
@@ -29,7 +31,7 @@ from softprompt.sites.producer import Producer
 
 
 @register
-class PTuningV2(Method):
+class PTuningV2(OverLayers):
     """Trained keys and values in every layer (Liu et al., 2022)."""
 
     name: ClassVar[str] = "p_tuning_v2"
@@ -51,7 +53,8 @@ class PTuningV2(Method):
 
     def build(self, setting: Setting) -> Producer:
         """Make the table, `(P, 2 N K D)` direct or `(P, H)` re-parametrised, fp32."""
-        stack, width = stacks(setting.anatomy)["body"], setting.anatomy.hidden_size
+        chosen, width = self.selection.of(setting.anatomy.num_layers), setting.anatomy.hidden_size
+        stack = replace(stacks(setting.anatomy)["body"], chosen=chosen)
         made = self.prefix_projection and not setting.blank
         shape = (self.num_virtual_tokens, width if made else stack.flat)
         table = tables.normal(shape, self.init_std, setting)

@@ -31,7 +31,6 @@ from softprompt.methods.parts.lists import split
 from softprompt.methods.registry import register
 from softprompt.sites.anatomy import Kind
 from softprompt.sites.producer import Producer, View
-from softprompt.tasks.readouts.soften import word_ids
 
 
 @register
@@ -67,7 +66,7 @@ class SoftWords(Method):
 
     def build(self, setting: Setting) -> Producer:
         """Make the changes, zeros of shape `(N + 1, P, H)`, or `(1, P, H)`; P counts the words of all prompts."""
-        pool = tuple((source, word_ids(source, setting.tokenizer)) for source in self.prompts)
+        pool = tuple((source, setting.words_of(source)) for source in self.prompts)
         words = setting.embed([token for _, ids in pool for token in ids]).cpu()
         layers = setting.anatomy.num_layers if self.deep else 0
         return Changes(words, torch.zeros(layers + 1, len(words), setting.anatomy.hidden_size), pool)

@@ -12,7 +12,9 @@ paper leaves the frozen model's dropout out, which is this library's default too
 
 The paper's full text could not be read: the equation is the one that its public reviews quote, m = 128 is where its
 abstract page says that gains flatten out. Decided here: all rows share the m words, which are drawn without replacement
-from the frequent ones; w_i starts from N(0, 1/m), so that a row is about as long as a word.
+from the frequent ones, and w_i starts at one of them, so that training starts from words as Prompt Tuning's does.
+(Weights drawn from N(0, 1/m) start from sums that are like no word: on Gemma 3 270M none of the rates 1e-4 to 3e-2 got
+away from there.)
 """
 
 from __future__ import annotations
@@ -43,10 +45,8 @@ class SuperPos(Method):
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "abstract, and the equation as the paper's public reviews quote it; rates are our choice"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder-decoder": Recipe(0.01, "our choice: a weight's scale is free of the embeddings'"),
-        "default": Recipe(
-            0.003, "our choice: Prompt Tuning's 0.03 over about the square root of m, words moving a row together"
-        ),
+        "gemma3_text": Recipe(0.01, "measured on Gemma 3 270M: 0.001 to 0.03 on validation rows of SST-2"),
+        "default": Recipe(0.01, "our choice: the value measured on Gemma 3 270M"),
     }
 
     num_virtual_tokens: int = Field(10, ge=1, description="k, the number of virtual tokens")
@@ -59,7 +59,7 @@ class SuperPos(Method):
         if setting.blank:
             return blank_table(self.num_virtual_tokens, self.placement, setting)
         words = tables.sampled_vocabulary(self.num_words, setting)
-        weights = tables.normal((self.num_virtual_tokens, self.num_words), self.num_words**-0.5, setting)
+        weights = torch.eye(self.num_words)[torch.arange(self.num_virtual_tokens) % self.num_words]
         return MadeTable(weights, Superposition(words, self.num_virtual_tokens, self.train_basis), self.placement)
 
 

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from torch import nn
@@ -108,6 +109,15 @@ class Anatomy:
         """Whether every attention looks its function up in transformers' AttentionInterface."""
         return all(map(_is_open, self.attentions))
 
+    @cached_property
+    def meets_in_attention(self) -> bool:
+        """Whether columns meet in full or sliding attention alone: no convolution, recurrence, or other attention."""
+        config: Any = self.body.config
+        kinds = set(getattr(config, "layer_types", None) or ())
+        if not kinds <= {"full_attention", "sliding_attention"} or getattr(config, "attention_chunk_size", None):
+            return False
+        return not any(isinstance(module, nn.Conv1d | nn.RNNBase) for module in self.body.modules())
+
     def require_site(self, site: str) -> None:
         """Raise where this family cannot serve a site.
 
@@ -135,7 +145,7 @@ class Anatomy:
         if not attentions or not all(map(_is_open, attentions)):
             raise SoftPromptError(
                 f"family {self.family!r} has no decoder that attends to an encoder as T5's and BART's do: use a method "
-                "that prompts the body alone, such as p_tuning_v2"
+                "at the site 'stream' or 'hidden', or one whose keys and values stand in the body alone"
             )
 
 

@@ -49,12 +49,16 @@ class Prefix:
         keys: shape `(B, K, P, D)`.
         values: shape `(B, K, P, D)`.
         seen: which of them each row has, bool, shape `(B, P)`, or None where every row has all.
+        value: v, a scalar: the attention is v times that with them plus 1 - v times that without; None for 1.
+        waiting: the attentions of the call that were handed a prefix and have not joined it.
     """
 
     attention: nn.Module
     keys: Tensor
     values: Tensor
     seen: Tensor | None
+    value: Tensor | None
+    waiting: set[nn.Module]
 
 
 def join_in(model: Any) -> str:
@@ -92,21 +96,43 @@ def _joining(implementation: str) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         lent: Lent | None = kwargs.pop(LENT, None)
-        if lent is not None:
+        # An attention that makes a mask of its own cannot be lent to: its model finds out that it was not.
+        if lent is not None and attention_mask is not None and attention_mask.numel() == 1:
             return attend_lent(_own(implementation, module), module, query, key, value, lent, **kwargs)
         given: Sequence[Prefix] = kwargs.pop(KEYWORD, ())
+        own = _own(implementation, module)
         for prefix in given:
-            if prefix.attention is not module:
-                continue
-            attention_mask = _widen(attention_mask, prefix, module, query, key, kwargs)
-            key = torch.cat([prefix.keys.to(key.dtype), key], dim=2)
-            value = torch.cat([prefix.values.to(value.dtype), value], dim=2)
-            bias = kwargs.get("position_bias")
-            if bias is not None:  # T5: a prefix has no distance, its bias is zero
-                kwargs["position_bias"] = nn.functional.pad(bias, (prefix.keys.shape[2], 0))
-        return _own(implementation, module)(module, query, key, value, attention_mask, **kwargs)
+            if prefix.attention is module:
+                if not torch.compiler.is_compiling():
+                    prefix.waiting.discard(module)
+                return _with(prefix, own, module, query, key, value, attention_mask, kwargs)
+        return own(module, query, key, value, attention_mask, **kwargs)
 
     return attend
+
+
+def _with(
+    prefix: Prefix,
+    own: Callable[..., Any],
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    kwargs: dict[str, Any],
+) -> Any:
+    """What the model's own attention gives with a prefix in front of its keys and values."""
+    wide = _widen(mask, prefix, module, query, key, kwargs)
+    keys = torch.cat([prefix.keys.to(key.dtype), key], dim=2)
+    values = torch.cat([prefix.values.to(value.dtype), value], dim=2)
+    bias, longer = kwargs.get("position_bias"), kwargs
+    if bias is not None:  # T5: a prefix has no distance, its bias is zero
+        longer = {**kwargs, "position_bias": nn.functional.pad(bias, (prefix.keys.shape[2], 0))}
+    states, weights = own(module, query, keys, values, wide, **longer)
+    if prefix.value is None:
+        return states, weights
+    without, _ = own(module, query, key, value, mask, **kwargs)
+    return prefix.value.to(states.dtype) * states + (1 - prefix.value).to(states.dtype) * without, weights
 
 
 def _own(implementation: str, module: nn.Module) -> Callable[..., Any]:
@@ -146,6 +172,7 @@ class Join:
         """Remember who stands in which row; nothing is computed before a layer asks."""
         self._prompts = prompts
         self._rows = tuple(rows)
+        self._waiting: set[nn.Module] = set()
         self._made: dict[tuple[int, Place], Pairs] = {}
 
     def of_layer(self, place: Place, layer: int, attention: nn.Module, batch: int, dtype: torch.dtype) -> Prefix | None:
@@ -153,15 +180,20 @@ class Join:
 
         A batch that is a multiple of the rows was repeated row by row (beams).
         """
-        lengths = [self._length(row, place) for row in self._rows]
-        used = sorted({row for row, length in zip(self._rows, lengths, strict=True) if length})
+        joining = sorted({row for row in self._rows if self._length(row, place)})
+        pairs = {index: self._pairs(index, place, dtype)[layer] for index in joining}
+        used = [index for index in joining if pairs[index][0].shape[1]]
         if not used:
             return None
-        pairs = {index: self._pairs(index, place, dtype)[layer] for index in used}
+        if not torch.compiler.is_compiling():
+            self._waiting.add(attention)
         if len(set(self._rows)) == 1:
-            keys, values = pairs[used[0]]
-            return Prefix(attention, keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1), None)
-        width = max(pair[0].shape[1] for pair in pairs.values())
+            scales = self._prompts[used[0]].prefix_values() if place == "body" else None
+            scale = None if scales is None else scales[layer]
+            keys, values = (states.expand(batch, -1, -1, -1) for states in pairs[used[0]])
+            return Prefix(attention, keys, values, None, scale, self._waiting)
+        lengths = [pairs[row][0].shape[1] if row in pairs else 0 for row in self._rows]
+        width = max(lengths)
         order = {index: rank for rank, index in enumerate(used)}
         rank = torch.tensor([order.get(row, 0) for row in self._rows], device=pairs[used[0]][0].device)
         seen = torch.arange(width, device=rank.device) < torch.tensor(lengths, device=rank.device)[:, None]
@@ -171,7 +203,19 @@ class Join:
             for side in (0, 1)
         )
         index = rank.repeat_interleave(repeat)
-        return Prefix(attention, keys[index], values[index], seen.repeat_interleave(repeat, 0))
+        return Prefix(attention, keys[index], values[index], seen.repeat_interleave(repeat, 0), None, self._waiting)
+
+    def check(self, family: str) -> None:
+        """See that every attention joined what it was handed.
+
+        Raises:
+            SoftPromptError: the family's layers keep their keywords to themselves.
+        """
+        if self._waiting:
+            raise SoftPromptError(
+                f"family {family!r} does not hand keys and values on to its attention: take a method of another site, "
+                "such as prompt_tuning"
+            )
 
     def _length(self, index: int, place: Place) -> int:
         prompt = self._prompts[index]

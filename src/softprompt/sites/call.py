@@ -12,6 +12,7 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.attention import Join
+from softprompt.sites.below import Below
 from softprompt.sites.insertion import extend_mask, insert
 from softprompt.sites.layout import Layout, Slots
 from softprompt.sites.placed import read
@@ -34,6 +35,7 @@ class Call:
         lent: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
         whole: shape of the states that the last feed-forward leaves out columns of, while it runs; else None.
+        below: states that are given in the place of the lowest layers, or recorded for that; None for neither.
         calls: how often each layer module has run (shared layers run several times).
     """
 
@@ -47,6 +49,7 @@ class Call:
     lent: Lent | None = None
     shows_states: bool = False
     whole: torch.Size | None = None
+    below: Below | None = None
     calls: dict[int, int] = field(default_factory=dict)
 
     @property

@@ -16,7 +16,7 @@ from softprompt.sites.hidden import rewrite
 from softprompt.sites.layout import Slots
 from softprompt.sites.producer import Producer
 from softprompt.sites.shared import KEYWORD as LENT
-from softprompt.sites.shared import lend, lends
+from softprompt.sites.shared import Lent, lend, lends
 from softprompt.sites.stream import mask_virtual, resolve
 
 
@@ -38,6 +38,7 @@ class Hooks:
         self.call: Call | None = None
         self._anatomy, self._prompts, self._slots = anatomy, prompts, slots
         self._handles: list[Any] = []
+        self._hands_on = True  # until a call shows that the layers keep what they are lent from their attention
         self._register()
 
     def remove(self) -> None:
@@ -85,7 +86,7 @@ class Hooks:
         body: Any = self._anatomy.body
         call.shows_states = bool(given.get("output_hidden_states", body.config.output_hidden_states))
         call.lent, ids = None, given.get("input_ids")
-        if not call.inserting or not isinstance(ids, Tensor):
+        if not self._hands_on or not call.inserting or call.below is not None or not isinstance(ids, Tensor):
             return None
         rows = call.rows_of(ids.shape[0])
         if not lends(self._anatomy, self._slots, self._producers, rows, given) or holds_virtual(ids, self._anatomy):
@@ -129,7 +130,9 @@ class Hooks:
         kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states)}
         if call.lent is not None:
             kwargs = {**kwargs, LENT: call.lent}
-        if call.layout is not None:
+        if call.below is not None and call.layout is not None and layer == call.below.layer:
+            states = call.below.enter(states, call.layout)
+        if call.layout is not None and not (call.below is not None and layer < call.below.layer):
             states = rewrite(states, layer, call.layout.groups, self._producers)
         return ((states, *args[1:]), kwargs) if by_position else (args, {**kwargs, "hidden_states": states})
 
@@ -174,12 +177,26 @@ class Hooks:
         call = self.call
         if call is None:
             return None
+        if call.lent is not None and not call.lent.used.issuperset(self._anatomy.attentions):
+            return self._again(call.lent)
+        call.join.check(self._anatomy.family)
         states: Tensor = output[0]
         if call.select is not None:
             return _with_states(output, _one_row(gather(states, call.columns(call.select))))
         if call.lent is not None:
             return _with_states(output, call.lent.back(states))
         return None if call.keep is None else _with_states(output, gather(states, call.keep))
+
+    def _again(self, lent: Lent) -> Any:
+        """The body's output without lending: some attention was not told of the rows, so that each saw the others.
+
+        The call itself is the probe: a model that lends pays nothing, one that does not pays one pass, once. This runs
+        inside the body's forward hook; the hooks of the inner call set the open call up anew and finish its output.
+        Checkpoints count as any layer does: they run their forward pass before this, and what they recompute later is
+        asked nothing.
+        """
+        self._hands_on = False
+        return self._anatomy.body(**lent.given)
 
     def _on_decoder(self, names: list[str], module: nn.Module, args: Any, kwargs: Any) -> Any:
         call = self.call
@@ -191,7 +208,10 @@ class Hooks:
         return (), {**given, "encoder_attention_mask": mask}
 
     def _on_decoded(self, module: nn.Module, args: Any, output: Any) -> Any:
-        if self.call is None or self.call.select is None:
+        if self.call is None:
+            return None
+        self.call.join.check(self._anatomy.family)
+        if self.call.select is None:
             return None
         return _with_states(output, _one_row(gather(output[0], self.call.select)))
 

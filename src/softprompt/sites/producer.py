@@ -60,6 +60,7 @@ class Producer(nn.Module):
         cross_prefix: keys and values in front of every cross-attention of an encoder-decoder's decoder.
         shift: whether virtual tokens and `prefix` take positions on encoders with absolute positions.
         hidden_layers: the layers (0..L-1) before which `rewrite` is called.
+        first_layer: no state below this layer depends on what is trained.
         visible_to_decoder: whether an encoder-decoder's decoder attends to the virtual tokens' outputs.
         static: whether no vector depends on the row's text; causal models then compute the virtual tokens once a batch.
         around: how many virtual tokens stand before the text, before the answer, after it and at the end of a task's
@@ -75,6 +76,7 @@ class Producer(nn.Module):
     placement: Placement = "front"
     shift: bool = True
     hidden_layers: frozenset[int] = frozenset()
+    first_layer: int = 0
     visible_to_decoder: bool = True
     static: bool = False
     around: tuple[int, ...] = ()
@@ -101,8 +103,12 @@ class Producer(nn.Module):
         raise TypeError(f"{type(self).__name__} has no vectors for the site 'hidden'")
 
     def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        """Site `attention`: for each layer the keys and the values, each `(K, P, D)`."""
+        """Site `attention`: for each layer the keys and the values, each `(K, P, D)`, or `(K, 0, D)` for none."""
         raise TypeError(f"{type(self).__name__} has no vectors for the site 'attention'")
+
+    def prefix_values(self) -> Tensor | None:
+        """Site `attention`: v of each layer, `(L,)`, where its attention is v with plus 1 - v without; None for 1."""
+        return None
 
     def decoder_keys_values(self) -> list[tuple[Tensor, Tensor]]:
         """As `keys_values`, for each layer of an encoder-decoder's decoder; needed where `decoder_prefix` is set."""

@@ -21,6 +21,8 @@ from softprompt.sites.layout import Group, Layout, Slots
 from softprompt.sites.producer import Producer
 
 KEYWORD = "softprompt_lent"
+# The one attention that understands it: the twin of `sites/attention.py`.
+_ATTENTION = "softprompt_sdpa"
 # Below this many scores a head, attention in bf16 on a CPU is quicker written out than in torch's fused kernel, whose
 # backward pass is slow there (benchmarks/step.py).
 _SMALL = 1 << 16
@@ -36,6 +38,8 @@ class Lent:
         width: N.
         positions: of the text's columns, counted from 0 with the virtual tokens, shape `(B, N)`.
         text: which of the text's columns are no padding, bool, shape `(B, N)`.
+        given: the body's arguments before, for a model whose attention does not make use of what it is lent.
+        used: the attentions that did.
     """
 
     virtual: int
@@ -43,6 +47,8 @@ class Lent:
     width: int
     positions: Tensor
     text: Tensor
+    given: dict[str, Any]
+    used: set[nn.Module] = field(default_factory=set)
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
 
     def mask(self, window: int | None) -> Tensor:
@@ -84,7 +90,8 @@ def lends(
 ) -> bool:
     """Whether a call of the body may run its rows as one.
 
-    It must want nothing that would show the difference (a cache, attention maps, the states of every layer).
+    It must want nothing that would show the difference (a cache, attention maps, the states of every layer), and the
+    text's rows must meet nowhere but in attention, which alone knows that they are rows.
 
     Args:
         anatomy: the parts of the backbone.
@@ -99,16 +106,18 @@ def lends(
     return (
         anatomy.kind == "causal"
         and anatomy.takes_position_ids
+        and anatomy.stack is anatomy.body
         and len(rows) > 1
         and len(set(rows)) == 1
         and can_lend(prompts[rows[0]])
         and given.get("use_cache") is False
         and all(given.get(name) is None or given[name] is False for name in unwanted)
         and not (config.output_attentions or config.output_hidden_states)
-        and str(config._attn_implementation).endswith("_sdpa")
+        and config._attn_implementation == _ATTENTION
         and not torch.compiler.is_compiling()
         and isinstance(ids, Tensor)
         and (mask is None or mask.ndim == 2)
+        and anatomy.meets_in_attention
     )
 
 
@@ -122,7 +131,7 @@ def lend(
     text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
     positions = (text.long().cumsum(-1) - 1).clamp(min=0) + count
     places = torch.arange(count, device=device)
-    lent = Lent(count, ids.shape[0], ids.shape[1], positions, text)
+    lent = Lent(count, ids.shape[0], ids.shape[1], positions, text, given)
     row = torch.cat([places + slots[prompt].base, ids.view(-1)])[None]
     order = torch.cat([places, positions.view(-1)])[None] + anatomy.position_offset
     group = Group(prompt, None, places[None], torch.zeros_like(row, dtype=torch.bool))
@@ -152,6 +161,7 @@ def attend_lent(
         lent: how the row is made up.
         **kwargs: as the attention function takes them.
     """
+    lent.used.add(module)
     count, window = lent.virtual, kwargs.get("sliding_window")
     order = torch.arange(count, device=query.device)
     alone = order[:, None] >= order

@@ -16,6 +16,7 @@ from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.prompted import PromptedModel
+from softprompt.reading import build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
 from softprompt.storage.tensors import read_json, read_tensors, replacing, write_json, write_tensors
@@ -140,10 +141,8 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     readout = None
     task = None
     if meta.get("task") is not None:
-        from softprompt.training.setup import build_readout
-
         task = Task(**meta["task"])
-        readout = build_readout(task, model, tokenizer, method, producer, meta["readout"])
+        readout = build_readout(task, model, tokenizer, producer, meta["readout"])
     head = {name: value for name, value in tensors.items() if name.startswith("head.")}
     vectors = {name: value for name, value in tensors.items() if not name.startswith("head.")}
     fill(path, producer, vectors)

@@ -1,6 +1,7 @@
 """Frozen states that do not depend on the prompt are computed once and kept.
 
-With nothing inside the backbone to train (head only), that is everything below the head.
+With nothing inside the backbone to train (head only), that is everything below the head; with a prompt that leaves the
+lowest layers alone, it is these layers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from softprompt.evaluation.predict import Tick, to_device
 from softprompt.prompted import PromptedModel
+from softprompt.sites.below import giving_states
 from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.tasks.readouts.head import Head
 
@@ -23,6 +25,51 @@ class Kept(Item):
     """An encoded row with its pooled states, `(sequences, H)`."""
 
     features: Tensor
+
+
+@dataclass(frozen=True)
+class Begun(Item):
+    """An encoded row with the states that enter the first layer that the prompt touches, `(T, H)`."""
+
+    below: Tensor
+
+
+_MOST = 2 << 30  # bytes of states that are kept, our choice
+
+
+def keep_below(
+    prompted: PromptedModel, readout: Readout, items: Sequence[Item], *, batch_size: int, tick: Tick | None = None
+) -> list[Begun] | None:
+    """Compute once what the layers below the prompt make of each row; None where a family cannot be begun above them.
+
+    Args:
+        prompted: the attached model, whose `first_layer` is above 0.
+        readout: makes the batches.
+        items: encoded training rows.
+        batch_size: rows a pass.
+        tick: told of every batch.
+    """
+    width, size = prompted.anatomy.hidden_size, next(prompted.backbone.parameters()).element_size()
+    columns = sum(item.length + prompted.slots[0].count for item in items)
+    if columns * width * size > _MOST:
+        return None
+    found: dict[int, Begun] = {}
+    order = sorted(range(len(items)), key=lambda index: -items[index].length)
+    with torch.no_grad(), giving_states(prompted.anatomy.layers[0]) as gives_states, prompted.beginning() as below:
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = to_device(readout.collate([items[i] for i in chosen], train=True), prompted)
+            if batch["input_ids"].shape[0] != len(chosen):
+                return None  # several sequences a row
+            readout.loss(prompted, batch)
+            if not gives_states():
+                return None
+            for index, states in zip(chosen, below.recorded, strict=True):
+                item = items[index]
+                found[index] = Begun(item.texts, item.targets, item.label, item.row, states.clone())
+            if tick is not None:
+                tick(len(chosen))
+    return [found[index] for index in range(len(items))]
 
 
 def keep_features(

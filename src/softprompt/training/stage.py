@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from softprompt.tasks import Task
 from softprompt.tasks.readouts import Item
 from softprompt.tasks.readouts.head import Head
 from softprompt.training import checkpoint
-from softprompt.training.caching import Kept, keep_features
+from softprompt.training.caching import Kept, keep_below, keep_features
 from softprompt.training.options import Plan, TrainingOptions
 from softprompt.training.trainer import SoftPromptTrainer, TaskModel
 
@@ -60,6 +61,7 @@ def train_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> SoftPromptTra
             readout.standardise(torch.cat([item.features for item in kept[0]]))
         if not any(p.requires_grad for p in prompts.parameters()):
             items = [list(rows) for rows in kept]
+    items[0] = _begun(stage, items[0])
     backbone: Any = stage.trained.prompted.backbone
     with stage.show.work("training", 0, "steps") as tick:
         fitting = trainer(
@@ -71,7 +73,7 @@ def train_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> SoftPromptTra
             items[1],
             stage.folder,
             stage.seed,
-            _telling(tick, stage.task.metric),
+            _telling(tick),
             stage.stopping,
         )
         if stage.options.gradient_checkpointing:
@@ -84,11 +86,22 @@ def train_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> SoftPromptTra
     return fitting
 
 
-def _telling(tick: Callable[..., None], metric: str) -> Callable[[int, int, dict[str, Any] | None], None]:
+def _begun(stage: Stage, items: Sequence[Item]) -> Sequence[Item]:
+    """The training rows with the states that enter the first layer that the prompt touches, where that saves work."""
+    prompted, options = stage.trained.prompted, stage.options
+    rows = (options.max_steps or math.inf) * stage.plan.batch_size * options.accumulate
+    again = min(rows, stage.plan.epochs * len(items)) >= 2 * len(items)
+    if not prompted.first_layer or options.dropout or options.gradient_checkpointing or not again:
+        return items
+    with stage.show.work("frozen states", len(items), "rows") as tick:
+        size = options.eval_batch_size
+        return keep_below(prompted, stage.trained.readout, items, batch_size=size, tick=tick) or items
+
+
+def _telling(tick: Callable[..., None]) -> Callable[[int, int, str | None], None]:
     done = {"steps": 0}
 
-    def on_step(step: int, steps: int, metrics: dict[str, Any] | None) -> None:
-        note = None if metrics is None else f"{metric} {metrics[metric]:.3f}, loss {metrics['loss']:.3f}"
+    def on_step(step: int, steps: int, note: str | None) -> None:
         tick(step - done["steps"], note=note, total=steps)
         done["steps"] = step
 

@@ -31,11 +31,11 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
 
     Raises:
         SoftPromptError: no prompt there, one of another method, backbone or shape, or a method that trains no prompt
-            or is trained in stages of its own.
+            or draws its own anew.
     """
     path = folder_of(Path(folder))
     meta = read_json(path / META)
-    if method.course != "fit" or method.site == "none":
+    if not method.continues():
         raise SoftPromptError(f"method {method.name!r} does not start from another prompt: leave init_from out")
     if meta.get("method") != method.name:
         raise SoftPromptError(f"{path}: a prompt of method {meta.get('method')!r}: start from one of {method.name!r}")

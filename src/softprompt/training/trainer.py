@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from softprompt.sites.producer import Producer
 from softprompt.tasks import Task
 from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.training import checkpoint
-from softprompt.training.caching import Kept, collate_kept
+from softprompt.training.caching import Begun, Kept, collate_kept
 from softprompt.training.options import Plan, TrainingOptions
 from softprompt.training.resumable import ResumableTrainer, arguments
 from softprompt.training.selection import Selection
@@ -62,7 +63,7 @@ class SoftPromptTrainer(ResumableTrainer):
         validation: encoded validation rows.
         folder: where checkpoints go.
         seed: of the order of rows and of dropout.
-        on_step: called after every step with (step, steps, validation metrics or None).
+        on_step: called after every step with (step, steps, what to show beside the progress or None).
         stopping: asked after every step whether to write a checkpoint and stop.
     """
 
@@ -76,7 +77,7 @@ class SoftPromptTrainer(ResumableTrainer):
         validation: Sequence[Item],
         folder: Path,
         seed: int,
-        on_step: Callable[[int, int, dict[str, Any] | None], None],
+        on_step: Callable[[int, int, str | None], None],
         stopping: Callable[[], bool],
     ) -> None:
         """See the class."""
@@ -116,7 +117,9 @@ class SoftPromptTrainer(ResumableTrainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The readout's loss."""
-        loss = model(to_device(inputs, self.trained.prompted))
+        below, prompted = inputs.pop("below", None), self.trained.prompted
+        with nullcontext() if below is None else prompted.beginning(below):
+            loss = model(to_device(inputs, prompted))
         self.losses.append(float(loss.detach()))
         return loss
 
@@ -151,6 +154,14 @@ class SoftPromptTrainer(ResumableTrainer):
         self.losses.clear()
         self.history.append({"step": self.state.global_step, "train_loss": train_loss, **metrics})
         return metrics
+
+    def after_step(self) -> None:
+        """Called after every step, before anything is looked at or written."""
+
+    def note(self, metrics: dict[str, Any] | None) -> str | None:
+        """What progress shows after a step, whose evaluation `metrics` is; None leaves what is shown."""
+        main = self.task.metric
+        return None if metrics is None else f"{main} {metrics[main]:.3f}, loss {metrics['loss']:.3f}"
 
     def seconds(self) -> float:
         """Training time so far, over interruptions."""
@@ -208,7 +219,9 @@ class SoftPromptTrainer(ResumableTrainer):
     def _collate(self, items: list[Item]) -> Batch:
         if all(isinstance(item, Kept) for item in items):
             return collate_kept(self.trained.readout, items)
-        return self.trained.readout.collate(items, train=True)
+        batch = self.trained.readout.collate(items, train=True)
+        below = [item.below for item in items if isinstance(item, Begun)]
+        return {**batch, "below": below} if below else batch
 
     def _steps(self, rows: int) -> int:
         batches = -(-rows // self.plan.batch_size)
@@ -237,11 +250,12 @@ class _Steps(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Before the first step the untrained prompt is a candidate, too."""
         if state.global_step == 0:
-            self.on_step(0, state.max_steps, self.trainer.look())
+            self.on_step(0, state.max_steps, self.trainer.note(self.trainer.look()))
         self.trainer.trained.train()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Every `every` steps and at the end: evaluate, save, and stop when nothing gets better."""
+        self.trainer.after_step()
         metrics = None
         last = state.global_step >= state.max_steps
         if state.global_step % self.trainer.every == 0 or last:
@@ -253,4 +267,4 @@ class _Steps(TrainerCallback):
             self.trainer.write_checkpoint()
         if self.stopping():
             control.should_training_stop = True
-        self.on_step(state.global_step, state.max_steps, metrics)
+        self.on_step(state.global_step, state.max_steps, self.trainer.note(metrics))

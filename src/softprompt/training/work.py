@@ -23,6 +23,7 @@ from softprompt.evaluation.predict import to_device
 from softprompt.methods.base import Method
 from softprompt.progress import Progress
 from softprompt.prompted import PromptedModel
+from softprompt.reading import build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.tensors import read_json, write_json
 from softprompt.tasks import Row, Task
@@ -31,7 +32,6 @@ from softprompt.training import checkpoint
 from softprompt.training.options import Plan, TrainingOptions
 from softprompt.training.process import Interrupted
 from softprompt.training.selection import rank
-from softprompt.training.setup import build_readout
 from softprompt.training.stage import Stage, train_stage
 from softprompt.training.trainer import SoftPromptTrainer, TaskModel
 
@@ -176,6 +176,12 @@ class Work:
         assert path is not None, f"stage {stage} is not finished"
         return checkpoint.load_best(path)
 
+    def extra_of(self, stage: str) -> dict[str, Any]:
+        """What the trainer of a stage that is finished told besides tensors; see `SoftPromptTrainer.extra`."""
+        path = checkpoint.latest(self.state / stage)
+        assert path is not None, f"stage {stage} is not finished"
+        return checkpoint.load_extra(path)
+
     def loop(self, stage: str, rounds: int, start: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
         """A loop of the course's own that resumes: its state is written after every round.
 
@@ -290,9 +296,7 @@ class Work:
             raise Interrupted(f"stopped {where}; {self.state} holds the state: resume goes on from it")
 
     def _read_out(self) -> None:
-        readout = build_readout(
-            self.task, self.prompted.backbone, self.prompted.tokenizer, self.method, self.producer, self.wishes
-        )
+        readout = build_readout(self.task, self.prompted.backbone, self.prompted.tokenizer, self.producer, self.wishes)
         self.trained = TaskModel(self.prompted, readout)
         self.items = [readout.encode(row) for row in self.rows]
         self.validation = [readout.encode(row) for row in self.validation_rows]

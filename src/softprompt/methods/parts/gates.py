@@ -3,11 +3,12 @@
 A gate's probability is a = sigmoid(g). What enters the forward pass is a value whose gradient
 is decoupled from it. The forms, with sg for stop-gradient:
 
-    ratio              a / sg(a)             value 1, gradient 1 - a: every layer acts, importance is learned
-    straight_through   sg(b) + a - sg(a)     value b in {0, 1}, gradient a (1 - a); b = [a >= 1/2], or b ~ Bernoulli(a)
-    concrete           sg(h) + s - sg(s)     s = sigmoid((g + logistic noise) / T), h = [s >= 1/2], gradient of s
+    ratio        a / sg(a)             value 1, gradient 1 - a: every layer acts, importance is learned
+    bernoulli    sg(b) + a - sg(a)     value b ~ Bernoulli(a), gradient a (1 - a)
+    threshold    sg(b) + a - sg(a)     as it, with b = [a >= 1/2]
+    concrete     sg(h) + s - sg(s)     s = sigmoid((g + logistic noise) / T), h = [s >= 1/2], gradient of s
 
-The forms are those in which selective prompt tuning can be built (METHODS of the line: ratio, Bernoulli, concrete).
+They are the forms in which selective prompt tuning can be built; its paper's own could not be read (`methods.spt`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Form = Literal["ratio", "straight_through", "concrete"]
+Form = Literal["bernoulli", "threshold", "ratio", "concrete"]
 
 
 def ratio(logits: Tensor) -> Tensor:
@@ -62,9 +63,7 @@ class Gates(nn.Module):
         noise: the uniform numbers in use, shape `(n,)`, or None for values without chance.
     """
 
-    def __init__(
-        self, count: int, form: Form = "straight_through", *, temperature: float = 1.0, start: float = 0.0
-    ) -> None:
+    def __init__(self, count: int, form: Form = "bernoulli", *, temperature: float = 1.0, start: float = 0.0) -> None:
         """Set every gate to its start.
 
         Args:
@@ -95,7 +94,7 @@ class Gates(nn.Module):
             return ratio(self.logits)
         if self.form == "concrete":
             return concrete(self.logits, self.noise, self.temperature)
-        return straight_through(self.logits, self.noise)
+        return straight_through(self.logits, self.noise if self.form == "bernoulli" else None)
 
     def probabilities(self) -> Tensor:
         """a, shape `(n,)`, without gradient."""

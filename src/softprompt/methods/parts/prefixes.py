@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.methods.base import Setting
+from softprompt.methods.parts.tables import calmly
 from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.attention import Pairs, Place, recording
 from softprompt.sites.producer import Producer
@@ -23,16 +24,23 @@ class Stack:
         layers: L, how many there are.
         heads: K, key-value heads of each.
         head_dim: D of each.
+        chosen: the places among them that have a prefix, ascending; None for all.
     """
 
     layers: int
     heads: int
     head_dim: int
+    chosen: tuple[int, ...] | None = None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The places that have a prefix."""
+        return tuple(range(self.layers)) if self.chosen is None else self.chosen
 
     @property
     def flat(self) -> int:
-        """Scalars of one prefix position: a key and a value a layer, 2 L K D."""
-        return 2 * self.layers * self.heads * self.head_dim
+        """Scalars of one prefix position: a key and a value a chosen layer, 2 L K D."""
+        return 2 * len(self.places) * self.heads * self.head_dim
 
 
 def stacks(anatomy: Anatomy) -> dict[Place, Stack]:
@@ -66,10 +74,16 @@ class KeysValues(nn.Module):
         return flat
 
     def pairs(self) -> Pairs:
-        """For each layer keys and values, each `(K, P, D)`: the flat table seen as (P, 2 L, K, D), as in both codes."""
-        stack = self.stack
-        seen = self.dropout(self.made()).view(-1, 2 * stack.layers, stack.heads, stack.head_dim).permute(1, 2, 0, 3)
-        return [(seen[2 * layer], seen[2 * layer + 1]) for layer in range(stack.layers)]
+        """For each layer keys and values, each `(K, P, D)`: the flat table seen as (P, 2 L, K, D), as in both codes.
+
+        Layers that are not chosen have `(K, 0, D)`.
+        """
+        stack, chosen = self.stack, self.stack.places
+        seen = self.dropout(self.made()).view(-1, 2 * len(chosen), stack.heads, stack.head_dim).permute(1, 2, 0, 3)
+        pairs = [(seen.new_zeros(stack.heads, 0, stack.head_dim),) * 2] * stack.layers
+        for place, layer in enumerate(chosen):
+            pairs[layer] = (seen[2 * place], seen[2 * place + 1])
+        return pairs
 
     def use(self, flat: Tensor) -> None:
         """Take a flat table as used; a perceptron has no more part in it."""
@@ -112,6 +126,7 @@ class Prefixes(Producer):
         self.prefix = body.table.shape[0]
         self.decoder_prefix = 0 if decoder is None else decoder.table.shape[0]
         self.cross_prefix = 0 if cross is None else cross.table.shape[0]
+        self.first_layer = min(body.stack.places)
 
     def keys_values(self) -> Pairs:
         """For each layer of the body keys and values, each `(K, P, D)`."""
@@ -152,10 +167,10 @@ def words_keys_values(ids: Sequence[int], setting: Setting) -> dict[Place, Tenso
     row = torch.tensor([list(ids)], device=next(body.parameters()).device)
     models = [body] if part.decoder is None else [body, part.decoder]
     with recording(*models) as found:
-        states = _calmly(body, lambda: body(input_ids=row).last_hidden_state)
+        states = calmly(body, lambda: body(input_ids=row).last_hidden_state)
         if part.decoder_layers:
             decoder: Any = part.decoder
-            _calmly(decoder, lambda: decoder(input_ids=row, encoder_hidden_states=states))
+            calmly(decoder, lambda: decoder(input_ids=row, encoder_hidden_states=states))
     places: dict[Place, Sequence[nn.Module]] = {
         "body": part.attentions,
         "decoder": part.decoder_attentions,
@@ -169,14 +184,3 @@ def _flat(found: Sequence[tuple[nn.Module, Tensor, Tensor]], attentions: Sequenc
     members = {id(attention) for attention in attentions}
     each = [vectors[0] for attention, *pair in found if id(attention) in members for vectors in pair]
     return torch.stack(each).to(torch.float32).cpu().permute(2, 0, 1, 3).flatten(1)
-
-
-def _calmly(module: nn.Module, run: Callable[[], Any]) -> Any:
-    """What a call gives while no part of a module trains, so that no dropout falls; the flags stay as they were."""
-    flags = [(one, one.training) for one in module.modules()]
-    module.eval()
-    try:
-        return run()
-    finally:
-        for one, flag in flags:
-            one.training = flag

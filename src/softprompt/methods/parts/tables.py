@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Setting
@@ -42,6 +43,39 @@ def sampled_vocabulary(count: int, setting: Setting) -> Tensor:
     else:
         chosen = pieces[torch.randint(len(pieces), (count,), generator=setting.generator)]
     return setting.embed(chosen.tolist()).cpu()
+
+
+def neutral(setting: Setting) -> Tensor:
+    """The mean embedding of frequent pieces, `(1, E)`: what slots hold that no prompt has written yet.
+
+    Our choice. Zeros would do as well for the text, but not for a gradient: a norm has 1 / sqrt(eps) there,
+    in every layer. The tokenizer has no part in it, so that a loaded prompt finds the same.
+    """
+    return setting.embed(range(min(POPULATION, setting.anatomy.vocab_size))).mean(0, keepdim=True).cpu()
+
+
+@torch.no_grad()
+def word_states(count: int, setting: Setting) -> Tensor:
+    """The frozen model's own states of drawn frequent words before each of its layers: `(L, count, H)`, fp32.
+
+    The words stand at positions 0, 1, ... of a text of their own.
+    """
+    pieces, body = population(setting), setting.anatomy.body
+    order = torch.randperm(len(pieces), generator=setting.generator)[:count]
+    ids = pieces[order.repeat(-(-count // len(order)))[:count]].to(next(body.parameters()).device)
+    run: Any = calmly(body, lambda: body(input_ids=ids[None], output_hidden_states=True))
+    return torch.stack([states[0].float().cpu() for states in run.hidden_states[: setting.anatomy.num_layers]])
+
+
+def calmly(module: nn.Module, run: Callable[[], Any]) -> Any:
+    """What a call gives while no part of a module trains, so that no dropout falls; the flags stay as they were."""
+    flags = [(one, one.training) for one in module.modules()]
+    module.eval()
+    try:
+        return run()
+    finally:
+        for one, flag in flags:
+            one.training = flag
 
 
 def text(count: int, words: str, setting: Setting) -> Tensor:

@@ -7,6 +7,7 @@ answers for the module's own attribute, a trained layer through the module's `fo
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -98,7 +99,7 @@ def _leaf(path: str) -> str:
     return path.rsplit(".", 1)[-1]
 
 
-class Inside(Producer):
+class Inside(Producer, ABC):
     """A weight-side producer whose parts stand at modules of the backbone, found when it is built.
 
     Attributes:
@@ -127,9 +128,9 @@ class Inside(Producer):
         while self._undo:
             self._undo.pop()()
 
+    @abstractmethod
     def put(self, path: str, module: nn.Module) -> Callable[[], None]:
         """Let a part work at a module; what comes back undoes it exactly."""
-        raise NotImplementedError
 
 
 class _Apart(dict[str, nn.Module]):

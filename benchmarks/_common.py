@@ -1,0 +1,86 @@
+"""What the benchmarks share: runs that one fault does not stop, and a file of figures that grows row by row."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+KEPT = (
+    "metric",
+    "trained_parameters",
+    "stored_parameters",
+    "train_seconds",
+    "readout",
+    "options",
+    "versions",
+    "validation",
+    "test",
+)
+
+
+def run(
+    loaded: tuple[Any, Any], task: Any, method: Any, seed: int, folder: Path, backbone: str, **options: Any
+) -> dict[str, Any] | None:
+    """Train or resume one run; its metrics, or None where it failed, which is printed. A stop ends the program.
+
+    Args:
+        loaded: the backbone and its tokenizer.
+        task: with its data.
+        method: or its name.
+        seed: of the run.
+        folder: of the run.
+        backbone: its name.
+        **options: of training.
+    """
+    import softprompt as sp
+    from softprompt.training.process import Interrupted
+
+    name = method if isinstance(method, str) else method.name
+    try:
+        resume = (folder / "run.json").is_file()
+        return sp.train(
+            *loaded, task, method, seed=seed, output=folder, resume=resume, backbone=backbone, **options
+        ).metrics
+    except sp.SoftPromptError as error:
+        if isinstance(error, Interrupted):
+            raise SystemExit(f"{name}: {error}") from None
+        print(f"{name}: {error}")
+    except Exception:
+        traceback.print_exc()  # one method's fault must not cost the night's other rows
+    return None
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The figures so far."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+
+
+def keep(path: Path, row: dict[str, Any], key: Sequence[str]) -> list[dict[str, Any]]:
+    """Write one run's figures beside those of earlier calls; all of them.
+
+    Args:
+        path: the JSON file.
+        row: the figures.
+        key: what tells two rows apart.
+    """
+    rows = [old for old in read(path) if any(old[name] != row[name] for name in key)]
+    rows.append({**row, "cores": os.cpu_count()})
+    rows.sort(key=lambda one: tuple(str(one[name]) for name in key))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return rows
+
+
+def values(runs: Sequence[dict[str, Any]]) -> list[float]:
+    """The main metric on the test rows."""
+    return [one["test"][one["metric"]] for one in runs]
+
+
+def mean(runs: Sequence[dict[str, Any]]) -> float:
+    """Mean test metric."""
+    return statistics.mean(values(runs))

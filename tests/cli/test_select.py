@@ -1,0 +1,206 @@
+"""Choosing layers on the command line: `train --select`, and `select` with its controls, resumed and refused."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import softprompt as sp
+
+from ..models import LAYERS, model, tokenizer
+from ..training.helpers import Interrupting
+from ..training.helpers import task as words_task
+from .test_cli import ask, backbone, data  # noqa: F401  (fixtures)
+
+QUICK = {"max_steps": 4, "evaluations": 1, "batch_size": 4}
+
+
+def told(command: list[Any], data: Path, backbone: Path) -> list[Any]:  # noqa: F811
+    common = ["--backbone", backbone, "--task", data / "task.yaml", "--data", data]
+    return [*command, *common, *(word for name, value in QUICK.items() for word in ("--set", f"{name}={value}"))]
+
+
+def one_line(err: str) -> str:
+    lines = [line for line in err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    return lines[0]
+
+
+def test_train_select(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+    common = told(["train", "--method", "capt"], data, backbone)
+    code, _, err = ask(*common, "--select", "learned:2", "--out", tmp_path / "a")
+    assert code == 0, err
+    metrics = json.loads((tmp_path / "a" / "metrics.json").read_text())
+    assert len(metrics["kept_layers"]) == 2
+    assert metrics["options"]["method"]["select"] == "learned:2"
+    code, printed, _ = ask(*common, "--select", "0,2", "--out", tmp_path / "b", "--json")
+    assert (code, json.loads(printed)["kept_layers"]) == (0, [0, 2])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "lora", "--select", "first:1"], "capt, deep_prompt, p_tuning_v2, spt"),
+        (["--method", "capt", "--select", "firstly"], "learned:K"),
+        (["--method", "capt", "--select", "first:9"], "choose K from 1 to 3"),
+        (["--method", "capt", "--select", "all", "--set", "select=input"], "leave one of them out"),
+    ],
+)
+def test_a_select_that_cannot_be(
+    words: list[str],
+    message: str,
+    ask: Any,  # noqa: F811
+    backbone: Path,  # noqa: F811
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    code, _, err = ask(*told(["train", *words], data, backbone), "--out", tmp_path / "run")
+    assert code == 1
+    assert message in one_line(err)
+
+
+def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+    out = tmp_path / "layers"
+    common = told(["select", "--method", "capt", "--out", out, "--keep", 2], data, backbone)
+    code, printed, err = ask(*common, "--arms", "learned,random,middle", "--seeds", "1,2")
+    assert code == 0, err
+    assert "run 6 of 6: middle, seed 2" in err
+    shown = printed.replace(str(out), "")
+    assert max(map(len, shown.splitlines())) <= 100
+    assert all(word in shown for word in ("learned:2", "random:2", "middle", "95 % interval", "stored", "█"))
+    found = json.loads((out / "select.json").read_text())
+    assert [arm["arm"] for arm in found["arms"]] == ["learned:2", "random:2", "middle"]
+    assert found["reference"] == "learned:2"
+    for arm in found["arms"]:
+        for run in arm["runs"]:
+            own = json.loads((out / f"{arm['arm'].replace(':', '')}-{run['seed']}" / "metrics.json").read_text())
+            assert run["value"] == own["test"]["accuracy"]
+            assert run["kept_layers"] == own["kept_layers"]
+    assert {seed: len(turns) for seed, turns in found["gates"]["learned:2"].items()} == {"1": 2, "2": 2}
+    page = (out / "select.html").read_text(encoding="utf-8")
+    assert page.count('class="plotly-graph-div"') == 2
+    # Another seed only adds to what is there, and --json prints the file.
+    stamp = (out / "middle-1" / "metrics.json").stat().st_mtime_ns
+    code, printed, err = ask(*common, "--arms", "learned random middle", "--seeds", "1 2 3", "--json")
+    assert code == 0, err
+    again = json.loads(printed)
+    assert again == json.loads((out / "select.json").read_text())
+    assert again["seeds"] == [1, 2, 3]
+    assert [arm["runs"][:2] for arm in again["arms"]] == [arm["runs"] for arm in found["arms"]]
+    assert (out / "middle-1" / "metrics.json").stat().st_mtime_ns == stamp
+
+
+def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    from softprompt.cli.select import _report
+    from softprompt.training.controls import summed
+
+    chance = random.Random(3)
+    arms = ("learned:8", "all", "first:8", "last:8", "random:8", "input", "middle")
+    runs = {
+        arm: [
+            {
+                "seed": seed,
+                "metric": "accuracy",
+                "test": {"accuracy": 0.7 + 0.02 * (arm == "all") + chance.gauss(0, 1e-4), "interval": [0, 1]},
+                "train_seconds": 1234.0,
+                "trained_parameters": 12_345_678,
+                "stored_parameters": 12_345_678,
+                "kept_layers": sorted(chance.sample(range(36), 8)),
+            }
+            for seed in range(10)
+        ]
+        for arm in arms
+    }
+    found = {
+        "method": "spt", "task": "sst2", "rows": 400, "metric": "accuracy", "layers": 36, "seeds": list(range(10)),
+        "reference": "learned:8", "arms": summed(runs, "learned:8", 36),
+    }  # fmt: skip
+    _report(found, Path("runs"))
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 100
+    assert "<0.001" in printed
+    assert all(arm in printed for arm in arms)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "lora"], "method 'lora' has no choice of layers"),
+        (["--arms", "learned,firstly"], "arm 'firstly': choose from"),
+        (["--arms", ","], "no arms"),
+        (["--keep", 9], "choose K from 1 to 3"),
+        (["--seeds", "1,x"], "--seeds '1,x'"),
+        (["--set", "select=all"], "--arms"),
+        (["--task", "/no/task.yaml"], "/no/task.yaml"),
+    ],
+)
+def test_a_fault_is_one_line(
+    words: list[str],
+    message: str,
+    ask: Any,  # noqa: F811
+    backbone: Path,  # noqa: F811
+    data: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    code, _, err = ask(*told(["select", "--out", tmp_path / "layers"], data, backbone), *words)
+    assert code == 1
+    assert message in one_line(err)
+    assert not (tmp_path / "layers").exists()
+
+
+def test_help_has_an_example(ask: Any) -> None:  # noqa: F811
+    code, printed, _ = ask("select", "--help")
+    assert code == 0
+    assert "Example: softprompt select" in " ".join(printed.split())
+
+
+def select(folder: Path, progress: Any = False, **options: Any) -> dict[str, Any]:
+    rows = words_task(folder / "data")
+    given = {"keep": 1, "arms": ("learned", "last"), "seeds": (3,), **QUICK, **options}
+    return sp.select_layers(
+        model("bert"), tokenizer(), rows, "p_tuning_v2", output=folder / "runs", progress=progress, **given
+    )
+
+
+def test_a_stop_says_how_to_go_on_and_the_same_call_does(tmp_path: Path) -> None:
+    straight = select(tmp_path / "straight")
+    with pytest.raises(sp.SoftPromptError, match=r"stopped in learned:1, seed 3: 0 of 2 runs .* the same again"):
+        select(tmp_path / "stopped", Interrupting(3))
+    resumed = select(tmp_path / "stopped")
+    figures = ("mean", "share", "trained_parameters", "stored_parameters")
+    assert [[arm[name] for name in figures] for arm in resumed["arms"]] == [
+        [arm[name] for name in figures] for arm in straight["arms"]
+    ]
+    assert resumed["gates"] == straight["gates"]
+
+
+def test_a_stop_between_runs_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softprompt.training.run.train", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(sp.SoftPromptError, match=r"0 of 2 runs are finished"):
+        select(tmp_path)
+
+
+def test_what_is_kept_by_default(tmp_path: Path) -> None:
+    from softprompt.methods.parts.layers import usual
+    from softprompt.training.controls import selections
+
+    assert [usual(layers) for layers in (1, 3, 6, 12, 18, 24)] == [1, 1, 3, 6, 8, 8]
+    assert list(selections(["learned", "learned:2", "first", "all", "odd"], 2, LAYERS)) == [
+        "learned:2",
+        "first:2",
+        "all",
+        "odd",
+    ]
+    found = select(tmp_path, keep=None, arms=("first", "last"))
+    assert (found["keep"], found["reference"], found["gates"]) == (1, "first:1", {})
+    assert [arm["share"] for arm in found["arms"]] == [[1, 0, 0], [0, 0, 1]]
+    with pytest.raises(sp.SoftPromptError, match="no seeds"):
+        select(tmp_path, seeds=())
+    with pytest.raises(sp.SoftPromptError, match="holds a run with another training_options"):
+        select(tmp_path, arms=("first",), max_steps=5)

@@ -1,0 +1,37 @@
+"""The page that compares runs: whole, self-contained, and escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from softprompt.explain.report import comparison_page
+
+
+def finished(method: str, accuracy: float) -> dict[str, Any]:
+    return {
+        "method": method,
+        "metric": "accuracy",
+        "task": "words <b>",
+        "backbone": "tiny",
+        "seed": 3,
+        "trained_parameters": 1234,
+        "stored_bytes": 5678,
+        "train_seconds": 12.3,
+        "test": {"accuracy": accuracy, "interval": [accuracy - 0.1, accuracy + 0.1], "rows": 8},
+        "history": [{"step": 0, "accuracy": 0.5}, {"step": 4, "accuracy": accuracy}],
+        "versions": {"torch": "2"},
+    }
+
+
+def test_a_page_of_two_runs(tmp_path: Path) -> None:
+    path = comparison_page([finished("one", 0.75), finished("two", 0.875)], tmp_path / "page.html", "A & B")
+    page = path.read_text(encoding="utf-8")
+    assert page.count("plotly.js v") == 1  # one script for both figures
+    assert page.count('class="plotly-graph-div"') == 2
+    assert "<title>A &amp; B</title>" in page
+    assert "words &lt;b&gt; on tiny, 8 held-out rows, seed 3" in page
+    assert '<tr class="best"><td>two</td><td>0.875</td>\n<td>0.775 to 0.975</td><td>1,234</td><td>5,678</td>' in page
+    assert "<p><small>torch 2</small></p>" in page
+    bars, table, curves = (page.index(word) for word in ("held-out rows, with", "<table>", "on validation rows"))
+    assert bars < table < curves

@@ -1,0 +1,202 @@
+"""SPT equals its equations written down row by row, with torch's own adaptive pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
+
+from softprompt.attaching import attach, build
+from softprompt.errors import SoftPromptError
+from softprompt.methods import LPT, SPT, method
+
+from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..prompts import METHODS, TARGET, attached, close, every_family, logits, producer, tiny
+from .by_hand import ByHand, neutral
+
+EXAMPLES = {
+    "spt": {"method": "spt", "select": "odd", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
+            "init_std": 0.5},
+    "spt_max": {"method": "spt", "select": "all", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
+                "pool": "max", "combine": "add", "embedding": "generated"},
+    "spt_token": {"method": "spt", "select": "1", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
+                  "pool": "token", "tau": 0.5},
+    "spt_learned": {"method": "spt", "select": "learned:1", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
+                    "init_std": 0.5, "families": ["bert", "t5", "llama"]},
+}  # fmt: skip
+
+K = 3
+ROWS = [ids(7, 1), ids(2, 2), ids(5, 3)]
+POOLS = {"average": adaptive_avg_pool1d, "max": adaptive_max_pool1d}
+COMBINE = {"replace": {}, "average": {"tau": 0.5}, "add": {"combine": "add"}}
+
+
+def generated(net: Any, pool: str, text: Tensor, family: str) -> Tensor:
+    """G of one row's states `(n, H)`, shape `(k, H)`."""
+    down = text @ net.down.weight.T + net.down.bias
+    if pool == "token":
+        return (net.up.weight @ down[0 if family == "bert" else -1].clamp(min=0) + net.up.bias).view(K, -1)
+    pooled = POOLS[pool](down.T[None], K)[0].T
+    return pooled.clamp(min=0) @ net.up.weight.T + net.up.bias
+
+
+def below(backbone: Any, count: int) -> Tensor:
+    """P~_0: what the slots hold before layer 0 where nothing is written, `(1, k, H)`."""
+    start = neutral(backbone)
+    if backbone.config.model_type == "bert":
+        part = backbone.bert.embeddings
+        start = part.LayerNorm(start + part.position_embeddings.weight[0] + part.token_type_embeddings.weight[0])
+    return start.expand(1, count, -1)
+
+
+def check(family: str, options: SPT) -> None:
+    """The library, padded on either side, a row shorter than k among them, against the loop by hand."""
+    backbone, chosen = model(family), options.selection.of(LAYERS)
+    with attached(backbone, options) as prompted, torch.no_grad():
+        made = prompted.prompts[0]
+        found = {side: logits(prompted, *padded(ROWS, side)) for side in ("left", "right")}
+    free = options.embedding == "free"
+
+    def rule(layer: int, before: Tensor | None, text: Tensor, mask: Tensor) -> Tensor | None:
+        if layer not in chosen:
+            return None
+        before = below(backbone, K) if before is None else before
+        if layer == 0 and free:
+            new = made.table.expand(len(text), -1, -1)
+        else:
+            net = made.generators[str(layer)]
+            rows = [generated(net, options.pool, t[m.bool()], family) for t, m in zip(text, mask, strict=True)]
+            new = torch.stack(rows)
+        if options.combine == "add":
+            return before + new
+        return (1 - options.tau) * before + options.tau * new
+
+    given, mask = padded(ROWS, "right")
+    decoder_ids = TARGET.expand(len(ROWS), -1) if family == "t5" else None
+    with torch.no_grad():
+        derived = ByHand(backbone, given, mask, K, decoder_ids, start=neutral(backbone)).logits(rule)
+    for row, seen, left, right in zip(derived, mask, found["left"], found["right"], strict=True):
+        expected = row if family == "t5" else row[seen.bool()]
+        close(right, expected, 1e-5)
+        close(left, expected, 1e-5)
+
+
+@pytest.mark.parametrize("family", ["t5", "llama", "bert"])
+@pytest.mark.parametrize("pool", ["average", "max", "token"])
+@pytest.mark.parametrize("select", ["all", "1", "0,2"])
+def test_the_generators(family: str, pool: str, select: str) -> None:
+    """Layers that are left out see the slots as the layer below made them."""
+    check(family, SPT(num_virtual_tokens=K, bottleneck=6, pool=pool, select=select, embedding="generated"))
+
+
+@pytest.mark.parametrize("family", ["t5", "llama", "bert"])
+@pytest.mark.parametrize("combine", list(COMBINE))
+@pytest.mark.parametrize("embedding", ["free", "generated"])
+def test_the_recursions(family: str, combine: str, embedding: str) -> None:
+    options = {"embedding": embedding, "init_std": 0.5, **COMBINE[combine]}
+    for select in ("all", "0,2"):
+        check(family, SPT(num_virtual_tokens=K, bottleneck=6, select=select, **options))
+
+
+def test_at_the_middle_layer_it_is_late_prompt_tuning() -> None:
+    """The same generator at the same layer; LPT's slots are zeros below it, so a first layer is compared."""
+    spt = build(model("llama"), tokenizer(), SPT(select="0", embedding="generated", num_virtual_tokens=K, bottleneck=6))
+    lpt = build(model("llama"), tokenizer(), LPT(layer=0, generator="appg", num_virtual_tokens=K, bottleneck=6))
+    spt.generators["0"].load_state_dict(lpt.generator.state_dict())
+    with torch.no_grad():
+        found = []
+        for one in (spt, lpt):
+            with attach(model("llama"), tokenizer(), one) as prompted:
+                found.append(logits(prompted, *padded(ROWS, "left")))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert SPT(select="middle").selection.of(LAYERS) == (LAYERS // 2,)
+
+
+@every_family
+def test_scalars(family: str) -> None:
+    d, m, k = HIDDEN, 16, 5
+    layers = 2 * d * m + m + d
+    token = d * m + m + k * d * (m + 1)
+    expected = {
+        ("all", "average", "free"): 2 * layers + k * d,
+        ("all", "average", "generated"): 3 * layers,
+        ("1,2", "max", "free"): 2 * layers,
+        ("input", "average", "free"): k * d,
+        ("learned", "average", "generated"): 3 * layers,  # before its search
+        ("middle", "token", "free"): token,
+    }
+    for (select, pool, embedding), scalars in expected.items():
+        options = SPT(num_virtual_tokens=k, bottleneck=m, select=select, pool=pool, embedding=embedding)
+        made = build(model(family), tokenizer(), options)
+        assert sum(p.numel() for p in made.parameters()) == scalars
+        assert sum(value.numel() for value in made.stored().values()) == scalars
+        assert made.hidden_layers == set(options.selection.of(LAYERS))
+
+
+def test_the_published_count() -> None:
+    """ALoRA's comparison: 8 layers, m = 256, on LLaMA-2-7B 8 * 2 * 4096 * 256 = 16.8 M, biases aside."""
+    options = SPT()
+    assert (str(options.selection), options.bottleneck, options.num_virtual_tokens) == ("learned", 256, 10)
+    small = build(model("llama"), tokenizer(), SPT(select="1,2", bottleneck=256))
+    weights = sum(p.numel() for p in small.parameters() if p.ndim == 2)
+    assert weights == 2 * 2 * HIDDEN * 256
+    assert weights * 4 * 4096 // HIDDEN == 16_777_216  # 8 layers of width 4096
+
+
+@every_family
+def test_nothing_below_the_lowest_layer_takes_part(family: str) -> None:
+    with tiny(family, SPT(num_virtual_tokens=2, select="2")) as prompted:
+        graded: list[bool] = []
+        handles = [
+            layer.register_forward_hook(
+                lambda module, args, out: graded.append((out if torch.is_tensor(out) else out[0]).requires_grad)
+            )
+            for layer in dict.fromkeys(prompted.anatomy.layers)
+        ]
+        logits(prompted, ids(5))
+        for handle in handles:
+            handle.remove()
+        assert graded == [False, False, True]
+
+
+def test_the_prompt_is_fixed_when_the_text_was_read() -> None:
+    with tiny("llama", SPT(num_virtual_tokens=2, select="all", embedding="generated")) as prompted, torch.no_grad():
+        shorter, longer = ids(5), torch.cat([ids(5), ids(4, 9)[:, 1:]], dim=1)
+        asked = torch.arange(longer.shape[1])[None] < 5
+        close(prompted(input_ids=longer, conditioning_mask=asked).logits[:, :5], prompted(input_ids=shorter).logits)
+
+
+def test_dropout_falls_on_generated_vectors_while_training_only() -> None:
+    with tiny("llama", SPT(num_virtual_tokens=4, select="all", dropout=0.5)) as prompted, torch.no_grad():
+        still = logits(prompted, ids(5))[0]
+        assert torch.equal(logits(prompted, ids(5))[0], still)
+        prompted.train()
+        assert not torch.equal(logits(prompted, ids(5))[0], still)
+
+
+def test_the_start_of_the_slots_is_no_part_of_the_prompt() -> None:
+    made = producer(model("bert"), "spt")
+    assert "start" not in made.stored()
+    again = build(model("bert"), None, METHODS["spt"], blank=True)
+    again.load_stored(made.stored())
+    assert torch.equal(again.start, made.start)  # without a tokenizer too
+    close(made.start, neutral(model("bert")), 1e-6)
+
+
+def test_what_is_refused() -> None:
+    def refused(match: str, **options: Any) -> None:
+        with pytest.raises(SoftPromptError, match=match) as error:
+            attach(model("llama"), tokenizer(), method("spt", **options))
+        assert "\n" not in str(error.value)
+
+    refused("has layers 0 to 2, but select names layer 7", select="1,7")
+    refused("has 3 layers, but select=first:4: choose K from 1 to 3", select="first:4")
+    refused("has 3 layers, but select=learned:8: choose K from 1 to 3", select="learned:8")
+    refused("option 'select' of method 'spt': choose from all, .*given: 'best'", select="best")
+    refused("option 'select' of method 'spt': layers stand once each and in ascending order", select="2,1")
+    refused("option 'pool' of method 'spt'", pool="median")
+    refused("option 'tau' of method 'spt'", tau=0.0)
+    refused("option 'gate' of method 'spt'", gate="sometimes")
