@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,10 @@ def test_a_stop_says_how_to_go_on_and_the_same_call_does(tmp_path: Path) -> None
 
 
 def test_a_stop_between_runs_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softprompt.training.run.train", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("softprompt.training.run.train", stopped)
     with pytest.raises(sp.SoftPromptError, match=r"0 of 2 runs are finished"):
         select(tmp_path)
 

@@ -92,7 +92,7 @@ SUPER: dict[str, OverLayers] = {
     "spt_add": SPT(**SMALL, combine="add"),
     "capt": CaPT(init_std=0.5),
     "capt_prepending": CaPT(init_std=0.5, variant="prepending"),
-    "deep_prompt": DeepPrompt(num_virtual_tokens=2, init_std=0.5),
+    "deep_prompt": DeepPrompt(num_virtual_tokens=2, init="normal", init_std=0.5),
     "p_tuning_v2": PTuningV2(num_virtual_tokens=2, init_std=1.0),
 }
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]

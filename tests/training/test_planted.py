@@ -75,40 +75,36 @@ def task(folder: Path, seed: int) -> Task:
     return Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"}).with_data(folder)
 
 
-def searched(folder: Path, seed: int, layer: int, select: str = "learned:1", **options: Any) -> Run:
-    """SPT with one virtual token on the planted task."""
-    given = {"max_steps": 80, "learning_rate": 0.02, "batch_size": 16, "patience": 99, **options}
-    own = {name: given.pop(name) for name in list(given) if name in SPT.model_fields}
+def trained(folder: Path, seed: int, layer: int, select: str, steps: int) -> Run:
+    """SPT with one virtual token on the planted task; the search as it is by default."""
     return train(
-        planted(layer), tokenizer(), task(folder / "data", seed), SPT(select=select, num_virtual_tokens=1,
-        bottleneck=16, **own), output=folder / "run", seed=seed, progress=False, evaluations=2, **given,
+        planted(layer), tokenizer(), task(folder / "data", seed),
+        SPT(select=select, num_virtual_tokens=1, bottleneck=16), output=folder / "run", seed=seed, progress=False,
+        max_steps=steps, evaluations=2, patience=9, learning_rate=0.02, batch_size=16,
     )  # fmt: skip
 
 
-def layer_of(seed: int) -> int:
-    """The one that matters: 2, 3 or 4 of 0 to 5."""
-    return 2 + seed % 3
+def found(folder: Path, seed: int) -> bool:
+    """Whether the search keeps the one layer that can help; which it is goes with the seed."""
+    layer = 2 + seed % 3
+    done = trained(folder, seed, layer, "learned:1", steps=240)
+    kept = done.metrics["kept_layers"] == [layer]
+    assert (done.metrics["test"]["accuracy"] > 0.95) is kept
+    return kept
 
 
-@pytest.mark.parametrize("layer", [1, 2, 3, 4])
-def test_one_layer_alone_can_help(layer: int, tmp_path: Path) -> None:
-    """A prompt at the planted layer learns the task; at its neighbours it guesses."""
-    reached = searched(tmp_path, 0, 3, select=str(layer)).metrics["test"]["accuracy"]
-    assert reached == 1.0 if layer == 3 else 0.3 < reached < 0.7
+@pytest.mark.parametrize("layer", range(DEPTH))
+def test_one_layer_can_help(layer: int, tmp_path: Path) -> None:
+    accuracy = trained(tmp_path, 0, 3, str(layer), steps=80).metrics["test"]["accuracy"]
+    assert accuracy > 0.95 if layer == 3 else accuracy < 0.65
 
 
-def test_the_search_finds_it(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        assert searched(tmp_path / str(seed), seed, layer_of(seed), max_steps=240).metrics["kept_layers"] == [
-            layer_of(seed)
-        ]
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_search_finds_it(seed: int, tmp_path: Path) -> None:
+    assert found(tmp_path, seed)
 
 
 @pytest.mark.slow
-def test_the_search_finds_it_in_nine_of_ten_seeds(tmp_path: Path) -> None:
-    """Chance would find it in one of six; measured: 10 of 10 (8 with 160 steps, 6 with 80)."""
-    found = [
-        searched(tmp_path / str(seed), seed, layer_of(seed), max_steps=240).metrics["kept_layers"] == [layer_of(seed)]
-        for seed in range(10)
-    ]
-    assert sum(found) >= 9
+def test_the_search_finds_it_on_nine_of_ten_seeds(tmp_path: Path) -> None:
+    """A layer drawn at random would be the one on a sixth of them."""
+    assert sum(found(tmp_path / str(seed), seed) for seed in range(10)) >= 9

@@ -82,15 +82,18 @@ def feelings(tmp_path_factory: pytest.TempPathFactory) -> sp.Task:
 
 
 @pytest.mark.parametrize(
-    ("method", "floor"), [("capt", 0.8), ("prompt_tuning", 0.6), ("p_tuning_v2", 0.9), ("deep_prompt", 0.75)]
+    ("method", "rate", "floor"),
+    [("capt", 0.1, 0.8), ("prompt_tuning", 0.1, 0.6), ("p_tuning_v2", 0.1, 0.9), ("deep_prompt", 1.0, 0.75)],
 )
-def test_a_trained_llama_really_learns(method: str, floor: float, feelings: sp.Task, tmp_path: Path) -> None:
+def test_a_trained_llama_really_learns(
+    method: str, rate: float, floor: float, feelings: sp.Task, tmp_path: Path
+) -> None:
     """On unseen rows, half of which the untrained model answers right: it always says the same."""
     backbone, words = sp.load_backbone(str(stories()))
     untrained = sp.train(backbone, words, feelings, "hard_prompt", output=tmp_path / "hard", progress=False)
     done = sp.train(
         backbone, words, feelings, method, output=tmp_path / "soft", progress=False,
-        learning_rate=0.1, epochs=15, batch_size=8, patience=99,
+        learning_rate=rate, epochs=15, batch_size=8, patience=99,
     )  # fmt: skip
     assert untrained.metrics["test"]["accuracy"] == 0.5
     assert done.metrics["test"]["accuracy"] >= floor

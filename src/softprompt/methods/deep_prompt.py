@@ -43,7 +43,7 @@ class DeepPrompt(OverLayers):
             1.0, "CaPT's paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06
         ),
         "gemma3_text": Recipe(1.0, "measured on Gemma 3 270M: 0.03 to 3 on validation rows of SST-2"),
-        "default": Recipe(0.3, "our choice, near CaPT's"),
+        "default": Recipe(1.0, "our choice: the value measured on Gemma 3 270M"),
     }
 
     num_virtual_tokens: int = Field(1, ge=1, description="k, the vectors a layer")

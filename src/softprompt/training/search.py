@@ -5,7 +5,8 @@ the readout (w) on one half of the rows, the second the gates (g) on the other h
 
     L = loss + lambda L_cons(m, m'),   L_cons the difference of the outputs under two random masks of the gates
 
-so that the network which a choice of layers leaves agrees with the one that has them all.
+so that the network which a choice of layers leaves agrees with the one that has them all. In the first turns both steps
+are the prompt's: what layers say that have learned nothing is noise, which the gates would follow.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class SearchTrainer(SoftPromptTrainer):
     """Trainer over a gated prompt; its rows come in the order of `schedule`.
 
     Attributes:
-        gates: the gates' probabilities after each of their steps, `(L,)` each.
+        gates: the gates' probabilities after each turn, `(L,)` each.
     """
 
     gates: list[list[float]]
@@ -62,7 +63,8 @@ class SearchTrainer(SoftPromptTrainer):
     @property
     def moves_gates(self) -> bool:
         """Whether the step in hand moves the gates rather than the prompt."""
-        return self.state.global_step % 2 == 1
+        turn, second = divmod(self.state.global_step, 2)
+        return second == 1 and turn >= resting(self.method, self.state.max_steps // 2)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -97,8 +99,8 @@ class SearchTrainer(SoftPromptTrainer):
         return made
 
     def after_step(self) -> None:
-        """Remember the gates after a step of theirs."""
-        if not self.moves_gates:  # the coming step is the prompt's, so that the one just made was the gates'
+        """Remember the gates after every turn."""
+        if self.state.global_step % 2 == 0:
             self.gates.append([round(value, 5) for value in self.gated.gates.probabilities().tolist()])
 
     def note(self, metrics: dict[str, Any] | None) -> str:
@@ -176,17 +178,26 @@ def halves(items: Sequence[Item], seed: int) -> tuple[list[Item], list[Item]]:
     return first, second
 
 
-def schedule(levels: tuple[Sequence[Item], Sequence[Item]], turns: int, batch_size: int, seed: int) -> list[Item]:
+def resting(method: OverLayers, turns: int) -> int:
+    """The turns of a search before the gates move; at least one is left."""
+    return int(method.search_warmup * turns)
+
+
+def schedule(
+    levels: tuple[Sequence[Item], Sequence[Item]], turns: int, batch_size: int, seed: int, rest: int = 0
+) -> list[Item]:
     """All rows of a search in their order: a batch of the first level, one of the second, and so on.
 
     Args:
         levels: the rows of both levels; each is gone through in a new order time and again.
-        turns: how many batches of each.
+        turns: how many pairs of batches.
         batch_size: rows a batch.
         seed: of the orders.
+        rest: in how many turns, the first, both batches are the first level's.
     """
-    streams = [_endless(rows, seed + level) for level, rows in enumerate(levels)]
-    return [next(stream) for _ in range(turns) for stream in streams for _ in range(batch_size)]
+    first, second = (_endless(rows, seed + level) for level, rows in enumerate(levels))
+    order = [stream for turn in range(turns) for stream in (first, first if turn < rest else second)]
+    return [next(stream) for stream in order for _ in range(batch_size)]
 
 
 def _endless(rows: Sequence[Item], seed: int) -> Any:

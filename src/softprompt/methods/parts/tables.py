@@ -60,11 +60,22 @@ def word_states(count: int, setting: Setting) -> Tensor:
 
     The words stand at positions 0, 1, ... of a text of their own.
     """
-    pieces, body = population(setting), setting.anatomy.body
-    order = torch.randperm(len(pieces), generator=setting.generator)[:count]
-    ids = pieces[order.repeat(-(-count // len(order)))[:count]].to(next(body.parameters()).device)
-    run: Any = calmly(body, lambda: body(input_ids=ids[None], output_hidden_states=True))
-    return torch.stack([states[0].float().cpu() for states in run.hidden_states[: setting.anatomy.num_layers]])
+    part, pieces = setting.anatomy, population(setting)
+    order = torch.randperm(len(pieces), generator=setting.generator)[: min(count, part.max_positions or count)]
+    ids = pieces[order].to(next(part.body.parameters()).device)
+    found: list[Tensor] = []
+
+    def record(module: nn.Module, args: Any, kwargs: Any) -> None:
+        found.append((args[0] if args else kwargs["hidden_states"])[0].float().cpu())
+
+    # Hooks of our own: transformers leaves those of `output_hidden_states` on the model for good.
+    handles = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in dict.fromkeys(part.layers)]
+    try:
+        calmly(part.body, lambda: part.body(input_ids=ids[None]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return torch.stack(found)[:, torch.arange(count) % len(order)]
 
 
 def calmly(module: nn.Module, run: Callable[[], Any]) -> Any:

@@ -10,7 +10,7 @@ from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.gates import Gates
 from softprompt.methods.parts.layers import OverLayers, Selection
 from softprompt.training.courses.registry import course
-from softprompt.training.search import SearchTrainer, halves, kept_layers, schedule, settled
+from softprompt.training.search import SearchTrainer, halves, kept_layers, resting, schedule, settled
 from softprompt.training.setup import counts
 from softprompt.training.work import Work
 
@@ -47,7 +47,7 @@ def _search(work: Work, method: OverLayers) -> tuple[int, ...]:
     size = work.plan.batch_size
     steps = work.options.max_steps or work.plan.epochs * math.ceil(len(work.items) / (size * work.options.accumulate))
     turns = max(1, round(method.search_share * steps))
-    rows = schedule(halves(work.items, work.seed), turns, size, work.seed)
+    rows = schedule(halves(work.items, work.seed), turns, size, work.seed, resting(method, turns))
     work.fit(
         "search",
         plan=work.plan.model_copy(update={"epochs": 1}),
