@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
 from softprompt.attaching import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import LPT, SPT, method
+from softprompt.methods.parts import tables
+from softprompt.methods.parts.generators import LevelGenerator
 
 from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
 from ..prompts import METHODS, TARGET, attached, close, every_family, logits, producer, tiny
@@ -21,7 +24,7 @@ EXAMPLES = {
     "spt": {"method": "spt", "select": "odd", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
             "init_std": 0.5},
     "spt_max": {"method": "spt", "select": "all", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
-                "pool": "max", "combine": "add", "embedding": "generated"},
+                "pool": "max", "combine": "add", "embedding": "generated", "init": "linear"},
     "spt_token": {"method": "spt", "select": "1", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
                   "pool": "token", "tau": 0.5},
     "spt_learned": {"method": "spt", "select": "learned:1", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,
@@ -34,13 +37,22 @@ POOLS = {"average": adaptive_avg_pool1d, "max": adaptive_max_pool1d}
 COMBINE = {"replace": {}, "average": {"tau": 0.5}, "add": {"combine": "add"}}
 
 
-def generated(net: Any, pool: str, text: Tensor, family: str) -> Tensor:
+def generated(made: Any, pool: str, text: Tensor, family: str) -> Tensor:
     """G of one row's states `(n, H)`, shape `(k, H)`."""
+    if isinstance(made, LevelGenerator):
+        level = text / text.square().mean(-1, keepdim=True).add(1e-6).sqrt()
+        return made.start + plain(made, pool, level, family)
+    return plain(made, pool, text, family)
+
+
+def plain(net: Any, pool: str, text: Tensor, family: str) -> Tensor:
+    """W_up relu(Pool_k(W_down H + b_down)) + b_up, shape `(k, H)`."""
+    bias = 0.0 if net.up.bias is None else net.up.bias
     down = text @ net.down.weight.T + net.down.bias
     if pool == "token":
-        return (net.up.weight @ down[0 if family == "bert" else -1].clamp(min=0) + net.up.bias).view(K, -1)
+        return (net.up.weight @ down[0 if family == "bert" else -1].clamp(min=0) + bias).view(K, -1)
     pooled = POOLS[pool](down.T[None], K)[0].T
-    return pooled.clamp(min=0) @ net.up.weight.T + net.up.bias
+    return pooled.clamp(min=0) @ net.up.weight.T + bias
 
 
 def below(backbone: Any, count: int) -> Tensor:
@@ -87,23 +99,26 @@ def check(family: str, options: SPT) -> None:
 @pytest.mark.parametrize("family", ["t5", "llama", "bert"])
 @pytest.mark.parametrize("pool", ["average", "max", "token"])
 @pytest.mark.parametrize("select", ["all", "1", "0,2"])
-def test_the_generators(family: str, pool: str, select: str) -> None:
+@pytest.mark.parametrize("init", ["words", "linear"])
+def test_the_generators(family: str, pool: str, select: str, init: str) -> None:
     """Layers that are left out see the slots as the layer below made them."""
-    check(family, SPT(num_virtual_tokens=K, bottleneck=6, pool=pool, select=select, embedding="generated"))
+    options = SPT(num_virtual_tokens=K, bottleneck=6, pool=pool, select=select, embedding="generated", init=init)
+    check(family, options)
 
 
 @pytest.mark.parametrize("family", ["t5", "llama", "bert"])
 @pytest.mark.parametrize("combine", list(COMBINE))
 @pytest.mark.parametrize("embedding", ["free", "generated"])
 def test_the_recursions(family: str, combine: str, embedding: str) -> None:
-    options = {"embedding": embedding, "init_std": 0.5, **COMBINE[combine]}
+    options = {"embedding": embedding, **COMBINE[combine]}
     for select in ("all", "0,2"):
         check(family, SPT(num_virtual_tokens=K, bottleneck=6, select=select, **options))
 
 
 def test_at_the_middle_layer_it_is_late_prompt_tuning() -> None:
     """The same generator at the same layer; LPT's slots are zeros below it, so a first layer is compared."""
-    spt = build(model("llama"), tokenizer(), SPT(select="0", embedding="generated", num_virtual_tokens=K, bottleneck=6))
+    options = {"select": "0", "embedding": "generated", "init": "linear"}
+    spt = build(model("llama"), tokenizer(), SPT(num_virtual_tokens=K, bottleneck=6, **options))
     lpt = build(model("llama"), tokenizer(), LPT(layer=0, generator="appg", num_virtual_tokens=K, bottleneck=6))
     spt.generators["0"].load_state_dict(lpt.generator.state_dict())
     with torch.no_grad():
@@ -115,10 +130,56 @@ def test_at_the_middle_layer_it_is_late_prompt_tuning() -> None:
     assert SPT(select="middle").selection.of(LAYERS) == (LAYERS // 2,)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3"])
+def test_training_starts_where_words_in_front_would_stand(family: str) -> None:
+    """On causal models the untrained prompt is a text of words, whatever the row."""
+    backbone = model(family)
+    drawn = torch.tensor([17, 44, 5])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "population", lambda setting: drawn)
+        patch.setattr(torch, "randperm", lambda count, generator: torch.arange(count))
+        made = build(backbone, tokenizer(), SPT(num_virtual_tokens=K, select="all"))
+    for row in ROWS[0], ROWS[2]:
+        with torch.no_grad(), attach(backbone, tokenizer(), made) as prompted:
+            found = prompted(input_ids=row).logits
+        with torch.no_grad():
+            words = backbone(input_ids=torch.cat([drawn[None], row], dim=1)).logits[:, K:]
+        close(found, words, 1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "t5", "llama"])
+def test_a_layers_vectors_move_in_the_units_of_its_states(family: str) -> None:
+    """The rate of what makes them is that of the usual state there, found in the model's own hidden states."""
+    backbone = model(family)
+    made = build(backbone, tokenizer(), SPT(select="1,2"))
+    whole = copy.deepcopy(backbone)  # transformers leaves hooks on what gives hidden states
+    own = whole.get_encoder() if family == "t5" else whole.base_model
+    with torch.no_grad():
+        ids = torch.linspace(0, backbone.config.vocab_size - 1, 16).long()[None]
+        states = own(input_ids=ids, output_hidden_states=True).hidden_states
+    for layer in (1, 2):
+        size = float(states[layer][0].square().mean(-1).sqrt().median())
+        for part in ("start", "up.weight"):
+            assert made.rates()[f"generators.{layer}.{part}"] == pytest.approx(size, rel=1e-4)
+    assert build(backbone, None, SPT(select="1,2"), blank=True).rates() == made.rates()
+    assert not build(backbone, tokenizer(), SPT(select="1,2", init="linear")).rates()
+
+
+def test_what_is_added_starts_at_nothing() -> None:
+    backbone, (given, mask) = model("llama"), padded(ROWS, "right")
+    made = build(backbone, tokenizer(), SPT(num_virtual_tokens=K, select="1,2", combine="add"))
+    with torch.no_grad(), attach(backbone, tokenizer(), made) as prompted:
+        found = logits(prompted, given, mask)
+    with torch.no_grad():
+        derived = ByHand(backbone, given, mask, K, None, start=neutral(backbone)).logits(lambda *_: None)
+    for row, seen, one in zip(derived, mask, found, strict=True):
+        close(one, row[seen.bool()], 1e-5)
+
+
 @every_family
 def test_scalars(family: str) -> None:
     d, m, k = HIDDEN, 16, 5
-    layers = 2 * d * m + m + d
+    layers = 2 * d * m + m + k * d
     token = d * m + m + k * d * (m + 1)
     expected = {
         ("all", "average", "free"): 2 * layers + k * d,
@@ -128,6 +189,9 @@ def test_scalars(family: str) -> None:
         ("learned", "average", "generated"): 3 * layers,  # before its search
         ("middle", "token", "free"): token,
     }
+    linear = SPT(num_virtual_tokens=k, bottleneck=m, select="1,2", init="linear")
+    made = build(model(family), tokenizer(), linear)
+    assert sum(p.numel() for p in made.parameters()) == 2 * (2 * d * m + m + d)
     for (select, pool, embedding), scalars in expected.items():
         options = SPT(num_virtual_tokens=k, bottleneck=m, select=select, pool=pool, embedding=embedding)
         made = build(model(family), tokenizer(), options)
@@ -141,7 +205,7 @@ def test_the_published_count() -> None:
     options = SPT()
     assert (str(options.selection), options.bottleneck, options.num_virtual_tokens) == ("learned", 256, 10)
     small = build(model("llama"), tokenizer(), SPT(select="1,2", bottleneck=256))
-    weights = sum(p.numel() for p in small.parameters() if p.ndim == 2)
+    weights = sum(p.numel() for name, p in small.named_parameters() if name.endswith("weight"))
     assert weights == 2 * 2 * HIDDEN * 256
     assert weights * 4 * 4096 // HIDDEN == 16_777_216  # 8 layers of width 4096
 

@@ -22,7 +22,7 @@ from ..models import LAYERS, model, tokenizer
 from .helpers import Interrupting, run, task
 
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"
-SMALL: dict[str, Any] = {"num_virtual_tokens": 2, "bottleneck": 6}
+SMALL: dict[str, Any] = {"num_virtual_tokens": 2, "bottleneck": 6, "search_least": 1}
 SEARCHED: dict[str, OverLayers] = {
     "spt": SPT(select="learned:2", **SMALL),
     "spt_add": SPT(select="learned:open", combine="add", gate="concrete", consistency="mse", **SMALL),
@@ -78,7 +78,8 @@ def test_each_step_moves_one_level(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         groups.append(self.optimizer.param_groups)
 
     monkeypatch.setattr(SearchTrainer, "after_step", spy)
-    method = SPT(select="learned:1", gate_learning_rate=0.07, **SMALL)
+    # Maps up that start at zero stay there while their gates are shut.
+    method = SPT(select="learned:1", init="linear", gate_learning_rate=0.07, **SMALL)
     run(tmp_path, "bert", method, readout="head", weight_decay=0.5, schedule="constant", warmup_ratio=0.0)
     assert len(states) == 10
     for step, (before, after) in enumerate(zip(states, states[1:], strict=False), start=1):

@@ -6,6 +6,7 @@ Only the columns of `text` are ever read: padding, virtual tokens and answers ha
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -106,6 +107,37 @@ class Generator(nn.Module):
         if self.pool == "average":  # a mean commutes with the affine map, and k states are fewer than T
             return self.down(adaptive_average(states, text, self.count))  # type: ignore[no-any-return]
         return self.down(sentence(states, text, self.pool))  # type: ignore[no-any-return]
+
+
+class LevelGenerator(Generator):
+    """A generator of states brought to one length, which starts as given vectors whatever it reads.
+
+    G(H) = B + W_up relu(Pool_k(W_down n(H) + b_down)),   n(h) = h / rms(h),   W_up = 0 at first
+
+    Our choice. Layers of pre-norm models read their states through a norm; raw, the longest token rules what a
+    generator makes. 2 H m + m + k H scalars (average, max), H m + m + k H (m + 1) (first, last).
+    """
+
+    def __init__(self, start: Tensor, pool: Pool, bottleneck: int, setting: Setting, *, dropout: float = 0.0) -> None:
+        """Draw the map down; the map up is zero.
+
+        Args:
+            start: the vectors that it makes before training, `(k, H)`.
+            pool: as in `Generator`.
+            bottleneck: m.
+            setting: gives the width of the states and the random draws.
+            dropout: on what the instance adds.
+        """
+        super().__init__(pool, len(start), bottleneck, setting, dropout=dropout)
+        nn.init.zeros_(self.up.weight)
+        self.up.register_parameter("bias", None)  # B stands for it
+        self.start = nn.Parameter(start.clone())
+
+    def forward(self, view: View) -> Tensor:
+        """The vectors that the text of each unit makes, fp32, shape `(U, k, H)`."""
+        states = view.states.to(torch.float32)
+        level = states * torch.rsqrt(states.square().mean(-1, keepdim=True) + 1e-6)
+        return self.start + super().forward(replace(view, states=level))
 
 
 class PHM(nn.Module):

@@ -54,16 +54,33 @@ def neutral(setting: Setting) -> Tensor:
     return setting.embed(range(min(POPULATION, setting.anatomy.vocab_size))).mean(0, keepdim=True).cpu()
 
 
-@torch.no_grad()
 def word_states(count: int, setting: Setting) -> Tensor:
     """The frozen model's own states of drawn frequent words before each of its layers: `(L, count, H)`, fp32.
 
     The words stand at positions 0, 1, ... of a text of their own.
     """
-    part, pieces = setting.anatomy, population(setting)
-    order = torch.randperm(len(pieces), generator=setting.generator)[: min(count, part.max_positions or count)]
-    ids = pieces[order].to(next(part.body.parameters()).device)
-    found: list[Tensor] = []
+    pieces = population(setting)
+    order = torch.randperm(len(pieces), generator=setting.generator)
+    order = order[: min(count, setting.anatomy.max_positions or count)]
+    return _states(pieces[order], setting)[:, torch.arange(count) % len(order)]
+
+
+def state_sizes(setting: Setting) -> list[float]:
+    """How long a state is before each layer, as a root mean square: the median over a text of 16 tokens.
+
+    The median, for a first token's state may be a thousand times as long as all others (Gemma 3). The tokenizer has no
+    part in it, so that a prompt that goes on from a stored one finds the same.
+    """
+    count = min(16, setting.anatomy.max_positions or 16)
+    ids = torch.linspace(0, setting.anatomy.vocab_size - 1, count).long()
+    sizes: list[float] = _states(ids, setting).square().mean(-1).sqrt().median(-1).values.tolist()
+    return sizes
+
+
+@torch.no_grad()
+def _states(ids: Tensor, setting: Setting) -> Tensor:
+    """States of a text `(T,)` before each layer, `(L, T, H)`, fp32."""
+    part, found = setting.anatomy, []
 
     def record(module: nn.Module, args: Any, kwargs: Any) -> None:
         found.append((args[0] if args else kwargs["hidden_states"])[0].float().cpu())
@@ -71,11 +88,11 @@ def word_states(count: int, setting: Setting) -> Tensor:
     # Hooks of our own: transformers leaves those of `output_hidden_states` on the model for good.
     handles = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in dict.fromkeys(part.layers)]
     try:
-        calmly(part.body, lambda: part.body(input_ids=ids[None]))
+        calmly(part.body, lambda: part.body(input_ids=ids.to(next(part.body.parameters()).device)[None]))
     finally:
         for handle in handles:
             handle.remove()
-    return torch.stack(found)[:, torch.arange(count) % len(order)]
+    return torch.stack(found)
 
 
 def calmly(module: nn.Module, run: Callable[[], Any]) -> Any:

@@ -46,7 +46,7 @@ def _search(work: Work, method: OverLayers) -> tuple[int, ...]:
     work.replace(producer=Gated(work.producer, gates.to(_device(work)), limit, method))
     size = work.plan.batch_size
     steps = work.options.max_steps or work.plan.epochs * math.ceil(len(work.items) / (size * work.options.accumulate))
-    turns = max(1, round(method.search_share * steps))
+    turns = max(round(method.search_share * steps), 1 if work.options.max_steps else method.search_least)
     rows = schedule(halves(work.items, work.seed), turns, size, work.seed, resting(method, turns))
     work.fit(
         "search",
