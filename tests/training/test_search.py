@@ -22,7 +22,7 @@ from ..models import LAYERS, model, tokenizer
 from .helpers import Interrupting, run, task
 
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"
-SMALL: dict[str, Any] = {"num_virtual_tokens": 2, "bottleneck": 6, "search_least": 1}
+SMALL: dict[str, Any] = {"num_virtual_tokens": 2, "bottleneck": 6}
 SEARCHED: dict[str, OverLayers] = {
     "spt": SPT(select="learned:2", **SMALL),
     "spt_add": SPT(select="learned:open", combine="add", gate="concrete", consistency="mse", **SMALL),
@@ -105,6 +105,14 @@ def test_gates_that_nothing_pulls_at_stay(optimizer: str, monkeypatch: pytest.Mo
     monkeypatch.setattr("softprompt.methods.parts.gates.Gates.values", lambda self, limit=None: none(self))
     done = run(tmp_path, "llama", SEARCHED["spt"], weight_decay=0.5, optimizer=optimizer)
     assert done.metrics["gates"] == [0.5] * LAYERS
+
+
+@pytest.mark.parametrize(("given", "turns"), [({"epochs": 1}, 7), ({"epochs": 4}, 16), ({"max_steps": 6}, 3)])
+def test_a_short_training_has_a_longer_search(given: dict[str, int], turns: int, tmp_path: Path) -> None:
+    """Half of the training's steps, here eight an epoch, but no fewer than it says; a limit on the steps has the word."""
+    method = SPT(select="learned:1", search_least=7, consistency="none", **SMALL)
+    told = run(tmp_path, "llama", method, **{"max_steps": None, **given}).metrics
+    assert sum("gates" in point for point in told["history"]) == turns
 
 
 @pytest.mark.parametrize("name", list(SEARCHED))
