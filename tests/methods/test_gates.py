@@ -11,7 +11,7 @@ from torch import Tensor
 from softprompt.attaching import attach, build
 from softprompt.methods import SPT, CaPT, DeepPrompt, PTuningV2
 from softprompt.methods.parts.gated import Gated
-from softprompt.methods.parts.gates import Form, Gates, concrete, ratio, straight_through
+from softprompt.methods.parts.gates import Form, Gates, concrete, kept_layers, ratio, straight_through
 from softprompt.methods.parts.layers import OverLayers
 
 from ..models import LAYERS, ids, model, padded, tokenizer
@@ -72,16 +72,18 @@ def test_what_is_kept() -> None:
     gates = Gates(4)
     with torch.no_grad():
         gates.logits.copy_(torch.tensor([0.5, -0.1, 2.0, -3.0]))
-    assert gates.kept() == (0, 2)
-    assert gates.kept(1) == (2,)
-    assert gates.kept(3) == (0, 1, 2)
     gates.eval()
     assert gates.values().tolist() == [1.0, 0.0, 1.0, 0.0]
+    assert gates.values(1).tolist() == [0.0, 0.0, 1.0, 0.0]
     assert gates.values(3).tolist() == [1.0, 1.0, 1.0, 0.0]
     with torch.no_grad():
         gates.logits.copy_(torch.tensor([-0.5, -0.1, -2.0, -3.0]))
-    assert gates.kept() == (1,)
-    assert Gates(3).kept(2) == (0, 1)  # ties go to the lower layers
+    assert gates.values().tolist() == [0.0, 1.0, 0.0, 0.0]  # one always stays
+    assert Gates(3).eval().values(2).tolist() == [1.0, 1.0, 0.0]  # ties go to the lower layers
+    assert kept_layers([0.5, 0.7, 0.7, 0.2, 0.7], 2) == (1, 2)
+    assert kept_layers([0.5, 0.5, 0.5], 1) == (0,)
+    assert kept_layers([0.2, 0.7, 0.4, 0.6], None) == (1, 3)
+    assert kept_layers([0.2, 0.4, 0.4], None) == (1,)
 
 
 SMALL: dict[str, Any] = {"num_virtual_tokens": 2, "bottleneck": 6, "dropout": 0.0, "init_std": 0.5}

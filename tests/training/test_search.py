@@ -13,10 +13,11 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 from softprompt.methods import SPT, CaPT, DeepPrompt, PTuningV2
 from softprompt.methods.parts.gated import Gated
+from softprompt.methods.parts.gates import kept_layers
 from softprompt.methods.parts.layers import OverLayers
 from softprompt.tasks import Task
 from softprompt.training.run import Interrupted, open_run, train
-from softprompt.training.search import SearchTrainer, kept_layers, settled
+from softprompt.training.search import SearchTrainer, settled
 
 from ..models import LAYERS, model, tokenizer
 from .helpers import Interrupting, run, task
@@ -109,7 +110,7 @@ def test_gates_that_nothing_pulls_at_stay(optimizer: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("given", "turns"), [({"epochs": 1}, 7), ({"epochs": 4}, 16), ({"max_steps": 6}, 3)])
 def test_a_short_training_has_a_longer_search(given: dict[str, int], turns: int, tmp_path: Path) -> None:
-    """Half of the training's steps, here eight an epoch, but no fewer than it says; a limit on the steps has the word."""
+    """Half of the training's steps, eight an epoch, but no fewer than it says; a limit on steps has the word."""
     method = SPT(select="learned:1", search_least=7, consistency="none", **SMALL)
     told = run(tmp_path, "llama", method, **{"max_steps": None, **given}).metrics
     assert sum("gates" in point for point in told["history"]) == turns

@@ -11,7 +11,7 @@ import torch
 from softprompt.methods import SPT
 from softprompt.tasks.readouts import Item
 from softprompt.tasks.rows import Row
-from softprompt.training.search import consistency, drawn, halves, kept_layers, resting, schedule, settled
+from softprompt.training.search import consistency, drawn, halves, resting, schedule, settled
 
 from ..prompts import close
 
@@ -63,14 +63,10 @@ def test_the_schedule_takes_turns_and_goes_through_each_half_again_and_again() -
     assert set(names(warm[30:36])) <= set(names(second))
 
 
-def test_the_last_quarter_settles_the_gates_and_ties_go_to_lower_layers() -> None:
+def test_the_last_quarter_settles_the_gates() -> None:
     course = [[0.1, 0.9]] * 6 + [[0.6, 0.2], [0.8, 0.4]]
     assert settled(course) == pytest.approx([0.7, 0.3])
     assert settled([[0.3, 0.4]]) == [0.3, 0.4]
-    assert kept_layers([0.5, 0.7, 0.7, 0.2, 0.7], 2) == (1, 2)
-    assert kept_layers([0.5, 0.5, 0.5], 1) == (0,)
-    assert kept_layers([0.2, 0.7, 0.4, 0.6], None) == (1, 3)
-    assert kept_layers([0.2, 0.4, 0.4], None) == (1,)  # one always stays
     assert drawn([0.0, 0.5, 1.0]) == "gates ▁▅█ 1/3 over a half"
 
 

@@ -212,14 +212,6 @@ def settled(history: Sequence[Sequence[float]]) -> list[float]:
     return [sum(values) / len(last) for values in zip(*last, strict=True)]
 
 
-def kept_layers(probabilities: Sequence[float], limit: int | None) -> tuple[int, ...]:
-    """The `limit` likeliest layers, or all over a half; ties go to the lower ones, and one always stays."""
-    order = sorted(range(len(probabilities)), key=lambda layer: (-probabilities[layer], layer))
-    if limit is None:
-        limit = max(1, sum(value > 0.5 for value in probabilities))
-    return tuple(sorted(order[:limit]))
-
-
 def drawn(probabilities: Sequence[float]) -> str:
     """Probabilities as a row of bars."""
     bars = "".join(_BARS[min(int(value * len(_BARS)), len(_BARS) - 1)] for value in probabilities)

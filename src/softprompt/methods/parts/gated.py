@@ -31,7 +31,7 @@ _SEEN_BY_SITES = (
 class Gated(Producer):
     """A prompt and the gates of its layers.
 
-    While training, the gates take the values of their form, times the `mask`; at rest those that `Gates.chosen` keeps.
+    While training, the gates take the values of their form, times the `mask`; at rest those that `kept_layers` leaves.
 
     Attributes:
         inner: the prompt over all layers.

@@ -13,6 +13,7 @@ They are the forms in which selective prompt tuning can be built; its paper's ow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -56,24 +57,23 @@ class Gates(nn.Module):
     """One gate for each of n places.
 
     While training, `values` follow the form and the noise of the last `draw`; in evaluation they are the hard choice
-    that `kept` names, so that what is measured is what is stored.
+    of `kept_layers`, so that what is measured is what is stored.
 
     Attributes:
         logits: g, shape `(n,)`.
         noise: the uniform numbers in use, shape `(n,)`, or None for values without chance.
     """
 
-    def __init__(self, count: int, form: Form = "bernoulli", *, temperature: float = 1.0, start: float = 0.0) -> None:
-        """Set every gate to its start.
+    def __init__(self, count: int, form: Form = "bernoulli", *, temperature: float = 1.0) -> None:
+        """Set every g to 0, a probability of one half.
 
         Args:
             count: n.
             form: of the values while training.
             temperature: of the form `concrete`.
-            start: the first value of every g; 0 is a probability of one half.
         """
         super().__init__()
-        self.logits = nn.Parameter(torch.full((count,), start))
+        self.logits = nn.Parameter(torch.zeros(count))
         self.form, self.temperature = form, temperature
         self.noise: Tensor | None = None
 
@@ -89,7 +89,8 @@ class Gates(nn.Module):
             limit: in evaluation, how many may stay open; None for all that are likelier open than shut.
         """
         if not self.training:
-            return self.chosen(limit).to(self.logits)
+            kept = torch.tensor(kept_layers(self.probabilities().tolist(), limit), device=self.logits.device)
+            return torch.zeros_like(self.logits).index_fill(0, kept, 1.0)
         if self.form == "ratio":
             return ratio(self.logits)
         if self.form == "concrete":
@@ -100,14 +101,10 @@ class Gates(nn.Module):
         """a, shape `(n,)`, without gradient."""
         return torch.sigmoid(self.logits.detach())
 
-    def chosen(self, limit: int | None = None) -> Tensor:
-        """Which places stay, bool, shape `(n,)`: the `limit` likeliest, else those with a >= 1/2; never none."""
-        logits = self.logits.detach()
-        if limit is not None:
-            best = logits.argsort(descending=True, stable=True)[:limit]
-            return torch.zeros_like(logits, dtype=torch.bool).scatter(0, best, True)
-        return logits >= logits.amax().clamp(max=0.0)
 
-    def kept(self, limit: int | None = None) -> tuple[int, ...]:
-        """The places that stay, ascending."""
-        return tuple(self.chosen(limit).nonzero().flatten().tolist())
+def kept_layers(probabilities: Sequence[float], limit: int | None) -> tuple[int, ...]:
+    """The `limit` likeliest layers, or all over a half, ascending; ties go to the lower ones, and one always stays."""
+    order = sorted(range(len(probabilities)), key=lambda layer: (-probabilities[layer], layer))
+    if limit is None:
+        limit = max(1, sum(value > 0.5 for value in probabilities))
+    return tuple(sorted(order[:limit]))

@@ -7,10 +7,10 @@ import math
 import torch
 
 from softprompt.methods.parts.gated import Gated
-from softprompt.methods.parts.gates import Gates
+from softprompt.methods.parts.gates import Gates, kept_layers
 from softprompt.methods.parts.layers import OverLayers, Selection
 from softprompt.training.courses.registry import course
-from softprompt.training.search import SearchTrainer, halves, kept_layers, resting, schedule, settled
+from softprompt.training.search import SearchTrainer, halves, resting, schedule, settled
 from softprompt.training.setup import counts
 from softprompt.training.work import Work
 
