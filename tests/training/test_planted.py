@@ -87,7 +87,7 @@ def trained(folder: Path, seed: int, layer: int, select: str, steps: int) -> Run
 def found(folder: Path, seed: int) -> bool:
     """Whether the search keeps the one layer that can help; which it is goes with the seed."""
     layer = 2 + seed % 3
-    done = trained(folder, seed, layer, "learned:1", steps=240)
+    done = trained(folder, seed, layer, "learned:1", steps=80)
     kept = done.metrics["kept_layers"] == [layer]
     assert (done.metrics["test"]["accuracy"] > 0.95) is kept
     return kept
@@ -99,12 +99,6 @@ def test_one_layer_can_help(layer: int, tmp_path: Path) -> None:
     assert accuracy > 0.95 if layer == 3 else accuracy < 0.65
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_search_finds_it(seed: int, tmp_path: Path) -> None:
-    assert found(tmp_path, seed)
-
-
-@pytest.mark.slow
 def test_the_search_finds_it_on_nine_of_ten_seeds(tmp_path: Path) -> None:
     """A layer drawn at random would be the one on a sixth of them."""
     assert sum(found(tmp_path / str(seed), seed) for seed in range(10)) >= 9

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.methods import SPT
 from softprompt.tasks.readouts import Item
 from softprompt.tasks.rows import Row
-from softprompt.training.search import consistency, drawn, halves, resting, schedule, settled
+from softprompt.training.search import consistency, drawn, halves, schedule, settled
 
 from ..prompts import close
 
@@ -57,10 +56,6 @@ def test_the_schedule_takes_turns_and_goes_through_each_half_again_and_again() -
         assert sorted(stream[:16]) == sorted(stream[16:32]) == sorted(names(half))
         assert stream[:16] != stream[16:32]
     assert names(schedule((first, second), 7, 6, 5)) == names(order)
-    warm = schedule((first, second), 7, 6, 5, rest=2)
-    assert len(warm) == len(order)
-    assert set(names(warm[:24])) <= set(names(first))
-    assert set(names(warm[30:36])) <= set(names(second))
 
 
 def test_the_last_quarter_settles_the_gates() -> None:
@@ -79,9 +74,3 @@ def test_consistency_is_the_mean_of_both_divergences() -> None:
     close(consistency(one, other, "kl"), both / 2, 1e-6)
     close(consistency(other, one, "kl"), consistency(one, other, "kl"), 1e-6)
     close(consistency(one, other, "mse"), torch.nn.functional.mse_loss(one, other), 1e-6)
-
-
-def test_the_gates_rest_in_the_first_turns_and_never_in_all() -> None:
-    assert [resting(SPT(), turns) for turns in (1, 2, 5, 10, 100)] == [0, 0, 1, 3, 30]
-    assert resting(SPT(search_warmup=0.0), 10) == 0
-    assert resting(SPT(search_warmup=0.99), 10) == 9

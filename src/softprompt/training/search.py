@@ -5,8 +5,7 @@ the readout (w) on one half of the rows, the second the gates (g) on the other h
 
     L = loss + lambda L_cons(m, m'),   L_cons the difference of the outputs under two random masks of the gates
 
-so that the network which a choice of layers leaves agrees with the one that has them all. In the first turns both steps
-are the prompt's: what layers say that have learned nothing is noise, which the gates would follow.
+so that the network which a choice of layers leaves agrees with the one that has them all.
 """
 
 from __future__ import annotations
@@ -63,8 +62,7 @@ class SearchTrainer(SoftPromptTrainer):
     @property
     def moves_gates(self) -> bool:
         """Whether the step in hand moves the gates rather than the prompt."""
-        turn, second = divmod(self.state.global_step, 2)
-        return second == 1 and turn >= resting(self.method, self.state.max_steps // 2)
+        return self.state.global_step % 2 == 1
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -178,14 +176,7 @@ def halves(items: Sequence[Item], seed: int) -> tuple[list[Item], list[Item]]:
     return first, second
 
 
-def resting(method: OverLayers, turns: int) -> int:
-    """The turns of a search before the gates move; at least one is left."""
-    return int(method.search_warmup * turns)
-
-
-def schedule(
-    levels: tuple[Sequence[Item], Sequence[Item]], turns: int, batch_size: int, seed: int, rest: int = 0
-) -> list[Item]:
+def schedule(levels: tuple[Sequence[Item], Sequence[Item]], turns: int, batch_size: int, seed: int) -> list[Item]:
     """All rows of a search in their order: a batch of the first level, one of the second, and so on.
 
     Args:
@@ -193,11 +184,9 @@ def schedule(
         turns: how many pairs of batches.
         batch_size: rows a batch.
         seed: of the orders.
-        rest: in how many turns, the first, both batches are the first level's.
     """
     first, second = (_endless(rows, seed + level) for level, rows in enumerate(levels))
-    order = [stream for turn in range(turns) for stream in (first, first if turn < rest else second)]
-    return [next(stream) for stream in order for _ in range(batch_size)]
+    return [next(stream) for _ in range(turns) for stream in (first, second) for _ in range(batch_size)]
 
 
 def _endless(rows: Sequence[Item], seed: int) -> Any:

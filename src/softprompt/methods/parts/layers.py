@@ -144,12 +144,6 @@ class OverLayers(Method):
     search_share: float = Field(
         0.5, gt=0, description="turns of the search, a step of each level, as a share of the training's steps"
     )
-    search_least: int = Field(
-        60, ge=1, description="fewest turns of the search, unless max_steps says how long the training is"
-    )
-    search_warmup: float = Field(
-        0.3, ge=0, lt=1, description="share of the search in which the gates stand and the prompt alone learns"
-    )
     consistency: Consistency = Field(
         "kl", description="search: difference between the outputs under two random masks of the gates"
     )

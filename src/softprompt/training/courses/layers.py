@@ -10,7 +10,7 @@ from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.gates import Gates, kept_layers
 from softprompt.methods.parts.layers import OverLayers, Selection
 from softprompt.training.courses.registry import course
-from softprompt.training.search import SearchTrainer, halves, resting, schedule, settled
+from softprompt.training.search import SearchTrainer, halves, schedule, settled
 from softprompt.training.setup import counts
 from softprompt.training.work import Work
 
@@ -46,8 +46,8 @@ def _search(work: Work, method: OverLayers) -> tuple[int, ...]:
     work.replace(producer=Gated(work.producer, gates.to(_device(work)), limit, method))
     size = work.plan.batch_size
     steps = work.options.max_steps or work.plan.epochs * math.ceil(len(work.items) / (size * work.options.accumulate))
-    turns = max(round(method.search_share * steps), 1 if work.options.max_steps else method.search_least)
-    rows = schedule(halves(work.items, work.seed), turns, size, work.seed, resting(method, turns))
+    turns = max(1, round(method.search_share * steps))
+    rows = schedule(halves(work.items, work.seed), turns, size, work.seed)
     work.fit(
         "search",
         plan=work.plan.model_copy(update={"epochs": 1}),
