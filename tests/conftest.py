@@ -19,7 +19,7 @@ transformers.utils.logging.disable_progress_bar()
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out pairs of a method and a family that it does not serve, and mark those beyond the default as slow."""
-    from .prompts import EVERYWHERE, FAMILIES, near
+    from .prompts import FAMILIES, near
 
     kept, left = [], []
     for item in items:
@@ -30,9 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if family not in served:
                 left.append(item)
                 continue
-            # A whole training run costs seconds: one family is enough for those by default.
-            often = near(method) if method in EVERYWHERE or "training" not in item.path.parts else near(method)[-1:]
-            if family not in often:
+            if family not in near(method):
                 item.add_marker(pytest.mark.slow)
         kept.append(item)
     config.hook.pytest_deselected(items=left)
