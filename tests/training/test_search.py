@@ -16,6 +16,8 @@ from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.gates import kept_layers
 from softprompt.methods.parts.layers import OverLayers
 from softprompt.tasks import Task
+from softprompt.training import stage
+from softprompt.training.caching import keep_features
 from softprompt.training.run import Interrupted, open_run, train
 from softprompt.training.search import SearchTrainer, settled
 
@@ -106,6 +108,20 @@ def test_gates_that_nothing_pulls_at_stay(optimizer: str, monkeypatch: pytest.Mo
     monkeypatch.setattr("softprompt.methods.parts.gates.Gates.values", lambda self, limit=None: none(self))
     done = run(tmp_path, "llama", SEARCHED["spt"], weight_decay=0.5, optimizer=optimizer)
     assert done.metrics["gates"] == [0.5] * LAYERS
+
+
+def test_rows_that_come_again_are_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A head starts from the frozen states of its rows; a search's schedule names each row many times."""
+    counts: list[int] = []
+
+    def spy(prompted: Any, head: Any, items: Any, **options: Any) -> Any:
+        counts.append(len(items))
+        return keep_features(prompted, head, items, **options)
+
+    monkeypatch.setattr(stage, "keep_features", spy)
+    run(tmp_path, "bert", SPT(select="learned:1", search_share=4.0, **SMALL), readout="head")
+    rows = len(task(tmp_path / "data").splits(3).train)
+    assert counts == [rows, rows]  # of the search, 40 turns of two batches of 4, and of the training
 
 
 @pytest.mark.parametrize("name", list(SEARCHED))

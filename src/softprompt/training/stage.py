@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -109,9 +110,14 @@ def _telling(tick: Callable[..., None]) -> Callable[[int, int, str | None], None
 
 
 def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[list[Kept]]:
+    """The rows with their pooled states; a row that comes again, as in a search's schedule, is computed once."""
     prompted = stage.trained.prompted
     trainable = any(p.requires_grad for p in prompted.prompts.parameters())
     wanted = items[:1] if trainable else items
-    with stage.show.work("frozen states", sum(len(rows) for rows in wanted), "rows") as tick:
+    distinct = [list({id(item): item for item in rows}.values()) for rows in wanted]
+    with stage.show.work("frozen states", sum(len(rows) for rows in distinct), "rows") as tick:
         size = stage.options.eval_batch_size
-        return [keep_features(prompted, head, rows, batch_size=size, tick=tick) for rows in wanted]
+        kept = [keep_features(prompted, head, rows, batch_size=size, tick=tick) for rows in distinct]
+    pairs = zip(itertools.chain(*distinct), itertools.chain(*kept), strict=True)
+    found = {id(item): one for item, one in pairs}
+    return [[found[id(item)] for item in rows] for rows in wanted]
