@@ -120,3 +120,18 @@ def loss_of(prompted: PromptedModel, ids: Tensor, **options: Any) -> Tensor:
     out: Tensor = call(prompted, ids, **options).logits
     weight = torch.linspace(-1, 1, out.numel()).view_as(out)
     return (out.float() * weight).mean()
+
+
+def graded(prompted: PromptedModel) -> list[bool]:
+    """For each layer of the body whether a gradient flows through what it makes, in one pass."""
+    found: list[bool] = []
+    handles = [
+        layer.register_forward_hook(
+            lambda module, args, out: found.append((out if torch.is_tensor(out) else out[0]).requires_grad)
+        )
+        for layer in dict.fromkeys(prompted.anatomy.layers)
+    ]
+    call(prompted, torch.arange(20, 25)[None])
+    for handle in handles:
+        handle.remove()
+    return found

@@ -17,7 +17,7 @@ from softprompt.methods import PTuningV2, method
 from softprompt.methods.parts.layers import Selection, selection, usual
 
 from ..models import ENCODER_DECODERS, LAYERS, ids, model, padded, tokenizer
-from ..prompts import attached, call, close, every_family, every_generative, logits, producer
+from ..prompts import attached, close, every_family, every_generative, graded, logits, producer
 
 WORDS = ("all", "input", "first_half", "latter_half", "odd", "middle", "learned", "learned:open")
 COUNTED = ("first", "last", "random", "learned")
@@ -187,17 +187,7 @@ def test_no_gradient_below_the_first_prefix(family: str) -> None:
     """What lies below is the frozen model's own."""
     options = PTuningV2(num_virtual_tokens=P, init_std=1.0, select=str(LAYERS - 1))
     with attached(model(family), options) as prompted:
-        graded: list[bool] = []
-        handles = [
-            layer.register_forward_hook(
-                lambda module, args, out: graded.append((out if torch.is_tensor(out) else out[0]).requires_grad)
-            )
-            for layer in dict.fromkeys(prompted.anatomy.layers)
-        ]
-        call(prompted, ids(5))
-        for handle in handles:
-            handle.remove()
-    assert graded == [False, False, True]
+        assert graded(prompted) == [False, False, True]
 
 
 @every_family

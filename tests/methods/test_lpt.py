@@ -15,7 +15,7 @@ from softprompt.methods import LPT
 from softprompt.methods.parts.generators import adaptive_average, adaptive_max, sentence
 
 from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, attached, call, close, every_family, logits, tiny
+from ..prompts import TARGET, attached, close, every_family, graded, logits, tiny
 from .by_hand import ByHand
 
 EXAMPLES = {
@@ -95,17 +95,7 @@ def test_a_row_without_text_pools_to_zero() -> None:
 def test_nothing_below_the_layer_takes_part(family: str) -> None:
     """The states below do not depend on the prompt, and no gradient is computed there."""
     with tiny(family, LPT(num_virtual_tokens=2, layer=2)) as prompted:
-        graded: list[bool] = []
-        handles = [
-            layer.register_forward_hook(
-                lambda module, args, out: graded.append((out if torch.is_tensor(out) else out[0]).requires_grad)
-            )
-            for layer in dict.fromkeys(prompted.anatomy.layers)
-        ]
-        call(prompted, ids(5))
-        for handle in handles:
-            handle.remove()
-        assert graded == [False, False, True]
+        assert graded(prompted) == [False, False, True]
 
 
 @every_family
