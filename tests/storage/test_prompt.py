@@ -145,6 +145,20 @@ def test_damage_is_one_clear_line(kind: str, saved: Path, tmp_path: Path) -> Non
     assert _reload(saved).method.name == "capt"
 
 
+@pytest.mark.parametrize("harm", ["missing", "shape"])
+def test_weights_that_a_file_lacks_are_refused_and_the_model_stays(harm: str, tmp_path: Path) -> None:
+    run(tmp_path, "llama", METHODS["full_finetuning"])
+    folder, key = tmp_path / "run" / "prompt", "weights.model/norm/weight"
+    _rewrite(folder, lambda t: t.pop(key) if harm == "missing" else t.update({key: t[key][:1]}))
+    backbone = model("llama")
+    before = {name: (value, value.clone()) for name, value in backbone.named_parameters()}
+    with pytest.raises(SoftPromptError, match="lacks the backbone's weight 'model.norm.weight'"), torch.no_grad():
+        _reload(folder, backbone).attach()
+    for name, value in backbone.named_parameters():
+        assert value is before[name][0]
+        assert torch.equal(value, before[name][1])
+
+
 def test_a_failed_write_leaves_the_old_prompt(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(saved, folder)

@@ -97,3 +97,14 @@ def test_what_cannot_be_started_from_is_refused(tmp_path: Path) -> None:
         start(method_of("hard_prompt"), "hard")
     with pytest.raises(SoftPromptError, match="'capt' does not start from another prompt"):
         start(method_of("capt", select="learned:1"), "short")
+
+
+@pytest.mark.parametrize("name", ["capt", "spt", "p_tuning_v2"])
+def test_a_prompt_of_other_layers_is_no_start(name: str, tmp_path: Path) -> None:
+    own, other, same = (method_of(name, select=choice) for choice in ("first:1", "1", "0"))
+    saved(tmp_path, "llama", own)
+    refused = pytest.raises(SoftPromptError, match="its layers are first:1, not 1; take select=first:1")
+    with attach(model("llama"), tokenizer(), other) as prompted, refused:
+        start_from(prompted, other, tmp_path)
+    with attach(model("llama"), tokenizer(), same) as prompted:
+        start_from(prompted, same, tmp_path)

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method, Readout, Recipe, Setting
 from softprompt.methods.parts.lists import split
 from softprompt.methods.registry import register
@@ -111,6 +112,7 @@ class Weights(Producer):
         self.train_embeddings = train_embeddings
         self.weights = nn.ParameterDict()
         self._aside: list[tuple[nn.Module, str, nn.Parameter]] = []
+        self._loaded = False
 
     def install(self, model: nn.Module) -> None:
         """Swap in the copies; weights that are tied stay tied."""
@@ -120,18 +122,32 @@ class Weights(Producer):
         frozen = (
             {id(p) for p in embedding.parameters()} if embedding is not None and not self.train_embeddings else set()
         )
-        copies: dict[int, nn.Parameter] = {}
-        for path, module in model.named_modules():
-            for name, parameter in list(module._parameters.items()):
-                if parameter is None or id(parameter) in frozen:
-                    continue
-                if id(parameter) not in copies:
-                    key = f"{path}.{name}".replace(".", "/")
-                    if key not in self.weights:
-                        self.weights[key] = nn.Parameter(parameter.detach().clone())
-                    copies[id(parameter)] = self.weights[key]
-                self._aside.append((module, name, parameter))
-                module._parameters[name] = copies[id(parameter)]
+        places = [
+            (module, name, parameter, f"{path}.{name}".replace(".", "/"))
+            for path, module in model.named_modules()
+            for name, parameter in module._parameters.items()
+            if parameter is not None and id(parameter) not in frozen
+        ]
+        keys: dict[int, str] = {}
+        for _, _, parameter, key in places:
+            keys.setdefault(id(parameter), key)
+        self._complete({keys[id(parameter)]: parameter for _, _, parameter, _ in places})
+        for module, name, parameter, _ in places:
+            self._aside.append((module, name, parameter))
+            module._parameters[name] = self.weights[keys[id(parameter)]]
+
+    def _complete(self, wanted: dict[str, nn.Parameter]) -> None:
+        """Copy what is not there yet; of weights from a file none may be missing.
+
+        Raises:
+            SoftPromptError: the file's weights are not the model's.
+        """
+        for key, parameter in wanted.items():
+            if self._loaded and (key not in self.weights or self.weights[key].shape != parameter.shape):
+                name = key.replace("/", ".")
+                raise SoftPromptError(f"the prompt's file lacks the backbone's weight {name!r}: save the prompt again")
+            if key not in self.weights:
+                self.weights[key] = nn.Parameter(parameter.detach().clone())
 
     def uninstall(self, model: nn.Module) -> None:
         """Put the user's own parameters back."""
@@ -141,6 +157,7 @@ class Weights(Producer):
 
     def load_stored(self, tensors: dict[str, Tensor]) -> None:
         """Take a copy of every weight, installed or not."""
+        self._loaded = True
         with torch.no_grad():
             for key, value in tensors.items():
                 name = key.removeprefix("weights.")

@@ -9,13 +9,17 @@ form, trained directly. A linear head belongs to its task's labels and is not ta
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from softprompt.attaching import build
 from softprompt.errors import SoftPromptError
 from softprompt.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.methods.base import Method
+from softprompt.methods.parts.layers import OverLayers
 from softprompt.methods.registry import checked
+from softprompt.methods.registry import method as method_of
 from softprompt.prompted import PromptedModel
+from softprompt.sites.anatomy import read_anatomy
 from softprompt.storage.places import folder_of
 from softprompt.storage.prompt import META, TENSORS, fill
 from softprompt.storage.tensors import read_json, read_tensors
@@ -30,8 +34,8 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
         folder: of the saved prompt, or of its run.
 
     Raises:
-        SoftPromptError: no prompt there, one of another method, backbone or shape, or a method that trains no prompt
-            or draws its own anew.
+        SoftPromptError: no prompt there, one of another method, backbone, shape or other layers, or a method that
+            trains no prompt or draws its own anew.
     """
     path = folder_of(Path(folder))
     meta = read_json(path / META)
@@ -43,9 +47,20 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
     differs = difference(own, fingerprint(prompted))
     if differs is not None:
         raise SoftPromptError(f"{path}: made for another backbone ({differs}); start from one of this backbone")
+    if isinstance(method, OverLayers):
+        _check_layers(path, method, meta, prompted)
     tensors = {name: value for name, value in read_tensors(path / TENSORS).items() if not name.startswith("head.")}
     made = build(prompted.backbone, prompted.tokenizer, method, blank=True)
     fill(path, made, tensors)
     name = prompted.names[0]
     prompted.remove(name)
     prompted.add(name, made)
+
+
+def _check_layers(path: Path, method: OverLayers, meta: dict[str, Any], prompted: PromptedModel) -> None:
+    """As many other layers have tensors of the same shapes."""
+    saved = method_of(method.name, **(meta.get("options") or {}))
+    assert isinstance(saved, OverLayers)
+    count = read_anatomy(prompted.backbone).num_layers
+    if saved.selection.of(count) != method.selection.of(count):
+        raise SoftPromptError(f"{path}: its layers are {saved.select}, not {method.select}; take select={saved.select}")
