@@ -1,4 +1,4 @@
-"""The tables and the picture of the benchmark of layers, from figures that are there."""
+"""The tables and the pictures of the benchmarks of layers, from figures that are there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -84,3 +85,56 @@ def test_a_row_takes_the_place_of_its_older_self(spt: Any, tmp_path: Path) -> No
     rows = keep(path, row("b", 13, 0.3), spt.KEY)
     assert [(one["arm"], one["test"]["accuracy"]) for one in rows] == [("a", 0.2), ("b", 0.3)]
     assert json.loads(path.read_text()) == rows
+
+
+@pytest.fixture
+def subsets(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import subsets
+
+    return subsets
+
+
+def test_the_analysis_of_variance(subsets: Any) -> None:
+    # y = 10 + choice + seed + rest, with choice (-2, 0, 2), seed (-1, 1) and a rest that sums to nothing both ways.
+    rest = np.array([[0.5, -0.5], [-1.0, 1.0], [0.5, -0.5]])
+    grid = 10 + np.array([[-2.0], [0.0], [2.0]]) + np.array([[-1.0, 1.0]]) + rest
+    found = subsets.variance(grid)
+    between, left = 2 * 8 / 2, (rest**2).sum() / 2
+    assert found["mean"] == pytest.approx(10)
+    assert found["f"] == pytest.approx(between / left)
+    assert found["p"] == pytest.approx(1 / (1 + between / left))  # the tail of F with 2 and 2 degrees of freedom
+    assert found["choice"] == pytest.approx(((between - left) / 2) ** 0.5)
+    assert found["rest"] == pytest.approx(left**0.5)
+    assert found["expected"] == pytest.approx(2 * (1 - left / between))
+
+
+def test_choices_that_differ_by_chance_alone_promise_little(subsets: Any) -> None:
+    found = subsets.variance(np.random.default_rng(0).normal(size=(20, 5)))
+    assert found["p"] > 0.01
+    assert found["expected"] < 0.6 * found["gain"]
+
+
+def test_the_tables_of_all_choices(subsets: Any, tmp_path: Path) -> None:
+    figures = {
+        ("0,1", 13): 0.6,
+        ("0,2", 13): 0.8,
+        ("1,2", 13): 0.7,
+        ("0,1", 21): 0.5,
+        ("0,2", 21): 0.5,
+        ("1,2", 21): 0.8,
+    }
+    rows = [row("", seed, value, layers_kept=name) for (name, seed), value in figures.items()]
+    half = row("", 13, 0.99, layers_kept="2,3")  # not there at every seed, so left out
+    searched = [row("spt learned:2", 13, 0.8, [0, 2]), row("spt random:2", 13, 0.8, [1, 2])]
+    subsets.write([*rows, half], searched, tmp_path / "subsets.json")
+    lines = (tmp_path / "subsets.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "## words & more, embedded:tiny: 3 choices, 8 test rows"
+    assert lines[4:7] == [
+        "| 1,2 | 0.750 | 0.700 | 0.800 |",
+        "| 0,2 | 0.650 | 0.800 | 0.500 |",
+        "| 0,1 | 0.550 | 0.600 | 0.500 |",
+    ]
+    assert lines[8].startswith("Mean of all choices 0.650. Choices: F = ")
+    assert lines[12] == "| 0 | -0.150 | +0.000 | -0.300 |"  # mean of .6 and .8 less .7; of .5 and .5 less .8
+    assert lines[-1] == "| 13 | 0,2 | 0.800 | 1 | +0.100 | -0.100 |"
