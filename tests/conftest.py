@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if family not in served:
                 left.append(item)
                 continue
-            if family not in near(method):
+            if family not in near(method, trains="training" in item.path.parts):
                 item.add_marker(pytest.mark.slow)
         kept.append(item)
     config.hook.pytest_deselected(items=left)

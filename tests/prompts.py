@@ -46,13 +46,18 @@ TRAINED = tuple(name for name, method in METHODS.items() if method.trains())
 GENERATIVE = tuple(family for family in CORE if family not in ENCODERS)
 
 
-def near(method: str) -> tuple[str, ...]:
-    """The families that a method's tests run over by default."""
+def near(method: str, *, trains: bool = False) -> tuple[str, ...]:
+    """The families that a method's tests run over by default.
+
+    Args:
+        method: its name in `METHODS`.
+        trains: of tests that make whole training runs, seconds each: of those of `EVERYWHERE` SPT alone meets all.
+    """
     served = FAMILIES[method]
-    if method in EVERYWHERE:
-        return served
     # One a kind of backbone, and of these the one that the name falls on: all methods together meet all kinds.
-    kinds = [family for family in ("bert", "t5", "llama") if family in served] or served
+    kinds = tuple(family for family in ("bert", "t5", "llama") if family in served) or served
+    if method in EVERYWHERE:
+        return kinds if trains and method != "spt" else served
     return (kinds[zlib.crc32(method.encode()) % len(kinds)],)
 
 
