@@ -157,8 +157,7 @@ def model(family: str, head: str = "lm", **options: Any) -> Any:
         family: its name here.
         head: `lm`, `sequence`, `token`, `question` or `choice`.
         **options: `attention` (its implementation), `dropout` (all of them), `dtype`, `seed`, `window` (another sliding
-            one),
-            `layers` (fewer).
+            one), `layers` (fewer).
     """
     return _model(family, head, **{name: options[name] for name in sorted(options)})
 

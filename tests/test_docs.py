@@ -46,3 +46,11 @@ def test_the_table_of_readme_is_the_measured_one():
     shown = lines[start + 2 : lines.index("", start)]
     assert shown
     assert set(shown) <= set(measured)
+
+
+@pytest.mark.parametrize("page", [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.stem)
+def test_no_table_of_a_page_is_broken(page):
+    lines = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S).splitlines()
+    for above, line, below in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        if line.startswith("|") and not above.startswith("|"):
+            assert re.fullmatch(r"\|(:?-+:?\|)+", below), f"a table without a head, or an empty line inside one: {line}"

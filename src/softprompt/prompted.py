@@ -163,10 +163,9 @@ class PromptedModel(Wrapper):
             prompts: a prompt's name for all rows, or one name or index a row. May be left out where one prompt is
                 attached.
             conditioning_mask: bool, `(batch, tokens)`: tokens that may condition an instance-aware prompt; by default
-                every
-                token that is seen and has no label.
-            positions: `(batch, selected)`: columns whose logits are wanted; logits then have shape `(batch, selected,
-                V)`.
+                every token that is seen and has no label.
+            positions: `(batch, selected)`: columns whose logits are wanted; logits then have shape
+                `(batch, selected, V)`.
             **kwargs: as the model takes them.
 
         Returns:

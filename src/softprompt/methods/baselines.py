@@ -2,8 +2,7 @@
 
 - `hard_prompt`: the task's template and label words, nothing trained; templates may be compared, scores calibrated.
 - `head_only`: a linear head on the frozen model's states (CaPT's "Linear Head" trains C * d scalars on Llama and Qwen;
-WARP calls
-  it linear probing). The states do not depend on it: they are computed once and kept.
+  WARP calls it linear probing). The states do not depend on it: they are computed once and kept.
 - `full_finetuning`: every weight of the backbone is trained on a copy that stands in the model while it is attached.
 """
 

@@ -1,7 +1,7 @@
 """Gates that learn which layers a method over layers keeps.
 
-A gate's probability is a = sigmoid(g). What enters the forward pass is a value whose gradient
-is decoupled from it. The forms, with sg for stop-gradient:
+A gate's probability is a = sigmoid(g). What enters the forward pass is a value whose gradient is decoupled from it. The
+forms, with sg for stop-gradient:
 
     ratio        a / sg(a)             value 1, gradient 1 - a: every layer acts, importance is learned
     bernoulli    sg(b) + a - sg(a)     value b ~ Bernoulli(a), gradient a (1 - a)
