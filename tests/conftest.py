@@ -1,8 +1,10 @@
-"""What every test shares: one thread, quiet libraries, a fixed seed."""
+"""What every test shares: one thread, quiet libraries, a fixed seed, a settled heap."""
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -35,6 +37,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept.append(item)
     config.hook.pytest_deselected(items=left)
     items[:] = kept
+
+
+def _settle() -> None:
+    """Let the garbage collector pass by what is here to stay.
+
+    Every training run ends in a whole collection (accelerate's), as does every reset of the compiler. Over the
+    libraries, thousands of collected tests and all models made so far that takes most of a second, five times as long
+    as the tiny run itself.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    _settle()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settled() -> Iterator[None]:
+    """The models that a file's tests made stay for those of the next."""
+    yield
+    _settle()
 
 
 @pytest.fixture(autouse=True)
