@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from softprompt.attaching import attach
     from softprompt.backbone import load_backbone
-    from softprompt.errors import SoftPromptError
+    from softprompt.errors import Interrupted, SoftPromptError
     from softprompt.evaluation.ensemble import Ensemble
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.explain.nearest import nearest_words
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "attaching": "attach",
     "backbone": "load_backbone",
-    "errors": "SoftPromptError",
+    "errors": "Interrupted SoftPromptError",
     "evaluation.ensemble": "Ensemble",
     "evaluation.transfer": "transfer_metrics",
     "explain.nearest": "nearest_words",
@@ -52,6 +52,7 @@ _HOME = {name: module for module, names in _WHERE.items() for name in names.spli
 __all__ = [
     "Anatomy",
     "Ensemble",
+    "Interrupted",
     "Method",
     "Producer",
     "Prompt",

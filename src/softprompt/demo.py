@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import interval, quiet, table
+from softprompt.cli.common import interval, quiet, table, telling_interruptions
 from softprompt.errors import SoftPromptError
 
 METHODS = ("hard_prompt", "head_only", "prompt_tuning", "p_tuning_v2", "capt")
@@ -22,7 +23,8 @@ def demo(
     """Train, compare and store five prompts; a demo that was interrupted goes on where it stopped."""
     quiet()
     begun = time.monotonic()
-    metrics = _runs(out, seed)
+    with telling_interruptions():
+        metrics = _runs(out, seed)
     from softprompt.explain.report import comparison_page
 
     title = "Five ways to teach a frozen model"
@@ -86,7 +88,7 @@ def main() -> None:
     try:
         typer.run(demo)
     except SoftPromptError as error:
-        print(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

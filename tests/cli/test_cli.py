@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import softprompt as sp
 from softprompt.cli import main as cli
 
 from ..models import model, tokenizer
@@ -226,3 +227,34 @@ def test_an_unfinished_run_says_how_to_go_on(ask: Any, trained: Path, tmp_path: 
     code, _, err = ask("predict", tmp_path, "w20")
     assert code == 1
     assert "--resume" in err
+
+
+@pytest.mark.parametrize(("told", "line"), [("at step 3", "interrupted: at step 3"), ("", "interrupted")])
+def test_an_interruption_is_one_line_and_exit_code_130(
+    told: str, line: str, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise sp.Interrupted(told) if told else KeyboardInterrupt
+
+    monkeypatch.setattr("softprompt.cli.tasks.emit", stop)
+    code, out, err = ask("tasks", "--json")
+    assert (code, out, err) == (130, "", f"{line}\n")
+
+
+def test_the_demo_can_be_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from softprompt import demo
+
+    def stop(*_: Any) -> Any:
+        raise sp.Interrupted("stopped at step 3")
+
+    monkeypatch.setattr(demo, "_runs", stop)
+    monkeypatch.setattr("sys.argv", ["demo"])
+    with pytest.raises(SystemExit) as ended:
+        demo.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted: stopped at step 3\n"
+
+
+def test_a_loop_that_catches_faults_does_not_swallow_an_interruption() -> None:
+    assert not issubclass(sp.Interrupted, (Exception, sp.SoftPromptError))
+    assert issubclass(sp.Interrupted, KeyboardInterrupt)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,16 @@ def quiet() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     disable_progress_bar()
+
+
+@contextmanager
+def telling_interruptions() -> Iterator[None]:
+    """Say where a run stopped that was interrupted, and exit with 130."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def split_options(pairs: Sequence[str], method: str) -> tuple[Method, dict[str, Any]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from softprompt.cli.adapt import adapt
+from softprompt.cli.common import telling_interruptions
 from softprompt.cli.discretise import discretise
 from softprompt.cli.doctor import doctor
 from softprompt.cli.ensemble import ensemble
@@ -20,7 +23,18 @@ from softprompt.cli.train import train
 from softprompt.cli.transfer import transfer
 from softprompt.errors import SoftPromptError
 
+
+class Verbs(TyperGroup):
+    """The verbs; what an interruption says is told before typer turns it into a bare exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        with telling_interruptions():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=Verbs,
     help="Teach a frozen language model a task with a few kilobytes.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,8 +52,8 @@ def main() -> None:
         app()
     except SoftPromptError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(130 if type(error).__name__ == "Interrupted" else 1)
-    except KeyboardInterrupt:
+        sys.exit(1)
+    except KeyboardInterrupt:  # while typer itself was at work
         print("interrupted", file=sys.stderr)
         sys.exit(130)
 

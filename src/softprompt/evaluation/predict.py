@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from softprompt.prompted import PromptedModel
+from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
 from softprompt.tasks.readouts import Batch, Item, Outcome, Readout
 
@@ -44,6 +45,8 @@ def predict(
 ) -> list[Outcome]:
     """Answer rows; the longest come first, so memory runs out at once or never.
 
+    Every part of the model is given back in the mode it was in, whatever happens inside.
+
     Args:
         prompted: the attached model.
         readout: how answers are read.
@@ -55,9 +58,7 @@ def predict(
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
     found: list[Outcome | None] = [None] * len(encoded)
     order = sorted(range(len(encoded)), key=lambda index: -encoded[index].length)
-    was_training = prompted.training
-    prompted.eval()
-    with torch.inference_mode():
+    with evaluating(prompted, readout), torch.inference_mode():
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = to_device(readout.collate([encoded[i] for i in chosen]), prompted)
@@ -65,7 +66,6 @@ def predict(
                 found[index] = outcome
             if tick is not None:
                 tick(len(chosen))
-    prompted.train(was_training)
     return [outcome for outcome in found if outcome is not None]
 
 

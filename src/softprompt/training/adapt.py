@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from softprompt.backbone import load_backbone
-from softprompt.errors import SoftPromptError
+from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.fingerprint import fingerprint
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
@@ -32,7 +32,7 @@ from softprompt.training.adapt_trainer import AdaptOptions, AdaptTrainer
 from softprompt.training.claim import METRICS, claim
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.prefix_lm import Chunk, PrefixLM, Stream, chunks
-from softprompt.training.process import Interrupted, reproducible, stop_signal
+from softprompt.training.process import reproducible, stop_signal
 
 MODEL, STATE = "model", "state"
 # One chunk in so many is held out to measure on, at most so many in all.

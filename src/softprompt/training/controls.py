@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.paired import TEST, compare
 from softprompt.methods.base import Method
 from softprompt.methods.parts.layers import GRAMMAR, OverLayers, Selection, selection, usual
@@ -23,7 +23,6 @@ from softprompt.progress import Progress
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.tasks import Task
 from softprompt.training import run
-from softprompt.training.process import Interrupted
 
 ARMS = ("learned", "all", "first", "last", "random", "input", "middle")
 SEEDS = (13, 21, 42)
@@ -167,7 +166,7 @@ def _train_arms(
                 backbone=backbone,
                 **options,
             )
-        except (Interrupted, KeyboardInterrupt):
+        except KeyboardInterrupt:
             raise Interrupted(
                 f"stopped in {arm}, seed {seed}: {place} of {len(todo)} runs are finished in {folder}; "
                 "run the same again to go on"

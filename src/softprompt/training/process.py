@@ -12,12 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from softprompt.errors import SoftPromptError
-
-
-class Interrupted(SoftPromptError):
-    """A run that was asked to stop and wrote its training state."""
-
 
 @contextmanager
 def reproducible(seed: int, threads: int | None) -> Iterator[None]:

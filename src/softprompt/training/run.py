@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from softprompt.attaching import attach
-from softprompt.errors import SoftPromptError
+from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.evaluate import metrics_of
 from softprompt.fingerprint import fingerprint
 from softprompt.methods.base import Method
@@ -26,7 +26,7 @@ from softprompt.training import courses
 from softprompt.training.claim import METRICS, claim, identity_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, plan
-from softprompt.training.process import Interrupted, reproducible, stop_signal
+from softprompt.training.process import reproducible, stop_signal
 from softprompt.training.setup import counts, readout_wishes
 from softprompt.training.start import start_from
 from softprompt.training.work import Work

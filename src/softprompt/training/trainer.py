@@ -16,6 +16,7 @@ from transformers.optimization import Adafactor
 from softprompt.evaluation.evaluate import metrics_of, score
 from softprompt.evaluation.predict import to_device
 from softprompt.prompted import PromptedModel
+from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Task
 from softprompt.tasks.readouts import Batch, Item, Readout
@@ -236,7 +237,7 @@ class SoftPromptTrainer(ResumableTrainer):
 
 def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> dict[str, Any]:
     """As `metrics_of`, from states that are kept."""
-    with torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         batch = to_device(collate_kept(model.readout, items), model.prompted)
         return score(task, [item.row for item in items], model.readout.answer(model.prompted, batch))
 

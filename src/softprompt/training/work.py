@@ -18,19 +18,20 @@ import torch
 from torch import Tensor
 
 from softprompt.attaching import build
+from softprompt.errors import Interrupted
 from softprompt.evaluation.evaluate import metrics_of
 from softprompt.evaluation.predict import to_device
 from softprompt.methods.base import Method
 from softprompt.progress import Progress
 from softprompt.prompted import PromptedModel
 from softprompt.reading import build_readout
+from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 from softprompt.storage.tensors import read_json, write_json
 from softprompt.tasks import Row, Task
 from softprompt.tasks.readouts import Item, Readout
 from softprompt.training import checkpoint
 from softprompt.training.options import Plan, TrainingOptions
-from softprompt.training.process import Interrupted
 from softprompt.training.selection import rank
 from softprompt.training.stage import Stage, train_stage
 from softprompt.training.trainer import SoftPromptTrainer, TaskModel
@@ -243,12 +244,12 @@ class Work:
             Interrupted: the run was asked to stop.
         """
         chosen = self.items if items is None else items
-        self.trained.eval()
-        for start in range(0, len(chosen), batch_size):
-            self.check()
-            batch = to_device(self.readout.collate(chosen[start : start + batch_size], train=True), self.prompted)
-            with torch.enable_grad():
-                yield torch.autograd.grad(self.trained(batch), list(wanted))
+        with evaluating(self.trained):
+            for start in range(0, len(chosen), batch_size):
+                self.check()
+                batch = to_device(self.readout.collate(chosen[start : start + batch_size], train=True), self.prompted)
+                with torch.enable_grad():
+                    yield torch.autograd.grad(self.trained(batch), list(wanted))
 
     def measure(self, items: Sequence[Item] | None = None) -> dict[str, Any]:
         """Metrics on encoded rows, by default the validation rows."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from softprompt.methods.base import Setting
 from softprompt.methods.parts import tables
 from softprompt.sites.layout import Placement
+from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer, View
 
 _L = TypeVar("_L", nn.Linear, nn.LSTMCell)
@@ -55,11 +56,10 @@ class MadeTable(Producer):
     @torch.no_grad()
     def stored(self) -> dict[str, Tensor]:
         """The embeddings as used, `(P, E)`: the net is dropped, and with it the dropout that it may train with."""
-        training, made = self.training, self.table
-        if self.net is not None:
-            made = self.net.eval()(self.table)
-            self.net.train(training)
-        return {"table": made.detach()}
+        if self.net is None:
+            return {"table": self.table.detach()}
+        with evaluating(self.net):
+            return {"table": self.net(self.table).detach()}
 
     def load_stored(self, tensors: dict[str, Tensor]) -> None:
         """Take embeddings as used; a net has no more part in them."""

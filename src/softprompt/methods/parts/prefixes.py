@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.methods.base import Setting
-from softprompt.methods.parts.tables import calmly
 from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.attention import Pairs, Place, recording
+from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 
 
@@ -166,11 +166,11 @@ def words_keys_values(ids: Sequence[int], setting: Setting) -> dict[Place, Tenso
     body: Any = part.body
     row = torch.tensor([list(ids)], device=next(body.parameters()).device)
     models = [body] if part.decoder is None else [body, part.decoder]
-    with recording(*models) as found:
-        states = calmly(body, lambda: body(input_ids=row).last_hidden_state)
+    with evaluating(*models), recording(*models) as found:
+        states = body(input_ids=row).last_hidden_state
         if part.decoder_layers:
             decoder: Any = part.decoder
-            calmly(decoder, lambda: decoder(input_ids=row, encoder_hidden_states=states))
+            decoder(input_ids=row, encoder_hidden_states=states)
     places: dict[Place, Sequence[nn.Module]] = {
         "body": part.attentions,
         "decoder": part.decoder_attentions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Setting
+from softprompt.sites.modes import evaluating
 
 # Lester et al. sample among the 5,000 most frequent pieces; SentencePiece ids are sorted by frequency.
 POPULATION = 5000
@@ -88,22 +89,12 @@ def _states(ids: Tensor, setting: Setting) -> Tensor:
     # Hooks of our own: transformers leaves those of `output_hidden_states` on the model for good.
     handles = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in dict.fromkeys(part.layers)]
     try:
-        calmly(part.body, lambda: part.body(input_ids=ids.to(next(part.body.parameters()).device)[None]))
+        with evaluating(part.body):
+            part.body(input_ids=ids.to(next(part.body.parameters()).device)[None])
     finally:
         for handle in handles:
             handle.remove()
     return torch.stack(found)
-
-
-def calmly(module: nn.Module, run: Callable[[], Any]) -> Any:
-    """What a call gives while no part of a module trains, so that no dropout falls; the flags stay as they were."""
-    flags = [(one, one.training) for one in module.modules()]
-    module.eval()
-    try:
-        return run()
-    finally:
-        for one, flag in flags:
-            one.training = flag
 
 
 def text(count: int, words: str, setting: Setting) -> Tensor:

@@ -8,8 +8,8 @@ is; a course from outside registers itself with the same decorator.
 from importlib import import_module
 from pkgutil import iter_modules
 
+from softprompt.errors import Interrupted
 from softprompt.training.courses.registry import Course, course, of
-from softprompt.training.process import Interrupted
 from softprompt.training.work import Work
 
 for _module in iter_modules(__path__):

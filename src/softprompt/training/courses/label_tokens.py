@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.predict import to_device
 from softprompt.methods.parts.vocabulary import readable, word_of
+from softprompt.sites.modes import evaluating
 from softprompt.tasks.encoding import answer_place, continuation
 from softprompt.tasks.readouts.words import Words
 from softprompt.training.courses.templates import template_of
@@ -42,11 +43,11 @@ def states(work: Work, head: nn.Module) -> Tensor:
     """What the output embedding reads at each training row's answer, fp32, `(rows, H)`."""
     seen: list[Tensor] = []
     handle = head.register_forward_pre_hook(lambda module, given: seen.append(given[0].float().cpu()))
-    work.trained.eval()
     try:
-        for start in range(0, len(work.items), work.options.eval_batch_size):
-            batch = work.readout.collate(work.items[start : start + work.options.eval_batch_size])
-            work.readout.outputs(work.prompted, to_device(batch, work.prompted))
+        with evaluating(work.trained):
+            for start in range(0, len(work.items), work.options.eval_batch_size):
+                batch = work.readout.collate(work.items[start : start + work.options.eval_batch_size])
+                work.readout.outputs(work.prompted, to_device(batch, work.prompted))
     finally:
         handle.remove()
     return torch.cat([one.reshape(-1, one.shape[-1]) for one in seen])

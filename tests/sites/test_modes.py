@@ -1,0 +1,71 @@
+"""Every part of a model is given back in the mode it was in, whatever happens while it rests."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from softprompt.evaluation.predict import predict
+from softprompt.methods import PTuningV2
+from softprompt.reading import build_readout
+from softprompt.sites.modes import evaluating
+from softprompt.tasks import Row, Task
+from softprompt.training.options import TrainingOptions
+from softprompt.training.setup import readout_wishes
+
+from ..models import model, tokenizer
+from ..prompts import tiny
+
+TASK = Task(name="two", template="{sentence} {mask}", labels={"0": "w10", "1": "w11"}, fields=("sentence",))
+WISHES = readout_wishes(model("bert"), TASK, PTuningV2(), TrainingOptions())
+ROWS = [Row(fields={"sentence": "w20 w21"}, label=0), Row(fields={"sentence": "w30"}, label=1)]
+
+
+def modes(*modules: nn.Module) -> list[bool]:
+    return [part.training for module in modules for part in module.modules()]
+
+
+def mixed() -> nn.Module:
+    """A module that trains, with a part that rests."""
+    made = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Dropout(), nn.Linear(1, 1)))
+    made[1][0].eval()
+    return made
+
+
+@pytest.mark.parametrize("stop", [None, ValueError, KeyboardInterrupt, GeneratorExit])
+def test_parts_keep_modes_of_their_own(stop: type[BaseException] | None) -> None:
+    module = mixed()
+    before = modes(module)
+    assert len(set(before)) == 2
+    with nullcontext() if stop is None else pytest.raises(stop), evaluating(module):
+        assert not any(modes(module))
+        if stop is not None:
+            raise stop
+    assert modes(module) == before
+
+
+@pytest.mark.parametrize("stop", [None, ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("training", [True, False])
+def test_predict_gives_the_model_back(training: bool, stop: type[BaseException] | None) -> None:
+    method = PTuningV2(num_virtual_tokens=2, dropout=0.5)
+
+    def tick(done: int) -> None:
+        if stop is not None:
+            raise stop
+
+    with tiny("bert", method) as prompted:
+        readout: Any = build_readout(TASK, model("bert"), tokenizer(), prompted.prompts[0], WISHES)
+        prompted.train(training)
+        prompted.prompts[0].body.dropout.train(not training)  # a part of another mode than the whole
+        readout.train(not training)
+        before = modes(prompted, readout)
+        with nullcontext() if stop is None else pytest.raises(stop):
+            found = predict(prompted, readout, ROWS, batch_size=1, tick=tick)
+            again = predict(prompted, readout, ROWS, batch_size=1)
+            assert [one.probabilities for one in found] == [one.probabilities for one in again]  # no dropout fell
+        assert modes(prompted, readout) == before
+        assert not torch.is_inference_mode_enabled()
