@@ -1,9 +1,11 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Nothing need be installed but Python and make.
 #
 # PYTHON names the interpreter of the virtual environment; PIP_FLAGS adds options to pip, such as an index with
-# torch wheels for the CPU alone.
+# torch wheels for the CPU alone. DTYPE and DEVICE are the demo's: make demo DTYPE=float32 DEVICE=cpu
 PYTHON ?= python3
 PIP_FLAGS ?=
+DTYPE ?= auto
+DEVICE ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_FLAGS)
@@ -34,7 +36,7 @@ $(VENV)/.test: $(FILES) | $(BIN)/python
 
 demo: export OMP_NUM_THREADS = $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 1)
 demo: $(VENV)/.demo ## tune, compare and save prompts on real movie reviews
-	$(BIN)/python -m softprompt.demo
+	$(BIN)/python -m softprompt.demo --dtype $(DTYPE) $(if $(DEVICE),--device $(DEVICE))
 
 test: lint docs ## lint, types, docs and the tests, with coverage
 	$(BIN)/python -m pytest -n 2 -m "not slow" --cov=softprompt --cov-report=term:skip-covered

@@ -13,6 +13,8 @@ import pytest
 import torch
 import transformers
 
+from softprompt.backbones.arithmetic import Rates
+
 torch.set_num_threads(1)
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -59,6 +61,15 @@ def _settled() -> Iterator[None]:
     """The models that a file's tests made stay for those of the next."""
     yield
     _settle()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _able_machine() -> Iterator[None]:
+    """Every machine multiplies every type well, so what a test loads does not depend on where it runs."""
+    rates = Rates(float32=1, bfloat16=2, float16=2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("softprompt.backbones.dtype.measured_rates", lambda device: rates)
+        yield
 
 
 @pytest.fixture(autouse=True)

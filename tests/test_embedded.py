@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from softprompt import embedded
 from softprompt.backbone import load_backbone
-from softprompt.embedded import cache_folder, embedded_folder
+from softprompt.backbones.cache import cache_folder
+from softprompt.embedded import embedded_folder
 from softprompt.errors import SoftPromptError
 from softprompt.fingerprint import fingerprint
 

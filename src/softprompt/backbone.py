@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import transformers
@@ -33,10 +33,12 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 )
 
+from softprompt.backbones.dtype import check_dtype, choose_dtype, name_of
 from softprompt.errors import SoftPromptError
+from softprompt.fingerprint import digests, rounded_from
 from softprompt.source import Source, caused_by, line, locate
 
-Dtype = Literal["auto", "float32", "bfloat16"]
+_LOG = logging.getLogger(__name__)
 
 # Tokens that some vocabularies hold for padding without naming them so.
 _PAD_TOKENS = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")
@@ -45,7 +47,7 @@ _PAD_TOKENS = ("<pad>", "[PAD]", "<|pad|>", "<|finetune_right_pad_id|>")
 def load_backbone(
     name: str | Path,
     *,
-    dtype: Dtype = "auto",
+    dtype: str | torch.dtype = "auto",
     device: str | torch.device | None = None,
     head: bool | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -53,9 +55,12 @@ def load_backbone(
 
     Args:
         name: `embedded:gemma3-270m`, `embedded:minilm`, a folder, a `.gguf` file, or a name on the hub.
-        dtype: of the weights. `auto` takes the checkpoint's (bfloat16 for the embedded Gemma, float32 for a
-            GGUF file), but float32 for a float16 checkpoint on the CPU, which has no fast float16 product.
-        device: where to put the model; None takes the first GPU, or the CPU where there is none.
+        dtype: of the weights: `float32`, `bfloat16`, `float16`, or `auto`, which takes the checkpoint's (float32 for
+            a GGUF file) where the device multiplies it at least as fast as float32, else float32; see
+            `softprompt.backbones.dtype`. The logger `softprompt` tells which it is and why, and what a slower
+            one costs that was asked for.
+        device: where to put the model, as `cpu`, `cuda` or `cuda:1`; None takes the first GPU, or the CPU where
+            there is none.
         head: whether the model shall have a language-model head. None takes it where the checkpoint holds
             one, True demands it, False leaves it off.
 
@@ -65,16 +70,14 @@ def load_backbone(
 
     Raises:
         SoftPromptError: it does not exist, cannot be reached or read, is no model, lacks weights or a
-            tokenizer, or the device cannot be used.
+            tokenizer, or the type or device cannot be used.
     """
-    target = _device(device)
+    asked, target = check_dtype(dtype), _device(device)
     source = locate(str(name))
     with source.reading(), _quiet():
         config = AutoConfig.from_pretrained(source.path, trust_remote_code=False, **source.gguf)
         tokenizer = _tokenizer(source, config)
-        model: Any = _model(source, config, dtype, head)
-        if dtype == "auto" and model.dtype == torch.float16 and target.type == "cpu":
-            model = model.to(torch.float32)
+        model: Any = _typed(source, config, asked, target, head)
         model = model.to(target).eval()
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
@@ -87,14 +90,35 @@ def load_backbone(
 
 def _device(name: str | torch.device | None) -> torch.device:
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name is None else name)
+        if device.type == "meta":
+            raise RuntimeError("it holds no numbers")
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SoftPromptError(f"device {name} cannot be used ({line(error)}): choose cpu or cuda") from error
+    except Exception as error:  # torch raises a dozen kinds of them for a device that is not there
+        told = " ".join(str(name).split())
+        raise SoftPromptError(f"device {told} cannot be used ({line(error)}): choose cpu or cuda") from error
     return device
 
 
-def _model(source: Source, config: Any, dtype: Dtype, head: bool | None) -> PreTrainedModel:
+def _typed(source: Source, config: Any, asked: str, device: torch.device, head: bool | None) -> PreTrainedModel:
+    """The model in the type that was asked for, or in the best one here; it says which."""
+    stored, model = torch.float32 if source.file else config.dtype, None
+    if stored is None:  # only the weights show it
+        model = _model(source, config, "auto", head)
+        stored = model.dtype
+    choice = choose_dtype(asked, stored, device)
+    if choice.why:
+        _LOG.log(logging.WARNING if choice.costly else logging.INFO, choice.why)
+    if choice.dtype == torch.float16 != stored:
+        exact = digests(_model(source, config, name_of(stored), head))
+        model = _model(source, config, "float16", head)
+        rounded_from(exact, digests(model))
+    elif model is None or model.dtype != choice.dtype:
+        model = _model(source, config, name_of(choice.dtype), head)
+    return model
+
+
+def _model(source: Source, config: Any, dtype: str, head: bool | None) -> PreTrainedModel:
     """The model with a head where it shall have one and the checkpoint holds all of it."""
     with_head = None if head is False else _head_class(config)
     missing: set[str] = set()
@@ -139,7 +163,7 @@ def _body_class(config: Any) -> Any:
     return own if is_model and not config.is_encoder_decoder else AutoModel
 
 
-def _load(auto: Any, source: Source, config: Any, dtype: Dtype) -> tuple[PreTrainedModel, set[str]]:
+def _load(auto: Any, source: Source, config: Any, dtype: str) -> tuple[PreTrainedModel, set[str]]:
     """The model, and the names of weights that the checkpoint does not hold."""
     packed = {"quantization_config": GgufConfig(dequantize=True), **source.gguf}
     model, report = auto.from_pretrained(

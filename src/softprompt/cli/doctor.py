@@ -29,7 +29,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = Fa
     quiet()
     import torch
 
-    from softprompt.embedded import cache_folder
+    from softprompt.backbones.cache import cache_folder
     from softprompt.training.measure import versions
 
     cache = cache_folder()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.options import Device, Dtype
 from softprompt.cli.scoring import check_labels, check_split, own_task, rows_of_split, unseen
 
 
@@ -21,6 +22,8 @@ def ensemble(
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompts' backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="sequences a forward pass, one a row and prompt")] = 32,
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Let several prompts vote, in one batch over one frozen model.
@@ -35,7 +38,7 @@ def ensemble(
     from softprompt.tasks import Task
 
     check_split(split)
-    first = open_prompt(runs[0], backbone)
+    first = open_prompt(runs[0], backbone, dtype, device)
     own = own_task(first, runs[0])
     members = [first, *(load(folder_of(run), first.model, first.tokenizer) for run in runs[1:])]
     together = Ensemble(members, [str(run) for run in runs])

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.options import Device, Dtype
 from softprompt.cli.scoring import check_labels, check_split, own_task, rows_of_split
 
 
@@ -21,6 +22,8 @@ def evaluate(
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Score a trained prompt on labelled rows.
@@ -33,7 +36,7 @@ def evaluate(
     from softprompt.tasks import Task
 
     check_split(split)
-    prompt = open_prompt(run, backbone)
+    prompt = open_prompt(run, backbone, dtype, device)
     own = own_task(prompt, run)
     loaded = Task.load(task or own.name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
     check_labels(loaded, own)

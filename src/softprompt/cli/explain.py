@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from softprompt.cli.common import emit, open_prompt, quiet, table
+from softprompt.cli.options import Device, Dtype
 
 explain = typer.Typer(
     help="Look into trained prompts. Example: softprompt explain nearest runs/pt",
@@ -24,6 +25,8 @@ def nearest(
     k: Annotated[int, typer.Option("-k", "--neighbours", min=1, max=50, help="words a row")] = 5,
     seed: Annotated[int, typer.Option(help="of the random vectors that are the control")] = 0,
     page: Annotated[Path | None, typer.Option(help="write a picture to this HTML file")] = None,
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """List the vocabulary words nearest to each virtual token, beside a random control.
@@ -33,7 +36,7 @@ def nearest(
     quiet()
     from softprompt.explain.nearest import nearest_page, nearest_words
 
-    prompt = open_prompt(run, backbone)
+    prompt = open_prompt(run, backbone, dtype, device)
     found = nearest_words(prompt, k=k, seed=seed)
     title = f"{prompt.method.name} on {prompt.name}: nearest words"
     if page is not None:

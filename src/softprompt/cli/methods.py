@@ -7,11 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import emit, quiet, table
+from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
 
 def methods(
     backbone: Annotated[str | None, typer.Option(help="count scalars for this backbone")] = None,
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON, options and defaults included")] = False,
 ) -> None:
     """List the methods: paper, site, and their scalars on a backbone.
@@ -26,7 +29,7 @@ def methods(
     if backbone is not None:
         from softprompt.backbone import load_backbone
 
-        model, tokenizer = load_backbone(backbone)
+        model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
     found = [_describe(cls, model, tokenizer) for cls in known().values()]
     if json:
         emit(found)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet
+from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
 
@@ -22,6 +23,8 @@ def predict(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON with probabilities")] = False,
 ) -> None:
     """Ask a trained prompt.
@@ -33,7 +36,7 @@ def predict(
         raise SoftPromptError(
             'nothing to predict, or too much: give a text, --file or --field, as in predict RUN "a text"'
         )
-    prompt = open_prompt(run, backbone)
+    prompt = open_prompt(run, backbone, dtype, device)
     if prompt.task is None:
         raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")
     from softprompt.evaluation.predict import labelled

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import emit, quiet, split_options, table
+from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
 FIGURES, PAGE = "select.json", "select.html"
@@ -33,7 +34,8 @@ def select(
     ] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")] = None,
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
-    dtype: Annotated[str, typer.Option(help="of the backbone: auto, float32 or bfloat16")] = "auto",
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print select.json")] = False,
 ) -> None:
     """Learn which layers to prompt, and compare with every control: all layers, the first, the last, random ones.
@@ -57,7 +59,7 @@ def select(
     loaded = Task.load(task, data=data, shots=shots, seed=numbers[0], max_test_rows=max_test_rows)
     for seed in numbers:
         loaded.splits(seed)  # faults in the data show before the backbone is loaded
-    model, tokenizer = load_backbone(backbone, dtype=dtype)  # type: ignore[arg-type]
+    model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
     found = select_layers(
         model,
         tokenizer,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import emit, interval, quiet, split_options, table
+from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
 
@@ -29,7 +30,8 @@ def train(
     shots: Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")] = None,
     seed: Annotated[int, typer.Option(help="of the split, the first values and the order of rows")] = 13,
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
-    dtype: Annotated[str, typer.Option(help="of the backbone: auto, float32 or bfloat16")] = "auto",
+    dtype: Dtype = "auto",
+    device: Device = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --out")] = False,
     json: Annotated[bool, typer.Option("--json", help="print metrics.json")] = False,
 ) -> None:
@@ -47,7 +49,7 @@ def train(
 
     loaded = Task.load(task, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
     loaded.splits(seed)  # faults in the data show before the backbone is loaded
-    model, tokenizer = load_backbone(backbone, dtype=dtype)  # type: ignore[arg-type]
+    model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
     done = run(
         model,
         tokenizer,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.options import Device, Dtype
 from softprompt.cli.scoring import check_labels, check_split, own_task, rows_of_split
 from softprompt.errors import SoftPromptError
 
@@ -31,6 +32,8 @@ def transfer(
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    dtype: Dtype = "auto",
+    device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Score a trained prompt on another task, without training on it.
@@ -49,7 +52,7 @@ def transfer(
     if source_task is not None and source_data is None:
         raise SoftPromptError("--source-task has no rows: give its --source-data")
     meant, renamed = pairs(words, "--words"), pairs(fields, "--fields")
-    prompt = open_prompt(run, backbone)
+    prompt = open_prompt(run, backbone, dtype, device)
     own = own_task(prompt, run)
     other = Task.load(task, data=data, seed=seed, max_test_rows=max_test_rows)
     rows = rows_of_split(other, split, seed)

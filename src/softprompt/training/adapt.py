@@ -8,7 +8,8 @@ are better.
 
 This is the one place where a model's own weights change: a copy that is loaded here, written to a folder of its own.
 Open in the paper, and decided here: Adafactor with parameter scaling at a constant rate of 1e-3, T5's own setting for
-training on; no dropout, as in the pre-training of T5 1.1; the weights are trained and stored in float32.
+training on; no dropout, as in the pre-training of T5 1.1; the weights are trained and stored in float32, unless another
+type is asked for.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def adapt(
     seed: int = 13,
     resume: bool = False,
     progress: bool | Progress = True,
+    dtype: str = "float32",
+    device: str | None = None,
     **options: Any,
 ) -> Adapted:
     """Go on training an encoder-decoder as a prefix language model, and store it.
@@ -73,6 +76,8 @@ def adapt(
         seed: of the order of chunks and of the split points.
         resume: go on with the run that the folder holds.
         progress: whether to show progress, or where.
+        dtype: of the weights, as `load_backbone` takes it; in 16 bits small steps get lost.
+        device: as `load_backbone` takes it.
         **options: see `AdaptOptions`.
 
     Returns:
@@ -85,7 +90,7 @@ def adapt(
     chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = Path(output)
-    model, tokenizer = load_backbone(backbone, dtype="float32", head=True)
+    model, tokenizer = load_backbone(backbone, dtype=dtype, device=device, head=True)
     anatomy = read_anatomy(model)
     if anatomy.kind != "encoder-decoder":
         raise SoftPromptError(

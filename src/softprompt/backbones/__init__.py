@@ -1,0 +1,1 @@
+"""The frozen model: where it comes from, and what the machine makes of it."""

@@ -1,0 +1,218 @@
+"""How fast a device multiplies in each type: small products are tried once, and their rates kept in the user's cache.
+
+Most processors multiply no bfloat16. torch then emulates it, and a training step takes fifty times as long as in
+float32. Flags of the processor do not tell: the libraries may be held to less than it has
+(`ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2`), and a build may lack what it could use. So a product is tried,
+forward and backward as a frozen layer needs them, in every type. Decisions:
+
+- A product grows until it takes some milliseconds, so that an emulated type costs no more than a fast one.
+- Types take turns, and of each the best turn counts: another program on the machine slows single turns down, and
+  never speeds one up.
+- Nothing is drawn at random, so a seeded program goes on as if nothing had been measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch.nn import functional
+
+from softprompt.backbones.cache import cache_folder
+
+TYPES = ("float32", "bfloat16", "float16")
+
+# A layer of Gemma 3 270M; rows grow fourfold until a product takes long enough for the clock.
+_INPUTS, _OUTPUTS = 640, 2048
+_ROWS_FIRST, _ROWS_MOST = 16, 16384
+_LONG_ENOUGH = 0.005  # seconds
+_TURNS, _TURNS_LEAST, _PATIENCE = 5, 3, 1.0  # turns of each type, and the seconds after which the least are enough
+
+# Environment variables that tell torch's libraries what they may use begin with one of these.
+_LIMITS = ("ATEN_", "DNNL_", "MKL_", "NVIDIA_TF32", "ONEDNN_", "TORCH_")
+# The lines of /proc/cpuinfo that say what a core can do, on x86 and on ARM; others, as its clock, change all the time.
+_ABLE = ("model name", "flags", "Features", "CPU implementer", "CPU part", "isa")
+
+
+class Rates(BaseModel):
+    """GFLOP/s of a product, forward and backward, by type; 0 where the device has no such product."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    float32: float = Field(gt=0, allow_inf_nan=False)
+    bfloat16: float = Field(ge=0, allow_inf_nan=False)
+    float16: float = Field(ge=0, allow_inf_nan=False)
+
+    def slower(self, name: str, other: str) -> float:
+        """How many times slower `name` is than `other`; infinity where the device has no product in it."""
+        own: float = getattr(self, name)
+        return getattr(self, other) / own if own else float("inf")
+
+
+class Machine(BaseModel):
+    """What rates depend on.
+
+    Attributes:
+        device: its name.
+        processor: sha256 over what a core says of itself.
+        cores: that this process may use.
+        threads: of torch.
+        torch: its version, and what it finds the processor able to.
+        precision: of float32 products, which torch may be told to lower.
+        limits: the environment variables that its libraries heed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str
+    processor: str
+    cores: int
+    threads: int
+    torch: str
+    precision: str
+    limits: tuple[str, ...]
+
+
+class _Kept(BaseModel):
+    """A file of the cache."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    machine: Machine
+    gflops: Rates
+
+
+def measured_rates(device: torch.device) -> Rates:
+    """The rates of this machine, tried once and kept for the next process.
+
+    A cache that is damaged, of another machine or cannot be written is no fault: the products are tried anew.
+    """
+    return _rates_of(this_machine(device), device)
+
+
+def this_machine(device: torch.device) -> Machine:
+    """What the rates of a device depend on here."""
+    named: Callable[[torch.device], str] | None = getattr(torch.get_device_module(device), "get_device_name", None)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(
+        device=device.type if named is None or device.type == "cpu" else f"{device.type} {named(device)}",
+        processor=hashlib.sha256(_processor().encode()).hexdigest(),
+        cores=cores,
+        threads=torch.get_num_threads(),
+        torch=f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()}",
+        precision=torch.get_float32_matmul_precision(),
+        limits=tuple(sorted(f"{key}={value}" for key, value in os.environ.items() if key.startswith(_LIMITS))),
+    )
+
+
+def measure(device: torch.device) -> Rates:
+    """Try products of some milliseconds in every type, in turns.
+
+    Args:
+        device: where to multiply.
+
+    Returns:
+        The rate of the best turn of each type.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        tried = {name: _grown(getattr(torch, name), device) for name in TYPES}
+        products = {name: product for name, product in tried.items() if product is not None}
+        best = dict.fromkeys(TYPES, 0.0)
+        begun = time.perf_counter()
+        for turn in range(_TURNS):
+            if turn >= _TURNS_LEAST and time.perf_counter() - begun > _PATIENCE:
+                break
+            for name, product in products.items():
+                best[name] = max(best[name], product.flop / product.seconds() / 1e9)
+    return Rates(**best)
+
+
+class _Product:
+    """Rows through a frozen layer, and the gradient back to the rows.
+
+    Args:
+        rows: how many.
+        dtype: of all numbers.
+        device: where they are.
+    """
+
+    def __init__(self, rows: int, dtype: torch.dtype, device: torch.device) -> None:
+        """See the class."""
+        self.rows = rows
+        self.flop = 4 * rows * _INPUTS * _OUTPUTS
+        self.given = torch.full((rows, _INPUTS), 0.5, dtype=dtype, device=device, requires_grad=True)
+        self.weight = torch.full((_OUTPUTS, _INPUTS), 0.01, dtype=dtype, device=device)
+        self.back = torch.full((rows, _OUTPUTS), 0.5, dtype=dtype, device=device)
+
+    def seconds(self) -> float:
+        """The time of one product, forward and backward."""
+        begun = time.perf_counter()
+        (gradient,) = torch.autograd.grad(functional.linear(self.given, self.weight), self.given, self.back)
+        gradient[0, 0].item()  # a GPU has finished once a number of it is here
+        return time.perf_counter() - begun
+
+
+def _grown(dtype: torch.dtype, device: torch.device) -> _Product | None:
+    """A product that takes long enough for the clock, once run; None where the device has none of the type."""
+    rows = _ROWS_FIRST
+    try:
+        while True:
+            product = _Product(rows, dtype, device)
+            product.seconds()  # the first one compiles
+            if product.seconds() >= _LONG_ENOUGH or rows >= _ROWS_MOST:
+                return product
+            rows *= 4
+    except (RuntimeError, TypeError) as error:
+        if dtype == torch.float32 or isinstance(error, torch.OutOfMemoryError):
+            raise
+        return None
+
+
+@functools.cache
+def _rates_of(machine: Machine, device: torch.device) -> Rates:
+    name = hashlib.sha256(machine.model_dump_json().encode()).hexdigest()[:16]
+    kept = _read(f"rates-{name}.json")
+    if kept is not None and kept.machine == machine:
+        return kept.gflops
+    rates = measure(device)
+    _write(f"rates-{name}.json", _Kept(machine=machine, gflops=rates))
+    return rates
+
+
+def _read(name: str) -> _Kept | None:
+    """What the cache holds under a name; None where it holds nothing that can be read."""
+    try:
+        return _Kept.model_validate_json((cache_folder() / name).read_bytes())
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: a user without a home
+        return None
+
+
+def _write(name: str, kept: _Kept) -> None:
+    """Write beside and rename into place, if the cache can be written."""
+    try:
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
+            beside = Path(scratch) / name
+            beside.write_text(kept.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            beside.replace(folder / name)
+    except (OSError, ValueError, RuntimeError):
+        return
+
+
+def _processor() -> str:
+    """What a core says of itself."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            first = file.read(1 << 14).partition("\n\n")[0]
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return "\n".join([platform.machine(), *(line for line in first.splitlines() if line.startswith(_ABLE))])
