@@ -95,7 +95,7 @@ def test_the_demo_hands_both_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     with pytest.raises(SystemExit) as stop:
         demo.main()
     assert stop.value.code == 1
-    assert "{'dtype': 'float32', 'device': 'cpu'}" in capsys.readouterr().out
+    assert "{'dtype': 'float32', 'device': 'cpu'}" in capsys.readouterr().err
 
 
 def test_make_demo_hands_both_on() -> None:
