@@ -16,16 +16,16 @@ from typing import Any, Literal
 from torch import nn
 
 from softprompt.errors import SoftPromptError
+from softprompt.sites.probe import Behaviour, behaviour
 from softprompt.sites.structure import (
     attention_of,
     cross_attention_of,
     feed_forward_of,
     head_dim,
     hidden_size,
+    input_embedding,
     key_value_heads,
     layers_of,
-    max_positions,
-    position_offset,
     position_table,
     positions_module,
 )
@@ -54,9 +54,9 @@ class Anatomy:
         decoder: the decoder of an encoder-decoder model, else None.
         positions: the module that looks positions up by itself and takes `position_ids` (BART's encoder), else None.
         takes_position_ids: whether `body` takes `position_ids`.
-        position_offset: the position id of the first token (RoBERTa: padding_idx + 1, else 0).
+        position_offset: the position id that the model gives the first token (RoBERTa: padding_idx + 1; mostly 0).
         max_positions: how many tokens the model has positions for, or None where there is no limit (T5).
-        absolute: whether positions are learned vectors added to the embeddings.
+        absolute: whether positions are rows of a table, added to the embeddings.
         hidden_size: H, the width of the residual stream.
         embedding_size: E, the width of the input embedding (ALBERT and ELECTRA: not H).
         vocab_size: V, the rows of the input embedding; virtual ids start here.
@@ -186,21 +186,21 @@ def _text_config(model: nn.Module) -> Any:
 
 
 def _read(model: nn.Module, config: Any) -> Anatomy:
-    encoder_decoder = bool(getattr(config, "is_encoder_decoder", False))
-    body: Any = model.get_encoder() if encoder_decoder else _body(model, config)  # type: ignore[operator]
-    embedding: nn.Module = body.get_input_embeddings()
-    layers = layers_of(body, config)
-    if not layers:
+    sides = _sides(model, config)
+    body: Any = sides[0] if sides else _body(model, config)
+    embedding, layers = input_embedding(body), layers_of(body, config)
+    if embedding is None or not layers:
+        lacking = "embedding" if embedding is None else "list of layers"
         raise SoftPromptError(
-            f"family {config.model_type!r} follows no known anatomy (no list of layers in {type(body).__name__}); "
+            f"family {config.model_type!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
             "describe it with softprompt.register_anatomy"
         )
     attentions = tuple(attention_of(layer, config) for layer in layers)
-    kind: Kind = "encoder-decoder" if encoder_decoder else _kind(config, attentions)
+    found = behaviour(body, layers, attentions, encoder=bool(sides))
+    kind: Kind = "encoder-decoder" if sides else _kind(config, found)
     parameters = inspect.signature(body.forward).parameters
     weight: Any = embedding.weight
-    absolute = position_table(body) is not None
-    decoder: Any = model.get_decoder() if encoder_decoder else None  # type: ignore[operator]
+    decoder = sides[1] if sides else None
     return Anatomy(
         family=config.model_type,
         kind=kind,
@@ -213,9 +213,9 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
         decoder=decoder,
         positions=positions_module(body, parameters),
         takes_position_ids="position_ids" in parameters,
-        position_offset=position_offset(body),
-        max_positions=max_positions(body, config, absolute),
-        absolute=absolute,
+        position_offset=_offset(body, config, found),
+        max_positions=found.positions or getattr(config, "max_position_embeddings", None),
+        absolute=found.positions is not None,
         hidden_size=hidden_size(config),
         embedding_size=int(weight.shape[1]),
         vocab_size=int(weight.shape[0]),
@@ -240,24 +240,42 @@ def _decoder_parts(decoder: nn.Module, config: Any) -> dict[str, Any]:
     }
 
 
+def _sides(model: Any, config: Any) -> tuple[nn.Module, nn.Module] | None:
+    """An encoder and its decoder; None for a model of one side, whose configuration may still speak of two."""
+    if not getattr(config, "is_encoder_decoder", False):
+        return None
+    encoder, decoder = model.get_encoder(), model.get_decoder()
+    return None if any(part is encoder for part in decoder.modules()) else (encoder, decoder)
+
+
 def _body(model: nn.Module, config: Any) -> nn.Module:
     """The smallest module with its own `get_input_embeddings` that holds the layers."""
     body: nn.Module = getattr(model, "base_model", model)
-    for name in ("language_model", "encoder"):  # a wrapper of several models, a T5 without its decoder
+    for name in ("language_model", "encoder", "decoder"):  # a wrapper of several models, one side of two (T5, OPT)
         inner = getattr(body, name, None)
         if not layers_of(body, config) and isinstance(inner, nn.Module):
             body = inner
     return body
 
 
-def _kind(config: Any, attentions: tuple[nn.Module, ...]) -> Kind:
-    """A body whose attention is causal is a decoder-only model."""
-    if getattr(config, "is_decoder", False):
-        return "causal"
-    causal = getattr(attentions[0], "is_causal", None)
-    if causal is None:
-        causal = "Masked" not in str(getattr(config, "architectures", ""))
-    return "causal" if causal else "encoder"
+def _kind(config: Any, found: Behaviour) -> Kind:
+    """A body of which no token sees a later one is a decoder-only model."""
+    if found.causal is None:
+        raise SoftPromptError(
+            f"family {config.model_type!r}: whether its tokens see later ones cannot be told ({found.why}): "
+            "describe it with softprompt.register_anatomy"
+        )
+    return "causal" if found.causal else "encoder"
+
+
+def _offset(body: nn.Module, config: Any, found: Behaviour) -> int:
+    """Positions that are relative have none; of those of a table it must be known."""
+    if found.offset is None and (not found.why or position_table(body) is not None):
+        raise SoftPromptError(
+            f"family {config.model_type!r}: which position its first token has cannot be told "
+            f"({found.why or 'it is none that position_ids give'}): describe it with softprompt.register_anatomy"
+        )
+    return found.offset or 0
 
 
 def _stack(body: nn.Module, kind: Kind) -> nn.Module:

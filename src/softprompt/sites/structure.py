@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 
@@ -38,6 +38,15 @@ def dig(module: nn.Module, path: str) -> nn.Module | None:
         if found is None:
             return None
     return found if isinstance(found, nn.Module) else None
+
+
+def input_embedding(body: Any) -> nn.Module | None:
+    """The module that looks a body's ids up, or None where it has none of its own."""
+    try:
+        found = body.get_input_embeddings()
+    except (AttributeError, NotImplementedError):
+        return None
+    return found if isinstance(getattr(found, "weight", None), Tensor) else None
 
 
 def layers_of(body: nn.Module, config: Any) -> tuple[nn.Module, ...]:
@@ -103,22 +112,6 @@ def position_table(body: nn.Module) -> nn.Module | None:
         if isinstance(found, nn.Embedding):
             return found
     return None
-
-
-def position_offset(body: nn.Module) -> int:
-    """The position id of the first token: RoBERTa and its kin number positions from padding_idx + 1."""
-    embeddings = getattr(body, "embeddings", None)
-    if not hasattr(type(embeddings), "create_position_ids_from_input_ids"):
-        return 0
-    return int(embeddings.padding_idx) + 1  # type: ignore[union-attr]
-
-
-def max_positions(body: nn.Module, config: Any, absolute: bool) -> int | None:
-    """How many tokens there are positions for, or None where there is no limit."""
-    limit = (
-        getattr(config, "max_position_embeddings", None) or (absolute and getattr(config, "n_positions", None)) or None
-    )
-    return None if limit is None else int(limit) - position_offset(body)
 
 
 def hidden_size(config: Any) -> int:
