@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -69,17 +70,33 @@ def build(
     if isinstance(prompt, Producer):
         return prompt
     if isinstance(prompt, Method):
-        generator, anatomy = torch.Generator().manual_seed(seed), read_anatomy(model)
-        why = prompt.refusal(anatomy)
-        if why is not None:
-            raise SoftPromptError(f"method {prompt.name!r} cannot serve family {anatomy.family!r}: {why}")
-        words_of = partial(word_ids, tokenizer=tokenizer)
-        producer = prompt.build(Setting(anatomy, tokenizer, tuple(label_words), generator, words_of, blank))
-        return producer.to(next(model.parameters()).device)
+        setting = _setting(model, tokenizer, prompt, tuple(label_words), seed)
+        return prompt.build(replace(setting, blank=blank)).to(next(model.parameters()).device)
     own = getattr(prompt, "producer", None)
     if isinstance(own, Producer):
         return own
     raise SoftPromptError(f"attach takes a method or a loaded prompt, not {type(prompt).__name__}")
+
+
+def sketch(model: nn.Module, tokenizer: Any, method: Method) -> Producer:
+    """A method's prompt on torch's `meta` device: types and shapes, without memory whatever sizes its options ask for.
+
+    Raises:
+        SoftPromptError: the method cannot serve the backbone.
+    """
+    setting = _setting(model, tokenizer, method)
+    with torch.device("meta"):
+        return method.build(replace(setting, blank=True, sketch=True)).to("meta")
+
+
+def _setting(
+    model: nn.Module, tokenizer: Any, method: Method, label_words: tuple[str, ...] = (), seed: int = 0
+) -> Setting:
+    generator, anatomy = torch.Generator().manual_seed(seed), read_anatomy(model)
+    why = method.refusal(anatomy)
+    if why is not None:
+        raise SoftPromptError(f"method {method.name!r} cannot serve family {anatomy.family!r}: {why}")
+    return Setting(anatomy, tokenizer, label_words, generator, partial(word_ids, tokenizer=tokenizer))
 
 
 def _name(prompt: Any) -> str:

@@ -108,15 +108,15 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
         SoftPromptError: no prompt there, or its backbone cannot be loaded.
     """
     from softprompt.backbone import load_backbone
-    from softprompt.storage.prompt import META, load
-    from softprompt.storage.tensors import read_json
+    from softprompt.storage.prompt import load
+    from softprompt.storage.record import META, read_description
 
     path = folder / "prompt" if (folder / "prompt").is_dir() else folder
     if not folder.exists():
         raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run")
     if (folder / "run.json").is_file() and path == folder:
         raise SoftPromptError(f"{folder}: this run is not finished; go on with it: softprompt train ... --resume")
-    name = backbone or read_json(path / META).get("backbone_name")
+    name = backbone or read_description(path).record.backbone_name
     if not name:
         raise SoftPromptError(f"{path / META}: does not name its backbone; give --backbone")
     model, tokenizer = load_backbone(name, dtype=dtype, device=device)

@@ -26,10 +26,8 @@ from torch.nn.functional import normalize
 from softprompt.errors import SoftPromptError
 from softprompt.explain.page import LOOK, write_page
 from softprompt.explain.vectors import stored_rows
-from softprompt.fingerprint import Fingerprint, difference
-from softprompt.methods.registry import checked, methods
-from softprompt.storage.places import folder_of
-from softprompt.storage.prompt import META
+from softprompt.fingerprint import difference
+from softprompt.storage.record import Description
 
 Matrix = tuple[tuple[float, ...], ...]
 TITLES = {"mean_tokens": "cosine of the mean tokens", "token_pairs": "mean cosine of the token pairs"}
@@ -70,10 +68,10 @@ def similarity_of(folders: Sequence[str | Path]) -> Similarity:
     if len(folders) < 2:
         raise SoftPromptError("one prompt has nothing to be compared with: name two prompts or more")
     found = [stored_rows(Path(folder)) for folder in folders]
-    for folder, (rows, meta) in zip(folders[1:], found[1:], strict=True):
-        _check(Path(folders[0]), *found[0], Path(folder), rows, meta)
+    for folder, other in zip(folders[1:], found[1:], strict=True):
+        _check(Path(folders[0]), found[0], Path(folder), other)
     tables = [rows for rows, _ in found]
-    tasks = tuple(str((meta.get("task") or {}).get("name", "")) for _, meta in found)
+    tasks = tuple("" if one.task is None else one.task.name for _, one in found)
     return Similarity(tuple(map(str, folders)), tasks, _matrix(tables, mean_tokens), _matrix(tables, token_pairs))
 
 
@@ -93,21 +91,16 @@ def _matrix(tables: Sequence[Tensor], metric: Any) -> Matrix:
     return tuple(tuple(metric(one, other) for other in exact) for one in exact)
 
 
-def _check(
-    first: Path, first_rows: Tensor, first_meta: dict[str, Any], path: Path, rows: Tensor, meta: dict[str, Any]
-) -> None:
-    prints = [
-        checked(Fingerprint, one.get("backbone") or {}, f"{folder_of(place) / META}: backbone")
-        for place, one in ((first, first_meta), (path, meta))
-    ]
-    differs = difference(*prints)
+def _check(first: Path, one: tuple[Tensor, Description], path: Path, other: tuple[Tensor, Description]) -> None:
+    (rows, described), (other_rows, other_described) = one, other
+    differs = difference(described.record.backbone, other_described.record.backbone)
     if differs is not None:
         raise SoftPromptError(f"{first} and {path} belong to different backbones ({differs}): compare within one")
-    sites = [methods()[one["method"]].site if one.get("method") in methods() else None for one in (first_meta, meta)]
-    if sites[0] != sites[1] or first_rows.shape[1] != rows.shape[1]:
+    method, other_method = described.method, other_described.method
+    if method.site != other_method.site or rows.shape[1] != other_rows.shape[1]:
         raise SoftPromptError(
-            f"{first} ({first_meta.get('method')}, rows of {first_rows.shape[1]}) and {path} ({meta.get('method')}, "
-            f"rows of {rows.shape[1]}) cannot be compared: take prompts of one method"
+            f"{first} ({method.name}, rows of {rows.shape[1]}) and {path} ({other_method.name}, rows of "
+            f"{other_rows.shape[1]}) cannot be compared: take prompts of one method"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +10,10 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 from softprompt.methods.parts.layers import LayerPrompt
 from softprompt.sites.producer import Producer, View
+from softprompt.storage.forms import read_forms
 from softprompt.storage.places import folder_of
-from softprompt.storage.prompt import META, TENSORS
-from softprompt.storage.tensors import read_json, read_tensors
+from softprompt.storage.record import TENSORS, Description, read_description
+from softprompt.storage.tensors import read_tensors
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def embeddings(producer: Producer, width: int, name: str) -> Tensor:
     )
 
 
-def stored_rows(path: Path) -> tuple[Tensor, dict[str, Any]]:
+def stored_rows(path: Path) -> tuple[Tensor, Description]:
     """The rows of a prompt file, one a virtual token, fp32 `(P, D)`, and what `prompt.json` says of it.
 
     A table of several layers `(L, P, H)` gives rows of all layers joined, `(P, L H)`. The backbone is not needed.
@@ -54,11 +54,12 @@ def stored_rows(path: Path) -> tuple[Tensor, dict[str, Any]]:
         SoftPromptError: no prompt there, a damaged file, or a method that stores no table.
     """
     folder = folder_of(path)
-    meta = read_json(folder / META)
-    table = read_tensors(folder / TENSORS).get("table")
-    if table is None or table.ndim not in (2, 3):
+    described = read_description(folder)
+    form = read_forms(folder / TENSORS).get("table")
+    if form is None or len(form.shape) not in (2, 3) or form.dtypes != ("F32",):
         raise SoftPromptError(
-            f"{folder}: method {meta.get('method')!r} stores no table of virtual tokens, so it cannot be compared"
+            f"{folder}: method {described.method.name!r} stores no table of virtual tokens, so it cannot be compared"
         )
+    table = read_tensors(folder / TENSORS)["table"]
     rows = table if table.ndim == 2 else table.transpose(0, 1).flatten(1)
-    return rows.float(), meta
+    return rows, described

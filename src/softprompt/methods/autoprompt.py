@@ -79,6 +79,10 @@ class AutoPrompt(Method):
         """The first triggers."""
         return Triggers(self._first(setting), setting)
 
+    def found(self) -> frozenset[str]:
+        """The label tokens, where they are searched for."""
+        return frozenset({"head.label_tokens"} if self.label_tokens else ())
+
     def trains(self) -> bool:
         """No weight is trained: a linear head beside the triggers would have no use."""
         return False

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy, Kind
 from softprompt.sites.producer import Producer
 
+MOST = 1 << 20  # the largest whole number among a method's options
 Readout = Literal["text", "mask", "head", "rows"]
 
 
@@ -56,6 +57,7 @@ class Setting:
         generator: the source of every random draw.
         words_of: the ids of a template's own words, which the task's template language tells from its places.
         blank: the first values will be overwritten by stored ones, so nothing need be read for them.
+        sketch: types and shapes are all that is wanted; the default device is `meta`, and the model is not read.
     """
 
     anatomy: Anatomy
@@ -64,13 +66,20 @@ class Setting:
     generator: torch.Generator
     words_of: Callable[[str], tuple[int, ...]]
     blank: bool = False
+    sketch: bool = False
 
     @torch.no_grad()
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Embeddings of vocabulary ids as the model's own input embedding gives them: fp32, `(len(ids), E)`."""
+        if self.sketch:
+            return torch.empty(len(ids), self.anatomy.embedding_size)
         device = next(self.anatomy.embedding.parameters()).device
         rows: Tensor = self.anatomy.embedding(torch.tensor([list(ids)], dtype=torch.long, device=device))[0]
         return rows.to(torch.float32)
+
+    def rows(self, ids: Sequence[int]) -> Tensor:
+        """`embed`, on the device on which a prompt is built: the CPU, or `meta` for a sketch."""
+        return self.embed(ids).to(torch.get_default_device())
 
     def tokens(self, text: str) -> list[int]:
         """Ids of a text without special tokens.
@@ -112,6 +121,15 @@ class Method(BaseModel, ABC):
     course: ClassVar[str] = "fit"
     recipes: ClassVar[dict[str, Recipe]]
 
+    @model_validator(mode="after")
+    def _countable(self) -> Method:
+        """No prompt has as much of anything; what counts so far would be made before it is found to have no room."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, int) and abs(value) > MOST:
+                raise ValueError(f"{name} is more than {MOST:,}: choose less")
+        return self
+
     @abstractmethod
     def build(self, setting: Setting) -> Producer:
         """Make the prompt, initialised."""
@@ -136,6 +154,10 @@ class Method(BaseModel, ABC):
     def trains(self) -> bool:
         """Whether there is anything to train besides a head."""
         return self.site != "none"
+
+    def found(self) -> frozenset[str]:
+        """Tensors beside the readout's own that the course finds for it, by name: a prompt file holds them."""
+        return frozenset()
 
     def continues(self) -> bool:
         """Whether training goes on from the values that the prompt has, so that it may start from a saved one."""

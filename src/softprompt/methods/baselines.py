@@ -52,6 +52,10 @@ class HardPrompt(Method):
         "none", description="of the label scores: none, by a content-free input, or by the training rows' median"
     )
 
+    def found(self) -> frozenset[str]:
+        """The calibration, where there is one."""
+        return frozenset({"head.calibration"} if self.calibration != "none" else ())
+
     def build(self, setting: Setting) -> Producer:
         """A prompt without vectors."""
         return Producer()
@@ -117,23 +121,27 @@ class Weights(Producer):
         """Swap in the copies; weights that are tied stay tied."""
         if self._aside:
             return
+        places = self._places(model)
+        self._complete({key: parameter for _, _, parameter, key in places})
+        for module, name, parameter, key in places:
+            self._aside.append((module, name, parameter))
+            module._parameters[name] = self.weights[key]
+
+    def stored_in(self, model: nn.Module) -> dict[str, Tensor]:
+        """The model's own weights."""
+        return {f"weights.{key}": parameter for _, _, parameter, key in self._places(model)}
+
+    def _places(self, model: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter, str]]:
+        """Every module with a parameter that is trained, its name there, and its key; tied ones have one key."""
         embedding = getattr(model, "get_input_embeddings", lambda: None)()
-        frozen = (
-            {id(p) for p in embedding.parameters()} if embedding is not None and not self.train_embeddings else set()
-        )
-        places = [
-            (module, name, parameter, f"{path}.{name}".replace(".", "/"))
+        left = {id(p) for p in embedding.parameters()} if embedding is not None and not self.train_embeddings else set()
+        keys: dict[int, str] = {}
+        return [
+            (module, name, parameter, keys.setdefault(id(parameter), f"{path}.{name}".replace(".", "/")))
             for path, module in model.named_modules()
             for name, parameter in module._parameters.items()
-            if parameter is not None and id(parameter) not in frozen
+            if parameter is not None and id(parameter) not in left
         ]
-        keys: dict[int, str] = {}
-        for _, _, parameter, key in places:
-            keys.setdefault(id(parameter), key)
-        self._complete({keys[id(parameter)]: parameter for _, _, parameter, _ in places})
-        for module, name, parameter, _ in places:
-            self._aside.append((module, name, parameter))
-            module._parameters[name] = self.weights[keys[id(parameter)]]
 
     def _complete(self, wanted: dict[str, nn.Parameter]) -> None:
         """Copy what is not there yet; of weights from a file none may be missing.

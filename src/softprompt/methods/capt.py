@@ -92,7 +92,7 @@ class Capsules(LayerPrompt):
             self.down = nn.Parameter(tables.normal((len(layers), hidden, rank), hidden**-0.5, setting))
             # A zero up-projection starts at the addition variant's p alone; the first step opens it.
             self.up = nn.Parameter(torch.zeros(len(layers), rank, hidden))
-        self.net = _residual(options.residual_width, setting) if options.residual_width else None
+        self.net = _residual(options.residual_width, setting) if options.residual_width and not setting.blank else None
         self.options = options
         self.count = options.num_virtual_tokens * (2 if options.variant == "prepending" else 1)
         self.visible_to_decoder = options.decoder_sees_capsule

@@ -60,7 +60,7 @@ class Instruction(Method):
 
     def build(self, setting: Setting) -> Producer:
         """Make the words' table, `(k, E)`, and the keys and values beside it, `(P, 2 N K D)`, fp32."""
-        words = setting.embed(setting.tokens(self.text)).cpu()
+        words = setting.rows(setting.tokens(self.text))
         placement = _placement(setting.tokenizer) if self.placement == "auto" else self.placement
         stack = stacks(setting.anatomy)["body"]
         keys = None

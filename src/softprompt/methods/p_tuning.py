@@ -107,6 +107,12 @@ class WithBackbone(MadeTable):
         """The embeddings as used, `(P, E)`, and the backbone's weights."""
         return {**super().stored(), **{f"backbone.{name}": value for name, value in self.backbone.stored().items()}}
 
+    @torch.no_grad()
+    def stored_in(self, model: nn.Module) -> dict[str, Tensor]:
+        """With the weights of the model."""
+        own = self.backbone.stored_in(model)
+        return {**super().stored(), **{f"backbone.{name}": value for name, value in own.items()}}
+
     def load_stored(self, tensors: dict[str, Tensor]) -> None:
         """Take what `stored` gave."""
         super().load_stored(tensors)

@@ -67,7 +67,7 @@ class SoftWords(Method):
     def build(self, setting: Setting) -> Producer:
         """Make the changes, zeros of shape `(N + 1, P, H)`, or `(1, P, H)`; P counts the words of all prompts."""
         pool = tuple((source, setting.words_of(source)) for source in self.prompts)
-        words = setting.embed([token for _, ids in pool for token in ids]).cpu()
+        words = setting.rows([token for _, ids in pool for token in ids])
         layers = setting.anatomy.num_layers if self.deep else 0
         return Changes(words, torch.zeros(layers + 1, len(words), setting.anatomy.hidden_size), pool)
 

@@ -74,11 +74,13 @@ class XPrompt(PromptTuning):
 
     def build(self, setting: Setting) -> Producer:
         """Make the table of the tokens that are left, shape `(kept, E)`, fp32."""
-        rows = self._rows(setting)
-        if self.kept is not None:
-            if not self.kept or not all(0 <= rank < len(rows) for rank in self.kept):
-                raise SoftPromptError(f"kept must name ranks from 0 to {len(rows) - 1} of the virtual tokens")
-            rows = rows[list(self.kept)]
+        last = self.num_virtual_tokens - 1
+        if self.kept is not None and not (self.kept and all(0 <= rank <= last for rank in self.kept)):
+            raise SoftPromptError(f"kept must name ranks from 0 to {last} of the virtual tokens")
+        if self.kept is not None and setting.blank:
+            rows = torch.zeros(len(self.kept), setting.anatomy.embedding_size)
+        else:
+            rows = self._rows(setting) if self.kept is None else self._rows(setting)[list(self.kept)]
         return Pruned(rows, self.pieces, self.placement)
 
 

@@ -137,6 +137,10 @@ class Producer(nn.Module):
         """The tensors that inference needs, by name: what a prompt file holds."""
         return {name: value.detach() for name, value in self.state_dict().items()}
 
+    def stored_in(self, model: nn.Module) -> dict[str, Tensor]:
+        """What `stored` gives after a training on `model`, to be read for types and shapes alone."""
+        return self.stored()
+
     def load_stored(self, tensors: dict[str, Tensor]) -> None:
         """Take tensors that `stored` gave."""
         self.load_state_dict(tensors)

@@ -9,22 +9,20 @@ from typing import Any
 
 from torch import nn
 
-from softprompt.attaching import attach, build
+from softprompt.attaching import attach
 from softprompt.errors import SoftPromptError
 from softprompt.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.methods.base import Method
-from softprompt.methods.registry import checked
-from softprompt.methods.registry import method as method_of
 from softprompt.prompted import PromptedModel
 from softprompt.reading import build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
-from softprompt.storage.tensors import read_json, read_tensors, replacing, write_json, write_tensors
+from softprompt.storage.forms import read_forms
+from softprompt.storage.record import CARD, META, TENSORS, Description, read_description, recorded
+from softprompt.storage.tensors import read_tensors, replacing, write_json, write_tensors
+from softprompt.storage.vectors import HEAD, blank_producer, check_head, check_ids, fill
 from softprompt.tasks import Task
 from softprompt.tasks.readouts import Outcome, Readout
-
-FORMAT = 1
-TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
 
 
 @dataclass
@@ -99,18 +97,17 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
     """Write a prompt folder, whole or not at all.
 
     Raises:
-        SoftPromptError: the place cannot be written.
+        SoftPromptError: the place cannot be written, or `meta` holds what `prompt.json` cannot.
     """
     path = Path(folder)
-    meta = {
-        "format": FORMAT,
+    described = {
         "method": prompt.method.name,
         "options": prompt.method.model_dump(mode="json"),
         "task": None if prompt.task is None else prompt.task.model_dump(mode="json"),
         "readout": prompt.readout_options,
         "backbone": prompt.fingerprint.model_dump(mode="json"),
-        **prompt.meta,
     }
+    meta = recorded(described, prompt.meta).model_dump(mode="json", exclude_unset=True)
     with replacing(path) as beside:
         write_tensors(beside / TENSORS, stored_tensors(prompt.producer, prompt.readout))
         write_json(beside / META, meta)
@@ -121,59 +118,40 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
 def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     """Read a prompt folder for a backbone.
 
+    Types and shapes are checked by the file's header before anything is made of them.
+
     Raises:
-        SoftPromptError: a missing or damaged file, a tensor of another shape, or another backbone than the prompt's.
+        SoftPromptError: a file is missing or damaged, a field or a tensor is not what was written, or the backbone is
+            another than the prompt's.
     """
     path = Path(folder)
-    meta = read_json(path / META)
-    tensors = read_tensors(path / TENSORS)
-    if meta.get("format") != FORMAT:
-        raise SoftPromptError(f"{path / META}: format {meta.get('format')!r}, but this version reads format {FORMAT}")
-    missing = [key for key in ("method", "options", "backbone", "readout") if key not in meta]
-    if missing:
-        raise SoftPromptError(f"{path / META}: no {missing[0]!r} in it; save the prompt again")
-    own, wanted = fingerprint(model), checked(Fingerprint, meta["backbone"], f"{path / META}: backbone")
-    differs = difference(wanted, own)
-    if differs is not None:
-        raise SoftPromptError(f"{path}: made for another backbone ({differs}); load the one it was trained on")
-    method = method_of(meta["method"], **meta["options"])
-    producer = build(model, tokenizer, method, blank=True)
+    described = read_description(path)
+    own = check_backbone(path, described, model)
+    forms = read_forms(path / TENSORS)
+    record = described.record
+    producer = blank_producer(path, described, forms, model, tokenizer)
+    options = {} if record.readout is None else record.readout.model_dump()
     readout = None
-    task = None
-    if meta.get("task") is not None:
-        task = Task(**meta["task"])
-        readout = build_readout(task, model, tokenizer, producer, meta["readout"])
-    head = {name: value for name, value in tensors.items() if name.startswith("head.")}
-    vectors = {name: value for name, value in tensors.items() if not name.startswith("head.")}
-    fill(path, producer, vectors)
-    if readout is not None and (head or readout.stored()):
-        _check(path, readout.stored(), head)
+    if described.task is not None and options:
+        readout = build_readout(described.task, model, tokenizer, producer, options)
+    check_head(path, described, forms, readout)
+    tensors = read_tensors(path / TENSORS)
+    check_ids(path, tensors, own.vocab_size)
+    fill(producer, {name: value for name, value in tensors.items() if not name.startswith(HEAD)})
+    head = {name: value for name, value in tensors.items() if name.startswith(HEAD)}
+    if readout is not None and head:
         readout.load_stored(head)
-    extra = {k: v for k, v in meta.items() if k not in ("format", "method", "options", "task", "readout", "backbone")}
-    return Prompt(method, producer, task, readout, meta["readout"], own, model, tokenizer, extra)
+    return Prompt(described.method, producer, described.task, readout, options, own, model, tokenizer, record.more)
 
 
-def fill(path: Path, producer: Producer, tensors: dict[str, Any]) -> None:
-    """Give a blank prompt the tensors of a folder, checked against the shapes that its options ask for.
+def check_backbone(path: Path, described: Description, model: nn.Module) -> Fingerprint:
+    """The fingerprint of a backbone, which is the one that a prompt was made for.
 
     Raises:
-        SoftPromptError: a tensor is missing, or has another shape.
+        SoftPromptError: it is another, with the difference.
     """
-    expected = producer.stored()
-    if expected or not tensors:
-        _check(path, expected, tensors)
-    device = next(producer.parameters(), None)
-    producer.load_stored(tensors)
-    if device is not None:
-        producer.to(device.device)
-
-
-def _check(path: Path, expected: dict[str, Any], found: dict[str, Any]) -> None:
-    for name, tensor in expected.items():
-        if name not in found:
-            raise SoftPromptError(f"{path / TENSORS}: tensor {name!r} is missing; save the prompt again")
-        if found[name].shape != tensor.shape:
-            raise SoftPromptError(
-                f"{path / TENSORS}: tensor {name!r} has shape {tuple(found[name].shape)}, but its options ask for "
-                f"{tuple(tensor.shape)}; restore prompt.json or save the prompt again"
-            )
+    own = fingerprint(model)
+    differs = difference(described.record.backbone, own)
+    if differs is not None:
+        raise SoftPromptError(f"{path}: made for another backbone ({differs}); load the one it was trained on")
+    return own

@@ -18,7 +18,8 @@ from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.sites.anatomy import read_anatomy
-from softprompt.storage.prompt import TENSORS, Prompt, load, save
+from softprompt.storage.prompt import Prompt, load, save
+from softprompt.storage.record import TENSORS
 from softprompt.storage.tensors import read_json, write_json
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.readouts import Item

@@ -9,20 +9,18 @@ form, trained directly. A linear head belongs to its task's labels and is not ta
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from softprompt.attaching import build
 from softprompt.errors import SoftPromptError
-from softprompt.fingerprint import Fingerprint, difference, fingerprint
+from softprompt.fingerprint import difference, fingerprint
 from softprompt.methods.base import Method
 from softprompt.methods.parts.layers import OverLayers
-from softprompt.methods.registry import checked
-from softprompt.methods.registry import method as method_of
 from softprompt.prompted import PromptedModel
 from softprompt.sites.anatomy import read_anatomy
+from softprompt.storage.forms import read_forms
 from softprompt.storage.places import folder_of
-from softprompt.storage.prompt import META, TENSORS, fill
-from softprompt.storage.tensors import read_json, read_tensors
+from softprompt.storage.record import TENSORS, Description, read_description
+from softprompt.storage.tensors import read_tensors
+from softprompt.storage.vectors import HEAD, blank_producer, fill
 
 
 def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> None:
@@ -38,29 +36,28 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
             trains no prompt or draws its own anew.
     """
     path = folder_of(Path(folder))
-    meta = read_json(path / META)
     if not method.continues():
         raise SoftPromptError(f"method {method.name!r} does not start from another prompt: leave init_from out")
-    if meta.get("method") != method.name:
-        raise SoftPromptError(f"{path}: a prompt of method {meta.get('method')!r}: start from one of {method.name!r}")
-    own = checked(Fingerprint, meta.get("backbone") or {}, f"{path / META}: backbone")
-    differs = difference(own, fingerprint(prompted))
+    saved = read_description(path)
+    if saved.method.name != method.name:
+        raise SoftPromptError(f"{path}: a prompt of method {saved.method.name!r}: start from one of {method.name!r}")
+    differs = difference(saved.record.backbone, fingerprint(prompted))
     if differs is not None:
         raise SoftPromptError(f"{path}: made for another backbone ({differs}); start from one of this backbone")
     if isinstance(method, OverLayers):
-        _check_layers(path, method, meta, prompted)
-    tensors = {name: value for name, value in read_tensors(path / TENSORS).items() if not name.startswith("head.")}
-    made = build(prompted.backbone, prompted.tokenizer, method, blank=True)
-    fill(path, made, tensors)
+        _check_layers(path, method, saved, prompted)
+    asked = Description(saved.record, method, saved.task)
+    made = blank_producer(path, asked, read_forms(path / TENSORS), prompted.backbone, prompted.tokenizer)
+    fill(made, {name: value for name, value in read_tensors(path / TENSORS).items() if not name.startswith(HEAD)})
     name = prompted.names[0]
     prompted.remove(name)
     prompted.add(name, made)
 
 
-def _check_layers(path: Path, method: OverLayers, meta: dict[str, Any], prompted: PromptedModel) -> None:
+def _check_layers(path: Path, method: OverLayers, saved: Description, prompted: PromptedModel) -> None:
     """As many other layers have tensors of the same shapes."""
-    saved = method_of(method.name, **(meta.get("options") or {}))
-    assert isinstance(saved, OverLayers)
+    assert isinstance(saved.method, OverLayers)
     count = read_anatomy(prompted.backbone).num_layers
-    if saved.selection.of(count) != method.selection.of(count):
-        raise SoftPromptError(f"{path}: its layers are {saved.select}, not {method.select}; take select={saved.select}")
+    if saved.method.selection.of(count) != method.selection.of(count):
+        select = saved.method.select
+        raise SoftPromptError(f"{path}: its layers are {select}, not {method.select}; take select={select}")

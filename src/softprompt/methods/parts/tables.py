@@ -52,7 +52,7 @@ def neutral(setting: Setting) -> Tensor:
     Our choice. Zeros would do as well for the text, but not for a gradient: a norm has 1 / sqrt(eps) there,
     in every layer. The tokenizer has no part in it, so that a loaded prompt finds the same.
     """
-    return setting.embed(range(min(POPULATION, setting.anatomy.vocab_size))).mean(0, keepdim=True).cpu()
+    return setting.rows(range(min(POPULATION, setting.anatomy.vocab_size))).mean(0, keepdim=True)
 
 
 def word_states(count: int, setting: Setting) -> Tensor:
@@ -72,6 +72,8 @@ def state_sizes(setting: Setting) -> list[float]:
     The median, for a first token's state may be a thousand times as long as all others (Gemma 3). The tokenizer has no
     part in it, so that a prompt that goes on from a stored one finds the same.
     """
+    if setting.sketch:
+        return [1.0] * setting.anatomy.num_layers
     count = min(16, setting.anatomy.max_positions or 16)
     ids = torch.linspace(0, setting.anatomy.vocab_size - 1, count).long()
     sizes: list[float] = _states(ids, setting).square().mean(-1).sqrt().median(-1).values.tolist()
@@ -125,13 +127,13 @@ def saved(path: str, count: int, setting: Setting) -> Tensor:
     """
     from pathlib import Path
 
+    from softprompt.storage.forms import Form, read_forms
     from softprompt.storage.places import folder_of
     from softprompt.storage.tensors import read_tensors
 
-    tensors = read_tensors(folder_of(Path(path)) / "prompt.safetensors")
-    table = tensors.get("table")
-    wanted = (count, setting.anatomy.embedding_size)
-    if table is None or tuple(table.shape) != wanted:
-        found = "no table" if table is None else f"a table of shape {tuple(table.shape)}"
-        raise SoftPromptError(f"{path}: {found}, but a table of shape {wanted} is needed to start from it")
-    return table.to(torch.float32)
+    file = folder_of(Path(path)) / "prompt.safetensors"
+    form, wanted = read_forms(file).get("table"), (count, setting.anatomy.embedding_size)
+    if form != Form(("F32",), wanted):
+        found = "no table" if form is None else f"a table of shape {form.shape} and type {form.dtypes[0]}"
+        raise SoftPromptError(f"{path}: {found}, but one of shape {wanted} and type F32 is needed to start from it")
+    return read_tensors(file)["table"]

@@ -73,11 +73,13 @@ class Readout(nn.Module, ABC):
 
     Attributes:
         name: `text`, `mask` or `head`.
+        found: names of what `stored` may give besides, where a course found it.
         calibration: added to the log-probabilities of the classes before an answer is chosen, `(classes,)`, or None;
             the training loss does not see it.
     """
 
     name: str
+    found: tuple[str, ...] = ("head.calibration",)
     calibration: Tensor | None = None
 
     @abstractmethod

@@ -34,6 +34,7 @@ class Head(Readout):
     """
 
     name = "head"
+    found = ()
 
     def __init__(
         self,

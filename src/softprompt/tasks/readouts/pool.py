@@ -36,6 +36,8 @@ class Pool(Readout):
         members: one or more, without weights of their own; they differ in how they encode a row.
     """
 
+    found = ()
+
     def __init__(self, members: Sequence[Readout]) -> None:
         super().__init__()
         self.members = tuple(members)

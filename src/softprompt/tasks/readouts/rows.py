@@ -35,6 +35,8 @@ class Rows(Placed):
         decoder_ids: what an encoder-decoder's decoder reads before the answer, else None.
     """
 
+    found = ()
+
     def __init__(
         self,
         coder: Coder,

@@ -21,6 +21,8 @@ from softprompt.tasks.readouts.placed import Placed
 class Words(Placed):
     """One token a label."""
 
+    found = ("head.calibration", "head.label_tokens")
+
     def __init__(
         self,
         name: str,

@@ -1,0 +1,252 @@
+"""What `prompt.json` holds: one schema, checked when it is written and when it is read.
+
+Nothing is mended on the way in: a field that nobody wrote, a value of another type, and a value that would be taken for
+another one are refused in a line that names the file and the field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+
+from softprompt.errors import SoftPromptError
+from softprompt.fingerprint import Fingerprint
+from softprompt.methods.base import Method
+from softprompt.methods.registry import methods
+from softprompt.storage.documents import plain, read_document
+from softprompt.tasks import Task
+
+FORMAT = 1
+TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
+MEND = "restore the file or save the prompt again"
+
+Number = int | float
+
+
+class Strict(BaseModel):
+    """Types as they are, no field besides these, and no number that is not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ReadoutRecord(Strict):
+    """How answers are read; the options of training of the same names."""
+
+    name: Literal["text", "mask", "head", "rows"]
+    loss: Literal["auto", "labels", "vocabulary"]
+    pooling: Literal["auto", "first", "last", "mean"]
+    max_length: int = Field(ge=1, le=1 << 24)
+    max_new_tokens: int = Field(ge=1, le=1 << 24)
+    sentinel_targets: bool = False
+
+
+class Measured(Strict):
+    """Metrics of some rows: those of the task by name, and these.
+
+    Attributes:
+        rows: how many.
+        interval: the main metric's 95 % interval.
+        loss: the mean loss, None where there is none.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Number | None]
+
+    rows: int | None = Field(None, ge=0)
+    interval: tuple[Number, Number] | None = None
+    loss: Number | None = None
+
+
+class Trigger(Strict):
+    """AutoPrompt's words."""
+
+    text: str
+    ids: tuple[int, ...]
+    template: str
+
+
+class TriedTemplate(Strict):
+    """One of the templates that a hard prompt was chosen from."""
+
+    template: str
+    calibration: tuple[Number, ...] | None
+    validation: Measured
+
+
+class CourseRecord(Strict):
+    """What the library's own courses tell of a run, each some of it; see `softprompt.training.courses`."""
+
+    trained_parameters: int | None = Field(None, ge=0)
+    trained_head_parameters: int | None = Field(None, ge=0)
+    kept_layers: tuple[int, ...] | None = None
+    gates: tuple[Number, ...] | None = None
+    pruned: dict[str, JsonValue] | None = None
+    trigger: Trigger | None = None
+    label_tokens: dict[str, tuple[str, ...]] | None = None
+    calibration: dict[str, Number] | None = None
+    template: str | None = None
+    templates: tuple[TriedTemplate, ...] | None = None
+    mixture_weights: tuple[Number, ...] | None = None
+    effective_prompts: Number | None = None
+
+
+class PromptRecord(CourseRecord):
+    """`prompt.json`.
+
+    Attributes:
+        format: 1.
+        method: its name.
+        options: of the method.
+        task: as `Task.model_dump` gives it, or None.
+        readout: how answers are read, or None where there is no task.
+        backbone: the fingerprint.
+        backbone_name: what `load_backbone` was asked for.
+        seed: of the run.
+        versions: of the libraries that it ran on.
+        metrics: on the test rows.
+        report: all else that was told of the prompt, such as what a package's own course reports.
+    """
+
+    format: Literal[1]
+    method: str
+    options: dict[str, JsonValue]
+    task: dict[str, JsonValue] | None
+    readout: ReadoutRecord | None
+    backbone: Fingerprint
+    backbone_name: str | None = None
+    seed: int | None = None
+    versions: dict[str, str] = {}
+    metrics: Measured = Measured()
+    report: dict[str, JsonValue] = {}
+
+    @field_validator("readout", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        """A prompt without a task has an empty readout."""
+        return None if value == {} else value
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What a prompt carries along: all that stands there besides what it is made of."""
+        own = {"format", "method", "options", "task", "readout", "backbone", "report"}
+        return {**self.model_dump(mode="json", exclude=own, exclude_unset=True), **self.report}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `prompt.json` says, with the method and the task that it names."""
+
+    record: PromptRecord
+    method: Method
+    task: Task | None
+
+
+def read_description(folder: Path) -> Description:
+    """Read a folder's `prompt.json`; neither a tensor nor a backbone is touched.
+
+    Raises:
+        SoftPromptError: it is not there, no JSON, of another format, or a field is not what was written.
+    """
+    path = folder / META
+    record = checked_record(read_document(path, MEND), path)
+    return Description(record, _method(record, path), None if record.task is None else _task(record.task, path))
+
+
+def recorded(values: Mapping[str, Any], more: Mapping[str, Any]) -> PromptRecord:
+    """The record of a prompt that is to be written.
+
+    Args:
+        values: of the fields that describe it.
+        more: what it carries along; what no field is there for goes into `report`.
+
+    Raises:
+        SoftPromptError: a value that no JSON can hold, or of another type than its field's.
+    """
+    known = {key: value for key, value in more.items() if key in PromptRecord.model_fields}
+    report = {key: value for key, value in more.items() if key not in known}
+    return checked_record({"format": FORMAT, **values, **known, **({"report": report} if report else {})}, META)
+
+
+def checked_record(values: Mapping[str, Any], where: Path | str) -> PromptRecord:
+    """Check values against the schema.
+
+    Raises:
+        SoftPromptError: names the field.
+    """
+    given = values.get("format")
+    if type(given) is not int or given != FORMAT:
+        mend = "update softprompt" if type(given) is int and given > FORMAT else MEND
+        raise SoftPromptError(f"{where}: format: {plain(given)}, but this version reads format {FORMAT}: {mend}")
+    try:
+        return PromptRecord.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        raise SoftPromptError(f"{where}: {fault(error, values)}: {MEND}") from None
+    except (TypeError, ValueError) as error:  # a value of Python's that JSON has no form for
+        raise SoftPromptError(f"{where}: {plain(error, quote=False)}: {MEND}") from None
+
+
+def fault(error: ValidationError, values: Any, root: str = "") -> str:
+    """The first fault of a document: its field, and what is wrong there."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = _place(first["loc"], values)
+    if first["type"] == "extra_forbidden":
+        message = "there is no such field"
+    elif first["type"] == "missing":
+        place, message = (*place, str(first["loc"][-1])), f"no {first['loc'][-1]!r} in it"
+    else:
+        message = plain(first["msg"].removeprefix("Value error, "), quote=False)
+    field = ".".join((*((root,) if root else ()), *place))
+    return f"{field}: {message}" if field else message
+
+
+def _place(loc: tuple[int | str, ...], values: Any) -> tuple[str, ...]:
+    """The keys that lead to a fault, as far as they stand in the document: pydantic adds names of types."""
+    found: list[str] = []
+    for part in loc:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        found.append(plain(part, quote=False))
+    return tuple(found)
+
+
+def _method(record: PromptRecord, path: Path) -> Method:
+    known = methods()
+    if record.method not in known:
+        raise SoftPromptError(
+            f"{path}: method: no method named {plain(record.method)}: install the package that brings it, or {MEND}"
+        )
+    try:
+        made = known[record.method].model_validate(record.options)
+    except ValidationError as error:
+        raise SoftPromptError(f"{path}: {fault(error, record.options, 'options')}: {MEND}") from None
+    _check_same(record.options, made.model_dump(mode="json"), "options", path)
+    return made
+
+
+def _task(values: dict[str, JsonValue], path: Path) -> Task:
+    try:
+        made = Task(**values)
+    # The shorthands of a task's definition take what they get for what it should be.
+    except (SoftPromptError, TypeError, ValueError, AttributeError) as error:
+        raise SoftPromptError(f"{path}: task: {plain(error, quote=False)}: {MEND}") from None
+    _check_same(values, made.model_dump(mode="json"), "task", path)
+    return made
+
+
+def _check_same(given: Any, read: Any, field: str, path: Path) -> None:
+    """A method or a task takes `"20"` for 20 from a command line, and from here nothing but what it wrote."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for key, value in given.items():
+            _check_same(value, read.get(key), f"{field}.{plain(key, quote=False)}", path)
+    elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        for place, (one, other) in enumerate(zip(given, read, strict=True)):
+            _check_same(one, other, f"{field}.{place}", path)
+    elif given != read or isinstance(given, bool) != isinstance(read, bool):
+        raise SoftPromptError(f"{path}: {field}: {plain(given)} would be read as {plain(read)}: {MEND}")

@@ -1,0 +1,109 @@
+"""From a file's tensors to a prompt: what its options ask for is compared with what is stored before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from softprompt.attaching import build, sketch
+from softprompt.errors import SoftPromptError
+from softprompt.methods.base import Method
+from softprompt.sites.producer import Producer
+from softprompt.storage.documents import plain
+from softprompt.storage.forms import Form, check_forms
+from softprompt.storage.record import MEND, META, TENSORS, Description
+from softprompt.tasks.readouts import Readout
+
+HEAD = "head."  # names of a readout's tensors begin so
+
+
+def blank_producer(
+    path: Path, described: Description, forms: Mapping[str, Form], model: nn.Module, tokenizer: Any
+) -> Producer:
+    """A prompt that waits for the tensors of a folder, which are those that its options ask for.
+
+    Raises:
+        SoftPromptError: a tensor is missing, is one too many, or has another type or shape; or the options make no
+            prompt for the backbone.
+    """
+    asked = _asked(path, described, forms, model, tokenizer)
+    check_forms(path / TENSORS, {name: form for name, form in forms.items() if not name.startswith(HEAD)}, asked)
+    return build(model, tokenizer, described.method, blank=True)
+
+
+def _asked(
+    path: Path, described: Description, forms: Mapping[str, Form], model: nn.Module, tokenizer: Any
+) -> dict[str, Form]:
+    """The forms of the tensors that a method's options ask for."""
+    try:
+        stored = _sketched(model, tokenizer, described.method).stored_in(model)
+    except SoftPromptError as error:
+        raise SoftPromptError(f"{path / META}: options: {error}") from None
+    # Sizes that no tensor can have; torch raises what it likes for them.
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        reason = plain(str(error).split("\n")[0], quote=False)
+        raise SoftPromptError(f"{path / META}: options: they make no prompt ({reason}): {MEND}") from None
+    # Weights of the backbone stay in the type that it was trained in; the prompt's own are of one type.
+    weights = {id(parameter): name for name, parameter in model.named_parameters()}
+    asked = {}
+    for name, tensor in stored.items():
+        own = weights.get(id(tensor))
+        asked[name] = Form.of(tensor, also=(described.record.backbone.dtype,) if own else ())
+        if own and (name not in forms or forms[name].shape != asked[name].shape):
+            raise SoftPromptError(f"{path / TENSORS}: lacks the backbone's weight {own!r}: save the prompt again")
+    return asked
+
+
+def _sketched(model: nn.Module, tokenizer: Any, method: Method) -> Producer:
+    """A sketch, or the prompt itself of a package's method that wants numbers, which `meta` has not."""
+    try:
+        return sketch(model, tokenizer, method)
+    except RuntimeError as error:
+        if "meta" not in str(error):
+            raise
+        return build(model, tokenizer, method, blank=True)
+
+
+def check_head(path: Path, described: Description, forms: Mapping[str, Form], readout: Readout | None) -> None:
+    """Make sure that a file holds a readout's tensors.
+
+    Raises:
+        SoftPromptError: a tensor is missing, is one too many, or has another type or shape.
+    """
+    expected: dict[str, Form] = {}
+    if readout is not None:
+        assert described.task is not None
+        expected = {name: Form.of(tensor) for name, tensor in readout.stored().items()}
+        sizes = {"head.calibration": ("F32", (None,)), "head.label_tokens": ("I64", (None, None))}
+        classes = len(described.task.labels)
+        expected |= {name: Form((sizes[name][0],), (classes, *sizes[name][1][1:])) for name in readout.found}
+    optional = set(readout.found) - described.method.found() if readout is not None else ()
+    check_forms(
+        path / TENSORS, {name: form for name, form in forms.items() if name.startswith(HEAD)}, expected, optional
+    )
+
+
+def check_ids(path: Path, tensors: Mapping[str, Tensor], vocabulary: int) -> None:
+    """Make sure that token ids are in the vocabulary; no other whole numbers stand in a prompt file of ours.
+
+    Raises:
+        SoftPromptError: one is not.
+    """
+    for name in ("ids", "head.label_tokens"):
+        ids = tensors.get(name)
+        if ids is not None and ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary:
+            raise SoftPromptError(
+                f"{path / TENSORS}: tensor {name!r} holds a token id beyond the backbone's {vocabulary:,} words: "
+                "save the prompt again"
+            )
+
+
+def fill(producer: Producer, tensors: dict[str, Tensor]) -> None:
+    """Give a blank prompt its tensors, on the device where it is."""
+    device = next(producer.parameters(), None)
+    producer.load_stored(tensors)
+    if device is not None:
+        producer.to(device.device)
