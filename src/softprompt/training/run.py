@@ -20,11 +20,12 @@ from softprompt.progress import Progress
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.storage.record import TENSORS
-from softprompt.storage.tensors import read_json, write_json
+from softprompt.storage.tensors import write_json
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.readouts import Item
 from softprompt.training import courses
 from softprompt.training.claim import METRICS, claim, identity_of
+from softprompt.training.finished import read_metrics
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, plan
 from softprompt.training.process import reproducible, stop_signal
@@ -110,7 +111,7 @@ def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
         SoftPromptError: no finished run there, a damaged file, or another backbone.
     """
     path = Path(folder)
-    return Run(path, read_json(path / METRICS), load(path / PROMPT, model, tokenizer))
+    return Run(path, read_metrics(path / METRICS), load(path / PROMPT, model, tokenizer))
 
 
 def _train(
