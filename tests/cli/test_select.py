@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import softprompt as sp
+from softprompt.errors import Interrupted
 
 from ..models import LAYERS, model, tokenizer
 from ..training.helpers import Interrupting
@@ -169,7 +170,7 @@ def select(folder: Path, progress: Any = False, **options: Any) -> dict[str, Any
 
 def test_a_stop_says_how_to_go_on_and_the_same_call_does(tmp_path: Path) -> None:
     straight = select(tmp_path / "straight")
-    with pytest.raises(sp.SoftPromptError, match=r"stopped in learned:1, seed 3: 0 of 2 runs .* the same again"):
+    with pytest.raises(Interrupted, match=r"stopped in learned:1, seed 3: 0 of 2 runs .* the same again"):
         select(tmp_path / "stopped", Interrupting(3))
     resumed = select(tmp_path / "stopped")
     figures = ("mean", "share", "trained_parameters", "stored_parameters")
@@ -184,7 +185,7 @@ def test_a_stop_between_runs_is_told_as_well(tmp_path: Path, monkeypatch: pytest
         raise KeyboardInterrupt
 
     monkeypatch.setattr("softprompt.training.run.train", stopped)
-    with pytest.raises(sp.SoftPromptError, match=r"0 of 2 runs are finished"):
+    with pytest.raises(Interrupted, match=r"0 of 2 runs are finished"):
         select(tmp_path)
 
 

@@ -57,25 +57,6 @@ def test_ensemble(ask: Any, runs: list[Path], data: Path) -> None:  # noqa: F811
     assert all(word in printed for word in ("majority vote", "mean probability", "95 % interval"))
 
 
-def test_members_of_one_file_are_asked_about_rows_that_none_was_trained_on(
-    ask: Any,  # noqa: F811
-    runs: list[Path],
-    data: Path,  # noqa: F811
-    tmp_path: Path,
-) -> None:
-    rows = [json.dumps({"sentence": f"w20 w{40 + index}", "label": str(index % 2)}) for index in range(50)]
-    (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
-    common = ["--task", data / "task.yaml", "--data", tmp_path / "rows.jsonl", "--seed", 1]
-    code, printed, err = ask("ensemble", runs[0], *common, "--json")
-    assert (code, json.loads(printed)["rows"]) == (0, 5)
-    code, _, err = ask("ensemble", *runs, *common)
-    assert code == 1
-    assert "--shots" in err.splitlines()[-1]
-    code, printed, err = ask("ensemble", *runs, *common, "--shots", 5)
-    assert code == 0
-    assert "left out" in err
-
-
 def test_explain_nearest(ask: Any, runs: list[Path], tmp_path: Path) -> None:  # noqa: F811
     code, printed, _ = ask("explain", "nearest", runs[0], "-k", 3, "--json")
     assert code == 0

@@ -74,7 +74,9 @@ def _reload(folder: Path, backbone: nn.Module | None = None) -> Any:
 
 
 def test_the_folder_holds_what_it_says(saved: Path) -> None:
-    assert sorted(path.name for path in saved.iterdir()) == ["README.md", "prompt.json", "prompt.safetensors"]
+    assert sorted(path.name for path in saved.iterdir()) == [
+        "README.md", "prompt.json", "prompt.safetensors", "rows.safetensors",
+    ]  # fmt: skip
     meta = json.loads((saved / "prompt.json").read_text())
     assert meta["method"] == "capt"
     assert meta["backbone"]["family"] == "llama"

@@ -141,6 +141,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], rig
     console.print(drawn)
 
 
+def counted(metrics: dict[str, Any]) -> str:
+    """How many rows were scored, and how many of them were seen in training."""
+    seen = metrics.get("seen_rows")
+    return f"{metrics['rows']}, {seen} seen" if seen else str(metrics["rows"])
+
+
 def interval(metrics: dict[str, Any], name: str) -> str:
     """A metric with its 95 % interval, in percent where it is a share."""
     low, high = metrics["interval"]

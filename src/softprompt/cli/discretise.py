@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.options import Device, Dtype
-from softprompt.cli.scoring import check_labels, own_task, rows_of_split
+from softprompt.cli.scoring import Wanted, check_split, own_task
 
 
 def discretise(
@@ -19,8 +19,8 @@ def discretise(
     task: Annotated[str | None, typer.Option(help="task whose rows to measure on; default: the prompt's own")] = None,
     data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
     split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
-    seed: Annotated[int, typer.Option(help="of the split")] = 13,
-    shots: Annotated[int | None, typer.Option(min=1, help="as in training, for its split")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the split; default: that of the prompt's own run")] = None,
+    shots: Annotated[int | None, typer.Option(min=1, help="rows a class; default: as in training")] = None,
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="measure on at most so many rows")] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
@@ -34,16 +34,16 @@ def discretise(
     """
     quiet()
     from softprompt.explain.discretise import discretise as put_into_words
-    from softprompt.tasks import Task
+    from softprompt.progress import Progress
 
+    check_split(split)
     prompt = open_prompt(run, backbone, dtype, device)
     own = own_task(prompt, run)
-    loaded = Task.load(task or own.name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
-    check_labels(loaded, own)
-    found = put_into_words(prompt, rows_of_split(loaded, split, seed), batch_size=batch_size)
+    asked = Wanted(task, data, split, seed, shots, max_test_rows).rows([prompt], own, Progress(not json))
+    found = put_into_words(prompt, asked.rows, batch_size=batch_size)
     if json:
         told = {name: getattr(found, name) for name in ("text", "faithful", "metric", "cost", "before", "after")}
-        emit({**told, "rows": [dataclasses.asdict(row) for row in found.rows]})
+        emit({**asked.record, **told, "rows": [dataclasses.asdict(row) for row in found.rows]})
         return
     table(
         "Words of the trained instruction",
@@ -62,7 +62,7 @@ def discretise(
         right=(0, 2, 3, 5),
     )
     table(
-        f"{loaded.name} ({split}, {found.before['rows']} rows)",
+        f"{asked.task.name} ({split}, {found.before['rows']} rows)",
         ["prompt", f"{found.metric} [95 % interval]"],
         [["trained", interval(found.before, found.metric)], ["as text", interval(found.after, found.metric)]],
     )

@@ -9,7 +9,7 @@ import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.options import Device, Dtype
-from softprompt.cli.scoring import check_labels, check_split, own_task, rows_of_split, unseen
+from softprompt.cli.scoring import Wanted, check_split, own_task
 
 
 def ensemble(
@@ -17,8 +17,8 @@ def ensemble(
     task: Annotated[str | None, typer.Option(help="task whose rows to score; default: the prompts' own")] = None,
     data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
     split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
-    seed: Annotated[int, typer.Option(help="of the split")] = 13,
-    shots: Annotated[int | None, typer.Option(min=1, help="as in training, for its split")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the split; default: that of the first member's run")] = None,
+    shots: Annotated[int | None, typer.Option(min=1, help="rows a class; default: as in training")] = None,
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompts' backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="sequences a forward pass, one a row and prompt")] = 32,
@@ -26,7 +26,7 @@ def ensemble(
     device: Device = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Let several prompts vote, in one batch over one frozen model.
+    """Let several prompts vote, in one batch over one frozen model, on rows that none was trained or chosen on.
 
     Example: softprompt ensemble runs/seed13 runs/seed21 runs/seed42 --data SST-2
     """
@@ -35,26 +35,20 @@ def ensemble(
     from softprompt.progress import Progress
     from softprompt.storage.places import folder_of
     from softprompt.storage.prompt import load
-    from softprompt.tasks import Task
 
     check_split(split)
     first = open_prompt(runs[0], backbone, dtype, device)
     own = own_task(first, runs[0])
     members = [first, *(load(folder_of(run), first.model, first.tokenizer) for run in runs[1:])]
     together = Ensemble(members, [str(run) for run in runs])
-    loaded = Task.load(task or own.name, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
-    check_labels(loaded, own)
-    rows = rows_of_split(loaded, split, seed)
-    kept = unseen(loaded, rows, {member.meta.get("seed", seed) for member in members} - {seed})
     show = Progress(not json)
-    if len(kept) < len(rows):
-        show.say(f"{len(rows) - len(kept)} rows were some member's to train on and are left out")
-    with show.work(split, len(kept), "rows") as tick:
-        result = together.evaluate(kept, loaded, batch_size=batch_size, tick=tick)
+    asked = Wanted(task, data, split, seed, shots, max_test_rows).rows(members, own, show)
+    with show.work(split, len(asked.rows), "rows") as tick:
+        result = together.evaluate(asked.rows, asked.task, batch_size=batch_size, tick=tick)
     if json:
-        emit({"task": loaded.name, "split": split, **result})
+        emit({**asked.record, **result})
         return
-    _report(result, f"{len(members)} prompts on {loaded.name} ({split}, {result['rows']} rows)")
+    _report(result, f"{len(members)} prompts on {asked.task.name} ({split}, {result['rows']} rows)")
 
 
 def _report(result: dict[str, Any], title: str) -> None:

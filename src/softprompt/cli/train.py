@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import emit, interval, quiet, split_options, table
+from softprompt.cli.common import counted, emit, interval, quiet, split_options, table
 from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
@@ -83,7 +83,7 @@ def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]
 
 def _report(metrics: dict[str, Any], out: Path) -> None:
     rows = [
-        [name, interval(metrics[name], metrics["metric"]), str(metrics[name]["rows"])]
+        [name, interval(metrics[name], metrics["metric"]), counted(metrics[name])]
         for name in ("validation", "test")
         if metrics[name]
     ]

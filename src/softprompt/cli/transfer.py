@@ -9,7 +9,7 @@ import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.options import Device, Dtype
-from softprompt.cli.scoring import check_labels, check_split, own_task, rows_of_split
+from softprompt.cli.scoring import Wanted, check_split, own_task
 from softprompt.errors import SoftPromptError
 
 
@@ -28,7 +28,7 @@ def transfer(
     ] = None,
     source_task: Annotated[str | None, typer.Option(help="its name or YAML file, with --source-data")] = None,
     split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
-    seed: Annotated[int, typer.Option(help="of the split")] = 13,
+    seed: Annotated[int | None, typer.Option(help="of the split; default: that of the prompt's own run")] = None,
     max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
     backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
@@ -44,7 +44,6 @@ def transfer(
     from softprompt.evaluation.evaluate import metrics_of
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.progress import Progress
-    from softprompt.tasks import Task
 
     check_split(split)
     if template not in ("source", "target"):
@@ -54,30 +53,27 @@ def transfer(
     meant, renamed = pairs(words, "--words"), pairs(fields, "--fields")
     prompt = open_prompt(run, backbone, dtype, device)
     own = own_task(prompt, run)
-    other = Task.load(task, data=data, seed=seed, max_test_rows=max_test_rows)
-    rows = rows_of_split(other, split, seed)
     show = Progress(not json)
+    asked = Wanted(task, data, split, seed, None, max_test_rows).rows([prompt], own, show, alike=False)
     source = {"task": own.name, "metric": own.metric, "split": "as trained", **(prompt.meta.get("metrics") or {})}
     if source_data is not None:
-        loaded = Task.load(source_task or own.name, data=source_data, seed=seed, max_test_rows=max_test_rows)
-        check_labels(loaded, own)
-        own_rows = rows_of_split(loaded, split, seed)
+        anew = Wanted(source_task, source_data, split, seed, None, max_test_rows).rows([prompt], own, show)
         assert prompt.readout is not None
-        with prompt.attach() as prompted, show.work(loaded.name, len(own_rows), "rows") as tick:
-            found = metrics_of(prompted, prompt.readout, loaded, own_rows, batch_size=batch_size, tick=tick)
-        source = {"task": loaded.name, "metric": loaded.metric, "split": split, **found}
-    with show.work(other.name, len(rows), "rows") as tick:
+        with prompt.attach() as prompted, show.work(anew.task.name, len(anew.rows), "rows") as tick:
+            found = metrics_of(prompted, prompt.readout, anew.task, anew.rows, batch_size=batch_size, tick=tick)
+        source = {**anew.record, "metric": anew.task.metric, **found}
+    with show.work(asked.task.name, len(asked.rows), "rows") as tick:
         scored = transfer_metrics(
             prompt,
-            other,
-            rows,
+            asked.task,
+            asked.rows,
             words=meant,
             fields=renamed,
             template=template,  # type: ignore[arg-type]
             batch_size=batch_size,
             tick=tick,
         )
-    target = {"task": other.name, "metric": other.metric, "split": split, **scored}
+    target = {**asked.record, "metric": asked.task.metric, **scored}
     if json:
         emit({"method": prompt.method.name, "template": template, "source": source, "target": target})
         return

@@ -32,6 +32,7 @@ from softprompt.tasks import Row, Task
 from softprompt.tasks.answers import normalised
 from softprompt.tasks.readouts import Batch, Item, Outcome, Readout
 from softprompt.tasks.readouts.head import Head
+from softprompt.tasks.seen import count_seen, unseen
 
 # What members must agree in; a wish such as the loss may differ.
 _TASK = ("kind", "fields", "template", "templates", "labels", "seq2seq_labels", "bounds")
@@ -111,9 +112,10 @@ class Ensemble:
             tick: called with the number of rows done.
 
         Returns:
-            `members` (each with its `name`, `seed` and metrics), `mean` (of the main metric, with its `deviation` over
-            the members and the mean of their interval's ends), `best` (chosen on these very rows), `vote` and
-            `mean_probability` (metrics as `evaluate` gives them).
+            `seen_rows` (on how many of the rows some member was trained or chosen; None where one does not know all of
+            its rows), `members` (each with its `name`, `seed`, metrics and own `seen_rows`), `mean` (of the main
+            metric, with its `deviation` over the members and the mean of their interval's ends), `best` (chosen on
+            these very rows), `vote` and `mean_probability` (metrics as `evaluate` gives them).
         """
         own = task or self.task
         ballots = self.outcomes(rows, batch_size=batch_size, tick=tick)
@@ -122,6 +124,7 @@ class Ensemble:
                 "name": name,
                 "seed": member.meta.get("seed"),
                 **score(own, rows, [ballot.members[index] for ballot in ballots]),
+                "seen_rows": member.seen.count(rows),
             }
             for index, (name, member) in enumerate(zip(self.names, self.members, strict=True))
         ]
@@ -130,12 +133,17 @@ class Ensemble:
         return {
             "metric": own.metric,
             "rows": len(rows),
+            "seen_rows": count_seen([member.seen for member in self.members], rows),
             "members": members,
             "mean": {own.metric: fmean(values), "deviation": pstdev(values), "interval": ends},
             "best": max(members, key=lambda member: member[own.metric]),
             "vote": score(own, rows, ballots),
             "mean_probability": score(own, rows, [replace(ballot, prediction=ballot.by_mean) for ballot in ballots]),
         }
+
+    def unseen(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that no member was trained or chosen on, as far as they know theirs; see `Prompt.unseen`."""
+        return unseen([member.seen for member in self.members], rows)
 
     def _check(self, name: str, member: Prompt) -> None:
         first = self.members[0]

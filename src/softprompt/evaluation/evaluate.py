@@ -21,8 +21,13 @@ def metrics_of(
     tick: Tick | None = None,
     items: Sequence[Item] | None = None,
 ) -> dict[str, Any]:
-    """Every metric of the task, the rows, the main metric's 95 % interval and the mean loss."""
-    return score(task, rows, predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items))
+    """Every metric of the task, the rows, the main metric's 95 % interval and the mean loss.
+
+    With the readout of a trained prompt also `seen_rows`: on how many of the rows the prompt was trained or chosen,
+    None where it does not know all of them. They are scored with the others; `Prompt.unseen` leaves them out.
+    """
+    result = score(task, rows, predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items))
+    return result if readout.seen is None else {**result, "seen_rows": readout.seen.count(rows)}
 
 
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> dict[str, Any]:

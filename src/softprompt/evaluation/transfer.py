@@ -92,7 +92,8 @@ def transfer_metrics(
         tick: called with the number of rows done.
 
     Returns:
-        What `evaluate` gives: every metric of the target task, `rows`, `interval` and `loss`.
+        What `evaluate` gives: every metric of the target task, `rows`, `interval` and `loss`; and `seen_rows`, on how
+        many of the rows the prompt was trained or chosen (None where it does not know all of them).
 
     Raises:
         SoftPromptError: the prompt has no task, or the tasks do not fit together.
@@ -107,7 +108,8 @@ def transfer_metrics(
     asked = [_asked(row, found) for row in rows]
     with prompt.attach() as prompted:
         outcomes = predict(prompted, readout, asked, batch_size=batch_size, tick=tick)
-    return score(target, rows, [_translated(one, row, found) for one, row in zip(outcomes, rows, strict=True)])
+    scored = score(target, rows, [_translated(one, row, found) for one, row in zip(outcomes, rows, strict=True)])
+    return {**scored, "seen_rows": prompt.seen.count(rows)}
 
 
 def _with_template(source: Task, target: Task) -> Task:

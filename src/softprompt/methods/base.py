@@ -162,3 +162,7 @@ class Method(BaseModel, ABC):
     def continues(self) -> bool:
         """Whether training goes on from the values that the prompt has, so that it may start from a saved one."""
         return self.course == "fit" and self.trains()
+
+    def starts(self) -> tuple[str, ...]:
+        """Folders of the saved prompts that the first values come from: their rows count as the new prompt's own."""
+        return ()

@@ -51,6 +51,10 @@ class PromptTuning(Method):
     init_bound: float = Field(0.5, gt=0, description="random_uniform draws from [-bound, bound]")
     placement: Placement = Field("front", description="where the virtual tokens stand")
 
+    def starts(self) -> tuple[str, ...]:
+        """The prompt of `init="saved"`."""
+        return () if self.init != "saved" or self.init_prompt is None else (self.init_prompt,)
+
     def build(self, setting: Setting) -> Producer:
         """Make the table, shape `(P, E)`, fp32."""
         return Table(self._rows(setting), self.placement)

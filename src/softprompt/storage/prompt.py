@@ -19,10 +19,12 @@ from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
 from softprompt.storage.forms import read_forms
 from softprompt.storage.record import CARD, META, TENSORS, Description, read_description, recorded
+from softprompt.storage.seen import read_seen, write_seen
 from softprompt.storage.tensors import read_tensors, replacing, write_json, write_tensors
 from softprompt.storage.vectors import HEAD, blank_producer, check_head, check_ids, fill
-from softprompt.tasks import Task
+from softprompt.tasks import Row, Task
 from softprompt.tasks.readouts import Outcome, Readout
+from softprompt.tasks.seen import SeenRows, unseen
 
 
 @dataclass
@@ -37,6 +39,8 @@ class Prompt:
         readout_options: the wishes the readout was built with, as stored.
         fingerprint: the backbone it belongs to.
         meta: all else that `prompt.json` holds: versions, metrics, seed.
+        seen: the rows that it was trained and chosen on, as far as they are known. Whatever scores its readout's
+            answers counts them as `seen_rows`; `unseen` leaves them out.
     """
 
     method: Method
@@ -48,6 +52,12 @@ class Prompt:
     model: nn.Module
     tokenizer: Any
     meta: dict[str, Any] = field(default_factory=dict)
+    seen: SeenRows = field(default_factory=SeenRows)
+
+    def __post_init__(self) -> None:
+        """Let the readout know the rows, too: answers are scored with it, far from here."""
+        if self.readout is not None:
+            self.readout.seen = self.seen
 
     @property
     def name(self) -> str:
@@ -82,6 +92,13 @@ class Prompt:
         with self.attach() as prompted:
             return predict(prompted, self.readout, self._rows(texts), batch_size=batch_size)
 
+    def unseen(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that the prompt was neither trained nor chosen on, whatever their labels.
+
+        A prompt of an earlier version does not know its rows (`seen.complete` is false): then all are given back.
+        """
+        return unseen([self.seen], rows)
+
     def _rows(self, texts: Sequence[Any]) -> Any:
         if self.task is None or self.readout is None:
             raise SoftPromptError("this prompt was saved without a task: attach it and call the model itself")
@@ -107,9 +124,12 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
         "readout": prompt.readout_options,
         "backbone": prompt.fingerprint.model_dump(mode="json"),
     }
+    if prompt.seen.division is not None:
+        described["rows"] = prompt.seen.division.model_dump(mode="json")
     meta = recorded(described, prompt.meta).model_dump(mode="json", exclude_unset=True)
     with replacing(path) as beside:
         write_tensors(beside / TENSORS, stored_tensors(prompt.producer, prompt.readout))
+        write_seen(beside, prompt.seen)
         write_json(beside / META, meta)
         (beside / CARD).write_text(model_card(meta), encoding="utf-8")
     return path
@@ -141,7 +161,10 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     head = {name: value for name, value in tensors.items() if name.startswith(HEAD)}
     if readout is not None and head:
         readout.load_stored(head)
-    return Prompt(described.method, producer, described.task, readout, options, own, model, tokenizer, record.more)
+    seen = read_seen(path, record.rows)
+    return Prompt(
+        described.method, producer, described.task, readout, options, own, model, tokenizer, record.more, seen
+    )
 
 
 def check_backbone(path: Path, described: Description, model: nn.Module) -> Fingerprint:

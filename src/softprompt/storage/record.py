@@ -20,6 +20,7 @@ from softprompt.methods.base import Method
 from softprompt.methods.registry import methods
 from softprompt.storage.documents import plain, read_document
 from softprompt.tasks import Task
+from softprompt.tasks.seen import Division
 
 FORMAT = 1
 TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
@@ -52,6 +53,7 @@ class Measured(Strict):
         rows: how many.
         interval: the main metric's 95 % interval.
         loss: the mean loss, None where there is none.
+        seen_rows: on how many of the rows the prompt was trained or chosen; None where that is not known.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -60,6 +62,7 @@ class Measured(Strict):
     rows: int | None = Field(None, ge=0)
     interval: tuple[Number, Number] | None = None
     loss: Number | None = None
+    seen_rows: int | None = Field(None, ge=0)
 
 
 class Trigger(Strict):
@@ -109,6 +112,7 @@ class PromptRecord(CourseRecord):
         seed: of the run.
         versions: of the libraries that it ran on.
         metrics: on the test rows.
+        rows: how those that it was trained and chosen on were divided; their hashes are in `rows.safetensors`.
         report: all else that was told of the prompt, such as what a package's own course reports.
     """
 
@@ -122,6 +126,7 @@ class PromptRecord(CourseRecord):
     seed: int | None = None
     versions: dict[str, str] = {}
     metrics: Measured = Measured()
+    rows: Division | None = None
     report: dict[str, JsonValue] = {}
 
     @field_validator("readout", mode="before")
@@ -133,7 +138,7 @@ class PromptRecord(CourseRecord):
     @property
     def more(self) -> dict[str, Any]:
         """What a prompt carries along: all that stands there besides what it is made of."""
-        own = {"format", "method", "options", "task", "readout", "backbone", "report"}
+        own = {"format", "method", "options", "task", "readout", "backbone", "rows", "report"}
         return {**self.model_dump(mode="json", exclude=own, exclude_unset=True), **self.report}
 
 

@@ -2,19 +2,22 @@
 
 Where a labelled test split is published, the published division stands. Where test labels are secret, as in
 GLUE and SuperGLUE, the official validation rows are the test rows and 10 % of the training rows validate
-(CaPT, Liu et al. 2025, section S1). One file is divided 80 / 10 / 10.
+(CaPT, Liu et al. 2025, section S1). One file is divided 80 / 10 / 10, and no text stands in two parts of it: what a
+model reads of a row decides, up to white space. A published division is kept as published, whatever stands twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import building, draws, sources
+from softprompt.tasks.row_hash import fields_read, row_text
 from softprompt.tasks.rows import Row, Splits
+from softprompt.tasks.seen import without
 
 if TYPE_CHECKING:
     from softprompt.tasks.task import Task
@@ -44,8 +47,9 @@ class Source:
         if self.data is not None:
             sources.find(task, self.data, self.seed, self.shots)
 
-    def splits(self, task: Task, seed: int) -> Splits:
-        """Read, build and divide the rows."""
+    def splits(self, task: Task, seed: int, *, few_shot: bool = True) -> Splits:
+        """Read, build and divide the rows; without `few_shot` no shots are drawn."""
+        shots = self.shots if few_shot else None
         records, divided = sources.records_of(task, self.data, seed, self.shots)
         from_one = building.counts_from_one(task, [record for part in records.values() for record in part])
         rows: dict[str, list[Row]] = {}
@@ -54,17 +58,17 @@ class Source:
             rows[name], told = building.build(task, part, from_one)
             notes += told
         if not divided or set(rows) == {"train"}:
-            splits = _one_file(task, rows["train"], self.shots, seed, notes)
+            splits = _one_file(task, rows["train"], shots, seed, notes)
         else:
-            splits = _published(task, rows, self.shots, seed, notes)
-        return self._capped(task, splits)
+            splits = _published(task, rows, shots, seed, notes)
+        return replace(self._capped(task, splits), shots=shots, max_test_rows=self.max_test_rows)
 
     def _capped(self, task: Task, splits: Splits) -> Splits:
         if self.max_test_rows is None or len(splits.test) <= self.max_test_rows:
             return splits
         # Not by the seed: runs of other seeds are compared on the same rows.
         _, test = draws.take(splits.test, self.max_test_rows, draws.stratum_of(task), "test rows")
-        return Splits(splits.train, splits.validation, test, splits.protocol, splits.seed, splits.notes)
+        return replace(splits, test=test)
 
 
 def _published(task: Task, rows: dict[str, list[Row]], shots: int | None, seed: int, notes: list[str]) -> Splits:
@@ -83,9 +87,21 @@ def _one_file(task: Task, rows: list[Row], shots: int | None, seed: int, notes: 
     if len(kept) < len(rows):
         notes = [*notes, f"{len(rows) - len(kept)} rows with the texts of an earlier row left out"]
     tenth = _tenth(kept)
-    train, test = draws.take(kept, tenth, draws.stratum_of(task), f"{seed} test")
-    train, validation = _divided(task, train, [], tenth, shots, seed)
-    return Splits(train, validation, test, "one file", seed, tuple(notes))
+    rest, test = draws.take(kept, tenth, draws.stratum_of(task), f"{seed} test")
+    train, validation = _divided(task, rest, [], tenth, shots, seed)
+    # After the draws, so that these are the same for a file without such rows.
+    parts = {"test": _apart(task, test, rest), "validation": _apart(task, validation, train)}
+    fewer = len(test) - len(parts["test"]) + len(validation) - len(parts["validation"])
+    if fewer:
+        notes = [*notes, f"{fewer} test and validation rows that read like rows of another part left out"]
+    return Splits(train, parts["validation"], parts["test"], "one file", seed, tuple(notes))
+
+
+def _apart(task: Task, rows: list[Row], others: list[Row]) -> list[Row]:
+    """The rows whose text no other has; a group with such a row is left out whole."""
+    fields = fields_read((task.template, *task.templates.values()))
+    texts = {row_text(row, fields) for row in others}
+    return without(rows, [row_text(row, fields) in texts for row in rows])
 
 
 def _tenth(rows: list[Row]) -> int:

@@ -40,6 +40,8 @@ class Splits:
             test`` (test labels are secret: 90 % of train, 10 % of train, the official validation rows), or
             ``one file`` (80 / 10 / 10).
         seed: of the draws that the protocol needed.
+        shots: rows a class that were drawn to train on, or None for all.
+        max_test_rows: how many test rows were asked for at most, or None for all.
         notes: what a reader of results should know, such as rows without text that a published file holds.
     """
 
@@ -49,3 +51,5 @@ class Splits:
     protocol: str
     seed: int
     notes: tuple[str, ...] = field(default=())
+    shots: int | None = None
+    max_test_rows: int | None = None

@@ -233,15 +233,19 @@ class Task(BaseModel):
 
     # -- rows --------------------------------------------------------------------------------------------
 
-    def splits(self, seed: int | None = None) -> Splits:
+    def splits(self, seed: int | None = None, *, few_shot: bool = True) -> Splits:
         """Train, validation and test rows; the same for the same seed (by default the seed of `load`).
+
+        Args:
+            seed: of the draws.
+            few_shot: draw the shots of `load`. Without, all rows train and validate, and the test rows are the same.
 
         Raises:
             SoftPromptError: the task has no source, or its files have a fault.
         """
         if self._source is None:
             raise SoftPromptError(f"task {self.name!r} has no data; load it with data=... or call with_data(...)")
-        return self._source.splits(self, self._source.seed if seed is None else seed)
+        return self._source.splits(self, self._source.seed if seed is None else seed, few_shot=few_shot)
 
     def rows_from(self, path: str | Path) -> list[Row]:
         """The rows of one file to predict; labels are read where the file has them."""

@@ -106,6 +106,7 @@ def adapt(
         "options": chosen.model_dump(mode="json"),
         "texts": hashlib.sha256(repr(pieces).encode()).hexdigest(),
         "fingerprint": fingerprint(model).model_dump(mode="json"),
+        "versions": versions(),
     }
     if claim(folder, identity, resume):
         show.say(f"{folder}: this run is finished already")

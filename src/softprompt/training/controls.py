@@ -124,6 +124,7 @@ def select_layers(
     return {
         **{key: first[key] for key in ("task", "method", "backbone", "metric")},
         "rows": first["test"]["rows"],
+        "seen_rows": first["test"].get("seen_rows"),
         "layers": layers,
         "keep": count,
         "seeds": list(dict.fromkeys(seeds)),

@@ -39,6 +39,7 @@ class RunMetrics(Strict):
     rows_per_second: float | None
     peak_memory_bytes: int = Field(ge=0)
     versions: dict[str, str]
+    dtype: str | None = None
     protocol: str
     readout: dict[str, JsonValue]
     options: dict[str, dict[str, JsonValue]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,19 @@ from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.sites.anatomy import read_anatomy
+from softprompt.storage.places import folder_of
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.storage.record import TENSORS
+from softprompt.storage.seen import seen_of
 from softprompt.storage.tensors import write_json
-from softprompt.tasks import Splits, Task
+from softprompt.tasks import Row, Splits, Task
 from softprompt.tasks.readouts import Item
+from softprompt.tasks.row_hash import fields_read
+from softprompt.tasks.seen import SeenRows
 from softprompt.training import courses
-from softprompt.training.claim import METRICS, claim, identity_of
+from softprompt.training.claim import METRICS, claim
 from softprompt.training.finished import read_metrics
+from softprompt.training.identity import identity_of, starts_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, plan
 from softprompt.training.process import reproducible, stop_signal
@@ -96,12 +101,15 @@ def train(
     folder = Path(output) if output is not None else Path("runs") / f"{task.name}-{method.name}-{seed}"
     show = progress if isinstance(progress, Progress) else Progress(progress)
     wishes = readout_wishes(model, task, method, chosen)
-    identity = identity_of(model, task, method, chosen, wishes, seed, backbone)
+    splits = task.splits(seed)
+    _check_splits(task, splits)
+    identity = identity_of(model, task, method, chosen, wishes, splits, backbone)
     if claim(folder, identity, resume):
-        show.say(f"{folder}: this run is finished already")
-        return open_run(folder, model, tokenizer)
+        done = open_run(folder, model, tokenizer)
+        show.say(f"{folder}: this run is finished already{_other_versions(done.metrics)}")
+        return done
     with reproducible(seed, chosen.threads):
-        return _train(model, tokenizer, task, method, chosen, wishes, seed, folder, identity, show)
+        return _train(model, tokenizer, task, method, chosen, wishes, splits, folder, identity, show)
 
 
 def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
@@ -121,13 +129,12 @@ def _train(
     method: Method,
     options: TrainingOptions,
     wishes: dict[str, Any],
-    seed: int,
+    splits: Splits,
     folder: Path,
     identity: dict[str, Any],
     show: Progress,
 ) -> Run:
-    splits = task.splits(seed)
-    _check_splits(task, splits)
+    seed, starts = splits.seed, [_seen_of(place) for place in starts_of(method, options)]
     anatomy = read_anatomy(model)
     words = task.label_words(anatomy.kind == "encoder-decoder")
     reset_peak()
@@ -143,9 +150,10 @@ def _train(
         with stop_signal() as stop:
             work.stopping = lambda: stop["asked"]
             courses.of(method.course)(work)
+        seen = SeenRows.of(splits, _fields_read(work), starts)
         measured = {
-            name: _measure(work, rows, name)
-            for name, rows in (("validation", splits.validation), ("test", splits.test))
+            "validation": _measure(work, splits.validation, "validation", replace(seen, validation=frozenset())),
+            "test": _measure(work, splits.test, "test", seen),
         }
         memory = peak_memory()
     prompt = Prompt(
@@ -164,10 +172,11 @@ def _train(
             "metrics": measured["test"] or measured["validation"],
             **work.report,
         },
+        seen,
     )
     save(prompt, folder / PROMPT)
     metrics = {
-        **{key: identity[key] for key in ("task", "method", "backbone", "seed")},
+        **{key: identity[key] for key in ("task", "method", "backbone", "seed", "dtype")},
         "metric": task.metric,
         "test": measured["test"],
         "validation": measured["validation"],
@@ -190,12 +199,27 @@ def _train(
     return Run(folder, metrics, prompt)
 
 
-def _measure(work: Work, rows: Sequence[Any], name: str) -> dict[str, Any]:
+def _seen_of(start: str) -> SeenRows:
+    return seen_of(folder_of(Path(start)))
+
+
+def _fields_read(work: Work) -> tuple[str, ...]:
+    """The fields that stand in the templates of the prompt as it was trained in the end."""
+    own = (work.task.template, *work.task.templates.values())
+    return fields_read((*own, *(template for template, _ in work.producer.pool)))
+
+
+def _measure(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> dict[str, Any]:
+    """The metrics of a split, and how many of its rows were seen: a published file may hold a text in two splits."""
     if not rows:
         return {}
     size = work.options.eval_batch_size
     with work.show.work(name, len(rows), "rows") as tick:
-        return metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick)
+        found = metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick)
+    known = seen.count(rows)
+    if known:
+        work.show.say(f"  note: {known} of the {len(rows)} {name} rows read like rows that it was trained or chosen on")
+    return {**found, "seen_rows": known}
 
 
 def _tell(show: Progress, task: Task, splits: Splits, items: list[list[Item]], folder: Path) -> None:
@@ -208,6 +232,17 @@ def _tell(show: Progress, task: Task, splits: Splits, items: list[list[Item]], f
     cut = sum(item.truncated for rows in items for item in rows)
     if cut:
         show.say(f"  {cut} training and validation rows were cut to fit max_length (their longest text field)")
+
+
+def _other_versions(metrics: dict[str, Any]) -> str:
+    """What a finished run was computed with, where that is not what is installed now."""
+    now = versions()
+    then = [
+        f"{name} {one} ({now.get(name)} here)"
+        for name, one in (metrics.get("versions") or {}).items()
+        if now.get(name) != one
+    ]
+    return f" (with {', '.join(then)})" if then else ""
 
 
 def _check_splits(task: Task, splits: Splits) -> None:

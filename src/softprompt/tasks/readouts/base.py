@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from softprompt.tasks.encoding import Encoded, with_virtual
 from softprompt.tasks.rows import Row
+from softprompt.tasks.seen import SeenRows
 
 Batch: TypeAlias = dict[str, Any]
 
@@ -76,11 +77,13 @@ class Readout(nn.Module, ABC):
         found: names of what `stored` may give besides, where a course found it.
         calibration: added to the log-probabilities of the classes before an answer is chosen, `(classes,)`, or None;
             the training loss does not see it.
+        seen: of a trained prompt's readout the rows that it was trained and chosen on; None while it is trained.
     """
 
     name: str
     found: tuple[str, ...] = ("head.calibration",)
     calibration: Tensor | None = None
+    seen: SeenRows | None = None
 
     @abstractmethod
     def encode(self, row: Row) -> Item:

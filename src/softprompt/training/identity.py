@@ -1,0 +1,175 @@
+"""What makes two runs the same run, and in what another one differs, down to the field."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from softprompt.fingerprint import fingerprint
+from softprompt.methods.base import Method
+from softprompt.methods.registry import checked
+from softprompt.storage.places import folder_of
+from softprompt.storage.record import TENSORS
+from softprompt.tasks import Splits, Task
+from softprompt.tasks.row_hash import RowsHash
+from softprompt.training.measure import versions
+from softprompt.training.options import TrainingOptions
+
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+_SHOWN = 60  # characters of a value in a message
+
+
+def identity_of(
+    model: nn.Module,
+    task: Task,
+    method: Method,
+    options: TrainingOptions,
+    wishes: dict[str, Any],
+    splits: Splits,
+    backbone: str | None,
+) -> dict[str, Any]:
+    """What makes two runs the same run; it stands in `run.json`.
+
+    Bytes depend on the type of device and of the weights and on the libraries, too: a run that goes on with others
+    would not end as it was begun.
+    """
+    config: Any = model.config
+    own = fingerprint(model).model_dump(mode="json")
+    return {
+        "task": task.name,
+        "method": method.name,
+        "backbone": backbone or getattr(config, "_name_or_path", "") or config.model_type,
+        "seed": splits.seed,
+        "dtype": own.pop("dtype"),
+        "device": next(model.parameters()).device.type,
+        "shots": splits.shots,
+        "protocol": splits.protocol,
+        "task_definition": task.model_dump(mode="json"),
+        "method_options": method.model_dump(mode="json"),
+        "training_options": options.model_dump(mode="json"),
+        "readout": wishes,
+        "rows": {part: RowsHash.of(getattr(splits, part)).model_dump(mode="json") for part in _PARTS},
+        "starts": {place: _digest(folder_of(Path(place)) / TENSORS) for place in starts_of(method, options)},
+        "fingerprint": own,
+        "versions": versions(),
+    }
+
+
+def starts_of(method: Method, options: TrainingOptions) -> tuple[str, ...]:
+    """Folders of the saved prompts that a run starts from."""
+    return (*method.starts(), *([] if options.init_from is None else [options.init_from]))
+
+
+def difference(then: Mapping[str, Any], now: Mapping[str, Any], *, finished: bool) -> str | None:
+    """How the run of a folder differs from another, as the end of a sentence with its mend; None where it does not.
+
+    Args:
+        then: what `run.json` holds.
+        now: what `identity_of` gives, or a mapping of the same make.
+        finished: the run in the folder is finished. Nothing is computed for it any more, so other versions of the
+            libraries, or a start that is gone, make no difference.
+    """
+    for key, value in now.items():
+        if finished and key == "versions":
+            continue
+        if key not in then:
+            return (
+                f"a run of an earlier version, which recorded no {key}, so that it cannot go on here: choose another "
+                "output (softprompt predict and sp.open_run still read its prompt once it is finished)"
+            )
+        found = _BY_KEY.get(key, _any)(key, then[key], value)
+        if found is not None:
+            return found
+    return None
+
+
+def _any(key: str, then: Any, now: Any) -> str | None:
+    found = next(_fields(key, then, now), None)
+    if found is None:
+        return None
+    path, before, after = found
+    return f"a run with another {path} ({_shown(before)} then, {_shown(after)} now): give the same, or {_OTHER}"
+
+
+def _fields(path: str, then: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The fields that differ, by their paths."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys((*then, *now)):
+            yield from _fields(f"{path}.{key}", then.get(key), now.get(key))
+    elif then != now:
+        yield path, then, now
+
+
+def _loaded(word: str, key: str, then: Any, now: Any) -> str | None:
+    if then == now:
+        return None
+    return (
+        f"a run that was trained {word} {then}, and the backbone is {word} {now} now: load it with --{key} {then}, "
+        f"or {_OTHER}"
+    )
+
+
+def _rows(key: str, then: Any, now: Any) -> str | None:
+    for part, name in _PARTS.items():
+        before: RowsHash = checked(RowsHash, _mapping(_mapping(then).get(part)), f"run.json: rows.{part}")
+        found = before.difference(RowsHash(**now[part]))
+        if found is not None:
+            same = "data and max_test_rows" if part == "test" else "data"
+            return f"a run whose {name} rows were others ({found}): give the same {same}, or {_OTHER}"
+    return None
+
+
+def _starts(key: str, then: Any, now: Any) -> str | None:
+    for place, digest in now.items():
+        if digest is not None and _mapping(then).get(place) != digest:
+            return f"a run that started from another prompt than {place} holds now: put that one back, or {_OTHER}"
+    return None
+
+
+def _versions(key: str, then: Any, now: Any) -> str | None:
+    found = next(_fields(key, then, now), None)
+    if found is None:
+        return None
+    path, before, after = found
+    name = path.removeprefix("versions.")
+    return (
+        f"a run that was begun with {name} {before}, and here is {after}, which cannot promise the same bytes: go on "
+        f"with {name} {before}, or {_OTHER}"
+    )
+
+
+_OTHER = "choose another output"
+_BY_KEY: dict[str, Callable[[str, Any, Any], str | None]] = {
+    "dtype": partial(_loaded, "in"),
+    "device": partial(_loaded, "on"),
+    "rows": _rows,
+    "starts": _starts,
+    "versions": _versions,
+}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A value of a file that may be damaged."""
+    return value if isinstance(value, dict) else {}
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _digest(path: Path) -> str | None:
+    """A hash of a file's bytes (BLAKE2b, 128 bits); None where there is none, which whoever reads it will tell."""
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError:
+        return None
+    return digest.hexdigest()
