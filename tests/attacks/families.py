@@ -12,7 +12,6 @@ import importlib.util
 import inspect
 import os
 import warnings
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -33,7 +32,9 @@ TITLE = "model families"
 PROMISE = "a model is read as what it does with its tokens and positions, or refused in one line"
 TESTS = ["tests/sites/test_probe.py"]
 
-SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared"))
+BUILDER = (
+    Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared")) / "cases" / "sweep" / "build.py"
+)
 LONG, SHORT = [1, 10, 61, 12, 13, 74, 15, 36, 57, 31, 2], [1, 40, 41, 68, 2]
 Side: TypeAlias = Literal["left", "right"]
 SIDES: tuple[Side, ...] = get_args(Side)
@@ -43,6 +44,21 @@ MIXED: dict[int | None, dict[str, Any]] = {
     0: {"prompts": "one"},
     1: {"prompts": "other"},
 }
+COUNTED = (
+    "not built",
+    "built",
+    "refused in one line",
+    "attached",
+    "kinds right",
+    "kinds wrong",
+    "first positions right",
+    "first positions wrong",
+    "padded batches equal",
+    "padded batches as unequal without a prompt",
+    "padded batches refused in one line",
+    "padded batches wrong",
+    "tracebacks",
+)
 _SAME = 5e-4
 # Heads and flags beside the sweep's own kinds, by the mapping that a type must stand in.
 _MORE = {
@@ -61,12 +77,11 @@ def builder() -> Any:
     Raises:
         FileNotFoundError: the shared folder has none.
     """
-    path = SHARED / "cases" / "sweep" / "build.py"
-    spec = importlib.util.spec_from_file_location("sweep_build", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise FileNotFoundError(f"{path}: set SOFTPROMPT_SHARED to the folder that holds cases/sweep/build.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    if not BUILDER.is_file():
+        raise FileNotFoundError(f"{BUILDER}: set SOFTPROMPT_SHARED to the folder that holds cases/sweep/build.py")
+    spec = importlib.util.spec_from_file_location("sweep_build", BUILDER)
+    module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
     module.AUTO["token"] = transformers.AutoModelForTokenClassification
     return module
 
@@ -167,45 +182,40 @@ def bare(model: Any, side: Side) -> float:
     return min(found)
 
 
-def look(kind: str, family: str) -> dict[str, str]:
-    """What is found of one model, each finding with what it is about; see `measure` for the names."""
+def look(kind: str, family: str) -> list[tuple[str, str]]:
+    """What is found of one model: findings of `COUNTED`, each with what it is about."""
     try:
         model = made(kind, family)
         if model is None:
-            return {}
+            return []
         ids = torch.tensor([LONG])
         if not torch.isfinite(run(model, ids)).all() or apart(run(model, ids), run(model, ids)):
-            return {"not built": "outputs are not finite, or not the same twice"}
+            return [("not built", "outputs are not finite, or not the same twice")]
     except Exception as error:
-        return {"not built": repr(error)[:200]}
-    found = {"built": ""}
+        return [("not built", repr(error))]
+    built = [("built", "")]
     try:
         part = read_anatomy(model)
-        prompted = attach(model, tokenizer(), PromptTuning(num_virtual_tokens=3))
+        attach(model, tokenizer(), PromptTuning(num_virtual_tokens=3)).detach()
     except SoftPromptError as refusal:
-        return {**found, "refused in one line" if "\n" not in str(refusal) else "raw": str(refusal)}
+        return [*built, ("refused in one line" if "\n" not in str(refusal) else "tracebacks", str(refusal))]
     except Exception as error:
-        return {**found, "raw": repr(error)[:200]}
-    prompted.detach()
-    found["attached"] = ""
-    if part.kind != "encoder-decoder":
-        truth = sees_later_tokens(model)
-        if truth is not None:
-            found["kinds right" if truth == (part.kind == "encoder") else "kinds wrong"] = part.kind
+        return [*built, ("tracebacks", repr(error))]
+    found = [*built, ("attached", "")]
+    truth = None if part.kind == "encoder-decoder" else sees_later_tokens(model)
+    if truth is not None:
+        found.append(("kinds right" if truth == (part.kind == "encoder") else "kinds wrong", part.kind))
     offsets = first_position(part)
-    if offsets:
-        found["offsets right" if part.position_offset in offsets else "offsets wrong"] = (
-            f"{part.position_offset} of {offsets}"
+    if offsets is not None:
+        right = part.position_offset in offsets
+        found.append(
+            ("first positions right" if right else "first positions wrong", f"{part.position_offset}, {offsets}")
         )
-    elif offsets is not None:
-        found["offsets wrong"] = "none fits"
-    for side in SIDES:
-        found.update(_padding(model, side))
-    return found
+    return [*found, *(_padding(model, side) for side in SIDES)]
 
 
-def _padding(model: Any, side: Side) -> dict[str, str]:
-    """Padding under one prompt, and under two of different lengths."""
+def _padding(model: Any, side: Side) -> tuple[str, str]:
+    """A padded batch under one prompt, and under two of different lengths."""
     prompts = {"one": PromptTuning(num_virtual_tokens=3), "other": PromptTuning(num_virtual_tokens=5)}
     try:
         with attach(model, tokenizer(), prompts["one"]) as prompted:
@@ -213,23 +223,24 @@ def _padding(model: Any, side: Side) -> dict[str, str]:
         with attach(model, tokenizer(), prompts) as prompted:
             mixed = beside_itself(prompted, side, MIXED)
     except SoftPromptError as refusal:
-        return {f"padding {side} refused in one line": str(refusal)}
+        return "padded batches refused in one line", f"{side}: {refusal}"
     except Exception as error:
-        return {f"raw {side}": repr(error)[:200]}
+        return "tracebacks", f"{side}: {error!r}"
     if max(single, mixed) < _SAME:
-        return {f"padding {side} equal": ""}
+        return "padded batches equal", side
     own = bare(model, side)
-    about = f"{single:.1e} alone, {mixed:.1e} mixed, bare {own:.1e}"
-    return {f"padding {side} as without a prompt" if own > _SAME else f"padding {side} wrong": about}
+    about = f"{side}: {single:.1e} with one prompt, {mixed:.1e} with two, {own:.1e} without"
+    return f"padded batches {'as unequal without a prompt' if own > _SAME else 'wrong'}", about
 
 
 def measure(tick: Any) -> dict[str, int]:
     """Every type with every head."""
     transformers.logging.set_verbosity_error()
-    counts: Counter[str] = Counter()
+    counts = dict.fromkeys(COUNTED, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, family in pairs():
-            counts.update(look(kind, family).keys())
+            for name, _ in look(kind, family):
+                counts[name] += 1
             tick(1)
-    return dict(counts)
+    return counts

@@ -52,6 +52,7 @@ OWN: dict[str, dict[str, Any]] = {
     "esm": {"token_dropout": True, "mask_token_id": 3},
     "nystromformer": {"segment_means_seq_len": 16, "num_landmarks": 16},
     "convbert": {"embedding_size": HIDDEN},
+    "led": {"d_model": HIDDEN, "encoder_layers": 1, "decoder_layers": 1, "attention_window": 8, "encoder_ffn_dim": 37},
     "opt": {"ffn_dim": 37, "word_embed_proj_dim": HIDDEN},
     "gpt_neo": {"num_layers": 2, "num_heads": HEADS, "attention_types": [[["global", "local"], 1]], "window_size": 8},
 }
@@ -113,6 +114,16 @@ def test_padding_and_a_batch_change_nothing(family: str, auto: Any) -> None:
         assert max(families.beside_itself(prompted, side, families.MIXED) for side in families.SIDES) < 1e-4
 
 
+@pytest.mark.skipif(not families.BUILDER.is_file(), reason="needs shared/cases/sweep")
+@pytest.mark.parametrize(
+    ("kind", "family"), [("seqcls", "luke"), ("token", "gpt_neo"), ("causal, no is_decoder", "bert")]
+)
+def test_the_attack_finds_nothing_wrong(kind: str, family: str) -> None:
+    found = [name for name, _ in families.look(kind, family)]
+    right = ["built", "attached", "kinds right", "first positions right", *["padded batches equal"] * 2]
+    assert found == right
+
+
 def test_names_and_flags_that_mislead() -> None:
     def kind(auto: Any, family: str, **flags: Any) -> str:
         config = copy.deepcopy(tiny(family, AutoModel).config)
@@ -133,10 +144,25 @@ def test_names_and_flags_that_mislead() -> None:
     )  # its configuration says it has two sides
 
 
-@pytest.mark.parametrize("family", ["t5", "bart"])
-def test_one_side_of_two_is_what_it_is_by_itself(family: str) -> None:
-    assert read_anatomy(model(family).get_encoder()).kind == "encoder"
-    assert read_anatomy(model(family).get_decoder()).kind == "causal"
+def test_one_side_of_two_is_what_it_is_by_itself() -> None:
+    for family in ("t5", "bart"):
+        assert read_anatomy(model(family).get_encoder()).kind == "encoder"
+    assert read_anatomy(model("t5").get_decoder()).kind == "causal"
+    with pytest.raises(SoftPromptError, match="'bart' counts columns for positions and takes no others"):
+        read_anatomy(model("bart").get_decoder())  # while it generates, nobody could tell it of a prefix
+
+
+REFUSED = {
+    ("led", AutoModel): "counts columns for positions and takes no others",
+    ("ibert", AutoModel): "its embedding gives more than vectors",
+    ("gte", AutoModelForSequenceClassification): "pools its states where virtual tokens still stand",
+}
+
+
+@pytest.mark.parametrize(("family", "auto"), REFUSED)
+def test_what_cannot_be_right_is_refused(family: str, auto: Any) -> None:
+    with pytest.raises(SoftPromptError, match=f"'{family}'.*{REFUSED[family, auto]}"):
+        attach(tiny(family, auto), tokenizer(), PromptTuning(num_virtual_tokens=3))
 
 
 def test_attention_that_padding_turns_round_is_refused() -> None:

@@ -199,6 +199,13 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
     found = behaviour(body, layers, attentions, encoder=bool(sides))
     kind: Kind = "encoder-decoder" if sides else _kind(config, found)
     parameters = inspect.signature(body.forward).parameters
+    positions = positions_module(body, parameters)
+    told = "position_ids" in parameters or (positions is not None and kind != "causal")
+    if found.positions is not None and not told:
+        raise SoftPromptError(
+            f"family {config.model_type!r} counts columns for positions and takes no others, so that padding or a "
+            "prefix would move the text: choose another backbone"
+        )
     weight: Any = embedding.weight
     decoder = sides[1] if sides else None
     return Anatomy(
@@ -206,12 +213,12 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
         kind=kind,
         body=body,
         embedding=embedding,
-        stack=_stack(body, kind),
+        stack=_stack(body, kind, config),
         layers=layers,
         attentions=attentions,
         last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" else None,
         decoder=decoder,
-        positions=positions_module(body, parameters),
+        positions=positions,
         takes_position_ids="position_ids" in parameters,
         position_offset=_offset(body, config, found),
         max_positions=found.positions or getattr(config, "max_position_embeddings", None),
@@ -278,8 +285,15 @@ def _offset(body: nn.Module, config: Any, found: Behaviour) -> int:
     return found.offset or 0
 
 
-def _stack(body: nn.Module, kind: Kind) -> nn.Module:
+def _stack(body: nn.Module, kind: Kind, config: Any) -> nn.Module:
     """Where a pooler reads the states inside the body (BERT), the virtual tokens must be gone before it."""
+    pools = any(getattr(body, name, None) is not None for name in ("pooler", "pooler_activation"))
     inner = getattr(body, "encoder", None)
-    has_pooler = any(getattr(body, name, None) is not None for name in ("pooler", "pooler_activation"))
-    return inner if kind == "encoder" and has_pooler and isinstance(inner, nn.Module) else body
+    if kind != "encoder" or not pools:
+        return body
+    if not isinstance(inner, nn.Module):
+        raise SoftPromptError(
+            f"family {config.model_type!r} pools its states where virtual tokens still stand among them: load it "
+            "without its pooler, as AutoModel or with a language-model head"
+        )
+    return inner

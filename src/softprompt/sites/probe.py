@@ -120,6 +120,8 @@ class _Trial:
         self.body, self.first, self.times = body, first, times
         self.names = inspect.signature(body.forward).parameters
         self.rows = _rows(body, times)
+        if not isinstance(body.get_input_embeddings()(self.rows), Tensor):
+            raise _Undecided("its embedding gives more than vectors")  # I-BERT: scales as well
 
     def positions(self) -> tuple[int | None, int | None]:
         """Offset and number of positions, by what is looked up and what enters the first layer."""
@@ -201,7 +203,7 @@ class _Trial:
 
 
 class _Undecided(Exception):
-    """A body does now this and now that."""
+    """A body does now this and now that, or what no other does."""
 
 
 class _Stopped(Exception):
