@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -14,6 +15,8 @@ import torch
 import transformers
 
 from softprompt.backbones.arithmetic import Rates
+
+from .pairwise import pairwise
 
 torch.set_num_threads(1)
 transformers.utils.logging.set_verbosity_error()
@@ -39,6 +42,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept.append(item)
     config.hook.pytest_deselected(items=left)
     items[:] = kept
+    _leave_pairs(kept)
+
+
+def _leave_pairs(items: list[pytest.Item]) -> None:
+    """Mark as slow what an invariant over three factors or more has beyond every two values together."""
+    tests: dict[tuple[Path, str], dict[pytest.Item, tuple[str, ...]]] = {}
+    for item in items:
+        given = getattr(getattr(item, "callspec", None), "params", {})
+        if "invariants" in item.path.parts and len(given) > 2 and item.get_closest_marker("slow") is None:
+            values = tuple(repr(given[name]) for name in sorted(given))
+            tests.setdefault((item.path, item.name.split("[")[0]), {})[item] = values
+    for cases in tests.values():
+        for item in cases.keys() - set(pairwise(cases)):
+            item.add_marker(pytest.mark.slow)
 
 
 def _settle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from transformers import StaticCache
 from softprompt.methods import PromptTuning
 
 from ..models import CORE, ids, model, padded
-from ..prompts import EVERYWHERE, FAMILIES, METHODS, TRAINED, attached, close, logits, tiny
+from ..prompts import EVERYWHERE, METHODS, attached, close, logits, near, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:torch")
 
@@ -29,10 +30,13 @@ def _fresh() -> None:
     torch._dynamo.reset()
 
 
-# Tracing takes seconds a model: each site with three families, each family with two sites, each method with one family.
-_OFTEN = {(family, method) for family in ("bert", "t5", "llama") for method in EVERYWHERE & set(TRAINED)}
-_OFTEN |= {(family, method) for family in CORE for method in ("capt", "p_tuning_v2")}
-_OFTEN |= {("llama" if "llama" in FAMILIES[method] else FAMILIES[method][0], method) for method in METHODS}
+# Tracing takes seconds a model: each site meets each kind of backbone, each further family one site, and each method of
+# `EVERYWHERE` and of a Llama one family.
+_KINDS, _SITES = ("bert", "t5", "llama"), ("capt", "p_tuning_v2", "prompt_tuning", "full_finetuning")
+_OFTEN = {(family, method) for family in _KINDS for method in _SITES}
+_OFTEN |= set(zip([family for family in CORE if family not in _KINDS], itertools.cycle(_SITES[:2])))
+_OFTEN |= set(zip(itertools.cycle(_KINDS), sorted(EVERYWHERE.difference(_SITES))))
+_OFTEN |= {("llama", method) for method in METHODS if near(method) == ("llama",)}
 every_pair = pytest.mark.parametrize(
     ("family", "method"),
     [

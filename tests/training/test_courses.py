@@ -14,7 +14,7 @@ from softprompt.methods import PromptTuning, XPrompt
 from softprompt.methods.base import Method
 from softprompt.training import courses
 from softprompt.training.courses import Work, course, registry
-from softprompt.training.run import Interrupted, open_run
+from softprompt.training.run import Interrupted, Run, open_run
 
 from ..models import model, tokenizer
 from ..prompts import METHODS
@@ -188,13 +188,18 @@ def _best(stage: Path, name: str) -> Any:
     return load_file(next(stage.glob("checkpoint-*")) / "best.safetensors")[name]
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of XPrompt that nothing stops."""
+    return run(tmp_path_factory.mktemp("straight"), "llama", XPrompt(**XPROMPT))
+
+
 @pytest.mark.parametrize("at", [3, 14, 27, 44])
-def test_xprompt_resumes_to_the_same_bytes(at: int, tmp_path: Path) -> None:
-    straight = run(tmp_path / "a", "llama", XPrompt(**XPROMPT))
+def test_xprompt_resumes_to_the_same_bytes(at: int, straight: Run, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="resume"):
-        run(tmp_path / "b", "llama", XPrompt(**XPROMPT), progress=Interrupting(at))
-    resumed = run(tmp_path / "b", "llama", XPrompt(**XPROMPT), resume=True)
-    assert (tmp_path / "a" / PROMPT).read_bytes() == (tmp_path / "b" / PROMPT).read_bytes()
+        run(tmp_path, "llama", XPrompt(**XPROMPT), progress=Interrupting(at))
+    resumed = run(tmp_path, "llama", XPrompt(**XPROMPT), resume=True)
+    assert (straight.folder.parent / PROMPT).read_bytes() == (tmp_path / PROMPT).read_bytes()
     assert straight.metrics["pruned"] == resumed.metrics["pruned"]
     assert straight.metrics["history"] == resumed.metrics["history"]
 

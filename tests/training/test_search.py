@@ -18,7 +18,7 @@ from softprompt.methods.parts.layers import OverLayers
 from softprompt.tasks import Task
 from softprompt.training import stage
 from softprompt.training.caching import keep_features
-from softprompt.training.run import Interrupted, open_run, train
+from softprompt.training.run import Interrupted, Run, open_run, train
 from softprompt.training.search import SearchTrainer, settled
 
 from ..models import LAYERS, model, tokenizer
@@ -159,14 +159,19 @@ def test_what_is_stored_is_drawn_anew_and_trained_as_if_the_layers_had_been_name
     assert "gates" not in named.metrics
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A search that nothing stops."""
+    return run(tmp_path_factory.mktemp("straight"), "llama", SEARCHED["spt"])
+
+
 @pytest.mark.parametrize("at", [1, 2, 5, 9, 10, 13])
-def test_a_search_resumes_to_the_same_bytes(at: int, tmp_path: Path) -> None:
+def test_a_search_resumes_to_the_same_bytes(at: int, straight: Run, tmp_path: Path) -> None:
     """Ten steps of search and ten of training; dropout, gates and masks draw from checkpointed states."""
-    straight = run(tmp_path / "a", "llama", SEARCHED["spt"])
     with pytest.raises(Interrupted, match="resume"):
-        run(tmp_path / "b", "llama", SEARCHED["spt"], progress=Interrupting(at))
-    resumed = run(tmp_path / "b", "llama", SEARCHED["spt"], resume=True)
-    assert (tmp_path / "a" / PROMPT).read_bytes() == (tmp_path / "b" / PROMPT).read_bytes()
+        run(tmp_path, "llama", SEARCHED["spt"], progress=Interrupting(at))
+    resumed = run(tmp_path, "llama", SEARCHED["spt"], resume=True)
+    assert (straight.folder.parent / PROMPT).read_bytes() == (tmp_path / PROMPT).read_bytes()
     for told in ("gates", "kept_layers", "history", "test", "validation"):
         assert straight.metrics[told] == resumed.metrics[told]
 
