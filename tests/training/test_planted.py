@@ -27,6 +27,8 @@ from softprompt.training.run import Run, train
 
 from ..models import VOCABULARY, tokenizer
 
+pytestmark = pytest.mark.no_cover  # a thousand steps of lines that test_search.py counts
+
 DEPTH, WIDTH = 6, 16
 FIRST, SECOND = 20, 30  # the markers' ids
 MARKERS, SEEN, HANDED, FILLING = (0, 1), (2, 3), 4, range(5, WIDTH)  # directions of the states

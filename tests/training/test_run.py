@@ -81,6 +81,7 @@ def feelings(tmp_path_factory: pytest.TempPathFactory) -> sp.Task:
     return sp.Task(name="feelings", template="{text} {mask}", labels={"0": "sad", "1": "happy"}).with_data(folder)
 
 
+@pytest.mark.no_cover  # lines that the runs above count
 @pytest.mark.parametrize(
     ("method", "rate", "floor"),
     [("capt", 0.1, 0.8), ("prompt_tuning", 0.1, 0.6), ("p_tuning_v2", 0.1, 0.9), ("deep_prompt", 1.0, 0.75)],
