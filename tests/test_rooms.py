@@ -14,7 +14,7 @@ import softprompt
 
 ROOT = Path(softprompt.__file__).parent
 # What the three lowest rooms may import besides themselves and the errors.
-LOW = {"backbones": set(), "sites": set(), "methods": {"sites", "storage"}, "tasks": set()}
+LOW = {"files": set(), "backbones": {"files"}, "sites": set(), "methods": {"sites", "storage"}, "tasks": set()}
 # What may run whom: a room higher up is never imported by one below it.
 ABOVE = {
     "storage": {"training", "explain", "cli"},

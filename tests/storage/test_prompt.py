@@ -75,7 +75,7 @@ def _reload(folder: Path, backbone: nn.Module | None = None) -> Any:
 
 def test_the_folder_holds_what_it_says(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == [
-        "README.md", "prompt.json", "prompt.safetensors", "rows.safetensors",
+        "README.md", "manifest.json", "prompt.json", "prompt.safetensors", "rows.safetensors",
     ]  # fmt: skip
     meta = json.loads((saved / "prompt.json").read_text())
     assert meta["method"] == "capt"
@@ -106,12 +106,19 @@ def _rewrite(folder: Path, change: Any) -> None:
     found = load_file(folder / "prompt.safetensors")
     change(found)
     save_file(found, folder / "prompt.safetensors")
+    _meant(folder)
 
 
 def _meta(folder: Path, change: Any) -> None:
     meta = json.loads((folder / "prompt.json").read_text())
     change(meta)
     (folder / "prompt.json").write_text(json.dumps(meta))
+    _meant(folder)
+
+
+def _meant(folder: Path) -> None:
+    """Without a manifest, what was changed is what counts."""
+    (folder / "manifest.json").unlink(missing_ok=True)
 
 
 DAMAGE = {

@@ -112,6 +112,7 @@ def _meta(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     meta = json.loads((folder / "prompt.json").read_text())
     change(meta)
     (folder / "prompt.json").write_text(json.dumps(meta))
+    (folder / "manifest.json").unlink(missing_ok=True)  # the change is meant
 
 
 def _rewrite(folder: Path, **changes: Any) -> None:

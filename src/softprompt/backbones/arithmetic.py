@@ -17,7 +17,6 @@ import functools
 import hashlib
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn import functional
 
 from softprompt.backbones.cache import cache_folder
+from softprompt.errors import SoftPromptError
+from softprompt.files.whole import write_json
 
 TYPES = ("float32", "bfloat16", "float16")
 
@@ -45,7 +46,7 @@ _ABLE = ("model name", "flags", "Features", "CPU implementer", "CPU part", "isa"
 class Rates(BaseModel):
     """GFLOP/s of a product, forward and backward, by type; 0 where the device has no such product."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     float32: float = Field(gt=0, allow_inf_nan=False)
     bfloat16: float = Field(ge=0, allow_inf_nan=False)
@@ -70,7 +71,7 @@ class Machine(BaseModel):
         limits: the environment variables that its libraries heed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     device: str
     processor: str
@@ -84,7 +85,7 @@ class Machine(BaseModel):
 class _Kept(BaseModel):
     """A file of the cache."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     machine: Machine
     gflops: Rates
@@ -196,15 +197,10 @@ def _read(name: str) -> _Kept | None:
 
 
 def _write(name: str, kept: _Kept) -> None:
-    """Write beside and rename into place, if the cache can be written."""
+    """Write what was found, if the cache can be written."""
     try:
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
-            beside = Path(scratch) / name
-            beside.write_text(kept.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            beside.replace(folder / name)
-    except (OSError, ValueError, RuntimeError):
+        write_json(cache_folder() / name, kept.model_dump(mode="json"))
+    except (SoftPromptError, RuntimeError):
         return
 
 

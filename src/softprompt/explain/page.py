@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment
 from markupsafe import Markup
 
-from softprompt.storage.tensors import write_text
+from softprompt.files.whole import write_text
 
 LOOK: dict[str, Any] = {"template": "plotly_white", "margin": {"l": 60, "r": 20, "t": 60, "b": 50}}
 

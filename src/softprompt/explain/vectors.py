@@ -14,6 +14,7 @@ from softprompt.storage.forms import read_forms
 from softprompt.storage.places import folder_of
 from softprompt.storage.record import TENSORS, Description, read_description
 from softprompt.storage.tensors import read_tensors
+from softprompt.storage.written import check_written
 
 
 @torch.no_grad()
@@ -61,5 +62,6 @@ def stored_rows(path: Path) -> tuple[Tensor, Description]:
             f"{folder}: method {described.method.name!r} stores no table of virtual tokens, so it cannot be compared"
         )
     table = read_tensors(folder / TENSORS)["table"]
+    check_written(folder)
     rows = table if table.ndim == 2 else table.transpose(0, 1).flatten(1)
     return rows, described

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
+from softprompt.methods.options import Options
 from softprompt.sites.anatomy import Anatomy, Kind
 from softprompt.sites.producer import Producer
 
@@ -95,7 +96,7 @@ class Setting:
         return ids
 
 
-class Method(BaseModel, ABC):
+class Method(Options, ABC):
     """A method of the soft-prompt line: its options are the fields, its mathematics the producer it builds.
 
     A sub-class says where it comes from in class variables, declares its options as pydantic fields with descriptions
@@ -110,8 +111,6 @@ class Method(BaseModel, ABC):
         course: how it is trained: `fit` (one fit), or the name of a course in `softprompt.training.courses`.
         recipes: training defaults by `model_type`, else by kind of backbone, else `default`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: ClassVar[str]
     title: ClassVar[str]

@@ -11,6 +11,8 @@ from torch import nn
 
 from softprompt.attaching import attach
 from softprompt.errors import SoftPromptError
+from softprompt.files import strict_json
+from softprompt.files.whole import replacing
 from softprompt.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.methods.base import Method
 from softprompt.prompted import PromptedModel
@@ -20,8 +22,9 @@ from softprompt.storage.card import model_card
 from softprompt.storage.forms import read_forms
 from softprompt.storage.record import CARD, META, TENSORS, Description, read_description, recorded
 from softprompt.storage.seen import read_seen, write_seen
-from softprompt.storage.tensors import read_tensors, replacing, write_json, write_tensors
+from softprompt.storage.tensors import read_tensors, write_tensors
 from softprompt.storage.vectors import HEAD, blank_producer, check_head, check_ids, fill
+from softprompt.storage.written import check_written
 from softprompt.tasks import Row, Task
 from softprompt.tasks.readouts import Outcome, Readout
 from softprompt.tasks.seen import SeenRows, unseen
@@ -130,7 +133,7 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
     with replacing(path) as beside:
         write_tensors(beside / TENSORS, stored_tensors(prompt.producer, prompt.readout))
         write_seen(beside, prompt.seen)
-        write_json(beside / META, meta)
+        strict_json.dump(meta, beside / META)
         (beside / CARD).write_text(model_card(meta), encoding="utf-8")
     return path
 
@@ -162,6 +165,7 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     if readout is not None and head:
         readout.load_stored(head)
     seen = read_seen(path, record.rows)
+    check_written(path)
     return Prompt(
         described.method, producer, described.task, readout, options, own, model, tokenizer, record.more, seen
     )

@@ -6,7 +6,6 @@ another one are refused in a line that names the file and the field.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from softprompt.errors import SoftPromptError
+from softprompt.files import strict_json
 from softprompt.fingerprint import Fingerprint
 from softprompt.methods.base import Method
 from softprompt.methods.registry import methods
@@ -188,7 +188,7 @@ def checked_record(values: Mapping[str, Any], where: Path | str) -> PromptRecord
         mend = "update softprompt" if type(given) is int and given > FORMAT else MEND
         raise SoftPromptError(f"{where}: format: {plain(given)}, but this version reads format {FORMAT}: {mend}")
     try:
-        return PromptRecord.model_validate_json(json.dumps(values), strict=True)
+        return PromptRecord.model_validate_json(strict_json.dumps(values), strict=True)
     except ValidationError as error:
         raise SoftPromptError(f"{where}: {fault(error, values)}: {MEND}") from None
     except (TypeError, ValueError) as error:  # a value of Python's that JSON has no form for

@@ -14,6 +14,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.storage.forms import Form, check_forms, read_forms
 from softprompt.storage.record import META, read_description
 from softprompt.storage.tensors import read_tensors, write_tensors
+from softprompt.storage.written import check_written
 from softprompt.tasks.seen import Division, SeenRows
 
 ROWS = "rows.safetensors"
@@ -58,4 +59,8 @@ def seen_of(folder: Path) -> SeenRows:
     Raises:
         SoftPromptError: a damaged file.
     """
-    return read_seen(folder, read_description(folder).record.rows) if (folder / META).is_file() else SeenRows()
+    if not (folder / META).is_file():
+        return SeenRows()
+    found = read_seen(folder, read_description(folder).record.rows)
+    check_written(folder)
+    return found

@@ -19,7 +19,7 @@ class Hub(BaseModel):
         labels: our label value for each of the hub's, where they differ from the published files'.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     path: str
     name: str | None = None
@@ -39,7 +39,7 @@ class Package(BaseModel):
         where: column values that a row must have.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     module: str

@@ -74,7 +74,7 @@ class Task(BaseModel):
         SoftPromptError: in one line, what is wrong with the definition and how to mend it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = "custom"
     description: str = ""

@@ -23,14 +23,18 @@ from typing import Any
 
 from softprompt.backbone import load_backbone
 from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.files.manifest import check, named, sealed
+from softprompt.files.whole import replacing, write_json
 from softprompt.fingerprint import fingerprint
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
 from softprompt.sites.anatomy import read_anatomy
-from softprompt.storage.tensors import read_json, replacing, write_json
+from softprompt.storage.documents import read_record
 from softprompt.training import checkpoint
 from softprompt.training.adapt_trainer import AdaptOptions, AdaptTrainer
 from softprompt.training.claim import METRICS, claim
+from softprompt.training.divergence import Diverged, Fault, mend, told
+from softprompt.training.hold import hold
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.prefix_lm import Chunk, PrefixLM, Stream, chunks
 from softprompt.training.process import reproducible, stop_signal
@@ -85,6 +89,7 @@ def adapt(
 
     Raises:
         SoftPromptError: no encoder-decoder, no text that can be split, or a folder that holds something else.
+        Diverged: the loss did not stay finite (`softprompt.training.divergence`); no model is written.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
     """
     chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
@@ -108,14 +113,17 @@ def adapt(
         "fingerprint": fingerprint(model).model_dump(mode="json"),
         "versions": versions(),
     }
-    if claim(folder, identity, resume):
-        show.say(f"{folder}: this run is finished already")
-        return Adapted(folder, folder / MODEL, read_json(folder / METRICS))
-    with reproducible(seed, chosen.threads):
-        metrics = _adapt(model, tokenizer, pieces, chosen, seed, folder, show)
-    metrics = {**{key: identity[key] for key in ("task", "backbone", "seed", "options")}, **metrics}
-    write_json(folder / METRICS, metrics)
-    shutil.rmtree(folder / STATE, ignore_errors=True)  # as large as the model several times over, and done with
+    with hold(folder):
+        if claim(folder, identity, resume):
+            show.say(f"{folder}: this run is finished already")
+            check(folder / MODEL, named(folder / MODEL))
+            metrics = read_record(folder / METRICS)
+        else:
+            with reproducible(seed, chosen.threads):
+                metrics = _adapt(model, tokenizer, pieces, chosen, seed, folder, show)
+            metrics = sealed({**{key: identity[key] for key in ("task", "backbone", "seed", "options")}, **metrics})
+            write_json(folder / METRICS, metrics)
+        shutil.rmtree(folder / STATE, ignore_errors=True)  # as large as the model several times over, and done with
     return Adapted(folder, folder / MODEL, metrics)
 
 
@@ -139,9 +147,12 @@ def _adapt(
             tick,
             lambda: stop["asked"],
         )
-        resumed = checkpoint.latest(folder / STATE)
+        resumed = checkpoint.latest(folder / STATE, show.say)
+        if resumed is not None:
+            _check(checkpoint.load_extra(resumed)["diverged"], options, folder)
         tick(0 if resumed is None else checkpoint.step_of(resumed))
         trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+    _check(trainer.diverged(), options, folder)
     if trainer.state.global_step < options.steps:
         raise Interrupted(
             f"stopped at step {trainer.state.global_step}; {folder / STATE} holds the state: resume goes on from it"
@@ -157,3 +168,10 @@ def _adapt(
         "versions": versions(),
         "history": trainer.history,
     }
+
+
+def _check(fault: Fault | None, options: AdaptOptions, folder: Path) -> None:
+    if fault is not None:
+        # Adafactor clips each update by itself; the norm is Trainer's default.
+        tried = mend({"learning_rate": options.learning_rate}, 1.0)
+        raise Diverged(f"{told(fault)}; no model is written to {folder}: {tried}", fault, kept=False)

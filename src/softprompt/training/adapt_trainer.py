@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
 from transformers.optimization import Adafactor
 
 from softprompt.evaluation.predict import to_device
+from softprompt.methods.options import Options
 from softprompt.training import checkpoint
+from softprompt.training.divergence import Fault, Guard, unsound
 from softprompt.training.prefix_lm import Pair, PrefixLM, Stream, collate
 from softprompt.training.resumable import ResumableTrainer, arguments
 
 
-class AdaptOptions(BaseModel):
+class AdaptOptions(Options):
     """Options of an adaptation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(1000, ge=1, description="optimiser steps (the paper: up to 100,000)")
     learning_rate: float = Field(1e-3, gt=0, description="constant, with Adafactor's parameter scaling (T5's own)")
@@ -65,7 +66,7 @@ class AdaptTrainer(ResumableTrainer):
         self.trained, self.held, self.options, self.folder = model, list(held), options, folder
         self.collate = partial(collate, filler=filler)
         self.history: list[dict[str, Any]] = []
-        self.losses: list[float] = []
+        self.losses, self.guard = [], Guard()
         self.seconds_before = 0.0
         self.every = max(1, round(options.steps / options.saves))
         super().__init__(
@@ -83,7 +84,7 @@ class AdaptTrainer(ResumableTrainer):
             train_dataset=stream,
             data_collator=self.collate,
         )
-        self.silence()
+        self.prepare()
         self.add_callback(_Steps(self, tick, stopping))
         self.started = time.monotonic()
 
@@ -92,7 +93,7 @@ class AdaptTrainer(ResumableTrainer):
     ) -> Any:
         """The mean over the targets' tokens."""
         loss = model(to_device(inputs, self.trained))
-        self.losses.append(float(loss.detach()))
+        self.remember(loss)
         return loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -109,6 +110,7 @@ class AdaptTrainer(ResumableTrainer):
 
     def look(self) -> dict[str, Any]:
         """The mean loss since the last look, and that of the held-out chunks."""
+        self.guard.look(self.trained.named_parameters(), self.state.global_step)
         found = {
             "step": self.state.global_step,
             "train_loss": sum(self.losses) / len(self.losses) if self.losses else None,
@@ -122,9 +124,23 @@ class AdaptTrainer(ResumableTrainer):
         """Training time so far, over interruptions."""
         return self.seconds_before + time.monotonic() - self.started
 
+    def diverged(self) -> Fault | None:
+        """What was not finite, if that ended the training."""
+        last = self.state.global_step >= self.state.max_steps
+        if self.guard.over(last=last):
+            return self.guard.fault
+        held = self.history[-1]["loss"] if self.held and self.history else 0.0
+        return unsound(self.state.global_step, "held-out loss", held) if last and not math.isfinite(held) else None
+
     def write_checkpoint(self) -> Path:
         """Write the training state."""
-        extra = {"seconds": self.seconds(), "history": self.history, "losses": self.losses}
+        extra = {
+            "seconds": self.seconds(),
+            "history": self.history,
+            "losses": self.losses,
+            "diverged": self.diverged(),
+            "guard": self.guard.state(),
+        }
         step, optimizer = self.state.global_step, self.create_optimizer()
         return checkpoint.write(self.folder, step, self.trained, optimizer, self.lr_scheduler, self.state, {}, extra)
 
@@ -146,7 +162,9 @@ class AdaptTrainer(ResumableTrainer):
         path = Path(resume_from_checkpoint)
         checkpoint.load_model(path, self.trained)
         extra = checkpoint.load_extra(path)
-        self.seconds_before, self.history, self.losses = extra["seconds"], extra["history"], extra["losses"]
+        self.seconds_before, self.history = extra["seconds"], extra["history"]
+        self.losses = [math.nan if loss is None else loss for loss in extra["losses"]]
+        self.guard.take(extra["guard"])
 
 
 class _Steps(TrainerCallback):
@@ -163,9 +181,11 @@ class _Steps(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Every `every` steps and at the end: measure and save."""
         note = None
-        if state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps:
+        due = state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
+        if due or self.trainer.diverged():
             note = _note(self.trainer.look())
             self.trainer.write_checkpoint()
+            control.should_training_stop |= self.trainer.diverged() is not None
         elif self.stopping():
             self.trainer.write_checkpoint()
         if self.stopping():

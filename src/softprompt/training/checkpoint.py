@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import secrets
 import shutil
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +15,65 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.storage.tensors import read_json, read_tensors, replacing, write_json, write_tensors
+from softprompt.files import strict_json
+from softprompt.files.manifest import check
+from softprompt.files.whole import replacing, sync, unwritable
+from softprompt.storage.documents import LONG, read_document
+from softprompt.storage.tensors import read_tensors, write_tensors
 
 MODEL, BEST, OPTIMIZER, RANDOM = "model.safetensors", "best.safetensors", "optimizer.safetensors", "random.safetensors"
 STATE, TRAINER = "state.json", "trainer_state.json"
+FILES = (MODEL, BEST, OPTIMIZER, RANDOM, STATE, TRAINER)
 
 
-def latest(folder: Path) -> Path | None:
-    """The last complete checkpoint; one that was interrupted while it was written never got its name."""
+def latest(folder: Path, say: Callable[[str], None] = lambda line: None) -> Path | None:
+    """The last whole checkpoint; one that was interrupted while it was written never got its name.
+
+    A checkpoint that differs from what was written is set aside under another name. The one before it, or without one
+    the beginning, leads to the same bytes.
+
+    Args:
+        folder: of a stage.
+        say: told of what is set aside.
+
+    Raises:
+        SoftPromptError: a damaged one cannot be set aside.
+    """
+    for path in reversed(_of(folder)):
+        fault = _fault(path)
+        if fault is None:
+            return path
+        say(f"{fault}; kept as {set_aside(path).name}, and training goes on from before it")
+    return None
+
+
+def set_aside(path: Path) -> Path:
+    """Give what is damaged another name, so that nothing takes it for whole and nothing is lost.
+
+    Raises:
+        SoftPromptError: it cannot be renamed.
+    """
+    aside = path.with_name(f"damaged-{secrets.token_hex(2)}-{path.name}")
+    try:
+        path.rename(aside)
+        sync([path.parent])
+    except OSError as error:
+        raise unwritable(path, error) from None
+    return aside
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        check(path, FILES)
+    except SoftPromptError as error:
+        return str(error)
+    return None
+
+
+def _of(folder: Path) -> list[Path]:
+    """The checkpoints of a stage in the order of their steps."""
     found = [p for p in folder.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()]
-    return max(found, key=step_of, default=None)
+    return sorted(found, key=step_of)
 
 
 def step_of(path: Path) -> int:
@@ -39,8 +91,10 @@ def write(
     best: dict[str, Tensor],
     extra: dict[str, Any],
 ) -> Path:
-    """Write `checkpoint-<step>` whole, then remove the older ones."""
+    """Write `checkpoint-<step>` whole, and keep the last one before it, should this one come to harm."""
     path = folder / f"checkpoint-{step}"
+    for old in [one for one in _of(folder) if one != path][:-1]:
+        shutil.rmtree(old, ignore_errors=True)
     tensors, scalars = _optimizer_state(optimizer)
     with replacing(path) as beside:
         write_tensors(beside / MODEL, model.state_dict())
@@ -48,11 +102,8 @@ def write(
         write_tensors(beside / OPTIMIZER, tensors)
         write_tensors(beside / RANDOM, _random_tensors())
         own = {"optimizer": scalars, "scheduler": scheduler.state_dict(), "random": _random_scalars(), **extra}
-        write_json(beside / STATE, own)
-        trainer_state.save_to_json(str(beside / TRAINER))
-    for old in folder.glob("checkpoint-*"):
-        if old != path:
-            shutil.rmtree(old, ignore_errors=True)
+        strict_json.dump(own, beside / STATE)
+        strict_json.dump(asdict(trainer_state), beside / TRAINER)
     return path
 
 
@@ -68,12 +119,12 @@ def load_best(path: Path) -> dict[str, Tensor]:
 
 def load_extra(path: Path) -> dict[str, Any]:
     """What the run itself keeps: seconds, the best metrics, the evaluations without a better one."""
-    return read_json(path / STATE)
+    return read_document(path / STATE, longest=LONG)
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
     """Restore optimiser and schedule."""
-    own = read_json(path / STATE)
+    own = read_document(path / STATE, longest=LONG)
     tensors = read_tensors(path / OPTIMIZER)
     state: dict[int, dict[str, Any]] = {}
     for key, value in own["optimizer"]["scalars"].items():
@@ -88,7 +139,7 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scheduler: Any)
 
 def load_random(path: Path) -> None:
     """Restore the random states of Python, numpy and torch."""
-    own = read_json(path / STATE)["random"]
+    own = read_document(path / STATE, longest=LONG)["random"]
     tensors = read_tensors(path / RANDOM)
     random.setstate((own["python"]["version"], tuple(tensors["python"].tolist()), own["python"]["gauss"]))
     np.random.set_state((own["numpy"]["kind"], tensors["numpy"].numpy().astype(np.uint32), *own["numpy"]["rest"]))

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from softprompt.errors import SoftPromptError
-from softprompt.storage.tensors import read_json, write_json
+from softprompt.files.whole import write_json
+from softprompt.storage.documents import read_document
 from softprompt.training.identity import difference
 
 IDENTITY, METRICS = "run.json", "metrics.json"
@@ -23,7 +24,7 @@ def claim(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
         if not resume:
             raise SoftPromptError(f"{folder} holds a run already: go on with it with resume, or choose another output")
         finished = (folder / METRICS).is_file()
-        differs = difference(read_json(known), identity, finished=finished)
+        differs = difference(read_document(known), identity, finished=finished)
         if differs is not None:
             raise SoftPromptError(f"{folder} holds {differs}")
         return finished

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,9 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_valida
 from pydantic_core.core_schema import ValidationInfo
 
 from softprompt.errors import SoftPromptError
-from softprompt.storage.documents import read_document
+from softprompt.files import strict_json
+from softprompt.files.manifest import prove
+from softprompt.storage.documents import LONG, read_document
 from softprompt.storage.record import Measured, Strict, fault
 
 _MEND = "restore the file, or train again in another folder"
@@ -45,6 +46,7 @@ class RunMetrics(Strict):
     options: dict[str, dict[str, JsonValue]]
     history: list[dict[str, JsonValue]]
     kept_layers: list[int] | None = None
+    sha256: str | None = None
 
     @field_validator("test", "validation")
     @classmethod
@@ -64,9 +66,10 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises:
         SoftPromptError: no such file, or a field is not what a run writes.
     """
-    found = read_document(path, _MEND)
+    found = read_document(path, _MEND, longest=LONG)
     try:
-        RunMetrics.model_validate_json(json.dumps(found), strict=True)
+        RunMetrics.model_validate_json(strict_json.dumps(found), strict=True)
     except ValidationError as error:
         raise SoftPromptError(f"{path}: {fault(error, found)}: {_MEND}") from None
+    prove(found, path)
     return found

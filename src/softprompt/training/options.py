@@ -7,12 +7,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from softprompt.methods.base import Recipe
+from softprompt.methods.options import Options
 
 
-class TrainingOptions(BaseModel):
+class TrainingOptions(Options):
     """Options of training; None takes the method's recipe for the backbone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     learning_rate: float | None = Field(None, gt=0, description="of the prompt; default: the method's recipe")
     head_learning_rate: float | None = Field(None, gt=0, description="of a linear head; default: the recipe")
@@ -47,7 +46,7 @@ class TrainingOptions(BaseModel):
 class Plan(BaseModel):
     """The options as a run uses them: nothing left open."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     learning_rate: float
     head_learning_rate: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import nn
 from softprompt.attaching import attach
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.evaluate import metrics_of
+from softprompt.files.manifest import sealed
+from softprompt.files.whole import write_json
 from softprompt.fingerprint import fingerprint
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
@@ -22,14 +25,16 @@ from softprompt.storage.places import folder_of
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.storage.record import TENSORS
 from softprompt.storage.seen import seen_of
-from softprompt.storage.tensors import write_json
+from softprompt.storage.written import check_whole
 from softprompt.tasks import Row, Splits, Task
 from softprompt.tasks.readouts import Item
 from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
 from softprompt.training import courses
 from softprompt.training.claim import METRICS, claim
+from softprompt.training.divergence import Diverged, Fault, kept
 from softprompt.training.finished import read_metrics
+from softprompt.training.hold import hold
 from softprompt.training.identity import identity_of, starts_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, plan
@@ -94,6 +99,8 @@ def train(
 
     Raises:
         SoftPromptError: a fault in the task, its rows or the options, or a folder that holds another run.
+        Diverged: the loss did not stay finite (`softprompt.training.divergence`). The best finite state was measured
+            and stored before, where there was one: `open_run` opens it.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
     """
     chosen: TrainingOptions = checked(TrainingOptions, options, "training")
@@ -104,12 +111,15 @@ def train(
     splits = task.splits(seed)
     _check_splits(task, splits)
     identity = identity_of(model, task, method, chosen, wishes, splits, backbone)
-    if claim(folder, identity, resume):
-        done = open_run(folder, model, tokenizer)
-        show.say(f"{folder}: this run is finished already{_other_versions(done.metrics)}")
-        return done
-    with reproducible(seed, chosen.threads):
-        return _train(model, tokenizer, task, method, chosen, wishes, splits, folder, identity, show)
+    with hold(folder):
+        if claim(folder, identity, resume) and _whole(folder, show):
+            done = open_run(folder, model, tokenizer)
+            if "diverged" in done.metrics:
+                raise kept(done.metrics["diverged"], folder / PROMPT)
+            show.say(f"{folder}: this run is finished already{_other_versions(done.metrics)}")
+            return done
+        with reproducible(seed, chosen.threads):
+            return _train(model, tokenizer, task, method, chosen, wishes, splits, folder, identity, show)
 
 
 def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
@@ -120,6 +130,17 @@ def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
     """
     path = Path(folder)
     return Run(path, read_metrics(path / METRICS), load(path / PROMPT, model, tokenizer))
+
+
+def _whole(folder: Path, show: Progress) -> bool:
+    """Whether a finished run's files are as they were written; what is not is made again from the training state."""
+    try:
+        read_metrics(folder / METRICS)
+        check_whole(folder / PROMPT)
+    except SoftPromptError as error:
+        show.say(f"{error}; made again from {folder / STATE}")
+        return False
+    return True
 
 
 def _train(
@@ -149,7 +170,7 @@ def _train(
         own, head = counts(work.producer, work.readout)
         with stop_signal() as stop:
             work.stopping = lambda: stop["asked"]
-            courses.of(method.course)(work)
+            diverged = _taught(work)
         seen = SeenRows.of(splits, _fields_read(work), starts)
         measured = {
             "validation": _measure(work, splits.validation, "validation", replace(seen, validation=frozenset())),
@@ -194,8 +215,12 @@ def _train(
         "history": work.history,
         **work.readout.report(),
         **work.report,
+        **({} if diverged is None else {"diverged": diverged}),
     }
+    metrics = sealed(metrics)
     write_json(folder / METRICS, metrics)
+    if diverged is not None:
+        raise kept(diverged, folder / PROMPT)
     return Run(folder, metrics, prompt)
 
 
@@ -209,6 +234,17 @@ def _fields_read(work: Work) -> tuple[str, ...]:
     return fields_read((*own, *(template for template, _ in work.producer.pool)))
 
 
+def _taught(work: Work) -> Fault | None:
+    """Run the course; how it diverged, where it did and left a state that can be stored."""
+    try:
+        courses.of(work.method.course)(work)
+    except Diverged as error:
+        if not error.kept:
+            raise
+        return error.fault
+    return None
+
+
 def _measure(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> dict[str, Any]:
     """The metrics of a split, and how many of its rows were seen: a published file may hold a text in two splits."""
     if not rows:
@@ -216,6 +252,11 @@ def _measure(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> dict
     size = work.options.eval_batch_size
     with work.show.work(name, len(rows), "rows") as tick:
         found = metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick)
+    if math.isnan(found[work.task.metric]) or math.isnan(found["loss"] or 0.0):
+        raise SoftPromptError(
+            f"task {work.task.name!r}: the model's scores of the {name} rows are not finite, so nothing is stored: "
+            "load the backbone with dtype float32"
+        )
     known = seen.count(rows)
     if known:
         work.show.say(f"  note: {known} of the {len(rows)} {name} rows read like rows that it was trained or chosen on")

@@ -71,7 +71,7 @@ class SearchTrainer(SoftPromptTrainer):
         batch = to_device(inputs, self.trained.prompted)
         self.gated.gates.draw()
         loss: Tensor = model(batch)
-        self.losses.append(float(loss.detach()))
+        self.remember(loss)
         if self.method.consistency == "none" or not self.method.consistency_weight:
             return loss
         return loss + self.method.consistency_weight * self._consistency(batch)

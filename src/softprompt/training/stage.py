@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from softprompt.progress import Progress
 from softprompt.tasks import Task
@@ -26,6 +27,7 @@ class Stage:
     """What one fit is made of.
 
     Attributes:
+        name: None for the only stage of a run.
         trained: the prompt and its readout.
         task: for the metrics.
         plan: rates and schedule.
@@ -38,6 +40,7 @@ class Stage:
         stopping: whether the run was asked to stop.
     """
 
+    name: str | None
     trained: TaskModel
     task: Task
     plan: Plan
@@ -50,9 +53,36 @@ class Stage:
     stopping: Callable[[], bool]
 
 
-def train_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> SoftPromptTrainer:
+@dataclass(frozen=True)
+class Fitted:
+    """What a stage ended with, or stopped at.
+
+    Attributes:
+        steps: that were taken.
+        state: the best finite state, on the CPU; empty where no evaluation was finite.
+        extra: what its trainer told besides tensors; see `SoftPromptTrainer.extra`.
+    """
+
+    steps: int
+    state: dict[str, Tensor]
+    extra: dict[str, Any]
+
+
+def fit_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> Fitted:
+    """Train a stage from its first step or its last checkpoint; one that is finished is read."""
+    last = checkpoint.latest(stage.folder, stage.show.say)
+    extra = {} if last is None else checkpoint.load_extra(last)
+    if last is not None and extra.get("finished"):
+        checkpoint.load_random(last)
+        return Fitted(checkpoint.step_of(last), checkpoint.load_best(last), extra)
+    if stage.name is not None:
+        stage.show.say(f"stage {stage.name}")
+    done = _train(stage, trainer, last)
+    return Fitted(done.state.global_step, done.selection.state, done.extra())
+
+
+def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
     """Train until the last step, until nothing gets better, or until the run is asked to stop."""
-    resumed = checkpoint.latest(stage.folder)
     items: list[Sequence[Item]] = [stage.items, stage.validation]
     readout, prompts = stage.trained.readout, stage.trained.prompted.prompts
     if isinstance(readout, Head):

@@ -21,6 +21,7 @@ from softprompt.storage.places import folder_of
 from softprompt.storage.record import TENSORS, Description, read_description
 from softprompt.storage.tensors import read_tensors
 from softprompt.storage.vectors import HEAD, blank_producer, fill
+from softprompt.storage.written import check_written
 
 
 def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> None:
@@ -49,6 +50,7 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
     asked = Description(saved.record, method, saved.task)
     made = blank_producer(path, asked, read_forms(path / TENSORS), prompted.backbone, prompted.tokenizer)
     fill(made, {name: value for name, value in read_tensors(path / TENSORS).items() if not name.startswith(HEAD)})
+    check_written(path)
     name = prompted.names[0]
     prompted.remove(name)
     prompted.add(name, made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -22,6 +23,7 @@ from softprompt.tasks import Task
 from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.training import checkpoint
 from softprompt.training.caching import Begun, Kept, collate_kept
+from softprompt.training.divergence import Fault, Guard, unsound
 from softprompt.training.options import Plan, TrainingOptions
 from softprompt.training.resumable import ResumableTrainer, arguments
 from softprompt.training.selection import Selection
@@ -88,7 +90,7 @@ class SoftPromptTrainer(ResumableTrainer):
         self.selection = Selection()
         self.seconds_before = 0.0
         self.history: list[dict[str, Any]] = []
-        self.losses: list[float] = []
+        self.losses, self.guard = [], Guard()
         steps = self._steps(len(train_items))
         self.every = max(1, round(steps / options.evaluations))
         super().__init__(
@@ -110,7 +112,7 @@ class SoftPromptTrainer(ResumableTrainer):
             train_dataset=list(train_items),
             data_collator=self._collate,
         )
-        self.silence()
+        self.prepare()
         self.add_callback(_Steps(self, on_step, stopping))
         self.started = time.monotonic()
 
@@ -121,7 +123,7 @@ class SoftPromptTrainer(ResumableTrainer):
         below, prompted = inputs.pop("below", None), self.trained.prompted
         with nullcontext() if below is None else prompted.beginning(below):
             loss = model(to_device(inputs, prompted))
-        self.losses.append(float(loss.detach()))
+        self.remember(loss)
         return loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -149,6 +151,7 @@ class SoftPromptTrainer(ResumableTrainer):
 
     def look(self) -> dict[str, Any]:
         """Evaluate on the validation rows and keep the state if it is the best."""
+        self.guard.look(self.trained.named_parameters(), self.state.global_step)
         metrics = self._measure()
         self.selection.offer(metrics, self.task.metric, self.state.global_step, self.trained)
         train_loss = sum(self.losses) / len(self.losses) if self.losses else None
@@ -170,8 +173,15 @@ class SoftPromptTrainer(ResumableTrainer):
 
     def finished(self) -> bool:
         """Whether no step is left: all are done, or nothing got better for long enough."""
-        stale = self.selection.stale >= self.options.patience
-        return stale or self.state.global_step >= self.state.max_steps
+        return self._ended() or self.guard.over(last=False)
+
+    def diverged(self) -> Fault | None:
+        """What was not finite, if that ended the training or leaves no state of it."""
+        if self.guard.over(last=self._ended()):
+            return self.guard.fault
+        if self.finished() and not self.selection.state:
+            return unsound(self.state.global_step, "validation loss", self.history[-1]["loss"])
+        return None
 
     def extra(self) -> dict[str, Any]:
         """What a checkpoint holds besides tensors, as JSON; sub-classes may add to it."""
@@ -183,13 +193,17 @@ class SoftPromptTrainer(ResumableTrainer):
             "history": self.history,
             "losses": self.losses,
             "finished": self.finished(),
+            "diverged": self.diverged(),
+            "guard": self.guard.state(),
         }
 
     def take_extra(self, extra: dict[str, Any]) -> None:
         """Take what `extra` gave when a checkpoint is read."""
         self.selection.metrics, self.selection.step = extra["best_metrics"], extra["best_step"]
         self.selection.stale = extra["stale"]
-        self.seconds_before, self.history, self.losses = extra["seconds"], extra["history"], extra["losses"]
+        self.seconds_before, self.history = extra["seconds"], extra["history"]
+        self.losses = [math.nan if loss is None else loss for loss in extra["losses"]]
+        self.guard.take(extra["guard"])
 
     def write_checkpoint(self) -> Path:
         """Write the training state."""
@@ -203,6 +217,9 @@ class SoftPromptTrainer(ResumableTrainer):
             self.selection.state,
             self.extra(),
         )
+
+    def _ended(self) -> bool:
+        return self.selection.stale >= self.options.patience or self.state.global_step >= self.state.max_steps
 
     def _measure(self) -> dict[str, Any]:
         rows = [item.row for item in self.validation]
@@ -258,11 +275,11 @@ class _Steps(TrainerCallback):
         """Every `every` steps and at the end: evaluate, save, and stop when nothing gets better."""
         self.trainer.after_step()
         metrics = None
-        last = state.global_step >= state.max_steps
-        if state.global_step % self.trainer.every == 0 or last:
+        due = state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
+        if due or self.trainer.finished():
             metrics = self.trainer.look()
             self.trainer.trained.train()
-            control.should_training_stop |= self.trainer.selection.stale >= self.trainer.options.patience
+            control.should_training_stop |= self.trainer.finished()
             self.trainer.write_checkpoint()
         elif self.stopping():
             self.trainer.write_checkpoint()

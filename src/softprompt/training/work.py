@@ -7,8 +7,6 @@ itself is therefore a plain function that starts at its beginning every time.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,22 +16,24 @@ import torch
 from torch import Tensor
 
 from softprompt.attaching import build
-from softprompt.errors import Interrupted
+from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.evaluate import metrics_of
 from softprompt.evaluation.predict import to_device
+from softprompt.files import strict_json
 from softprompt.methods.base import Method
 from softprompt.progress import Progress
 from softprompt.prompted import PromptedModel
 from softprompt.reading import build_readout
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
-from softprompt.storage.tensors import read_json, write_json
 from softprompt.tasks import Row, Task
 from softprompt.tasks.readouts import Item, Readout
 from softprompt.training import checkpoint
+from softprompt.training.divergence import of_stage
 from softprompt.training.options import Plan, TrainingOptions
+from softprompt.training.records import Records
 from softprompt.training.selection import rank
-from softprompt.training.stage import Stage, train_stage
+from softprompt.training.stage import Stage, fit_stage
 from softprompt.training.trainer import SoftPromptTrainer, TaskModel
 
 
@@ -64,6 +64,8 @@ class Work:
         seconds: spent in stages and loops, over interruptions.
         rows_seen: training rows that went through the model in fits.
         history: the evaluations of all stages; those of a named one carry its name in `stage`.
+        records: the JSON files of the state.
+        stands_in: the prompt serves a stage alone, and is none that `method` builds.
     """
 
     prompted: PromptedModel
@@ -85,9 +87,12 @@ class Work:
     seconds: float = field(init=False, default=0.0)
     rows_seen: int = field(init=False, default=0)
     history: list[dict[str, Any]] = field(init=False, default_factory=list)
+    stands_in: bool = field(init=False, default=False)
+    records: Records = field(init=False)
 
     def __post_init__(self) -> None:
         """Build the readout and encode the rows."""
+        self.records = Records(self.state, self.show.say)
         self._read_out()
 
     @property
@@ -136,52 +141,48 @@ class Work:
 
         Raises:
             Interrupted: the run was asked to stop.
+            Diverged: the loss did not stay finite (`softprompt.training.divergence`); `trained` holds the best finite
+                state, where there was one.
         """
         self.check()
         used, chosen = plan or self.plan, options or self.options
-        folder = self.state if stage is None else self.state / stage
-        last = checkpoint.latest(folder)
-        extra = {} if last is None else checkpoint.load_extra(last)
-        if last is not None and extra.get("finished"):
-            self.trained.load_state_dict(checkpoint.load_best(last))
-            checkpoint.load_random(last)
-            steps = checkpoint.step_of(last)
-        else:
-            own = Stage(
-                self.trained,
-                self.task,
-                used,
-                chosen,
-                self.items if items is None else items,
-                self.validation if validation is None else validation,
-                folder,
-                self.seed,
-                self.show,
-                self.stopping,
-            )
-            if stage is not None:
-                self.show.say(f"stage {stage}")
-            done = train_stage(own, trainer)
-            extra, steps = done.extra(), done.state.global_step
-            self.check(f"at step {steps}")
-            self.trained.load_state_dict(done.selection.state)
+        own = Stage(
+            stage,
+            self.trained,
+            self.task,
+            used,
+            chosen,
+            self.items if items is None else items,
+            self.validation if validation is None else validation,
+            self.state if stage is None else self.state / stage,
+            self.seed,
+            self.show,
+            self.stopping,
+        )
+        fitted = fit_stage(own, trainer)
+        self.check(f"at step {fitted.steps}")
+        if fitted.state:
+            self.trained.load_state_dict(fitted.state)
+        extra = fitted.extra
         self.seconds += extra["seconds"]
-        self.rows_seen += steps * used.batch_size * chosen.accumulate
-        self.history += extra["history"] if stage is None else [{"stage": stage, **one} for one in extra["history"]]
+        self.rows_seen += fitted.steps * used.batch_size * chosen.accumulate
+        history = strict_json.finite(extra["history"])
+        self.history += history if stage is None else [{"stage": stage, **one} for one in history]
+        if extra["diverged"] is not None:
+            fault = {"stage": stage, **extra["diverged"], "best_step": extra["best_step"]}
+            # A prompt that stands in for a stage alone is none that the method's file could hold.
+            head = any(p.requires_grad for p in self.readout.parameters())
+            raise of_stage(fault, used, chosen, head=head, kept=bool(fitted.state) and not self.stands_in)
         best: dict[str, Any] = extra["best_metrics"]
         return best
 
     def best_of(self, stage: str) -> dict[str, Tensor]:
         """The best state of a stage that is finished, for `trained.load_state_dict`."""
-        path = checkpoint.latest(self.state / stage)
-        assert path is not None, f"stage {stage} is not finished"
-        return checkpoint.load_best(path)
+        return checkpoint.load_best(self._last_of(stage))
 
     def extra_of(self, stage: str) -> dict[str, Any]:
         """What the trainer of a stage that is finished told besides tensors; see `SoftPromptTrainer.extra`."""
-        path = checkpoint.latest(self.state / stage)
-        assert path is not None, f"stage {stage} is not finished"
-        return checkpoint.load_extra(path)
+        return checkpoint.load_extra(self._last_of(stage))
 
     def loop(self, stage: str, rounds: int, start: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
         """A loop of the course's own that resumes: its state is written after every round.
@@ -198,34 +199,19 @@ class Work:
         Raises:
             Interrupted: the run was asked to stop.
         """
-        path = self.state / f"{stage}.json"
-        begun = time.monotonic()
-        fresh: dict[str, Any] = {"done": 0, "seconds": 0.0, "state": start}
-        saved = read_json(path) if path.is_file() else fresh
-        # Written and read again, so that a resumed loop and a straight one see the same types.
-        state = json.loads(json.dumps(saved["state"]))
-        before: float = saved["seconds"]
         with self.show.work(stage, rounds, "rounds") as tick:
-            tick(saved["done"], total=rounds)
-            for index in range(saved["done"], rounds):
-                self.check(f"after round {index}")
-                yield index, state
-                spent = before + time.monotonic() - begun
-                write_json(path, {"done": index + 1, "seconds": spent, "state": state})
-                tick(1, note=state.get("note"))
-        self.seconds += before + time.monotonic() - begun
+            yield from self.records.loop(stage, rounds, start, self.check, tick)
+        self.seconds += self._record_of(stage)["seconds"]
 
     def loop_state(self, stage: str) -> dict[str, Any]:
         """The state that a loop ended with."""
-        state: dict[str, Any] = read_json(self.state / f"{stage}.json")["state"]
+        state: dict[str, Any] = self._record_of(stage)["state"]
         return state
 
     def once(self, name: str, compute: Callable[[], Any]) -> Any:
         """A value that is computed once in a run and read from the state from then on; a JSON value."""
-        path = self.state / f"{name}.json"
-        if not path.is_file():
-            write_json(path, {"value": compute()})
-        return read_json(path)["value"]
+        saved = self.records.read(name)
+        return (saved or self.records.write(name, {"value": compute()}))["value"]
 
     def gradients(
         self, wanted: Sequence[Tensor], items: Sequence[Item] | None = None, *, batch_size: int = 1
@@ -242,14 +228,21 @@ class Work:
 
         Raises:
             Interrupted: the run was asked to stop.
+            SoftPromptError: a gradient is not finite, so nothing can be told from it.
         """
         chosen = self.items if items is None else items
         with evaluating(self.trained):
             for start in range(0, len(chosen), batch_size):
                 self.check()
-                batch = to_device(self.readout.collate(chosen[start : start + batch_size], train=True), self.prompted)
+                rows = chosen[start : start + batch_size]
+                batch = to_device(self.readout.collate(rows, train=True), self.prompted)
                 with torch.enable_grad():
-                    yield torch.autograd.grad(self.trained(batch), list(wanted))
+                    found = torch.autograd.grad(self.trained(batch), list(wanted))
+                if not all(bool(torch.isfinite(one).all()) for one in found):
+                    raise SoftPromptError(
+                        f"a gradient of the {len(rows)} training rows from {start} on is not finite: try dtype float32"
+                    )
+                yield found
 
     def measure(self, items: Sequence[Item] | None = None) -> dict[str, Any]:
         """Metrics on encoded rows, by default the validation rows."""
@@ -260,7 +253,7 @@ class Work:
         )
 
     def better(self, metrics: dict[str, Any], than: dict[str, Any] | None) -> bool:
-        """Whether an evaluation beats another: a higher main metric, then a lower loss. Anything beats None."""
+        """Whether an evaluation beats another, as `rank` has it. Anything beats None."""
         return than is None or rank(metrics, self.task.metric) > rank(than, self.task.metric)
 
     def replace(
@@ -275,10 +268,11 @@ class Work:
         Args:
             method: the prompt's method from now on, which is what the prompt file names; its prompt is built with the
                 run's seed unless `producer` brings one.
-            producer: the prompt from now on.
+            producer: the prompt from now on; without a method it stands in for a stage, and is never stored.
             task: the same rows under another template or other label words.
         """
         self.task, self.method = task or self.task, method or self.method
+        self.stands_in = (producer is not None and method is None) or (self.stands_in and method is None)
         if method is not None or producer is not None:
             name = self.prompted.names[0]
             backbone, tokenizer, words = self.prompted.backbone, self.prompted.tokenizer, self.label_words
@@ -286,6 +280,16 @@ class Work:
             self.prompted.remove(name)
             self.prompted.add(name, made)
         self._read_out()
+
+    def _record_of(self, loop: str) -> dict[str, Any]:
+        saved = self.records.read(loop)
+        assert saved is not None, f"loop {loop} is not finished"
+        return saved
+
+    def _last_of(self, stage: str) -> Path:
+        path = checkpoint.latest(self.state / stage)
+        assert path is not None, f"stage {stage} is not finished"
+        return path
 
     def check(self, where: str = "between two steps") -> None:
         """Stop here if the run was asked to.

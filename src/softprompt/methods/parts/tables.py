@@ -130,10 +130,12 @@ def saved(path: str, count: int, setting: Setting) -> Tensor:
     from softprompt.storage.forms import Form, read_forms
     from softprompt.storage.places import folder_of
     from softprompt.storage.tensors import read_tensors
+    from softprompt.storage.written import check_written
 
     file = folder_of(Path(path)) / "prompt.safetensors"
     form, wanted = read_forms(file).get("table"), (count, setting.anatomy.embedding_size)
     if form != Form(("F32",), wanted):
         found = "no table" if form is None else f"a table of shape {form.shape} and type {form.dtypes[0]}"
         raise SoftPromptError(f"{path}: {found}, but one of shape {wanted} and type F32 is needed to start from it")
+    check_written(file.parent)
     return read_tensors(file)["table"]

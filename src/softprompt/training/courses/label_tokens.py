@@ -54,7 +54,11 @@ def states(work: Work, head: nn.Module) -> Tensor:
 
 
 def probe(features: Tensor, labels: Tensor, classes: int, rate: float) -> Tensor:
-    """W `(classes, H)` of a linear probe, trained by Adam on all rows at once, from zero."""
+    """W `(classes, H)` of a linear probe, trained by Adam on all rows at once, from zero.
+
+    Raises:
+        SoftPromptError: it diverged.
+    """
     linear = nn.Linear(features.shape[1], classes)
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
@@ -63,6 +67,8 @@ def probe(features: Tensor, labels: Tensor, classes: int, rate: float) -> Tensor
         optimizer.zero_grad()
         nn.functional.cross_entropy(linear(features), labels).backward()
         optimizer.step()
+    if not bool(torch.isfinite(linear.weight).all()):
+        raise SoftPromptError(f"label tokens: their probe diverged: try a lower learning_rate (now {rate:g})")
     return linear.weight.detach()
 
 

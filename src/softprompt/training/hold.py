@@ -1,0 +1,40 @@
+"""A run's folder in the hands of one process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from softprompt.errors import SoftPromptError
+from softprompt.files.scratch import lock, sweep
+from softprompt.files.whole import make_folder, unwritable
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep a run's folder from every other process, and sweep what a killed one left in it.
+
+    The lock is on the folder itself, so it ends with the process however that ends, and leaves no file.
+
+    Args:
+        folder: made where it is missing.
+
+    Raises:
+        SoftPromptError: another run is at work in it, or it cannot be made or read.
+    """
+    try:
+        make_folder(folder)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileExistsError, NotADirectoryError):
+        raise SoftPromptError(f"{folder} is a file: choose another output") from None
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    try:
+        if lock(handle) is False:
+            raise SoftPromptError(f"{folder}: another run is at work in it: wait for it, or choose another output")
+        sweep(folder, deep=True)
+        yield
+    finally:
+        os.close(handle)
