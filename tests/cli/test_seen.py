@@ -166,3 +166,40 @@ def test_a_prompt_of_an_earlier_version_says_that_it_cannot_know(
 def test_the_prompts_own_task_needs_no_name(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:  # noqa: F811
     again = found(*ask("evaluate", runs[21], *one_file[2:], "--json"))
     assert (again["task"], again["rows"]) == ("words", 5)
+
+
+def test_a_few_shot_run_is_evaluated_as_it_was_tested(
+    ask: Any,  # noqa: F811
+    backbone: Path,  # noqa: F811
+    one_file: list[Any],
+    tmp_path: Path,
+) -> None:
+    """Shots and the limit of test rows are the run's own, too; another table need not have rows for the shots."""
+    run = tmp_path / "run"
+    options = ["--set", "max_steps=1", "--shots", 4, "--max-test-rows", 3, "--seed", 21]
+    assert ask("train", "--backbone", backbone, *one_file, "--method", "capt", "--out", run, *options)[0] == 0
+    own = json.loads((run / "metrics.json").read_text())["test"]
+    again = found(*ask("evaluate", run, *one_file, "--json"))
+    assert [again[name] for name in ("rows", "loss")] == [own[name] for name in ("rows", "loss")]
+    code, _, err = ask("evaluate", run, *one_file)
+    assert (code, "3 test rows at most, as in training" in err) == (0, True)
+    train = found(*ask("evaluate", run, *one_file, "--split", "train", "--json"))
+    assert (train["rows"], train["seen_rows"]) == (8, 8)
+    assert found(*ask("evaluate", run, *one_file, "--max-test-rows", 5, "--json"))["rows"] == 5
+    path = table(tmp_path / "new.jsonl", [{"sentence": f"w77 w{40 + i}", "label": str(i % 2)} for i in range(6)])
+    assert found(*ask("evaluate", run, *one_file[:2], "--data", path, "--json"))["rows"] == 1
+
+
+def test_an_instruction_is_put_into_words_on_rows_that_were_not_seen(
+    ask: Any,  # noqa: F811
+    backbone: Path,  # noqa: F811
+    one_file: list[Any],
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    options = ["--set", "max_steps=1", "--set", "text=w50 w51", "--seed", 21]
+    assert ask("train", "--backbone", backbone, *one_file, "--method", "instruction", "--out", run, *options)[0] == 0
+    words = found(*ask("discretise", run, *one_file, "--seed", 8, "--json"))
+    assert words["left_out_rows"] == 2
+    for side in ("before", "after"):
+        assert (words[side]["rows"], words[side]["seen_rows"]) == (3, 0)

@@ -46,6 +46,9 @@ def comparison_page(runs: Sequence[dict[str, Any]], path: str | Path, title: str
     ]
     first = runs[0]
     subtitle = f"{first['task']} on {first['backbone']}, {first['test']['rows']} held-out rows, seed {first['seed']}"
+    seen = max(run["test"].get("seen_rows") or 0 for run in runs)
+    if seen:
+        subtitle += f"; {seen} of them read like rows to train or to choose on"
     foot = ", ".join(f"{name} {number}" for name, number in first["versions"].items())
     table = filled(_TABLE, metric=metric, rows=rows)
     return write_page(path, title, [subtitle], [bars(runs), table, curves(runs), filled(_FOOT, foot=foot)])

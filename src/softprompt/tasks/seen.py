@@ -34,7 +34,7 @@ class Division(BaseModel):
     shots: int | None = Field(ge=1)
     max_test_rows: int | None = Field(ge=1)
     protocol: str
-    fields: tuple[str, ...]
+    fields: tuple[str, ...] = Field(min_length=1)
     train: int = Field(ge=0)
     validation: int = Field(ge=0)
     complete: bool
