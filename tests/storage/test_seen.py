@@ -97,6 +97,12 @@ def test_a_prompt_that_starts_from_another_has_seen_its_rows(saved: Path, tmp_pa
     assert done.prompt.unseen(other.splits(13).train) == []
 
 
+def test_a_copy_can_be_saved_that_does_not_tell(saved: Path, tmp_path: Path) -> None:
+    sp.save(replace(load(saved / "prompt"), seen=SeenRows()), tmp_path / "copy")
+    assert not (tmp_path / "copy" / ROWS).exists()
+    assert load(tmp_path / "copy").seen == SeenRows()
+
+
 def test_a_prompt_without_a_record_loads_and_cannot_know(saved: Path, tmp_path: Path) -> None:
     shutil.copytree(saved / "prompt", tmp_path / "old")
     (tmp_path / "old" / ROWS).unlink()
