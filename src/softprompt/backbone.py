@@ -33,6 +33,8 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 )
 
+from softprompt.backbones.adapter import NOWHERE, fold_adapter
+from softprompt.backbones.checkpoint import check_checkpoint, check_finite, check_sizes
 from softprompt.backbones.dtype import check_dtype, choose_dtype, name_of
 from softprompt.errors import SoftPromptError
 from softprompt.fingerprint import digests, rounded_from
@@ -54,7 +56,8 @@ def load_backbone(
     """Load a model in evaluation mode, and its tokenizer.
 
     Args:
-        name: `embedded:gemma3-270m`, `embedded:minilm`, a folder, a `.gguf` file, or a name on the hub.
+        name: `embedded:gemma3-270m`, `embedded:minilm`, a folder, a `.gguf` file, or a name on the hub; with
+            `adapter:` before it, the adapter that lies beside the weights is added to them.
         dtype: of the weights: `float32`, `bfloat16`, `float16`, or `auto`, which takes the checkpoint's (float32 for
             a GGUF file) where the device multiplies it at least as fast as float32, else float32; see
             `softprompt.backbones.dtype`. The logger `softprompt` tells which it is and why, and what a slower
@@ -75,14 +78,23 @@ def load_backbone(
     asked, target = check_dtype(dtype), _device(device)
     source = locate(str(name))
     with source.reading(), _quiet():
+        held = check_checkpoint(source)
         config = AutoConfig.from_pretrained(source.path, trust_remote_code=False, **source.gguf)
+        check_sizes(source, config, held)
         tokenizer = _tokenizer(source, config)
         model: Any = _typed(source, config, asked, target, head)
+        if source.adapter:
+            model = fold_adapter(source, model)
+        check_finite(source, model)
         model = model.to(target).eval()
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
+        rows = model.get_input_embeddings().weight.shape[0]
+    # As the user named it, and not where it lies: prompts and their cards carry the name to other machines.
+    model.config.name_or_path = str(name)
+    largest = max(tokenizer.get_vocab().values())
+    if max(len(tokenizer), largest + 1) > rows:
+        told = f"{len(tokenizer)} tokens" if len(tokenizer) > rows else f"the id {largest:,}"
         raise SoftPromptError(
-            f"backbone {name}: the tokenizer has {len(tokenizer)} tokens, but the model embeds {rows}, and "
+            f"backbone {name}: the tokenizer has {told}, but the model embeds {rows}, and "
             "higher ids are virtual tokens: use the tokenizer that belongs to the model"
         )
     return model, tokenizer
@@ -171,6 +183,8 @@ def _load(auto: Any, source: Source, config: Any, dtype: str) -> tuple[PreTraine
         config=config,
         dtype=dtype,
         ignore_mismatched_sizes=True,
+        trust_remote_code=False,
+        adapter_kwargs=NOWHERE,
         output_loading_info=True,
         **(packed if source.file else {"use_safetensors": True}),
     )

@@ -164,7 +164,7 @@ def _assemble(target: Path) -> Path:
 def _gemma_weights(packed: Path) -> dict[str, Tensor]:
     """The tensors of the GGUF file in bfloat16, under the names of `Gemma3ForCausalLM`."""
     weights = {}
-    for tensor in _Reader(packed).tensors:
+    for tensor in GgufFile(packed).tensors:
         name = ".".join(_GEMMA_NAMES.get(part, part) for part in tensor.name.split("."))
         values = torch.from_numpy(dequantize(tensor.data, tensor.tensor_type).copy())
         # A norm is stored as the factor 1 + w.
@@ -173,7 +173,7 @@ def _gemma_weights(packed: Path) -> dict[str, Tensor]:
     return weights
 
 
-class _Reader(GGUFReader):
+class GgufFile(GGUFReader):
     """Steps over arrays: of a vocabulary the parent makes a numpy object a string, which takes 10 seconds."""
 
     def _get_field_parts(

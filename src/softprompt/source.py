@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -30,16 +31,28 @@ class Source:
         name: as the user named it.
         path: a folder, or a name on the hub.
         file: the GGUF file in that folder, or None.
+        adapter: whether the adapter that lies beside the weights is to be applied.
     """
 
     name: str
     path: str
     file: str | None = None
+    adapter: bool = False
 
     @property
     def gguf(self) -> dict[str, Any]:
         """What transformers' loaders are told of a GGUF file."""
         return {"gguf_file": self.file} if self.file else {}
+
+    def find(self, name: str) -> Path | None:
+        """A file of the checkpoint, which is fetched from the hub; None where it has none of that name."""
+        folder = Path(self.path)
+        if folder.is_dir():
+            return folder / name if (folder / name).is_file() else None
+        try:
+            return Path(hf_hub_download(self.path, name))
+        except EntryNotFoundError:
+            return None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -63,6 +76,8 @@ def locate(name: str) -> Source:
     Raises:
         SoftPromptError: nothing can be loaded from there.
     """
+    if name.startswith("adapter:"):
+        return replace(locate(name.removeprefix("adapter:")), name=name, adapter=True)
     if name.startswith("embedded:"):
         return Source(name, str(embedded_folder(name.removeprefix("embedded:"))))
     path = Path(name).expanduser()

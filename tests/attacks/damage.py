@@ -211,7 +211,7 @@ def _opened(door: Callable[[], Any], folder: Path, field: str) -> str:
     except SoftPromptError as error:
         message = str(error)
         if len(message.splitlines()) != 1 or not message.isprintable() or str(folder) not in message:
-            return "not one clear line"
+            return f"not one clear line: {message!r}"
         return "refused by file and field" if field in message else "refused by the file alone"
     except Exception as error:
         return f"tracebacks: {type(error).__name__}: {error}"
@@ -259,7 +259,7 @@ def measure(tick: Callable[[int], None]) -> dict[str, int]:
     return {
         "folders opened": sum(found.values()),
         **{name: found[name] for name in named},
-        "not one clear line": found["not one clear line"],
+        "not one clear line": sum(count for name, count in found.items() if name.startswith("not one")),
         "tracebacks": tracebacks,
         "over 200 MB": found["over 200 MB"],
     }

@@ -156,7 +156,10 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     options = {} if record.readout is None else record.readout.model_dump()
     readout = None
     if described.task is not None and options:
-        readout = build_readout(described.task, model, tokenizer, producer, options)
+        try:
+            readout = build_readout(described.task, model, tokenizer, producer, options)
+        except SoftPromptError as error:
+            raise SoftPromptError(f"{path / META}: task or readout: {error}") from None
     check_head(path, described, forms, readout)
     tensors = read_tensors(path / TENSORS)
     check_ids(path, tensors, own.vocab_size)
