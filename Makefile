@@ -39,7 +39,7 @@ demo: $(VENV)/.demo ## tune, compare and save prompts on real movie reviews
 	$(BIN)/python -m softprompt.demo --dtype $(DTYPE) $(if $(DEVICE),--device $(DEVICE))
 
 test: lint docs ## lint, types, docs and the tests, with coverage
-	$(BIN)/python -m pytest -n 2 -m "not slow" --cov=softprompt --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --durations=10 --cov=softprompt --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.test ## the tests that need real weights or minutes
 	$(BIN)/python -m pytest -m slow
