@@ -86,7 +86,7 @@ def _able_machine() -> Iterator[None]:
     """Every machine multiplies every type well, so what a test loads does not depend on where it runs."""
     rates = Rates(float32=1, bfloat16=2, float16=2)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("softprompt.backbones.dtype.measured_rates", lambda device: rates)
+        patched.setattr("softprompt.backbones.arithmetic.measured_rates", lambda device: rates)
         yield
 
 

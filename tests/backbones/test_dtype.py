@@ -37,7 +37,7 @@ def able(monkeypatch: pytest.MonkeyPatch) -> Any:
             assert rates is not None, "measured in vain"
             return rates
 
-        monkeypatch.setattr("softprompt.backbones.dtype.measured_rates", measured)
+        monkeypatch.setattr("softprompt.backbones.arithmetic.measured_rates", measured)
 
     return set_rates
 

