@@ -19,6 +19,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.probe import Behaviour, behaviour
 from softprompt.sites.structure import (
     attention_of,
+    body_of,
     cross_attention_of,
     feed_forward_of,
     head_dim,
@@ -28,6 +29,7 @@ from softprompt.sites.structure import (
     layers_of,
     position_table,
     positions_module,
+    sides_of,
 )
 
 Kind = Literal["causal", "encoder", "encoder-decoder"]
@@ -186,8 +188,8 @@ def _text_config(model: nn.Module) -> Any:
 
 
 def _read(model: nn.Module, config: Any) -> Anatomy:
-    sides = _sides(model, config)
-    body: Any = sides[0] if sides else _body(model, config)
+    sides = sides_of(model, config)
+    body: Any = sides[0] if sides else body_of(model, config)
     embedding, layers = input_embedding(body), layers_of(body, config)
     if embedding is None or not layers:
         lacking = "embedding" if embedding is None else "list of layers"
@@ -201,7 +203,7 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
     parameters = inspect.signature(body.forward).parameters
     positions = positions_module(body, parameters)
     told = "position_ids" in parameters or (positions is not None and kind != "causal")
-    if found.positions is not None and not told:
+    if found.counts == "columns" and not told:
         raise SoftPromptError(
             f"family {config.model_type!r} counts columns for positions and takes no others, so that padding or a "
             "prefix would move the text: choose another backbone"
@@ -245,24 +247,6 @@ def _decoder_parts(decoder: nn.Module, config: Any) -> dict[str, Any]:
         "decoder_key_value_heads": key_value_heads(config, "decoder"),
         "decoder_head_dim": head_dim(config, "decoder"),
     }
-
-
-def _sides(model: Any, config: Any) -> tuple[nn.Module, nn.Module] | None:
-    """An encoder and its decoder; None for a model of one side, whose configuration may still speak of two."""
-    if not getattr(config, "is_encoder_decoder", False):
-        return None
-    encoder, decoder = model.get_encoder(), model.get_decoder()
-    return None if any(part is encoder for part in decoder.modules()) else (encoder, decoder)
-
-
-def _body(model: nn.Module, config: Any) -> nn.Module:
-    """The smallest module with its own `get_input_embeddings` that holds the layers."""
-    body: nn.Module = getattr(model, "base_model", model)
-    for name in ("language_model", "encoder", "decoder"):  # a wrapper of several models, one side of two (T5, OPT)
-        inner = getattr(body, name, None)
-        if not layers_of(body, config) and isinstance(inner, nn.Module):
-            body = inner
-    return body
 
 
 def _kind(config: Any, found: Behaviour) -> Kind:

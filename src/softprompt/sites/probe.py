@@ -14,27 +14,25 @@ found is kept as long as the body lives and its configuration stays: an anatomy 
 from __future__ import annotations
 
 import inspect
-import logging
 import random
 import threading
-import warnings
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from softprompt.sites.untouched import untouched
 
 _BEFORE, _CHANGED, _AFTER = 3, 2, 3
 _WIDTH = _BEFORE + _CHANGED + _AFTER
 # A token that sees nothing of a change moves by rounding alone, where experts or scales are shared with later tokens;
 # one that sees it moves about as much as those after the change.
 _ROUNDING = 0.05
-_SMALL = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,15 @@ class Behaviour:
         offset: the position id that the body gives a row's first token, 0 where its embeddings depend on none; None
             where no trial says.
         positions: how many tokens its table of absolute positions has rows for, or None where no trial found one.
+        counts: what it counts for absolute positions by itself: columns, or ids that are not the padding id; None where
+            its embeddings depend on neither.
         why: what stands in the way of knowing; empty where nothing does.
     """
 
     causal: bool | None
     offset: int | None
     positions: int | None
+    counts: Literal["columns", "ids"] | None
     why: str = ""
 
 
@@ -86,7 +87,7 @@ def _try(body: Any, layers: Sequence[nn.Module], flags: Sequence[bool | None], e
     if isinstance(found, str):  # some families take no row as short as that
         why, found = found, _with_rows(8, body, layers, flags, encoder)
         if isinstance(found, str):
-            return Behaviour(False if encoder else _flagged(body, flags), None, None, why)
+            return Behaviour(False if encoder else _flagged(body, flags), None, None, None, why)
     return found
 
 
@@ -95,16 +96,19 @@ def _with_rows(
 ) -> Behaviour | str:
     """What a body does with rows of `8 * times` tokens, or why it cannot be run on them."""
     try:
-        with _untouched(body):
+        with untouched(body):
             trial = _Trial(body, layers[0], times)
             offset, positions = trial.positions()
+            counts = trial.counts()
             causal = False if encoder else trial.causal(flags)
     except _Undecided as undecided:
-        return Behaviour(None, None, None, str(undecided))
+        return Behaviour(None, None, None, None, str(undecided))
     except Exception as error:  # a model may raise anything
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     causal = _flagged(body, flags) if causal is None else causal
-    return Behaviour(causal, offset, positions, "its weights let no token move another" if causal is None else "")
+    return Behaviour(
+        causal, offset, positions, counts, "its weights let no token move another" if causal is None else ""
+    )
 
 
 def _flagged(body: Any, flags: Sequence[bool | None]) -> bool | None:
@@ -135,6 +139,18 @@ class _Trial:
         likely = (0, 1, 2) if row is None or begins is None else (row - begins,)
         given = ((offset, self._embedded(same, position_ids=order + offset)[0]) for offset in likely)
         return next((offset for offset, states in given if torch.equal(states, own)), None), table
+
+    def counts(self) -> Literal["columns", "ids"] | None:
+        """What enters the first layer at one word again and again: another thing in another place, or after padding?"""
+        same = self.rows[:1, :1].expand(1, self.rows.shape[1])
+        own, pad = self._embedded(same)[0], getattr(self.body.config, "pad_token_id", None)
+        if own.shape[:2] != same.shape or torch.equal(own[:, _BEFORE], own[:, _BEFORE + 1]):
+            return None
+        if pad is None:
+            return "columns"
+        led, mask = same.clone(), torch.ones_like(same)
+        led[:, 0], mask[:, 0] = pad, 0
+        return "ids" if torch.equal(self._run(led, mask, before=self.first)[:, 1:], own[:, :-1]) else "columns"
 
     def causal(self, flags: Sequence[bool | None]) -> bool | None:
         """Whether no token sees a later one; None where no token moves another.
@@ -184,8 +200,9 @@ class _Trial:
             if threading.get_ident() == me:  # another thread may be running the same model
                 raise _Stopped(states[0] if isinstance(states, tuple) else states)
 
-        def on_entering(module: nn.Module, args: Any, kwargs: Any) -> None:
-            stop(args[0] if args else kwargs["hidden_states"])
+        def on_entering(module: nn.Module, args: Any, kwargs: Any = None) -> None:
+            # A hook is there a moment before torch knows that it takes keywords, and another thread may meet it then.
+            stop(args[0] if args else (kwargs or {}).get("hidden_states"))
 
         with ExitStack() as stack:
             if before is not None:
@@ -224,8 +241,9 @@ class _Lookups(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function is torch.ops.aten.embedding.default and args[1].numel() == args[1].shape[-1] >= self.width:
-            rows = args[1].flatten()[: self.width].tolist()  # a family may have padded the row
-            if rows == list(range(rows[0], rows[0] + self.width)):
+            rows = args[1].flatten()[: self.width + 1].tolist()  # a family may have padded the row
+            in_order = next((place for place, row in enumerate(rows) if row != rows[0] + place), len(rows))
+            if in_order == self.width:
                 self.found = self.found or (rows[0], int(args[0].shape[0]))
         return function(*args, **(kwargs or {}))
 
@@ -242,48 +260,3 @@ def _rows(body: Any, times: int) -> Tensor:
     for place in range(_BEFORE * times, (_BEFORE + _CHANGED) * times):
         other[place] = next(word for word in spare[place:] if word != row[place])
     return torch.tensor([row, other], device="cpu" if weight.device.type == "meta" else weight.device)
-
-
-@contextmanager
-def _untouched(body: nn.Module) -> Iterator[None]:
-    """Run a body without dropout, gradient or warnings, and give it and every random state back as they were."""
-    modules = list(body.modules())
-    before = [(module, dict(vars(module)), [dict(vars(module)[part]) for part in _PARTS]) for module in modules]
-    buffers = [(one, one.clone()) for one in body.buffers() if one.numel() <= _SMALL and one.device.type != "meta"]
-    ours, theirs = random.getstate(), np.random.get_state()
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    device = next(body.parameters()).device
-    devices = [] if device.type in ("cpu", "meta") else [device]
-    kind = {} if not devices else {"device_type": device.type}
-    with torch.random.fork_rng(devices, **kind), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logger.setLevel(logging.ERROR)
-        for module in modules:
-            if module.training:
-                module.training = False
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-            for buffer, values in buffers:
-                if not torch.equal(buffer, values):
-                    buffer.copy_(values)
-            for module, own, parts in before:
-                _restore(vars(module), own)
-                for part, content in zip(_PARTS, parts, strict=True):
-                    _restore(vars(module)[part], content)
-            random.setstate(ours)
-            np.random.set_state(theirs)
-
-
-_PARTS = ("_parameters", "_buffers", "_modules")
-
-
-def _restore(now: dict[str, Any], before: dict[str, Any]) -> None:
-    """Give a dictionary the very values that it had; what is as it was is left alone."""
-    for name in now.keys() - before.keys():
-        del now[name]
-    for name, value in before.items():
-        if now.get(name) is not value:
-            now[name] = value

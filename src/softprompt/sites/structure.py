@@ -49,6 +49,24 @@ def input_embedding(body: Any) -> nn.Module | None:
     return found if isinstance(getattr(found, "weight", None), Tensor) else None
 
 
+def sides_of(model: Any, config: Any) -> tuple[nn.Module, nn.Module] | None:
+    """An encoder and its decoder; None for a model of one side, whose configuration may still speak of two."""
+    if not getattr(config, "is_encoder_decoder", False):
+        return None
+    encoder, decoder = model.get_encoder(), model.get_decoder()
+    return None if any(part is encoder for part in decoder.modules()) else (encoder, decoder)
+
+
+def body_of(model: nn.Module, config: Any) -> nn.Module:
+    """The smallest module with its own `get_input_embeddings` that holds the layers."""
+    body: nn.Module = getattr(model, "base_model", model)
+    for name in ("language_model", "encoder", "decoder"):  # a wrapper of several models, one side of two (T5, OPT)
+        inner = getattr(body, name, None)
+        if not layers_of(body, config) and isinstance(inner, nn.Module):
+            body = inner
+    return body
+
+
 def layers_of(body: nn.Module, config: Any) -> tuple[nn.Module, ...]:
     """The layers of a stack in the order of their calls; none where no known list of them is found."""
     groups = dig(body, "encoder.albert_layer_groups")
