@@ -45,9 +45,10 @@ def run(folder: Path, family: str, method: Any, *, data: Path | None = None, **o
 
 
 class Interrupting(Progress):
-    """Progress that sends SIGINT at a step."""
+    """Progress that sends a signal at a step."""
 
     watched = "training"
+    sent = signal.SIGINT
 
     def __init__(self, step: int) -> None:
         super().__init__(shown=False)
@@ -61,7 +62,7 @@ class Interrupting(Progress):
                 return
             self.done += done
             if self.done == self.step:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(self.sent)
 
         yield tick
 

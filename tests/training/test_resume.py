@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -58,34 +58,26 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 _KILLED = """
-import sys, pathlib
-from tests.training.helpers import run
+import pathlib, signal, sys
+from tests.training.helpers import Interrupting, run
 from tests.prompts import METHODS
-run(pathlib.Path(sys.argv[1]), "llama", METHODS["prompt_tuning"], max_steps=400, evaluations=100, patience=1000,
-    resume=len(sys.argv) > 2)
+progress = Interrupting(13)
+progress.sent = signal.SIGKILL
+run(pathlib.Path(sys.argv[1]), "llama", METHODS["prompt_tuning"], max_steps=20, evaluations=4, progress=progress)
 """
 
 
 def test_a_killed_process_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    """Killed between the checkpoints of steps 10 and 15, in a process of its own."""
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-
-    def command(folder: str, *more: str) -> list[str]:
-        return [sys.executable, "-W", "ignore", "-c", _KILLED, str(tmp_path / folder), *more]
-
-    subprocess.run(command("whole"), check=True, cwd=root, env=environment, capture_output=True)
-    state = tmp_path / "killed" / "run" / "state"
-    process = subprocess.Popen(
-        command("killed"), cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not list(state.glob("checkpoint-*")) and time.monotonic() < deadline:
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
+    command = [sys.executable, "-W", "ignore", "-c", _KILLED, str(tmp_path / "killed")]
+    assert subprocess.run(command, cwd=root, env=environment, capture_output=True).returncode == -signal.SIGKILL
+    assert list((tmp_path / "killed" / "run" / "state").glob("**/checkpoint-10"))
     assert not (tmp_path / "killed" / "run" / "metrics.json").exists()
-    subprocess.run(command("killed", "resume"), check=True, cwd=root, env=environment, capture_output=True)
+    steps = {"max_steps": 20, "evaluations": 4}
+    run(tmp_path / "killed", "llama", METHODS["prompt_tuning"], resume=True, **steps)
+    run(tmp_path / "whole", "llama", METHODS["prompt_tuning"], **steps)
     assert (tmp_path / "whole" / PROMPT).read_bytes() == (tmp_path / "killed" / PROMPT).read_bytes()
 
 
