@@ -81,6 +81,13 @@ def test_a_prompt_that_starts_from_another_has_seen_its_rows(saved: Path, tmp_pa
         assert again.unseen([*splits.train, *splits.validation, *other.splits(13).train]) == []
         assert again.unseen(splits.test) == splits.test
         assert done.metrics["test"]["seen_rows"] == 0
+    # The same table, divided by another seed: test rows of now were the start's to train on.
+    again, divided = task(saved.parent / "data"), task(saved.parent / "data").splits(4)
+    known = [row for row in divided.test if row.fields not in [one.fields for one in splits.test]]
+    done = sp.train(
+        model("llama"), tokenizer(), again, method, seed=4, output=tmp_path / "seed", init_from=str(saved), **options
+    )
+    assert done.metrics["test"]["seen_rows"] == len(known) > 0
     shutil.copytree(saved / "prompt", tmp_path / "old")
     (tmp_path / "old" / ROWS).unlink()
     _meta(tmp_path / "old", lambda meta: meta.pop("rows"))
