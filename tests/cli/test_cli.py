@@ -217,6 +217,25 @@ def test_faults_of_the_other_verbs(words: list[str], message: str, ask: Any, tra
     assert message in err.splitlines()[-1]
 
 
+def test_doctor_cleans_what_the_dead_left(ask: Any, tmp_path: Path) -> None:
+    scrap = tmp_path / "runs" / "a" / "state" / ".softprompt-new-0123abcd"
+    lost = tmp_path / "runs" / "a" / ".softprompt-old-0123abcd" / "prompt"
+    for folder in (scrap, lost):
+        folder.mkdir(parents=True)
+        (folder / "one").write_text("12345")
+    code, printed, _ = ask("doctor", "--clean", tmp_path / "runs")
+    assert code == 0
+    assert f"removed: {scrap} (5 bytes)" in printed
+    assert f"put back: {tmp_path / 'runs' / 'a' / 'prompt'} (5 bytes)" in printed
+    assert printed.splitlines()[-1] == "scraps of killed processes that were removed: 1, 5 bytes"
+    assert (tmp_path / "runs" / "a" / "prompt" / "one").is_file()
+    code, printed, _ = ask("doctor", "--clean", "--json", tmp_path / "runs")
+    assert (code, json.loads(printed)) == (0, [])
+    for words in (["--clean", tmp_path / "none"], [tmp_path]):
+        code, _, err = ask("doctor", *words)
+        assert (code, len(err.splitlines())) == (1, 1)
+
+
 def test_usage_faults_exit_with_2(ask: Any) -> None:
     assert ask("train")[0] == 2
     assert ask("nonsense")[0] == 2

@@ -134,6 +134,11 @@ def test_without_a_finite_state_nothing_is_stored(tmp_path: Path) -> None:
         with pytest.raises(SoftPromptError, match="nothing of it can be stored"):
             train(broken(), tokenizer(), task(tmp_path), METHODS["prompt_tuning"], resume=resume, **given)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["run.json", "state"]
+    good = run(tmp_path / "good", "llama", METHODS["prompt_tuning"], max_steps=1).prompt
+    good.model = broken()
+    for ask in (good.predict, good.outcomes):
+        with pytest.raises(SoftPromptError, match="row 1 of 1: the model's scores are not finite"):
+            ask(["w20 w41"])
     with pytest.raises(SoftPromptError, match="not finite, so nothing is stored"):
         train(broken(), tokenizer(), task(tmp_path), "hard_prompt", output=tmp_path / "hard", progress=False)
     assert not (tmp_path / "hard" / "prompt").exists()

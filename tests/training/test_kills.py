@@ -20,7 +20,7 @@ def test_a_part_of_the_attack(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     total = operations(killed, tmp_path / "whole")
     expected = killed.result(tmp_path / "whole")
-    for at in (1, 3, 5, 6, total // 2, total - 8, total - 1):
+    for at in (1, 3, 5, total // 2, total - 4):
         folder = tmp_path / f"at-{at}"
         folder.mkdir()
         assert struck(killed, folder, at), at

@@ -35,4 +35,4 @@ def tell(done: Sequence[dict[str, Any]]) -> None:
     for one in done:
         print(f"{one['done']}: {one['path']} ({one['bytes']:,} bytes)")
     gone = [one["bytes"] for one in done if one["done"] == "removed"]
-    print(f"{len(gone)} scraps of killed processes removed, {sum(gone):,} bytes")
+    print(f"scraps of killed processes that were removed: {len(gone)}, {sum(gone):,} bytes")

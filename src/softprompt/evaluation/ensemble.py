@@ -25,7 +25,7 @@ from torch import Tensor
 from softprompt.attaching import attach
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.evaluate import score
-from softprompt.evaluation.predict import Answer, Tick, in_words, predict
+from softprompt.evaluation.predict import Answer, Tick, answered, in_words, predict
 from softprompt.prompted import PromptedModel
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
@@ -91,7 +91,7 @@ class Ensemble:
         """
         size = max(1, batch_size // len(self.members))
         with self.attach() as prompted:
-            found = predict(prompted, self.readout, rows, batch_size=size, tick=tick)
+            found = answered(predict(prompted, self.readout, rows, batch_size=size, tick=tick))
         return [outcome for outcome in found if isinstance(outcome, Ballot)]
 
     def predict(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[Answer]:

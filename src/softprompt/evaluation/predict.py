@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from softprompt.errors import SoftPromptError
 from softprompt.prompted import PromptedModel
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
@@ -69,6 +71,22 @@ def predict(
     return [outcome for outcome in found if outcome is not None]
 
 
+def answered(found: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes, if there is an answer in each: the largest of scores that are no numbers is none.
+
+    Raises:
+        SoftPromptError: a row's scores are not finite.
+    """
+    for place, one in enumerate(found):
+        numbers = (one.prediction, *(one.probabilities or ()))
+        if any(isinstance(number, float) and math.isnan(number) for number in numbers):
+            raise SoftPromptError(
+                f"row {place + 1} of {len(found)}: the model's scores are not finite, so there is no answer: load the "
+                "backbone with dtype float32, or see whether its weights are finite"
+            )
+    return list(found)
+
+
 def to_device(batch: Batch, prompted: Any) -> Batch:
     """A batch on the backbone's device."""
     device = next(prompted.backbone.parameters()).device
@@ -86,7 +104,7 @@ def labelled(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> li
     assert prompt.readout is not None
     assert prompt.task is not None
     with prompt.attach() as prompted:
-        found = predict(prompted, prompt.readout, rows, batch_size=batch_size)
+        found = answered(predict(prompted, prompt.readout, rows, batch_size=batch_size))
     return [in_words(prompt.task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
 
 

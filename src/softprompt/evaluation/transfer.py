@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.evaluate import score
-from softprompt.evaluation.predict import Tick, predict
+from softprompt.evaluation.predict import Tick, answered, predict
 from softprompt.reading import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
@@ -107,7 +107,7 @@ def transfer_metrics(
     readout = prompt.readout if template == "source" else _readout(prompt, source)
     asked = [_asked(row, found) for row in rows]
     with prompt.attach() as prompted:
-        outcomes = predict(prompted, readout, asked, batch_size=batch_size, tick=tick)
+        outcomes = answered(predict(prompted, readout, asked, batch_size=batch_size, tick=tick))
     scored = score(target, rows, [_translated(one, row, found) for one, row in zip(outcomes, rows, strict=True)])
     return {**scored, "seen_rows": prompt.seen.count(rows)}
 

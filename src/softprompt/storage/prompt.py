@@ -89,11 +89,11 @@ class Prompt:
 
     def outcomes(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[Outcome]:
         """Predictions with their probabilities, class indices as they are."""
-        from softprompt.evaluation.predict import predict
+        from softprompt.evaluation.predict import answered, predict
 
         assert self.readout is not None
         with self.attach() as prompted:
-            return predict(prompted, self.readout, self._rows(texts), batch_size=batch_size)
+            return answered(predict(prompted, self.readout, self._rows(texts), batch_size=batch_size))
 
     def unseen(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that the prompt was neither trained nor chosen on, whatever their labels.

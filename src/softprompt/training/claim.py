@@ -24,9 +24,7 @@ def claim(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
         if not resume:
             raise SoftPromptError(f"{folder} holds a run already: go on with it with resume, or choose another output")
         finished = (folder / METRICS).is_file()
-        differs = difference(read_document(known), identity, finished=finished)
-        if differs is not None:
-            raise SoftPromptError(f"{folder} holds {differs}")
+        check_same(folder, identity, finished=finished)
         return finished
     if folder.is_dir() and any(folder.iterdir()):
         raise SoftPromptError(f"{folder} is not empty and holds no run: choose another output")
@@ -34,3 +32,19 @@ def claim(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
         raise SoftPromptError(f"{folder} is a file: choose another output")
     write_json(known, identity)
     return False
+
+
+def check_same(folder: Path, identity: dict[str, Any], *, finished: bool) -> None:
+    """Make sure that the run in a folder is this one.
+
+    Args:
+        folder: with a `run.json`.
+        identity: of this run.
+        finished: it will only be read.
+
+    Raises:
+        SoftPromptError: it is another, with the first difference.
+    """
+    differs = difference(read_document(folder / IDENTITY), identity, finished=finished)
+    if differs is not None:
+        raise SoftPromptError(f"{folder} holds {differs}")

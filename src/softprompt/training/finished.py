@@ -13,6 +13,7 @@ from softprompt.files import strict_json
 from softprompt.files.manifest import prove
 from softprompt.storage.documents import LONG, read_document
 from softprompt.storage.record import Measured, Strict, fault
+from softprompt.storage.written import check_whole
 
 _MEND = "restore the file, or train again in another folder"
 
@@ -73,3 +74,18 @@ def read_metrics(path: Path) -> dict[str, Any]:
         raise SoftPromptError(f"{path}: {fault(error, found)}: {_MEND}") from None
     prove(found, path)
     return found
+
+
+def damage(metrics: Path, prompt: Path) -> str | None:
+    """What of a finished run is not as it was written, in a line; None where all is.
+
+    Args:
+        metrics: its `metrics.json`.
+        prompt: the folder of its prompt.
+    """
+    try:
+        read_metrics(metrics)
+        check_whole(prompt)
+    except SoftPromptError as error:
+        return str(error)
+    return None

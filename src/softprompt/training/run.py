@@ -25,15 +25,14 @@ from softprompt.storage.places import folder_of
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.storage.record import TENSORS
 from softprompt.storage.seen import seen_of
-from softprompt.storage.written import check_whole
 from softprompt.tasks import Row, Splits, Task
 from softprompt.tasks.readouts import Item
 from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
 from softprompt.training import courses
-from softprompt.training.claim import METRICS, claim
+from softprompt.training.claim import METRICS, check_same, claim
 from softprompt.training.divergence import Diverged, Fault, kept
-from softprompt.training.finished import read_metrics
+from softprompt.training.finished import damage, read_metrics
 from softprompt.training.hold import hold
 from softprompt.training.identity import identity_of, starts_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
@@ -112,12 +111,12 @@ def train(
     _check_splits(task, splits)
     identity = identity_of(model, task, method, chosen, wishes, splits, backbone)
     with hold(folder):
-        if claim(folder, identity, resume) and _whole(folder, show):
-            done = open_run(folder, model, tokenizer)
-            if "diverged" in done.metrics:
-                raise kept(done.metrics["diverged"], folder / PROMPT)
-            show.say(f"{folder}: this run is finished already{_other_versions(done.metrics)}")
-            return done
+        if claim(folder, identity, resume):
+            damaged = damage(folder / METRICS, folder / PROMPT)
+            if damaged is None:
+                return _finished(folder, model, tokenizer, show)
+            check_same(folder, identity, finished=False)
+            show.say(f"{damaged}; made again from {folder / STATE}")
         with reproducible(seed, chosen.threads):
             return _train(model, tokenizer, task, method, chosen, wishes, splits, folder, identity, show)
 
@@ -132,15 +131,13 @@ def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
     return Run(path, read_metrics(path / METRICS), load(path / PROMPT, model, tokenizer))
 
 
-def _whole(folder: Path, show: Progress) -> bool:
-    """Whether a finished run's files are as they were written; what is not is made again from the training state."""
-    try:
-        read_metrics(folder / METRICS)
-        check_whole(folder / PROMPT)
-    except SoftPromptError as error:
-        show.say(f"{error}; made again from {folder / STATE}")
-        return False
-    return True
+def _finished(folder: Path, model: nn.Module, tokenizer: Any, show: Progress) -> Run:
+    """A run that needs nothing more; one that diverged says so again."""
+    done = open_run(folder, model, tokenizer)
+    if "diverged" in done.metrics:
+        raise kept(done.metrics["diverged"], folder / PROMPT)
+    show.say(f"{folder}: this run is finished already{_other_versions(done.metrics)}")
+    return done
 
 
 def _train(
