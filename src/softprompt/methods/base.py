@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import model_validator
@@ -17,6 +17,8 @@ from softprompt.sites.anatomy import Anatomy, Kind
 from softprompt.sites.producer import Producer
 
 MOST = 1 << 20  # the largest whole number among a method's options
+# Of an option, the other one that it depends on and that one's values; True for all that count as true.
+Needs: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...] | Literal[True]]]
 Readout = Literal["text", "mask", "head", "rows"]
 
 
@@ -109,6 +111,7 @@ class Method(Options, ABC):
         site: `stream`, `hidden`, `attention`, `weights` or `none`.
         evidence: how far what the file does is known: paper, code, notes, or our choice; a row of the paper index.
         course: how it is trained: `fit` (one fit), or the name of a course in `softprompt.training.courses`.
+        needs: options that have a part only where another option has one of some values.
         recipes: training defaults by `model_type`, else by kind of backbone, else `default`.
     """
 
@@ -118,6 +121,7 @@ class Method(Options, ABC):
     site: ClassVar[str]
     evidence: ClassVar[str] = "our choice"
     course: ClassVar[str] = "fit"
+    needs: ClassVar[Needs] = {}
     recipes: ClassVar[dict[str, Recipe]]
 
     @model_validator(mode="after")
@@ -153,6 +157,18 @@ class Method(Options, ABC):
     def trains(self) -> bool:
         """Whether there is anything to train besides a head."""
         return self.site != "none"
+
+    def in_use(self) -> dict[str, Any]:
+        """The options that have a part in the prompt, as JSON values: none that is empty or that another rules out."""
+        options = self.model_dump(mode="json")
+
+        def counts(name: str) -> bool:
+            if name not in self.needs:
+                return True
+            other, values = self.needs[name]
+            return counts(other) and (bool(options[other]) if values is True else options[other] in values)
+
+        return {name: value for name, value in options.items() if value not in (None, []) and counts(name)}
 
     def found(self) -> frozenset[str]:
         """Tensors beside the readout's own that the course finds for it, by name: a prompt file holds them."""

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Recipe, Setting
+from softprompt.methods.base import Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
 from softprompt.methods.parts.layers import LayerPrompt, OverLayers
@@ -50,6 +50,7 @@ class CaPT(OverLayers):
         "equations, recipe and tables from the paper's full text; the official code could not be read; what the paper "
         "leaves open is listed on the method's page"
     )
+    needs: ClassVar[Needs] = {**OverLayers.needs, "projection_rank": ("variant", ("projection",))}
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(0.5, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)"),
         "llama": Recipe(7e-4, "the paper, section S2: searched among 7e-4, 5e-5, 1e-5", optimizer="adafactor"),

@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Recipe, Setting
+from softprompt.methods.base import Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.layers import LayerPrompt, OverLayers
 from softprompt.methods.registry import register
@@ -38,6 +38,7 @@ class DeepPrompt(OverLayers):
     url: ClassVar[str] = "https://arxiv.org/abs/2510.16670"
     site: ClassVar[str] = "hidden"
     evidence: ClassVar[str] = "full text"
+    needs: ClassVar[Needs] = {**OverLayers.needs, "init_std": ("init", ("normal",))}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             1.0, "CaPT's paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06

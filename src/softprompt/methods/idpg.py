@@ -27,7 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import Method, Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.first_pass import FirstPass
 from softprompt.methods.parts.generators import PHM, Token, sentence, sentence_token
@@ -46,6 +46,7 @@ class IDPG(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2204.04497"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "official code"
+    needs: ClassVar[Needs] = {"phm_dim": ("network", ("phm",))}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder": Recipe(
             5e-4,

@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import Method, Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.prefixes import KeysValues, stacks
 from softprompt.methods.registry import register
@@ -41,6 +41,7 @@ class Instruction(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2104.08691"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "our configuration; no paper describes it"
+    needs: ClassVar[Needs] = {"init_std": ("prefix", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             0.3, "Prompt Tuning's: Lester et al. 2021", optimizer="adafactor", schedule="constant"

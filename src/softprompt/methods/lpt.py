@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import Method, Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.generators import Generator, Pool, sentence_token
 from softprompt.methods.registry import register
@@ -42,6 +42,11 @@ class LPT(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2210.11292"
     site: ClassVar[str] = "hidden"
     evidence: ClassVar[str] = "official code; below the prompted layer the sequence differs, see the method's page"
+    needs: ClassVar[Needs] = {
+        "init_std": ("generator", ("none",)),
+        "bottleneck": ("generator", ("npg", "appg", "mppg")),
+        "dropout": ("generator", ("npg", "appg", "mppg")),
+    }
     recipes: ClassVar[dict[str, Recipe]] = {
         "gpt2": Recipe(5e-4, "the official script on GPT-2 large", warmup_ratio=0.06, weight_decay=0.1, epochs=10),
         "encoder": Recipe(

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import Method, Needs, Recipe, Setting
 from softprompt.methods.baselines import Weights
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import BiLSTM, MadeTable, blank_table, perceptron
@@ -46,6 +46,7 @@ class PTuning(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2103.10385"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "official code, and notes on the paper"
+    needs: ClassVar[Needs] = {"backbone_rate": ("train_backbone", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "albert": Recipe(
             1e-4, "the official few-shot scripts (which train the backbone, too)", warmup_ratio=0.1, weight_decay=0.1

@@ -20,7 +20,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from softprompt.methods.base import Readout, Recipe, Setting
+from softprompt.methods.base import Needs, Readout, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
 from softprompt.methods.parts.layers import OverLayers
@@ -39,6 +39,7 @@ class PTuningV2(OverLayers):
     url: ClassVar[str] = "https://arxiv.org/abs/2110.07602"
     site: ClassVar[str] = "attention"
     evidence: ClassVar[str] = "official code and abstract"
+    needs: ClassVar[Needs] = {**OverLayers.needs, "encoder_hidden_size": ("prefix_projection", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(0.01, "measured on Gemma 3 270M, SST-2 16-shot (the table in README)"),
         "encoder": Recipe(7e-3, "the official scripts: 5e-3 to 1e-2 on BERT and RoBERTa", epochs=60),

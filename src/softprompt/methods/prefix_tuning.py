@@ -28,7 +28,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import Method, Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import drawn, perceptron
 from softprompt.methods.parts.prefixes import KeysValues, Prefixes, Stack, stacks, words_keys_values
@@ -46,6 +46,13 @@ class PrefixTuning(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2101.00190"
     site: ClassVar[str] = "attention"
     evidence: ClassVar[str] = "full text and official code; T5 is our extension"
+    needs: ClassVar[Needs] = {
+        "encoder_hidden_size": ("reparametrise", True),
+        "deeper": ("reparametrise", True),
+        "init_text": ("init", ("words",)),
+        "fit_steps": ("init", ("words",)),
+        "fit_rate": ("init", ("words",)),
+    }
     recipes: ClassVar[dict[str, Recipe]] = {
         "gpt2": Recipe(5e-5, "the paper, table 5, on tens of thousands of rows; with few rows raise it", epochs=5),
         "bart": Recipe(5e-5, "the paper, table 5: XSum, 200,000 rows; with few rows raise it", epochs=30),

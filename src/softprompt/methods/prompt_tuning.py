@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import Method, Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.registry import register
 from softprompt.sites.layout import Placement
@@ -34,6 +34,11 @@ class PromptTuning(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2104.08691"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "full text and official code"
+    needs: ClassVar[Needs] = {
+        "init_text": ("init", ("text",)),
+        "init_prompt": ("init", ("saved",)),
+        "init_bound": ("init", ("random_uniform",)),
+    }
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(0.03, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)"),
         "encoder-decoder": Recipe(

@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Recipe, Setting
+from softprompt.methods.base import Needs, Recipe, Setting
 from softprompt.methods.parts.encoders import MadeTable, blank_table, perceptron
 from softprompt.methods.prompt_tuning import PromptTuning
 from softprompt.methods.registry import register
@@ -37,6 +37,7 @@ class ResidualPrompt(PromptTuning):
     url: ClassVar[str] = "https://arxiv.org/abs/2305.03937"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "official code"
+    needs: ClassVar[Needs] = {**PromptTuning.needs, "dropout": ("layer_norm", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             0.3, "the official code on T5: AdamW, no schedule", schedule="constant", weight_decay=1e-5, batch_size=8

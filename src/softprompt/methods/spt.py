@@ -36,7 +36,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Recipe, Setting
+from softprompt.methods.base import Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.generators import Generator, LevelGenerator, Pool, sentence_token
 from softprompt.methods.parts.layers import LayerPrompt, OverLayers
@@ -58,6 +58,7 @@ class SPT(OverLayers):
         "abstract and the first author's later papers; the body and the code could not be read: SPT-style, what is "
         "decided here is listed on the method's page"
     )
+    needs: ClassVar[Needs] = {**OverLayers.needs, "tau": ("combine", ("replace",)), "init_std": ("init", ("linear",))}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder": Recipe(1e-3, "LPT's official script on RoBERTa-large", warmup_ratio=0.06, epochs=60),
         "gpt2": Recipe(5e-4, "LPT's official script on GPT-2 large", warmup_ratio=0.06),

@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Readout, Recipe, Setting
+from softprompt.methods.base import Method, Needs, Readout, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.prompt_tuning import Table
 from softprompt.methods.registry import register
@@ -44,6 +44,7 @@ class WARP(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2101.00121"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "official code; causal and encoder-decoder models are our extension"
+    needs: ClassVar[Needs] = {"init": ("num_virtual_tokens", True), "init_words": ("num_virtual_tokens", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder": Recipe(
             1e-3, "the official GLUE configuration", warmup_ratio=0.06, epochs=30, batch_size=8, head_learning_rate=1e-3

@@ -2,43 +2,99 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from softprompt.methods.registry import methods
+from softprompt.methods.base import Method
+from softprompt.storage.record import PromptRecord
+from softprompt.tasks import Task
+from softprompt.tasks.readouts import Readout
+from softprompt.tasks.readouts.pool import Pool
 
 
-def model_card(meta: dict[str, Any]) -> str:
-    """A README in the hub's form: what the prompt is, what it was measured at and how to use it."""
-    method = methods()[meta["method"]]
-    backbone = meta["backbone"]
-    task = meta.get("task") or {}
+def model_card(record: PromptRecord, method: Method, task: Task | None, readout: Readout | None) -> str:
+    """A README in the hub's form: what the prompt is, what it was measured at and how to use it.
+
+    Args:
+        record: what `prompt.json` holds.
+        method: of the prompt.
+        task: that it was trained for, or None.
+        readout: how its answers are read, or None.
+    """
+    backbone, name = record.backbone, record.backbone_name
+    of = f" {_code(name)}," if name else ""
+    used = ", ".join(_code(f"{key}={value!r}") for key, value in method.in_use().items())
     lines = [
         "---",
         "library_name: softprompt",
         f"tags: [soft-prompt, {method.name}]",
         "---",
         "",
-        f"# {task.get('name', 'a')} prompt ({method.name})",
+        f"# {'a' if task is None else _line(task.name)} prompt ({method.name})",
         "",
-        f"A soft prompt for a frozen `{backbone['family']}` backbone with {backbone['num_parameters']:,} parameters.",
+        f"A soft prompt for the frozen backbone{of} of the family `{backbone.family}` with {backbone.num_parameters:,} "
+        "parameters.",
         "",
         f"- Method: {method.title}, <{method.url}>",
-        f"- Options: `{meta['options']}`",
+        f"- Options: {used or 'none'}",
     ]
-    if task:
-        lines.append(
-            f"- Template: `{task['template']}`; label words: {', '.join(task.get('labels', {}).values()) or 'none'}"
-        )
-    metrics = meta.get("metrics") or {}
+    if task is not None and readout is not None:
+        lines += _reading(task, readout)
+    metrics = record.metrics.model_dump(mode="json", exclude_unset=True)
     if metrics:
-        lines.append(f"- Measured with seed {meta.get('seed')}: `{metrics}`")
-    lines += [
-        "",
+        lines.append(f"- Measured with seed {record.seed}: `{metrics}`")
+    lines += ["", *_use(name)]
+    return "\n".join(lines)
+
+
+def _reading(task: Task, readout: Readout) -> list[str]:
+    """What the model reads, and where the answer comes from."""
+    members: tuple[Any, ...] = readout.members if isinstance(readout, Pool) else (readout,)
+    templates = ", ".join(_code(str(member.coder.template)) for member in members)
+    words = ", ".join(_line(word) for word in task.labels.values())
+    if readout.name == "head":
+        classes = ", ".join(_line(value) for value in task.label_values)
+        answers = f"a linear head, which is stored too{f'; classes: {classes}' if classes else ''}"
+    elif readout.name == "rows":
+        answers = f"trained output rows, which are stored too, one a label{f': {words}' if words else ''}"
+    else:
+        answers = f"the language-model head; label words: {words or 'none'}"
+    return [f"- Template{'s' * (len(members) > 1)}: {templates}", f"- Answers are read by {answers}"]
+
+
+def _use(name: str | None) -> list[str]:
+    note = []
+    if name is None:
+        note = ["The backbone's name was not recorded: load the one described above.", ""]
+    elif _is_local(name):
+        note = ["The backbone is a file or folder of the machine on which the prompt was trained: name yours.", ""]
+    return [
+        *note,
         "```python",
         "import softprompt as sp",
-        "model, tokenizer = sp.load_backbone(...)  # the backbone named above",
-        "prompt = sp.load('this folder', model, tokenizer)",
+        "",
+        f"model, tokenizer = sp.load_backbone({'...' if name is None else json.dumps(name, ensure_ascii=False)})",
+        'prompt = sp.load("this folder", model, tokenizer)',
         "```",
         "",
     ]
-    return "\n".join(lines)
+
+
+def _is_local(name: str) -> bool:
+    """Whether a backbone's name means something on one machine alone."""
+    bare = name.removeprefix("adapter:")
+    if bare.startswith("embedded:"):
+        return False
+    path = Path(bare)
+    return path.is_absolute() or bare.startswith((".", "~")) or path.suffix == ".gguf" or path.exists()
+
+
+def _code(text: str) -> str:
+    """Text in a span of code, which may hold backticks and breaks of lines."""
+    shown, fence = _line(text), "``" if "`" in text else "`"
+    return f"{fence}{shown}{fence}"
+
+
+def _line(text: str) -> str:
+    return text if text.isprintable() else json.dumps(text, ensure_ascii=False)

@@ -129,12 +129,14 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
     }
     if prompt.seen.division is not None:
         described["rows"] = prompt.seen.division.model_dump(mode="json")
-    meta = recorded(described, prompt.meta).model_dump(mode="json", exclude_unset=True)
+    name = getattr(prompt.model.config, "name_or_path", "")
+    record = recorded(described, {**({"backbone_name": name} if name else {}), **prompt.meta})
     with replacing(path) as beside:
         write_tensors(beside / TENSORS, stored_tensors(prompt.producer, prompt.readout))
         write_seen(beside, prompt.seen)
-        strict_json.dump(meta, beside / META)
-        (beside / CARD).write_text(model_card(meta), encoding="utf-8")
+        strict_json.dump(record.model_dump(mode="json", exclude_unset=True), beside / META)
+        card = model_card(record, prompt.method, prompt.task, prompt.readout)
+        (beside / CARD).write_text(card, encoding="utf-8")
     return path
 
 

@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Setting
+from softprompt.methods.base import Method, Needs, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.gates import Form
 from softprompt.sites.producer import Producer, View
@@ -134,6 +134,10 @@ class OverLayers(Method):
     """
 
     course: ClassVar[str] = "layers"
+    needs: ClassVar[Needs] = {
+        "temperature": ("gate", ("concrete",)),
+        "consistency_weight": ("consistency", ("kl", "mse")),
+    }
 
     select: str = Field("all", description=f"the layers: {GRAMMAR}")
     gate: Form = Field(
@@ -163,6 +167,11 @@ class OverLayers(Method):
     def selection(self) -> Selection:
         """The choice of layers, read."""
         return selection(self.select)
+
+    def in_use(self) -> dict[str, Any]:
+        """Those of the search only where the layers are searched for."""
+        search = set(OverLayers.model_fields) - {"select"}
+        return {name: value for name, value in super().in_use().items() if self.selection.learned or name not in search}
 
     def continues(self) -> bool:
         """Where training settles the layers, it draws the prompt anew."""
