@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import interval, quiet, table, telling_interruptions
+from softprompt.cli.common import interval, quiet, table, tell, telling_interruptions
 from softprompt.cli.options import Device, Dtype
-from softprompt.errors import SoftPromptError
+from softprompt.cli.program import run
+from softprompt.guards.paths import folder_for
 
 METHODS = ("hard_prompt", "head_only", "prompt_tuning", "p_tuning_v2", "capt")
 BACKBONE, TASK, SHOTS, TEST_ROWS = "embedded:gemma3-270m", "movie_reviews", 16, 400
@@ -25,6 +25,7 @@ def demo(
 ) -> None:
     """Train, compare and store five prompts; a demo that was interrupted goes on where it stopped."""
     quiet()
+    folder_for(out, "--out")
     begun = time.monotonic()
     with telling_interruptions():
         metrics = _runs(out, seed, dtype, device)
@@ -48,10 +49,10 @@ def demo(
         right=(2, 3, 4),
     )
     best = max(metrics, key=lambda m: m["test"][m["metric"]])
-    print(f"the demo took {time.monotonic() - begun:.0f} s")
-    print(f"picture: {page}")
-    print(f"prompts: {out}/<method>/prompt, metrics: {out}/<method>/metrics.json")
-    print(f'ask the best: .venv/bin/softprompt predict {out}/{best["method"]} "a moving and beautifully acted film"')
+    tell(f"the demo took {time.monotonic() - begun:.0f} s")
+    tell(f"picture: {page}")
+    tell(f"prompts: {out}/<method>/prompt, metrics: {out}/<method>/metrics.json")
+    tell(f'ask the best: .venv/bin/softprompt predict {out}/{best["method"]} "a moving and beautifully acted film"')
 
 
 def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str, Any]]:
@@ -68,7 +69,8 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str
     model, tokenizer = load_backbone(BACKBONE, dtype=dtype, device=device)
     found, begun = [], time.monotonic()
     for number, method in enumerate(METHODS, 1):
-        show.say(f"\n{number}/{len(METHODS)} {method}")
+        show.say("")
+        show.say(f"{number}/{len(METHODS)} {method}")
         run = train(
             model,
             tokenizer,
@@ -88,11 +90,9 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str
 
 def main() -> None:
     """Run the demo; a fault that the user can mend is one line."""
-    try:
-        typer.run(demo)
-    except SoftPromptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(demo)
+    run(app)
 
 
 if __name__ == "__main__":

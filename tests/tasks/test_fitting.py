@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,3 +108,25 @@ def test_the_separator_is_the_tokenizers_or_a_newline() -> None:
 def test_a_template_that_cannot_fit_is_told(tokenizer: Any) -> None:
     with pytest.raises(SoftPromptError, match=r"and 2 fit; shorten the template"):
         fit(Template.parse("one two three four {text}"), {"text": "long " * 50}, tokenizer, 2)
+
+
+@pytest.mark.parametrize("text", ["😀" * 100, "语言模型" * 40, "é" * 90 + " film"])
+def test_characters_of_several_tokens_are_cut_no_further_than_need_be(text: str) -> None:
+    fitted = fit(Template.parse("{text}"), {"text": text}, byte_level(), 50)
+    assert fitted.truncated
+    assert 50 - 4 <= len(fitted.pieces) <= 50  # a character of this tokenizer is four tokens at most
+
+
+@pytest.mark.parametrize("make", [byte_level, word_piece])
+@pytest.mark.parametrize(
+    "text",
+    ["a moving film , ", "terrible and often funny ", "the😀 family of ", " \n\t", "x"],
+    ids=lambda text: text[:5],
+)
+def test_the_beginning_of_a_long_text_stands_for_it(
+    make: Callable[[], Any], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"a": text * (12_000 // len(text)), "b": "a charming journey " * 30}
+    whole = fit(Template.parse("{a} It was {mask} {b}"), fields, make(), 60)
+    monkeypatch.setattr("softprompt.tasks.fitting._LONG", 4_000)
+    assert fit(Template.parse("{a} It was {mask} {b}"), fields, make(), 60) == whole

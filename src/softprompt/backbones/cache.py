@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from softprompt.guards.paths import path_of
+
 
 def cache_folder() -> Path:
-    """Where it is: `$SOFTPROMPT_CACHE`, else `softprompt` in the user's cache."""
+    """Where it is: `$SOFTPROMPT_CACHE`, else `softprompt` in the user's cache.
+
+    Raises:
+        SoftPromptError: what the environment names is no path that can be looked at.
+    """
     own = os.environ.get("SOFTPROMPT_CACHE")
     if own:
-        return Path(own).expanduser()
+        return path_of(own, "SOFTPROMPT_CACHE")
     user = os.environ.get("XDG_CACHE_HOME")
-    return (Path(user).expanduser() if user else Path.home() / ".cache") / "softprompt"
+    return path_of(user or "~/.cache", "XDG_CACHE_HOME" if user else "the user's cache") / "softprompt"

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import emit, quiet
+from softprompt.cli.common import emit, quiet, tell
 from softprompt.cli.options import Device, Dtype
+from softprompt.guards.paths import folder_for
 
 
 def adapt(
@@ -36,6 +37,7 @@ def adapt(
     Example: softprompt adapt --backbone google/t5-v1_1-small --text corpus.txt --steps 10000 --out runs/lm
     """
     quiet()
+    folder_for(out, "--out")
     from softprompt.training.adapt import adapt as run
     from softprompt.training.texts import read_texts
 
@@ -59,9 +61,9 @@ def adapt(
         emit(done.metrics)
         return
     first, last = done.metrics["history"][0], done.metrics["history"][-1]
-    print(f"{last['step']} steps in {done.metrics['train_seconds']:.0f} s")
-    print(f"held-out loss: {_loss(first)} before, {_loss(last)} after")
-    print(f"use it: softprompt train --backbone {done.model} ...")
+    tell(f"{last['step']} steps in {done.metrics['train_seconds']:.0f} s")
+    tell(f"held-out loss: {_loss(first)} before, {_loss(last)} after")
+    tell(f"use it: softprompt train --backbone {done.model} ...")
 
 
 def _loss(found: dict[str, Any]) -> str:

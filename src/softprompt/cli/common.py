@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted, shown
+from softprompt.guards import limits
+from softprompt.guards.paths import path_of
 
 if TYPE_CHECKING:
     from softprompt.methods.base import Method
@@ -23,7 +26,7 @@ class _Notes(logging.Handler):
     """What the library tells of its choices, one line each on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(record.getMessage(), file=sys.stderr)
+        print(shown(record.getMessage()), file=sys.stderr)
 
 
 def quiet() -> None:
@@ -49,7 +52,7 @@ def telling_interruptions() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
+        print(shown(f"interrupted: {stop}") if str(stop) else "interrupted", file=sys.stderr)
         sys.exit(130)
 
 
@@ -72,10 +75,11 @@ def split_options(pairs: Sequence[str], method: str) -> tuple[Method, dict[str, 
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise SoftPromptError(f"--set {pair!r} has no '=': write --set name=value")
+            raise SoftPromptError(f"--set {quoted(pair)} has no '=': write --set name=value")
         owner, dot, name = key.partition(".")
         if not dot:
             owner, name = _owner(key, fields, method), key
+        limits.check_text(text, f"--set {key}")
         if owner not in fields or name not in fields[owner]:
             raise SoftPromptError(_unknown(key, fields, method))
         chosen[owner][name] = None if text.lower() in ("none", "null") else text
@@ -107,16 +111,18 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
         SoftPromptError: no prompt there, or its backbone cannot be loaded.
     """
     from softprompt.backbone import load_backbone
+    from softprompt.storage.places import folder_of
     from softprompt.storage.prompt import load
     from softprompt.storage.record import META, read_description
 
-    path = folder / "prompt" if (folder / "prompt").is_dir() else folder
+    folder = path_of(folder, "run")
+    path = folder_of(folder)
     if not folder.exists():
         raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run")
     if (folder / "run.json").is_file() and path == folder:
         raise SoftPromptError(f"{folder}: this run is not finished; go on with it: softprompt train ... --resume")
-    name = backbone or read_description(path).record.backbone_name
-    if not name:
+    name = backbone if backbone is not None else read_description(path).record.backbone_name
+    if name is None:
         raise SoftPromptError(f"{path / META}: does not name its backbone; give --backbone")
     model, tokenizer = load_backbone(name, dtype=dtype, device=device)
     return load(path, model, tokenizer)
@@ -126,16 +132,22 @@ def emit(value: Any) -> None:
     """JSON for a program to read."""
     from softprompt.files import strict_json
 
-    sys.stdout.write(strict_json.dumps(value) + "\n")
+    ascii_only = not (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    sys.stdout.write(strict_json.dumps(value, ascii_only=ascii_only) + "\n")
+
+
+def tell(line: str) -> None:
+    """One line on standard output, whatever names stand in it."""
+    print(shown(line))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """A table that fits 100 columns."""
-    drawn = Table(title=title, title_justify="left", header_style="bold")
+    """A table that fits 100 columns; what stands in it is text, never markup."""
+    drawn = Table(title=Text(shown(title), "table.title"), title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if index in right else "left", overflow="fold")
+        drawn.add_column(Text(shown(column)), justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*(Text(shown(cell)) for cell in row))
     console = Console()
     console.width = min(console.width, 100) if console.is_terminal else 100
     console.print(drawn)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
 from softprompt.cli.options import Device, Dtype
 from softprompt.cli.scoring import Wanted, check_split, own_task
 
@@ -51,10 +50,10 @@ def discretise(
         [
             [
                 str(one.row),
-                escape(one.word),
+                one.word,
                 f"{one.cosine:.3f}",
                 f"{one.drift:.3g}",
-                escape(one.nearest.token),
+                one.nearest.token,
                 f"{one.nearest.cosine:.3f}",
             ]
             for one in found.rows
@@ -66,5 +65,5 @@ def discretise(
         ["prompt", f"{found.metric} [95 % interval]"],
         [["trained", interval(found.before, found.metric)], ["as text", interval(found.after, found.metric)]],
     )
-    typer.echo(f"text: {found.text!r}")
-    typer.echo(f"cost: {found.cost:.3f}" + ("" if found.faithful else " (the tokenizer reads the text differently)"))
+    tell(f"text: {found.text!r}")
+    tell(f"cost: {found.cost:.3f}" + ("" if found.faithful else " (the tokenizer reads the text differently)"))

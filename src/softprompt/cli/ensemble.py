@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
 from softprompt.cli.options import Device, Dtype
 from softprompt.cli.scoring import Wanted, check_split, own_task
 
@@ -66,4 +66,4 @@ def _report(result: dict[str, Any], title: str) -> None:
         [[name, interval(metrics, metric)] for name, metrics in (*rows, *together)],
         right=(1,),
     )
-    print(f"deviation over the members: {result['mean']['deviation']:.3f}")
+    tell(f"deviation over the members: {result['mean']['deviation']:.3f}")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from softprompt.cli.common import emit, open_prompt, quiet, table
+from softprompt.cli.common import emit, open_prompt, quiet, table, tell
 from softprompt.cli.options import Device, Dtype
+from softprompt.guards.paths import file_for
 
 explain = typer.Typer(
     help="Look into trained prompts. Example: softprompt explain nearest runs/pt",
@@ -34,6 +34,8 @@ def nearest(
     Example: softprompt explain nearest runs/prompt_tuning --page nearest.html
     """
     quiet()
+    if page is not None:
+        file_for(page, "--page")
     from softprompt.explain.nearest import nearest_page, nearest_words
 
     prompt = open_prompt(run, backbone, dtype, device)
@@ -52,17 +54,17 @@ def nearest(
                 str(row.row),
                 f"{row.norm_ratio:.2f}",
                 f"{row.control:.2f}",
-                "  ".join(escape(f"{one.token} {one.cosine:.2f}") for one in row.neighbours),
+                "  ".join(f"{one.token} {one.cosine:.2f}" for one in row.neighbours),
             ]
             for row in found.rows
         ],
         right=(0, 1, 2),
     )
-    print(f"rows that share their nearest word: {found.repeated:.0%} (random vectors: {found.control_repeated:.0%})")
+    tell(f"rows that share their nearest word: {found.repeated:.0%} (random vectors: {found.control_repeated:.0%})")
     for label in found.labels:
-        print(f"label word {label.word!r}: rank {label.rank:,} of {found.vocabulary:,} beside row {label.row}")
+        tell(f"label word {label.word!r}: rank {label.rank:,} of {found.vocabulary:,} beside row {label.row}")
     if page is not None:
-        print(f"picture: {page}")
+        tell(f"picture: {page}")
 
 
 @explain.command()
@@ -76,6 +78,8 @@ def similarity(
     Example: softprompt explain similarity runs/sst2 runs/mr runs/rte --page similarity.html
     """
     quiet()
+    if page is not None:
+        file_for(page, "--page")
     from softprompt.explain.similarity import TITLES, similarity_of, similarity_page
 
     found = similarity_of(runs)
@@ -96,6 +100,6 @@ def similarity(
     for place, number in enumerate(numbers):
         other = found.nearest(place)
         if other is not None:
-            print(f"nearest to {number}: {numbers[other]} ({found.mean_tokens[place][other]:.2f})")
+            tell(f"nearest to {number}: {numbers[other]} ({found.mean_tokens[place][other]:.2f})")
     if page is not None:
-        print(f"picture: {page}")
+        tell(f"picture: {page}")

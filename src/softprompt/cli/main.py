@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import typer
@@ -17,11 +16,11 @@ from softprompt.cli.evaluate import evaluate
 from softprompt.cli.explain import explain
 from softprompt.cli.methods import methods
 from softprompt.cli.predict import predict
+from softprompt.cli.program import run
 from softprompt.cli.select import select
 from softprompt.cli.tasks import tasks
 from softprompt.cli.train import train
 from softprompt.cli.transfer import transfer
-from softprompt.errors import SoftPromptError
 
 
 class Verbs(TyperGroup):
@@ -48,14 +47,7 @@ app.add_typer(explain, name="explain")
 
 def main() -> None:
     """Run a verb; a fault that the user can mend is one line and exit code 1, an interruption 130."""
-    try:
-        app()
-    except SoftPromptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:  # while typer itself was at work
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run(app)
 
 
 if __name__ == "__main__":

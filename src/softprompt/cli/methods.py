@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import emit, quiet, table
+from softprompt.cli.common import emit, quiet, table, tell
 from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
@@ -41,7 +41,7 @@ def methods(
     where = f" on {backbone}" if backbone else " (give --backbone for their scalars)"
     table(f"methods{where}", ["name", "site", "trained", "stored", "paper"], rows, right=(2, 3))
     if backbone:
-        print("a linear head adds C * (H + 1) scalars where the readout is a head")
+        tell("a linear head adds C * (H + 1) scalars where the readout is a head")
 
 
 def _describe(cls: Any, model: Any, tokenizer: Any) -> dict[str, Any]:

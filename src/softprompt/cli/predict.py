@@ -11,7 +11,7 @@ import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet
 from softprompt.cli.options import Device, Dtype
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted, shown
 
 
 def predict(
@@ -55,12 +55,12 @@ def predict(
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
     for answer in answers:
         word = words.get(answer.label, "")
-        shown = answer.label if word in ("", answer.label) else f"{answer.label} ({word})"
-        writer.writerow([shown, "" if answer.probability is None else f"{answer.probability:.3f}"])
+        label = answer.label if word in ("", answer.label) else f"{answer.label} ({word})"
+        writer.writerow([shown(label), "" if answer.probability is None else f"{answer.probability:.3f}"])
 
 
 def _pair(pair: str) -> tuple[str, str]:
     name, equals, value = pair.partition("=")
     if not equals:
-        raise SoftPromptError(f"--field {pair!r} has no '=': write --field name=text")
+        raise SoftPromptError(f"--field {quoted(pair)} has no '=': write --field name=text")
     return name, value

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import emit, quiet, split_options, table
+from softprompt.cli.common import emit, quiet, split_options, table, tell
 from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import folder_for
 
 FIGURES, PAGE = "select.json", "select.html"
 
@@ -45,6 +46,7 @@ def select(
     Example: softprompt select --backbone embedded:minilm --task sst2 --data SST-2 --out runs/layers --seeds 13,21,42
     """
     quiet()
+    folder_for(out, "--out")
     words, numbers = _words(arms), _numbers(seeds)
     chosen, training = split_options(set_ or [], method)
     if any(pair.partition("=")[0] in ("select", "method.select") for pair in set_ or []):
@@ -129,7 +131,7 @@ def _report(found: dict[str, Any], out: Path) -> None:
         ],
         right=(2, 3, 4),
     )
-    print("p: paired t test over seeds (Holm: over all arms together); few seeds have little power, so a")
-    print("large p does not show that two choices are equal. Layers: the higher a mark, the more seeds keep it.")
-    print(f"figures: {out / FIGURES}")
-    print(f"pictures: {out / PAGE}")
+    tell("p: paired t test over seeds (Holm: over all arms together); few seeds have little power, so a")
+    tell("large p does not show that two choices are equal. Layers: the higher a mark, the more seeds keep it.")
+    tell(f"figures: {out / FIGURES}")
+    tell(f"pictures: {out / PAGE}")

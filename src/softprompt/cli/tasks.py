@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from softprompt.cli.common import emit, quiet, table
+from softprompt.cli.common import emit, quiet, table, tell
 
 
 def tasks(
@@ -27,7 +27,8 @@ def tasks(
         if json:
             emit(shown)
         else:
-            print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=98), end="")
+            for line in yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=98).rstrip("\n").split("\n"):
+                tell(line)
         return
     found = [Task.load(each) for each in Task.catalog()]
     if json:

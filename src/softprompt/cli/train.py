@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import counted, emit, interval, quiet, split_options, table
+from softprompt.cli.common import counted, emit, interval, quiet, split_options, table, tell
 from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import folder_for
 
 
 def train(
@@ -40,6 +41,7 @@ def train(
     Example: softprompt train --backbone embedded:gemma3-270m --task sst2 --data SST-2 --method capt --out runs/capt
     """
     quiet()
+    folder_for(out, "--out")
     chosen, training = split_options(_with_select(set_ or [], method, select), method)
     if init_from is not None:
         training["init_from"] = str(init_from)
@@ -93,9 +95,9 @@ def _report(metrics: dict[str, Any], out: Path) -> None:
         rows,
         right=(2,),
     )
-    print(
+    tell(
         f"trained {metrics['trained_parameters']:,} scalars in {metrics['train_seconds']:.0f} s, "
         f"stored {metrics['stored_bytes']:,} bytes"
     )
-    print(f"files: {out}/metrics.json, {out}/prompt/")
-    print(f'ask it: softprompt predict {out} "..."')
+    tell(f"files: {out}/metrics.json, {out}/prompt/")
+    tell(f'ask it: softprompt predict {out} "..."')

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.subplots import make_subplots
 
-from softprompt.explain.page import LOOK, filled, write_page
+from softprompt.explain.page import LOOK, filled, inert, write_page
 
 _BARS = "▁▂▃▄▅▆▇█"
 _KEPT = "#3b6ea5"
@@ -76,7 +76,7 @@ def gates_figure(found: dict[str, Any]) -> go.Figure:
         height=180 + len(courses) * max(160, 22 * found["layers"]),
         **LOOK,
     )
-    return figure
+    return inert(figure)
 
 
 def arms_figure(found: dict[str, Any]) -> go.Figure:
@@ -129,7 +129,7 @@ def arms_figure(found: dict[str, Any]) -> go.Figure:
     figure.update_yaxes(title_text="layer", dtick=1, row=1, col=1)
     figure.update_yaxes(title_text=metric, range=[min(values) - room, max(values) + room], row=1, col=2)
     figure.update_layout(height=180 + max(260, 22 * found["layers"]), **LOOK)
-    return figure
+    return inert(figure)
 
 
 def strip(share: Sequence[float] | None) -> str:

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from softprompt.errors import SoftPromptError
-from softprompt.explain.page import LOOK, write_page
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import embeddings
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.storage.prompt import Prompt
@@ -118,6 +118,8 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
     """
     if prompt.tokenizer is None:
         raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")
+    if not -(1 << 63) <= seed < 1 << 63:
+        raise SoftPromptError(f"seed {quoted(seed)}: give a whole number of at most 18 digits")
     anatomy = read_anatomy(prompt.model)
     rows = embeddings(prompt.producer, anatomy.embedding_size, prompt.method.name)
     table = _vocabulary(anatomy.embedding, min(anatomy.vocab_size, len(prompt.tokenizer)))
@@ -219,7 +221,7 @@ def neighbours_figure(reading: Nearest) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", title="virtual token", dtick=1)
     figure.update_layout(title="Nearest words", height=160 + 26 * len(reading.rows), **LOOK)
-    return figure
+    return inert(figure)
 
 
 def control_figure(reading: Nearest) -> go.Figure:
@@ -240,4 +242,4 @@ def control_figure(reading: Nearest) -> go.Figure:
         height=420,
         **LOOK,
     )
-    return figure
+    return inert(figure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import plotly.graph_objects as go
 from jinja2 import Environment
 from markupsafe import Markup
 
+from softprompt.errors import shown
 from softprompt.files.whole import write_text
+from softprompt.guards.paths import file_for
 
+# The only texts of a figure in which markup stands that is ours; what they name is escaped where it stands.
+_OUR_TEMPLATES = ("hovertemplate", "texttemplate")
 LOOK: dict[str, Any] = {"template": "plotly_white", "margin": {"l": 60, "r": 20, "t": 60, "b": 50}}
 
 _PAGE = """<!doctype html>
@@ -44,15 +49,29 @@ def write_page(path: str | Path, title: str, lines: Sequence[str], parts: Sequen
     Raises:
         SoftPromptError: the place cannot be written.
     """
+    place = file_for(path, "page")
     first = next((part for part in parts if isinstance(part, go.Figure)), None)
-    shown = [_figure(part, script=part is first) if isinstance(part, go.Figure) else part for part in parts]
-    write_text(Path(path), filled(_PAGE, title=title, lines=lines, parts=shown))
-    return Path(path)
+    markup = [_figure(part, script=part is first) if isinstance(part, go.Figure) else part for part in parts]
+    write_text(place, filled(_PAGE, title=shown(title), lines=[shown(line) for line in lines], parts=markup))
+    return place
 
 
 def filled(source: str, **values: Any) -> Markup:
     """A jinja template with its places filled; what is no markup yet is escaped."""
     return Markup(Environment(autoescape=True).from_string(source).render(values))  # noqa: S704  (our own template)
+
+
+def inert(figure: go.Figure) -> go.Figure:
+    """The figure with every text in it shown as it is: plotly obeys some HTML in names, titles and labels."""
+    return go.Figure(_inert(figure.to_plotly_json()))
+
+
+def _inert(value: Any, key: str = "") -> Any:
+    if isinstance(value, str):
+        return value if key in _OUR_TEMPLATES else escape(shown(value), quote=False)
+    if isinstance(value, dict):
+        return {name: _inert(one, name) for name, one in value.items()}
+    return [_inert(one, key) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _figure(figure: go.Figure, *, script: bool) -> Markup:

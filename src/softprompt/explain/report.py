@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from softprompt.explain.page import LOOK, filled, write_page
+from softprompt.explain.page import LOOK, filled, inert, write_page
 
 _TABLE = """<table><thead><tr><th>method</th><th>{{ metric }}</th><th>95 % interval</th><th>trained scalars</th>
 <th>stored bytes</th><th>training seconds</th></tr></thead><tbody>
@@ -69,7 +69,7 @@ def bars(runs: Sequence[dict[str, Any]]) -> go.Figure:
         )
     )
     figure.update_layout(title=f"{metric} on held-out rows, with 95 % intervals", yaxis_title=metric, **_LOOK)
-    return figure
+    return inert(figure)
 
 
 def curves(runs: Sequence[dict[str, Any]]) -> go.Figure:
@@ -86,4 +86,4 @@ def curves(runs: Sequence[dict[str, Any]]) -> go.Figure:
                 mode="lines+markers",
             )
     figure.update_layout(title=f"{metric} on validation rows", xaxis_title="step", yaxis_title=metric, **_LOOK)
-    return figure
+    return inert(figure)

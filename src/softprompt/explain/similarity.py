@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from softprompt.errors import SoftPromptError
-from softprompt.explain.page import LOOK, write_page
+from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import stored_rows
 from softprompt.fingerprint import difference
 from softprompt.storage.record import Description
@@ -134,7 +134,7 @@ def similarity_figure(similarity: Similarity) -> go.Figure:
         )
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=260 + 40 * len(names), **LOOK)
-    return figure
+    return inert(figure)
 
 
 def _labels(similarity: Similarity) -> list[str]:

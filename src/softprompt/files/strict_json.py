@@ -10,13 +10,23 @@ import math
 from pathlib import Path
 from typing import Any, NoReturn
 
+from softprompt.errors import OBEYED
 
-def dumps(value: Any, *, indent: int | None = 2) -> str:
-    """JSON text, with null for every number that is not finite."""
+
+def dumps(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+    """JSON text, with null for every number that is not finite, that any encoding can write and no terminal obeys.
+
+    Args:
+        value: plain values.
+        indent: spaces a level; None puts all on one line.
+        ascii_only: escape every letter beyond ASCII.
+    """
+    options: dict[str, Any] = {"indent": indent, "ensure_ascii": ascii_only, "allow_nan": False}
     try:
-        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, **options)
     except ValueError:
-        return json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite(value), **options)
+    return OBEYED.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
 
 
 def loads(text: str) -> Any:

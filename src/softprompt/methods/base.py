@@ -12,6 +12,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards import limits
 from softprompt.methods.options import Options
 from softprompt.sites.anatomy import Anatomy, Kind
 from softprompt.sites.producer import Producer
@@ -92,6 +93,8 @@ class Setting:
         """
         if self.tokenizer is None:
             raise SoftPromptError(f"a tokenizer is needed to start from the text {text!r}: pass one to attach")
+        limits.check_text(text, "the text to start from")
+        limits.check(len(text), limits.TEMPLATE, "characters", "the text to start from", "shorten it")
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         if not ids:
             raise SoftPromptError(f"the text {text!r} has no tokens: give one with words")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.methods.base import Method
 
 ENTRY_POINTS = "softprompt.methods"
@@ -68,4 +68,4 @@ def checked(model: Callable[..., Any], options: dict[str, Any], owner: str) -> A
             raise SoftPromptError(f"{owner} has no option {name!r}: choose from {fields}") from None
         message = first["msg"].removeprefix("Value error, ")
         place = f"option {name!r} of {owner}" if name else owner
-        raise SoftPromptError(f"{place}: {message} (given: {first['input']!r})") from None
+        raise SoftPromptError(f"{place}: {message} (given: {quoted(first['input'])})") from None

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from softprompt.guards.paths import unicode_path_of
 
-def folder_of(path: Path) -> Path:
-    """The prompt's own folder, given it or its run's."""
+
+def folder_of(given: str | Path) -> Path:
+    """The prompt's own folder, given it or its run's.
+
+    Raises:
+        SoftPromptError: what was given is no path that can be looked at.
+    """
+    path = unicode_path_of(given, "run")
     return path / "prompt" if (path / "prompt").is_dir() else path

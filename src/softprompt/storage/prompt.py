@@ -14,6 +14,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.whole import replacing
 from softprompt.fingerprint import Fingerprint, difference, fingerprint
+from softprompt.guards.paths import folder_for, unicode_path_of
 from softprompt.methods.base import Method
 from softprompt.prompted import PromptedModel
 from softprompt.reading import build_readout
@@ -119,7 +120,7 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
     Raises:
         SoftPromptError: the place cannot be written, or `meta` holds what `prompt.json` cannot.
     """
-    path = Path(folder)
+    path = folder_for(folder, "prompt")
     described = {
         "method": prompt.method.name,
         "options": prompt.method.model_dump(mode="json"),
@@ -149,7 +150,7 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
         SoftPromptError: a file is missing or damaged, a field or a tensor is not what was written, or the backbone is
             another than the prompt's.
     """
-    path = Path(folder)
+    path = unicode_path_of(folder, "prompt")
     described = read_description(path)
     own = check_backbone(path, described, model)
     forms = read_forms(path / TENSORS)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
 from softprompt.tasks import files
 from softprompt.tasks.files import Columns, Record
 from softprompt.tasks.labels import answer_of, is_label, label_text, listed
@@ -105,9 +106,9 @@ def rows_of_file(task: Task, path: Path) -> list[Row]:
     """Rows to predict; one text a line where a text file has no header and the task one field."""
     columns = columns_of(task)
     if path.suffix == ".txt" and len(task.fields) == 1:
-        lines = [line.removesuffix("\r") for line in files.read_text(path).split("\n")]
-        if lines and not columns.known & {cell.strip() for cell in lines[0].split("\t")}:
-            return rows_of_values(task, [line for line in lines if line.strip()], str(path))
+        texts = [line for _, line in files.lines(path)]
+        if texts and not columns.known & {cell.strip() for cell in texts[0].split("\t")}:
+            return rows_of_values(task, [text for text in texts if text.strip()], str(path))
     return build(task, files.read(path, columns), from_one=False, with_labels=False)[0]
 
 
@@ -124,6 +125,10 @@ def rows_of_values(task: Task, values: Sequence[str | Mapping[str, Any]], origin
                     f"{listed(task.fields)}; give them by name"
                 )
             value = {task.fields[0]: value}
+        if not isinstance(value, Mapping):
+            raise SoftPromptError(
+                f"{origin}, line {number}: {quoted(value)} is no text, and no mapping of texts by field"
+            )
         records.append(Record(dict(value), origin, number))
     return [_one(task, record, index) for index, record in enumerate(records)]
 
@@ -156,6 +161,7 @@ def _find(task: Task, flat: Mapping[str, Any], key: str) -> Any:
 def _text(task: Task, flat: Mapping[str, Any], key: str, record: Record) -> str | None:
     value = _find(task, flat, key)
     if isinstance(value, str):
+        limits.check_text(value, record.place)
         return value
     if isinstance(value, (int, float)):
         return label_text(value)
@@ -216,4 +222,8 @@ def _choices(task: Task, flat: Mapping[str, Any], place: str) -> tuple[str, ...]
     choices = _find(task, flat, "choices")
     if not isinstance(choices, (list, tuple)) or len(choices) < 2:
         raise SoftPromptError(f"{place}: a choice task needs a column 'choices' with a list of at least two texts")
-    return tuple(map(str, choices))
+    limits.check(len(choices), limits.CHOICES, "choices in one row", place)
+    texts = tuple(map(str, choices))
+    for text in texts:
+        limits.check_text(text, place)
+    return texts

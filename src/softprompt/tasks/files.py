@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
-import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards import limits
+from softprompt.guards.documents import parse_json
+from softprompt.guards.paths import check_file, reading
 
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
+_BATCH = 16  # rows of a parquet file in memory at once
+_PHYSICAL = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,62 +63,77 @@ def read(path: Path, columns: Columns, limit: int | None = None) -> list[Record]
     """
     if path.suffix not in ENDINGS:
         raise SoftPromptError(f"{path}: files that end in {path.suffix!r} are not read; use {', '.join(ENDINGS)}")
+    check_file(path)
     if path.suffix == ".parquet":
         records = _parquet(path)
     elif path.suffix == ".jsonl":
-        records = _jsonl(path, read_text(path))
+        records = _jsonl(path)
     else:
-        cells = _csv(path, read_text(path)) if path.suffix == ".csv" else _tsv(read_text(path))
-        records = _table(path, cells, columns)
+        records = _table(path, _csv(path) if path.suffix == ".csv" else _tsv(path), columns)
     found = [record for record, _ in zip(records, range(limit if limit is not None else sys.maxsize), strict=False)]
     if not found:
         raise SoftPromptError(f"{path}: the file has no rows; give one row a line")
     return found
 
 
-def read_text(path: Path) -> str:
-    """A file's text.
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file without their ends, numbered from 1; the file is never held whole.
 
     Raises:
-        SoftPromptError: the file cannot be opened or is not UTF-8.
+        SoftPromptError: it is no file, cannot be opened or is not UTF-8, or a line is longer than `limits.LINE`.
     """
-    data = _bytes(path)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SoftPromptError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from None
+    for number, line in _whole_lines(path):
+        yield number, line.removesuffix("\n").removesuffix("\r")
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SoftPromptError(f"{path}: cannot be read ({error.strerror}); check the path and its rights") from None
+def _whole_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines with their ends, which are newlines alone: texts hold other characters that `splitlines` takes for one."""
+    check_file(path)
+    with reading(path), path.open("rb") as file:
+        number = 0
+        while data := file.readline(limits.LINE + 1):
+            number += 1
+            where = f"{path}, line {number}"
+            limits.check(len(data), limits.LINE, "bytes in one line and more", where, "put one row a line")
+            try:
+                text = data.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError:
+                raise SoftPromptError(f"{where}: not UTF-8 text; save the file as UTF-8") from None
+            yield number, text
 
 
-def _tsv(text: str) -> Iterator[tuple[int, list[str]]]:
-    # Split at newlines alone: texts hold other characters that `splitlines` takes for line ends.
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
+def _tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    for number, line in lines(path):
         if line.strip(" "):
             yield number, line.split("\t")
 
 
-def _csv(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    limit = csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    limit = csv.field_size_limit(limits.TEXT)
+    reader = csv.reader(_physical(path), strict=True)
+    begun = 1
     try:
         for cells in reader:
             if cells:
                 yield reader.line_num, cells
+            begun = reader.line_num + 1
     except csv.Error as error:
+        where = f"{path}, line {reader.line_num}"
+        if "field larger" in str(error):
+            where, what = f"{path}, line {begun}", f"a text of more than {limits.TEXT:,} characters"
+            raise SoftPromptError(f"{where}: {what}, the most there may be; is a quote never closed?") from None
+        since = f" in the row that begins in line {begun}" if begun < reader.line_num else ""
         raise SoftPromptError(
-            f"{path}, line {reader.line_num}: not proper csv ({error}); "
-            "put texts in double quotes and double the quotes inside"
+            f"{where}: not proper csv ({error}{since}); put texts in double quotes and double the quotes inside"
         ) from None
     finally:
         csv.field_size_limit(limit)
+
+
+def _physical(path: Path) -> Iterator[str]:
+    """Lines with their ends, as `csv` wants them: a carriage return alone ends one, too."""
+    for _, line in _whole_lines(path):
+        yield from _PHYSICAL.findall(line) if "\r" in line else (line,)
 
 
 def _table(path: Path, rows: Iterable[tuple[int, list[str]]], columns: Columns) -> Iterator[Record]:
@@ -124,6 +144,9 @@ def _table(path: Path, rows: Iterable[tuple[int, list[str]]], columns: Columns) 
     names = _headerless(first, columns)
     if names is None:
         names = [cell.strip() for cell in first]
+        twice = next((name for name in names if name in columns.known and names.count(name) > 1), None)
+        if twice is not None:
+            raise SoftPromptError(f"{path}, line {number}: column {twice!r} stands twice; keep one")
         if not columns.known & set(names):
             raise SoftPromptError(
                 f"{path}, line {number}: no header with a column of the task; it looks for "
@@ -152,23 +175,56 @@ def _record(path: Path, number: int, names: list[str], cells: list[str]) -> Reco
     return Record(dict(zip(names, cells, strict=False)), str(path), number)
 
 
-def _jsonl(path: Path, text: str) -> Iterator[Record]:
-    for number, line in enumerate(text.split("\n"), 1):
+def _jsonl(path: Path) -> Iterator[Record]:
+    for number, line in lines(path):
         if not line.strip():
             continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise SoftPromptError(f"{path}, line {number}: not JSON ({error.msg}); write one object a line") from None
+        where = f"{path}, line {number}"
+        values = parse_json(line, where)
         if not isinstance(values, dict):
-            raise SoftPromptError(f"{path}, line {number}: not a JSON object; write one object a line")
+            raise SoftPromptError(f"{where}: not a JSON object; write one object a line")
         yield Record(values, str(path), number)
 
 
 def _parquet(path: Path) -> Iterator[Record]:
     try:
-        rows = pq.read_table(path).to_pylist()
+        with pq.ParquetFile(path) as file:
+            _check_unpacked(path, file.metadata)
+            left = max(limits.UNPACKED, limits.UNPACKED_TIMES * path.stat().st_size)
+            number = 0
+            for batch in file.iter_batches(batch_size=_BATCH):
+                left -= batch.nbytes
+                if left < 0:
+                    raise _unpacks(path, "its texts", "bytes")
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Record(values, str(path), number)
     except (OSError, pa.ArrowException) as error:
-        raise SoftPromptError(f"{path}: not a parquet file ({str(error).splitlines()[0]}); write it again") from None
-    for number, values in enumerate(rows, 1):
-        yield Record(values, str(path), number)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SoftPromptError(f"{path}: not a parquet file ({reason}); write it again") from None
+
+
+def _check_unpacked(path: Path, about: Any) -> None:
+    """Make sure that a column, packed, stands for no more than rows of its size do, as far as the footer tells.
+
+    Raises:
+        SoftPromptError: a few bytes stand for many rows or for long texts.
+    """
+    values: Counter[int] = Counter()
+    for group in map(about.row_group, range(about.num_row_groups)):
+        for place, column in ((place, group.column(place)) for place in range(group.num_columns)):
+            values[place] += column.num_values
+            if column.total_uncompressed_size > max(
+                limits.UNPACKED, limits.UNPACKED_TIMES * column.total_compressed_size
+            ):
+                raise _unpacks(path, f"column {column.path_in_schema!r}", "bytes")
+    if values and max(values.values()) > max(limits.ROWS, limits.ROWS_A_BYTE * path.stat().st_size):
+        raise _unpacks(path, "its rows", "rows")
+
+
+def _unpacks(path: Path, what: str, unit: str) -> SoftPromptError:
+    floor, times = {"bytes": (limits.UNPACKED, limits.UNPACKED_TIMES), "rows": (limits.ROWS, limits.ROWS_A_BYTE)}[unit]
+    return SoftPromptError(
+        f"{path}: {what} would unpack to more than {floor:,} {unit} and more than {times} {unit} a byte of it; "
+        "write the rows as jsonl"
+    )

@@ -11,6 +11,8 @@ from softprompt.errors import SoftPromptError
 from softprompt.tasks.template import CHOICE, Mask, PromptSlot, Sep, Template, Text
 
 Piece: TypeAlias = int | PromptSlot | Mask
+# Characters of a text beyond which its beginning may stand for it, and those that the longest tokens have.
+_LONG, _LONG_TOKEN = 100_000, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,21 @@ def fit(
     Raises:
         SoftPromptError: the template's fixed text alone is longer than the budget.
     """
+    heads = _heads(template, fields, tokenizer, budget)
+    return _fit(template, {**fields, **heads}, tokenizer, budget, choice)
+
+
+def _heads(template: Template, fields: Mapping[str, str], tokenizer: Any, budget: int) -> dict[str, str]:
+    """The beginnings of very long texts, where these alone fill the budget and the rest would only be cut again.
+
+    Tokens far from a text's end do not depend on it, so what is kept is the same, in the time of the beginning.
+    """
+    size = max(_LONG, _LONG_TOKEN * budget)
+    long = {name: fields[name][:size] for name in template.fields if len(fields.get(name, "")) > size}
+    return {name: head for name, head in long.items() if _tokens(head, tokenizer) > budget}
+
+
+def _fit(template: Template, fields: Mapping[str, str], tokenizer: Any, budget: int, choice: str | None) -> Fitted:
     texts = {name: fields[name] for name in template.fields if name in fields}
     fitted = _tokenise(template, fields, tokenizer, choice)
     count = _count(fitted)
@@ -114,11 +131,12 @@ def _count(fitted: Fitted) -> int:
 
 
 def _cut_points(text: str, tokenizer: Any) -> list[int]:
-    """Characters before which the text may end, ascending: where its tokens start, or any if unknown."""
+    """For each token the character at which it starts, ascending: before it the text may end; any if unknown."""
     if not getattr(tokenizer, "is_fast", False):
         return list(range(len(text)))
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    return sorted({start for start, _ in encoded["offset_mapping"]} | ({0} if text else set()))
+    points = sorted(start for start, _ in encoded["offset_mapping"])
+    return points if not text or points[:1] == [0] else [0, *points]
 
 
 def _surplus(lengths: Mapping[str, int], shares: Mapping[str, int], excess: int) -> dict[str, int]:
@@ -137,8 +155,9 @@ def _surplus(lengths: Mapping[str, int], shares: Mapping[str, int], excess: int)
 
 
 def _cut(text: str, points: list[int], tokens: int) -> str:
-    """The text without its last `tokens` cut points, which are taken off the list too."""
+    """The text without its last `tokens` cut points, which are taken off the list too; no character is cut in two."""
     keep = max(len(points) - tokens, 0)
     end = points[keep] if keep < len(points) else len(text)
-    del points[keep:]
+    while points and points[-1] >= end:
+        points.pop()
     return text[:end].rstrip()

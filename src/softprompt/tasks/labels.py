@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
 
 if TYPE_CHECKING:
     from softprompt.tasks.task import Task
@@ -18,7 +19,10 @@ def label_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    try:
+        return str(value).strip()
+    except ValueError:
+        raise SoftPromptError(f"label {quoted(value)}: give numbers of fewer digits, or texts") from None
 
 
 def is_label(task: Task, cell: str) -> bool:
@@ -38,49 +42,57 @@ def answer_of(
         return None, ()
     if task.kind == "generation":
         answers = tuple(map(str, raw)) if isinstance(raw, (list, tuple)) else (str(raw),)
+        for answer in answers:
+            limits.check_text(answer, place)
         return answers[0], answers
     if task.kind == "regression":
         return _value(task, raw, place), ()
     if choices is None:
         return _class(task, raw, from_one, place), ()
     if isinstance(raw, (list, tuple)):
-        right = [index for index, choice in enumerate(choices) if choice in raw]
+        wanted = {answer for answer in raw if isinstance(answer, str)}
+        right = [index for index, choice in enumerate(choices) if choice in wanted]
         if not right:
             raise SoftPromptError(f"{place}: none of the right answers {listed(tuple(raw))} is one of the choices")
         return right[0], tuple(map(str, raw))
     text = label_text(raw)
-    if not (text.isdecimal() and int(text) < len(choices)):
+    if not (_is_index(text) and int(text) < len(choices)):
         raise SoftPromptError(
-            f"{place}: label {text!r} is no index into the row's {len(choices)} choices, which count from 0"
+            f"{place}: label {quoted(text)} is no index into the row's {len(choices)} choices, which count from 0"
         )
     return int(text), (choices[int(text)],)
 
 
 def _class(task: Task, raw: Any, from_one: bool, place: str) -> int:
     text = label_text(raw)
-    if from_one and text.isdecimal():
+    if from_one and _is_index(text):
         text = str(int(text) - 1)
     value = text if text in task.labels else task.label_aliases.get(text)
     if value is None:
         raise SoftPromptError(
-            f"{place}: label {label_text(raw)!r} is not one of {listed(task.label_values)}; "
+            f"{place}: label {quoted(label_text(raw))} is not one of {listed(task.label_values)}; "
             "mend the row or the task's labels"
         )
     return task.label_values.index(value)
+
+
+def _is_index(text: str) -> bool:
+    """Whether a text is a whole number that may count something; thousands of digits are not even read."""
+    return text.isdecimal() and len(text) < 10
 
 
 def _value(task: Task, raw: Any, place: str) -> float:
     value = _number(raw)
     low, high = task.bounds or (-math.inf, math.inf)
     if value is None or not low <= value <= high:
-        raise SoftPromptError(f"{place}: label {str(raw)!r} is no number from {low:g} to {high:g}")
+        raise SoftPromptError(f"{place}: label {quoted(str(raw))} is no number from {low:g} to {high:g}")
     return value
 
 
 def _number(raw: Any) -> float | None:
     try:
         value = float(raw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return value if math.isfinite(value) else None
 

@@ -7,10 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
+from softprompt.guards.documents import parse_yaml
+from softprompt.guards.paths import check_file, path_of, reading
 
 _CATALOG = Path(__file__).parent / "catalog"
 
@@ -26,15 +28,17 @@ def read_task(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     Raises:
         SoftPromptError: no such task or file, or not a YAML mapping.
     """
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml"):
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        path = path_of(name_or_path, "task")
         values = _read_yaml(path, str(path))
         return {"name": path.stem, **values}, str(path)
     name = _names().get(folded(str(name_or_path)))
     if name is None:
         near = difflib.get_close_matches(folded(str(name_or_path)), _names(), n=1)
         hint = f"did you mean {_names()[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}"
-        raise SoftPromptError(f"no task {str(name_or_path)!r}; {hint} A task of your own is a path that ends in .yaml")
+        raise SoftPromptError(
+            f"no task {quoted(str(name_or_path))}; {hint} A task of your own is a path that ends in .yaml"
+        )
     return {"name": name, **_read_yaml(_CATALOG / f"{name}.yaml", f"{name}.yaml")}, f"{name}.yaml"
 
 
@@ -55,7 +59,7 @@ def first_fault(error: ValidationError, model: type[BaseModel]) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(model.model_fields)}"
         return f"there is no key {key!r}; {hint}"
     if fault["type"] == "string_type":
-        return f"key {key!r}: {fault['input']!r} is no text; put it in quotes"
+        return f"key {key!r}: {quoted(fault['input'])} is no text; put it in quotes"
     return f"key {key!r}: {message}" if key else message
 
 
@@ -70,12 +74,14 @@ def _names() -> dict[str, str]:
 
 
 def _read_yaml(path: Path, name: str) -> dict[str, Any]:
+    check_file(path)
+    with reading(path), path.open("rb") as file:
+        data = file.read(limits.DEFINITION + 1)
+    limits.check(len(data), limits.DEFINITION, "bytes and more", name, "a task's definition is shorter")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SoftPromptError(f"{name}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SoftPromptError(f"{name}: not proper YAML: {' '.join(str(error).split())}") from None
+        values = parse_yaml(data.decode("utf-8-sig"), name)
+    except UnicodeDecodeError as error:
+        raise SoftPromptError(f"{name}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     if not isinstance(values, dict):
         raise SoftPromptError(f"{name}: not a YAML mapping; write the task's keys, as `template: ...`")
     return values

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import entries, kind_of, reading
 from softprompt.tasks import building, files, loading
 from softprompt.tasks.files import Record
 from softprompt.tasks.labels import label_text
@@ -61,11 +62,16 @@ def find(task: Task, path: Path, seed: int, shots: int | None) -> Path:
     Raises:
         SoftPromptError: nothing there, or no split file; the message lists what was looked for.
     """
-    if not path.exists():
-        raise SoftPromptError(f"data {str(path)!r} does not exist; give the folder or file with the rows")
-    if path.is_file() or any(_split_files(task, path, split) for split in _STEMS):
-        return path
-    folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
+    with reading(path):
+        if not path.exists():
+            raise SoftPromptError(f"data {str(path)!r} does not exist; give the folder or file with the rows")
+        if path.is_file():
+            return path
+        if not path.is_dir():
+            raise SoftPromptError(f"data {str(path)!r} is {kind_of(path)}; give the folder or file with the rows")
+        if any(_split_files(task, path, split) for split in _STEMS):
+            return path
+        folders = [entry for entry in entries(path) if entry.is_dir()]
     few_shot = [folder for folder in folders if _FEW_SHOT.match(folder.name)]
     if few_shot:
         return _of_seed(path, few_shot, seed, shots)
@@ -97,9 +103,9 @@ def _stems(task: Task, split: Any) -> tuple[str, ...]:
 
 def _split_files(task: Task, folder: Path, split: str) -> list[Path]:
     """The split's file, or the shards of its parquet file, under the first of its names that exists."""
-    entries = sorted(entry for entry in folder.iterdir() if entry.suffix in files.ENDINGS and entry.is_file())
+    there = [entry for entry in entries(folder) if entry.suffix in files.ENDINGS and entry.is_file()]
     for stem in _stems(task, split):
-        found = [entry for entry in entries if _SHARD.sub("", entry.stem) == stem]
+        found = [entry for entry in there if _SHARD.sub("", entry.stem) == stem]
         if len({entry.suffix for entry in found}) > 1:
             names = " and ".join(entry.name for entry in found)
             raise SoftPromptError(f"{folder}: {names} are both there; keep the one to read")

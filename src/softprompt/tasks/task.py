@@ -16,7 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
+from softprompt.guards.paths import path_of
 from softprompt.tasks import building, loading
 from softprompt.tasks.labels import label_text
 from softprompt.tasks.metrics import METRICS
@@ -109,13 +111,14 @@ class Task(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise SoftPromptError(
-                f"task {values.get('name', 'custom')!r}: {loading.first_fault(error, type(self))}"
+                f"task {quoted(values.get('name', 'custom'))}: {loading.first_fault(error, type(self))}"
             ) from None
 
     @model_validator(mode="before")
     @classmethod
     def _shorthands(cls, values: dict[str, Any]) -> dict[str, Any]:
         values = dict(values)
+        _check_sizes(values)
         if "metric" in values:
             if "metrics" in values:
                 raise ValueError("give metric or metrics, not both")
@@ -227,7 +230,7 @@ class Task(BaseModel):
     ) -> Task:
         """The same task with another source; the arguments are those of `load`."""
         task = self.model_copy()
-        task._source = Source(None if data is None else Path(data), shots, seed, max_test_rows)
+        task._source = Source(None if data is None else path_of(data, "data"), shots, seed, max_test_rows)
         task._source.check(task)
         return task
 
@@ -249,7 +252,7 @@ class Task(BaseModel):
 
     def rows_from(self, path: str | Path) -> list[Row]:
         """The rows of one file to predict; labels are read where the file has them."""
-        return building.rows_of_file(self, Path(path))
+        return building.rows_of_file(self, path_of(path, "file"))
 
     def rows_of(self, values: Iterable[str | Mapping[str, Any]]) -> list[Row]:
         """Rows of Python values: mappings by field name, or plain strings where the task has one field."""
@@ -283,6 +286,20 @@ class Task(BaseModel):
     def metric(self) -> str:
         """The main metric."""
         return self.metrics[0]
+
+
+def _check_sizes(values: Mapping[str, Any]) -> None:
+    """Raise `SoftPromptError` where a definition has more or longer names than `limits` allows."""
+    for key, limit in (("labels", limits.LABELS), ("seq2seq_labels", limits.LABELS), ("fields", limits.FIELDS)):
+        if isinstance(values.get(key), (Mapping, Sequence)) and not isinstance(values[key], str):
+            limits.check(len(values[key]), limit, "entries", f"key {key!r}")
+            words = values[key].values() if isinstance(values[key], Mapping) else ()
+            for name in map(str, (*values[key], *words)):
+                limits.check_text(name, f"key {key!r}")
+                limits.check(len(name), limits.NAME, "characters in one entry", f"key {key!r}")
+    if isinstance(values.get("name"), str):
+        limits.check_text(values["name"], "key 'name'")
+        limits.check(len(values["name"]), limits.NAME, "characters", "key 'name'", "shorten it")
 
 
 def _fields_of(*sources: str) -> tuple[str, ...]:

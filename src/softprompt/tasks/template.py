@@ -23,10 +23,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Literal as Choice
 from typing import TypeAlias, cast
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards import limits
 
 Form: TypeAlias = Choice["", "stem", "lower"]
 
@@ -35,7 +37,7 @@ CHOICE = "choice"
 _FORMS = ("stem", "lower")
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_COUNT = re.compile(r"[1-9][0-9]*\Z")
+_COUNT = re.compile(r"[1-9][0-9]{0,8}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,15 @@ class Template:
 
         Raises:
             SoftPromptError: a lone brace, a name that is neither a field nor a place, an impossible count,
-                more than one ``{mask}``, or ``{prompt}`` beside another prompt place.
+                more than one ``{mask}``, ``{prompt}`` beside another prompt place, or more than `limits` allows.
         """
+        limits.check_text(source, "template")
+        limits.check(len(source), limits.TEMPLATE, "characters", "template", "shorten it")
         names = None if known is None else [*known]
-        template = cls(tuple(_merged(_part(token, source, names) for token in _TOKEN.findall(source))))
+        tokens: list[str] = _TOKEN.findall(source)
+        places = sum(one.startswith("{") and not one.startswith("{{") for one in tokens)
+        limits.check(places, limits.PLACES, "places", "template", "leave some out")
+        template = cls(tuple(_merged(_part(token, source, names) for token in tokens)))
         if sum(isinstance(part, Mask) for part in template.parts) > 1:
             raise SoftPromptError(f"template {source!r}: {{mask}} stands twice; keep one, the answer is read once")
         slots = template.slots
@@ -241,7 +248,9 @@ def _part(token: str, source: str, known: list[str] | None) -> Part:
     name, colon, form = token[1:-1].partition(":")
     if name == "prompt":
         if colon and not _COUNT.match(form):
-            raise SoftPromptError(f"template {source!r}: {token} needs a count of at least 1, as {{prompt:5}}")
+            raise SoftPromptError(
+                f"template {source!r}: {token} needs a count of at least 1 and at most 999,999,999, as {{prompt:5}}"
+            )
         return PromptSlot(int(form) if colon else None)
     if name in RESERVED:
         if colon:
@@ -268,10 +277,7 @@ def _field(name: str, form: str | None, source: str, known: list[str] | None) ->
 def _merged(parts: Iterable[Part]) -> list[Part]:
     """Neighbouring literals as one (an escaped brace parses as a literal of its own)."""
     merged: list[Part] = []
-    for part in parts:
-        last = merged[-1] if merged else None
-        if isinstance(part, Literal) and isinstance(last, Literal):
-            merged[-1] = Literal(last.text + part.text)
-        else:
-            merged.append(part)
+    for literal, group in groupby(parts, lambda part: isinstance(part, Literal)):
+        alike = list(group)
+        merged += [Literal("".join(part.text for part in alike if isinstance(part, Literal)))] if literal else alike
     return merged

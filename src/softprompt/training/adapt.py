@@ -26,13 +26,14 @@ from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.manifest import check, named, sealed
 from softprompt.files.whole import replacing, write_json
 from softprompt.fingerprint import fingerprint
+from softprompt.guards import limits
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.storage.documents import read_record
 from softprompt.training import checkpoint
 from softprompt.training.adapt_trainer import AdaptOptions, AdaptTrainer
-from softprompt.training.claim import METRICS, claim
+from softprompt.training.claim import METRICS, claim, output_folder
 from softprompt.training.divergence import Diverged, Fault, mend, told
 from softprompt.training.hold import hold
 from softprompt.training.measure import peak_memory, reset_peak, versions
@@ -94,13 +95,15 @@ def adapt(
     """
     chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
     show = progress if isinstance(progress, Progress) else Progress(progress)
-    folder = Path(output)
+    folder = output_folder(output)
     model, tokenizer = load_backbone(backbone, dtype=dtype, device=device, head=True)
     anatomy = read_anatomy(model)
     if anatomy.kind != "encoder-decoder":
         raise SoftPromptError(
             f"backbone {backbone} ({anatomy.family}) is no encoder-decoder: a language model needs no adaptation"
         )
+    for number, text in enumerate(texts, 1):
+        limits.check_text(text, f"text {number:,}")
     pieces = chunks(texts, tokenizer, chosen.max_length)
     if not pieces:
         raise SoftPromptError("no text has two tokens or more, so there is nothing to go on with: give longer texts")

@@ -32,7 +32,7 @@ class AdaptOptions(Options):
     accumulate: int = Field(1, ge=1, description="batches whose gradients are summed to one step")
     max_length: int = Field(256, ge=2, description="most tokens of a chunk, inputs and targets together")
     saves: int = Field(8, ge=1, description="how often the training state is written")
-    threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: torch's own choice")
 
 
 class AdaptTrainer(ResumableTrainer):

@@ -23,6 +23,7 @@ from softprompt.progress import Progress
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.tasks import Task
 from softprompt.training import run
+from softprompt.training.claim import output_folder
 
 ARMS = ("learned", "all", "first", "last", "random", "input", "middle")
 SEEDS = (13, 21, 42)
@@ -114,7 +115,7 @@ def select_layers(
     count = usual(layers) if keep is None else keep
     wanted = selections(arms, count, layers)
     _check(task, seeds)
-    folder = Path(output) if output is not None else Path("runs") / f"{task.name}-{chosen.name}-layers"
+    folder = output_folder(output, f"{task.name}-{chosen.name}-layers")
     with_layers = {arm: chosen.model_copy(update={"select": arm}) for arm in wanted}
     found = _train_arms(
         model, tokenizer, task, with_layers, seeds, folder, progress=progress, backbone=backbone, **options

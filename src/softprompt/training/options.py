@@ -40,7 +40,7 @@ class TrainingOptions(Options):
     init_from: str | None = Field(None, description="folder of a saved prompt of the same method to start from (SPoT)")
     dropout: bool = Field(False, description="let the frozen backbone's dropout work while training")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
-    threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: torch's own choice")
 
 
 class Plan(BaseModel):

@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from softprompt.errors import SoftPromptError, quoted
+
 
 @contextmanager
 def reproducible(seed: int, threads: int | None) -> Iterator[None]:
-    """Seed every source of chance; leave the caller's random state and threads as they were."""
+    """Seed every source of chance; leave the caller's random state and threads as they were.
+
+    Raises:
+        SoftPromptError: numpy takes no such seed.
+    """
+    if not 0 <= seed < 1 << 32:
+        raise SoftPromptError(f"seed {quoted(seed)}: give a whole number from 0 to {(1 << 32) - 1:,}")
     before = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_num_threads()
     random.seed(seed)
     np.random.seed(seed)

@@ -16,6 +16,7 @@ from softprompt.evaluation.evaluate import metrics_of
 from softprompt.files.manifest import sealed
 from softprompt.files.whole import write_json
 from softprompt.fingerprint import fingerprint
+from softprompt.guards.paths import path_of
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
@@ -30,7 +31,7 @@ from softprompt.tasks.readouts import Item
 from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
 from softprompt.training import courses
-from softprompt.training.claim import METRICS, check_same, claim
+from softprompt.training.claim import METRICS, check_same, claim, leaving_nothing, output_folder
 from softprompt.training.divergence import Diverged, Fault, kept
 from softprompt.training.finished import damage, read_metrics
 from softprompt.training.hold import hold
@@ -104,13 +105,13 @@ def train(
     """
     chosen: TrainingOptions = checked(TrainingOptions, options, "training")
     method = method_of(method) if isinstance(method, str) else method
-    folder = Path(output) if output is not None else Path("runs") / f"{task.name}-{method.name}-{seed}"
+    folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
     wishes = readout_wishes(model, task, method, chosen)
     splits = task.splits(seed)
     _check_splits(task, splits)
     identity = identity_of(model, task, method, chosen, wishes, splits, backbone)
-    with hold(folder):
+    with leaving_nothing(folder), hold(folder):
         if claim(folder, identity, resume):
             damaged = damage(folder / METRICS, folder / PROMPT)
             if damaged is None:
@@ -127,7 +128,7 @@ def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
     Raises:
         SoftPromptError: no finished run there, a damaged file, or another backbone.
     """
-    path = Path(folder)
+    path = path_of(folder, "run")
     return Run(path, read_metrics(path / METRICS), load(path / PROMPT, model, tokenizer))
 
 

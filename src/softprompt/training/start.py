@@ -36,7 +36,7 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
         SoftPromptError: no prompt there, one of another method, backbone, shape or other layers, or a method that
             trains no prompt or draws its own anew.
     """
-    path = folder_of(Path(folder))
+    path = folder_of(folder)
     if not method.continues():
         raise SoftPromptError(f"method {method.name!r} does not start from another prompt: leave init_from out")
     saved = read_description(path)

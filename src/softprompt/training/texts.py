@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import path_of
 from softprompt.tasks import files
 
 
-def read_texts(path: Path, column: str = "text") -> list[str]:
+def read_texts(given: str | Path, column: str = "text") -> list[str]:
     """The texts of a file: the lines of a `.txt`, a column of any other.
 
     Raises:
         SoftPromptError: the file cannot be read, has no such column, or no text in it.
     """
+    path = path_of(given, "text")
     if path.suffix == ".txt":
-        found = [line.strip() for line in files.read_text(path).split("\n")]
+        found = [line.strip() for _, line in files.lines(path)]
     else:
         columns = files.Columns(frozenset({column}), (), lambda _: False)
         records = files.read(path, columns)

@@ -125,14 +125,12 @@ def saved(path: str, count: int, setting: Setting) -> Tensor:
     Raises:
         SoftPromptError: no such prompt, or a table of another shape.
     """
-    from pathlib import Path
-
     from softprompt.storage.forms import Form, read_forms
     from softprompt.storage.places import folder_of
     from softprompt.storage.tensors import read_tensors
     from softprompt.storage.written import check_written
 
-    file = folder_of(Path(path)) / "prompt.safetensors"
+    file = folder_of(path) / "prompt.safetensors"
     form, wanted = read_forms(file).get("table"), (count, setting.anatomy.embedding_size)
     if form != Form(("F32",), wanted):
         found = "no table" if form is None else f"a table of shape {form.shape} and type {form.dtypes[0]}"

@@ -1,0 +1,181 @@
+"""JSON and YAML of a user, parsed within `limits`: no depth, number or alias in them costs more than they are long."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
+
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
+# The parser of libyaml, where PyYAML was built with it: twenty times faster.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse_json(text: str, where: str) -> Any:
+    """A JSON value.
+
+    Args:
+        text: of one line or file.
+        where: it stands, for messages.
+
+    Raises:
+        SoftPromptError: it is no JSON, a key stands twice in one object, or it passes a limit.
+    """
+    opened = text.count("[") + text.count("{")
+    if opened > limits.LEVELS:
+        _check_brackets(text, where)
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        raise SoftPromptError(f"{where}: not JSON ({error.msg}); write one object a line") from None
+    except _TwiceError as error:
+        raise SoftPromptError(f"{where}: the key {quoted(error.args[0])} stands twice; keep one") from None
+    except ValueError as error:  # from `_integer` or `_constant`
+        raise SoftPromptError(f"{where}: {error}") from None
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """A YAML value; nothing but plain values is ever made.
+
+    Args:
+        text: of one document.
+        where: it stands, for messages.
+
+    Raises:
+        SoftPromptError: it is no YAML, a key stands twice in one mapping, or it passes a limit.
+    """
+    limits.check(len(text), limits.DEFINITION, "characters", where)
+    try:
+        _check_events(text, where)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a safe loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SoftPromptError(f"{where}: not proper YAML: {' '.join(str(error).split())}") from None
+    except SoftPromptError:
+        raise
+    except ValueError as error:  # a date that is none, say
+        raise SoftPromptError(f"{where}: a value that is none ({error}); put it in quotes") from None
+
+
+class _TwiceError(Exception):
+    """A key that an object has twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for place, name in enumerate(names) if name in names[:place]))
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > limits.DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits, at most {limits.DIGITS:,}; put it in quotes")
+    return int(digits)
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON; write null where there is no value")
+
+
+def _check_brackets(text: str, where: str) -> None:
+    """Count the lists and objects of a text that may hold many; brackets inside strings are none."""
+    bare = _STRING.sub("", text)
+    limits.check(bare.count("[") + bare.count("{"), limits.CONTAINERS, "lists and objects in one line", where)
+    level = deepest = 0
+    for match in _BRACKET.finditer(bare):
+        level += 1 if match.group() in "[{" else -1
+        deepest = max(deepest, level)
+    limits.check(deepest, limits.LEVELS, "levels deep", where)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """The safe loader, but for numbers that would take long to read."""
+
+
+def _number(loader: Any, node: Any) -> Any:
+    if len(node.value) > limits.DIGITS:
+        mark = node.start_mark
+        raise yaml.constructor.ConstructorError(
+            None, None, f"a number of {len(node.value):,} digits, at most {limits.DIGITS:,}; put it in quotes", mark
+        )
+    return _READERS[node.tag](loader, node)
+
+
+_READERS = {
+    "tag:yaml.org,2002:int": _Base.construct_yaml_int,
+    "tag:yaml.org,2002:float": _Base.construct_yaml_float,
+}
+for _tag in _READERS:
+    _Loader.add_constructor(_tag, _number)
+
+
+@dataclass
+class _Open:
+    """A list or mapping whose end has not come.
+
+    Attributes:
+        mapping: whether its children are keys and values in turn.
+        anchor: its name for aliases.
+        children: that came so far.
+        size: values in it, whatever aliases stand for counted each time.
+        keys: that a mapping has.
+    """
+
+    mapping: bool
+    anchor: str | None
+    children: int = 0
+    size: int = 1
+    keys: set[str] = field(default_factory=set)
+
+
+def _check_events(text: str, where: str) -> None:
+    """Walk through a document without building it: how deep it is, how large, and whether a key stands twice."""
+    stack = [_Open(False, None)]
+    sizes: dict[str, int] = {}
+
+    def close(size: int, anchor: str | None) -> None:
+        stack[-1].children += 1
+        stack[-1].size += size
+        limits.check(stack[-1].size - 1, limits.VALUES, "keys and values, with aliases followed", where)
+        if anchor is not None:
+            sizes[anchor] = size
+
+    for event in yaml.parse(text, Loader=_Base):
+        if isinstance(event, yaml.CollectionStartEvent):
+            stack.append(_Open(isinstance(event, yaml.MappingStartEvent), event.anchor))
+            if len(stack) - 1 > limits.LEVELS:
+                raise SoftPromptError(f"{where}: {len(stack) - 1:,} levels deep or more, at most {limits.LEVELS:,}")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            done = stack.pop()
+            close(done.size, done.anchor)
+        elif isinstance(event, yaml.ScalarEvent):
+            _check_key(stack[-1], event, where)
+            close(1, event.anchor)
+        elif isinstance(event, yaml.AliasEvent):
+            if any(one.anchor == event.anchor for one in stack):
+                raise SoftPromptError(
+                    f"{where}, line {_line(event)}: *{event.anchor} stands inside itself; write it out"
+                )
+            close(sizes.get(str(event.anchor), 1), None)  # an unknown one is the loader's to tell
+
+
+def _check_key(parent: _Open, event: Any, where: str) -> None:
+    if not parent.mapping or parent.children % 2:
+        return
+    line = f"{where}, line {_line(event)}"
+    limits.check(len(event.value), limits.NAME, "characters in one key", line)
+    if event.value in parent.keys and event.value != "<<":
+        raise SoftPromptError(f"{line}: the key {quoted(event.value)} stands twice; keep one")
+    parent.keys.add(event.value)
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
