@@ -62,11 +62,11 @@ COUNTED = (
 _SAME = 5e-4
 # Heads and flags beside the sweep's own kinds, by the mapping that a type must stand in.
 _MORE = {
-    "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
     "seqcls": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-    "base": modeling_auto.MODEL_MAPPING_NAMES,
-    "base, is_decoder": modeling_auto.MODEL_MAPPING_NAMES,
-    "causal, no is_decoder": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    "token": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    "base": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    "base, is_decoder": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    "causal, no is_decoder": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 }
 
 
@@ -101,8 +101,7 @@ def made(kind: str, family: str) -> Any:
     head, _, flag = kind.partition(", ")
     if flag:
         config = build.config_of("base", family)
-        known = hasattr(config, "is_decoder") or family in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-        if not known or getattr(config, "is_encoder_decoder", False):
+        if getattr(config, "is_encoder_decoder", False) or family not in build.mapping(head):
             return None
         real = build.config_of
         build.config_of = lambda *_: config

@@ -57,6 +57,7 @@ class Anatomy:
         positions: the module that looks positions up by itself and takes `position_ids` (BART's encoder), else None.
         takes_position_ids: whether `body` takes `position_ids`.
         position_offset: the position id that the model gives the first token (RoBERTa: padding_idx + 1; mostly 0).
+        uncounted: the id that stands for padding where positions are counted by ids alone (M2M100), else None.
         max_positions: how many tokens the model has positions for, or None where there is no limit (T5).
         absolute: whether positions are rows of a table, added to the embeddings.
         hidden_size: H, the width of the residual stream.
@@ -83,6 +84,7 @@ class Anatomy:
     positions: nn.Module | None
     takes_position_ids: bool
     position_offset: int
+    uncounted: int | None
     max_positions: int | None
     absolute: bool
     hidden_size: int
@@ -223,6 +225,7 @@ def _read(model: nn.Module, config: Any) -> Anatomy:
         positions=positions,
         takes_position_ids="position_ids" in parameters,
         position_offset=_offset(body, config, found),
+        uncounted=None if told or found.counts != "ids" else config.pad_token_id,
         max_positions=found.positions or getattr(config, "max_position_embeddings", None),
         absolute=found.positions is not None,
         hidden_size=hidden_size(config),

@@ -102,7 +102,10 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
         layout = insert(ids, mask, positions, conditioning, slots, rows, anatomy.position_offset)
     changed = {**kwargs, "attention_mask": layout.mask if ready is None else ready}
     if kwargs.get("input_ids") is not None:
-        changed["input_ids"] = layout.ids
+        skipped, seen = anatomy.uncounted, layout.mask
+        changed["input_ids"] = (
+            layout.ids if skipped is None or seen is None else layout.ids.masked_fill(seen == 0, skipped)
+        )
     if layout.keep is not None:
         changed = {name: value for name, value in changed.items() if name not in _DERIVED}
     if anatomy.takes_position_ids:
@@ -113,9 +116,7 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
                 f"family {anatomy.family!r} attends across packed documents: give it one document a row"
             )
         changed["use_cache"] = False  # where a cache is made, transformers no longer keeps documents apart
-    types = kwargs.get("token_type_ids")
-    if types is not None and layout.keep is not None:
-        changed["token_type_ids"] = torch.zeros_like(layout.ids).scatter(1, layout.keep, types)
+    changed.update(_beside(kwargs, layout, ids.shape))
     if anatomy.kind == "encoder" and mask is not None:
         layout = replace(layout, keep=_first_for_padding(layout.keep, mask))
     call.layout = layout
@@ -183,6 +184,20 @@ def holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
         return bool((ids >= anatomy.vocab_size).any())
     torch._assert_async((ids < anatomy.vocab_size).all(), "a compiled model takes ids without virtual tokens")
     return False
+
+
+def _beside(kwargs: dict[str, Any], layout: Layout, shape: torch.Size) -> dict[str, Tensor]:
+    """What else has a column for each token, 0 at virtual ones: token types, Longformer's global attention."""
+    if layout.keep is None:
+        return {}
+    moved = {}
+    for name, values in kwargs.items():
+        if name in ("input_ids", "inputs_embeds", "attention_mask", "position_ids") or not isinstance(values, Tensor):
+            continue
+        if values.shape[:2] == shape:
+            columns = layout.keep.view(*shape, *[1] * (values.ndim - 2)).expand_as(values)
+            moved[name] = values.new_zeros(*layout.ids.shape, *values.shape[2:]).scatter(1, columns, values)
+    return moved
 
 
 def _first_for_padding(keep: Tensor | None, mask: Tensor) -> Tensor:

@@ -141,16 +141,28 @@ class _Trial:
         return next((offset for offset, states in given if torch.equal(states, own)), None), table
 
     def counts(self) -> Literal["columns", "ids"] | None:
-        """What enters the first layer at one word again and again: another thing in another place, or after padding?"""
-        same = self.rows[:1, :1].expand(1, self.rows.shape[1])
-        own, pad = self._embedded(same)[0], getattr(self.body.config, "pad_token_id", None)
-        if own.shape[:2] != same.shape or torch.equal(own[:, _BEFORE], own[:, _BEFORE + 1]):
+        """What enters the first layer at one word again and again: another thing in another place, or after padding?
+
+        A body that takes no position ids may count in its layers (RoFormer): there padding must not move a row.
+        """
+        same, pad = self.rows[:1, :1].expand(1, self.rows.shape[1]), getattr(self.body.config, "pad_token_id", None)
+        own = self._embedded(same)[0]
+        if own.shape[:2] == same.shape and not torch.equal(own[:, _BEFORE], own[:, _BEFORE + 1]):
+            led = None if pad is None else self._after_padding(same, pad, before=self.first)
+            return "ids" if led is not None and torch.equal(led[:, :-1], own[:, :-1]) else "columns"
+        if "position_ids" in self.names or pad is None:
             return None
-        if pad is None:
-            return "columns"
-        led, mask = same.clone(), torch.ones_like(same)
-        led[:, 0], mask[:, 0] = pad, 0
-        return "ids" if torch.equal(self._run(led, mask, before=self.first)[:, 1:], own[:, :-1]) else "columns"
+        alone = self._run(self.rows[:1], torch.ones_like(self.rows[:1]), until=self.first)
+        led = self._after_padding(self.rows[:1], pad, until=self.first)
+        moved = (led - alone).float().norm() if led.shape == alone.shape else torch.tensor(torch.inf)
+        near = max(1e-3, torch.finfo(alone.dtype).eps) * alone.float().norm()
+        return "columns" if bool(moved > near) else None
+
+    def _after_padding(self, ids: Tensor, pad: int, **stops: nn.Module) -> Tensor:
+        """The states of a row behind one column of padding."""
+        led = torch.nn.functional.pad(ids, (1, 0), value=pad)
+        mask = torch.nn.functional.pad(torch.ones_like(ids), (1, 0), value=0)
+        return self._run(led, mask, **stops)[:, 1:]
 
     def causal(self, flags: Sequence[bool | None]) -> bool | None:
         """Whether no token sees a later one; None where no token moves another.
