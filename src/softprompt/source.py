@@ -143,9 +143,9 @@ def _instead(folder: Path) -> str:
     if adapter.is_file():
         try:
             base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"]
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             base = "adapter_config.json does not name it"
-        return f"it holds an adapter, load the adapter's base model ({base})"
+        return f"it holds an adapter, load the adapter's base model ({' '.join(str(base).split())[:100]})"
     packed = sorted(folder.glob("*.gguf"))
     return f"name the file {packed[0]}" if packed else "config.json is missing"
 

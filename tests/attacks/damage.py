@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 import softprompt as sp
 from softprompt.errors import SoftPromptError
 from softprompt.explain.vectors import stored_rows
+from softprompt.files.manifest import MANIFEST
 from softprompt.fingerprint import fingerprint
 from softprompt.reading import build_readout
 from softprompt.storage.prompt import Prompt
@@ -29,7 +30,10 @@ from ..models import model, tokenizer
 from ..prompts import METHODS, producer
 
 TITLE = "damaged prompt folders"
-PROMISE = "refused in one line that names the file and the field, within 200 MB, or every field read as it was written"
+PROMISE = (
+    "refused in one line that names the file and the field, within 200 MB; without checksums, or loaded where each "
+    "field has a value that it may have"
+)
 TESTS = ["tests/storage/test_damage.py"]
 
 MEMORY = 200 << 20
@@ -228,11 +232,12 @@ def damages(folder: Path, flips: int) -> list[tuple[str, Harm]]:
     return [*in_documents(folder), *in_tensors(folder), *in_bytes(folder, flips)]
 
 
-def attack(tick: Callable[[int], None], every: int = 1, flips: int = 300) -> Counter[str]:
+def attack(tick: Callable[[int], None], every: int = 1, flips: int = 300, *, manifest: bool = True) -> Counter[str]:
     """Damage and open each prompt.
 
     Args:
         tick: called with the number of attempts made.
+        manifest: leave the checksums where they are; without them it is a prompt of an earlier version.
         every: take each so many-th damage alone.
         flips: bits of the header, of the tensors and of `prompt.json` that are flipped, one at a time.
     """
@@ -245,6 +250,8 @@ def attack(tick: Callable[[int], None], every: int = 1, flips: int = 300) -> Cou
                 copied = Path(scratch) / "copy"
                 shutil.copytree(whole, copied)
                 harm(copied)
+                if not manifest:
+                    (copied / MANIFEST).unlink()
                 counts[attempt(copied, method, field)] += 1
                 shutil.rmtree(copied)
                 tick(1)
@@ -252,14 +259,20 @@ def attack(tick: Callable[[int], None], every: int = 1, flips: int = 300) -> Cou
 
 
 def measure(tick: Callable[[int], None]) -> dict[str, int]:
-    """The counts of a whole attack."""
-    found = attack(tick)
-    tracebacks = sum(count for name, count in found.items() if name.startswith("tracebacks"))
-    named = ("refused by file and field", "refused by the file alone", LOADED)
+    """The counts of a whole attack, and of a part of it on prompts without checksums."""
+    found, earlier = attack(tick), attack(tick, every=5, manifest=False)
+
+    def broken(word: str) -> int:
+        return sum(count for name, count in (found + earlier).items() if name.startswith(word))
+
     return {
-        "folders opened": sum(found.values()),
-        **{name: found[name] for name in named},
-        "not one clear line": sum(count for name, count in found.items() if name.startswith("not one")),
-        "tracebacks": tracebacks,
-        "over 200 MB": found["over 200 MB"],
+        "folders opened": found.total(),
+        "refused by file and field": found["refused by file and field"],
+        "refused by the file alone": found["refused by the file alone"],
+        "loaded": found[LOADED],
+        "folders without checksums": earlier.total(),
+        "of these refused": earlier.total() - earlier[LOADED],
+        "not one clear line": broken("not"),
+        "tracebacks": broken("tracebacks"),
+        "over 200 MB": broken("over"),
     }

@@ -181,3 +181,18 @@ def test_ids_beyond_the_embedding(folder: Path) -> None:
     whole["model"]["vocab"][WORDS[-1]] = 10**6
     (folder / "tokenizer.json").write_text(json.dumps(whole))
     assert "the tokenizer has the id 1,000,000, but the model embeds 8" in refusal(folder)
+
+
+def test_what_stands_in_an_adapter_alone_is_told_in_one_line(tmp_path: Path) -> None:
+    for text, told in (
+        ('{"base_model_name_or_path": "org/\\nbase"}', "load the adapter's base model (org/ base)"),
+        ('{"base_model_name_or_path": ' + "[" * 100_000, "adapter_config.json does not name it"),
+    ):
+        (tmp_path / "adapter_config.json").write_text(text)
+        assert told in refusal(tmp_path)
+
+
+def test_a_document_that_is_too_long(folder: Path) -> None:
+    with (folder / "config.json").open("r+b") as file:
+        file.truncate(40 << 20)
+    assert "config.json has 41,943,040 bytes, at most" in refusal(folder)

@@ -30,6 +30,7 @@ _PLAIN = re.compile(r"[\w-][\w.-]*\.safetensors")
 # Numbers by which modules are counted; a layer shared by many calls has fewer tensors than calls.
 _COUNTED = re.compile(r"layers?$|experts$")
 _MODULES = 1024
+_LONGEST = 32 << 20  # bytes of a JSON file: the index of 100,000 tensors has 10 MB
 # A quantised checkpoint has a byte where the model has a number, or half of one.
 _TIMES, _SPARE = 16, 1 << 24
 
@@ -91,8 +92,7 @@ def check_finite(source: Source, model: torch.nn.Module) -> None:
     """
     for name, weight in model.named_parameters():
         # A sum is finite unless one of its terms is not, or it overflows; only then is each looked at.
-        total = weight.detach().sum(dtype=torch.float32) if weight.is_floating_point() else torch.zeros(())
-        if not torch.isfinite(total) and not torch.isfinite(weight).all():
+        if not torch.isfinite(weight.detach().sum()) and not torch.isfinite(weight).all():
             raise _refused(source, f"its weight {name} holds NaN or infinity")
 
 
@@ -155,6 +155,8 @@ def _shapes(file: Path) -> Iterator[tuple[int, ...]]:
 def _document(source: Source, name: str) -> dict[str, Any] | None:
     """A JSON object of the checkpoint; None where there is none, or none that can be read."""
     path = source.find(name)
+    if path is not None and path.stat().st_size > _LONGEST:
+        raise _refused(source, f"{name} has {path.stat().st_size:,} bytes, at most {_LONGEST:,}")
     try:
         found = None if path is None else json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
