@@ -74,7 +74,7 @@ def measure(side: str, dtype: str, options: argparse.Namespace, folder: Path) ->
     vectors = torch.randn(options.virtual, model.config.hidden_size, generator=torch.Generator().manual_seed(1))
     table, loss_of = (ours if side == "softprompt" else peft)(model, tokenizer, vectors, ids, goal)
     optimizer = torch.optim.AdamW([table], lr=1e-3)
-    reset_peak()
+    reset_peak(model.device)
     seconds: list[float] = []
     first: dict[str, Any] = {}
     for repeat in range(options.repeats):
@@ -87,7 +87,7 @@ def measure(side: str, dtype: str, options: argparse.Namespace, folder: Path) ->
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.monotonic() - start)
-    print(json.dumps({**first, "seconds": seconds[1:], "peak_bytes": peak_memory()}))
+    print(json.dumps({**first, "seconds": seconds[1:], "peak_bytes": peak_memory(model.device)}))
 
 
 def run(side: str, dtype: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ from torch.nn import functional
 
 from softprompt.backbones.cache import cache_folder
 from softprompt.errors import SoftPromptError
-from softprompt.files.whole import write_json
+from softprompt.files.whole import write_text
 
 TYPES = ("float32", "bfloat16", "float16")
 
@@ -191,7 +192,8 @@ def _rates_of(machine: Machine, device: torch.device) -> Rates:
     if kept is not None and kept.machine == machine:
         return kept.gflops
     rates = measure(device)
-    _write(f"rates-{name}.json", _Kept(machine=machine, gflops=rates))
+    with suppress(SoftPromptError, RuntimeError):  # where nothing can be kept, it is measured again next time
+        write_text(cache_folder() / f"rates-{name}.json", _Kept(machine=machine, gflops=rates).model_dump_json() + "\n")
     return rates
 
 
@@ -201,14 +203,6 @@ def _read(name: str) -> _Kept | None:
         return _Kept.model_validate_json((cache_folder() / name).read_bytes())
     except (OSError, ValueError, RuntimeError):  # RuntimeError: a user without a home
         return None
-
-
-def _write(name: str, kept: _Kept) -> None:
-    """Write what was found, if the cache can be written."""
-    try:
-        write_json(cache_folder() / name, kept.model_dump(mode="json"))
-    except (SoftPromptError, RuntimeError):
-        return
 
 
 def _processor() -> str:

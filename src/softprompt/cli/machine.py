@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Seconds of one core that `make demo` takes: its products, and what is done beside them. Measured at 200 GFLOP/s a core
 # (bfloat16) and at 95 (float32, AVX2).
-_DEMO_GFLOP, _DEMO_BESIDE = 80_000, 120
+_DEMO_GFLOP, _DEMO_BESIDE = 43_000, 82
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def adapt(
 def _adapt(
     model: Any, tokenizer: Any, pieces: list[Chunk], options: AdaptOptions, seed: int, folder: Path, show: Progress
 ) -> dict[str, Any]:
-    reset_peak()
+    reset_peak(model.device)
     held = pieces[::_HELD_SHARE][:_HELD_MOST] if len(pieces) >= 2 * _HELD_SHARE else []
     own = [piece for index, piece in enumerate(pieces) if index % _HELD_SHARE or index // _HELD_SHARE >= len(held)]
     show.say(f"{len(own):,} chunks of text to train on, {len(held)} held out; files go to {folder}")
@@ -167,7 +167,7 @@ def _adapt(
         "train_seconds": round(trainer.seconds(), 3),
         "chunks": len(own),
         "held_out_chunks": len(held),
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": peak_memory(model.device),
         "versions": versions(),
         "history": trainer.history,
     }

@@ -9,24 +9,25 @@ from pathlib import Path
 
 import torch
 
+_CPU = torch.device("cpu")
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 
 
-def reset_peak() -> None:
+def reset_peak(device: torch.device = _CPU) -> None:
     """Start the count of peak memory anew, where the system allows it."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     try:
         _RESET.write_text("5")
     except OSError:
         return
 
 
-def peak_memory() -> int:
+def peak_memory(device: torch.device = _CPU) -> int:
     """Largest resident memory since `reset_peak` (on a GPU: largest allocation there), bytes."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
     try:
         line = next(x for x in _STATUS.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) * 1024

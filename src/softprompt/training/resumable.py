@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,28 @@ from softprompt.training import checkpoint
 from softprompt.training.divergence import Guard
 
 
+@dataclass
+class _OnOneDevice(TrainingArguments):
+    """Trains where the model is: Trainer would move it to the first GPU, and spread its batches over all of them.
+
+    Attributes:
+        place: the model's device.
+    """
+
+    place: str = "cpu"
+
+    @cached_property
+    def _setup_devices(self) -> torch.device:
+        device: torch.device = vars(TrainingArguments)["_setup_devices"].func(self)
+        if self.world_size > 1:
+            return device
+        self._n_gpu = min(self._n_gpu, 1)
+        device = torch.device(self.place)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        return device
+
+
 def arguments(folder: Path, device: torch.device, seed: int, **chosen: Any) -> TrainingArguments:
     """Trainer's arguments with its own logging, evaluation and saving off.
 
@@ -23,7 +47,8 @@ def arguments(folder: Path, device: torch.device, seed: int, **chosen: Any) -> T
         seed: of the order of rows and of dropout.
         **chosen: any other argument.
     """
-    return TrainingArguments(
+    return _OnOneDevice(
+        place=str(device),
         output_dir=str(folder),
         seed=seed,
         data_seed=seed,
@@ -57,6 +82,7 @@ class ResumableTrainer(Trainer):
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
         self.add_callback(_Guarding(self))
+        self.accelerator.device_placement = False  # the model is where it shall be, and batches go where it is
 
     def remember(self, loss: Tensor) -> None:
         """Take the loss of a batch, a scalar."""

@@ -156,7 +156,8 @@ def _train(
     seed, starts = splits.seed, [_seen_of(place) for place in starts_of(method, options)]
     anatomy = read_anatomy(model)
     words = task.label_words(anatomy.kind == "encoder-decoder")
-    reset_peak()
+    device = next(model.parameters()).device
+    reset_peak(device)
     with attach(model, tokenizer, method, label_words=words, seed=seed, dropout=options.dropout) as prompted:
         if options.init_from is not None:
             start_from(prompted, method, options.init_from)
@@ -174,7 +175,7 @@ def _train(
             "validation": _measure(work, splits.validation, "validation", replace(seen, validation=frozenset())),
             "test": _measure(work, splits.test, "test", seen),
         }
-        memory = peak_memory()
+        memory = peak_memory(device)
     prompt = Prompt(
         work.method,
         work.producer,
