@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -205,6 +206,27 @@ def try_verb(made: Bench, verb: str, kind: str) -> tuple[Told, bool]:
         return told, before == (contents(folder), contents(made.folder))
 
 
+def try_inside(made: Bench, name: str, verb: str) -> Told:
+    """A verb on a copy of the run in which a file is a pipe."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        shutil.copytree(made.run, run)
+        (run / name).unlink()
+        os.mkfifo(run / name)
+        own = ["--task", made.task, "--data", made.rows]
+        asked = {
+            "predict": ["predict", run, "w20 w21"],
+            "evaluate": ["evaluate", run, *own],
+            "resume": [*made.train(run), "--resume"],
+        }
+        return ask(*asked[verb])
+
+
+def inside(made: Bench) -> list[str]:
+    """The files of a run."""
+    return sorted(str(path.relative_to(made.run)) for path in made.run.rglob("*.json"))
+
+
 def try_call(
     made: Bench, call: Callable[[str], Any], ending: str, make: Callable[[Path, str], str]
 ) -> tuple[Any, float]:
@@ -246,6 +268,12 @@ def measure(tick: Callable[..., None]) -> dict[str, int]:
                 counts["tracebacks"] += error is not None and not isinstance(error, SoftPromptError)
                 counts["over a second"] += seconds > SECONDS
                 tick()
+        for file in inside(made):
+            for verb in ("predict", "evaluate", "resume"):
+                told = try_inside(made, file, verb)
+                counts["pipes in the place of a run's file"] += 1
+                counts["tracebacks"] += told.raised is not None
+                tick()
         counts.update(_without_rights(made))
     return dict(counts)
 
@@ -255,6 +283,7 @@ _COUNTS = (
     "refused in one line",
     "paths given to Python",
     "refused with SoftPromptError",
+    "pipes in the place of a run's file",
     "without rights",
     "without rights, refused",
     "tracebacks",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..attacks.paths import hostile, try_verb, verbs
+from ..attacks.paths import hostile, inside, try_inside, try_verb, verbs
 from ..commands import Bench, ask, bench
 
 # Every place meets these, and each meets two more by turns; `benchmarks/reliability.py --only paths` tries them all.
@@ -26,6 +26,14 @@ def test_hostile_paths(turn: int, verb: str, made: Bench) -> None:
         told, kept = try_verb(made, verb, kind)
         assert told.refused, (kind, told)
         assert kept, (kind, told)
+
+
+@pytest.mark.parametrize("verb", ["predict", "resume"])
+def test_a_pipe_in_the_place_of_a_runs_file(verb: str, made: Bench) -> None:
+    for name in inside(made):
+        told = try_inside(made, name, verb)
+        assert told.raised is None, (name, told)
+        assert told.refused or told.code == 0, (name, told)
 
 
 def test_the_demos_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
+from softprompt.guards.paths import check_file
 
 MANIFEST, SEAL = "manifest.json", "sha256"
 _PIECE = 1 << 20
@@ -68,6 +69,8 @@ def check(folder: Path, names: Iterable[str]) -> None:
         path = folder / name
         if name not in expected:
             raise SoftPromptError(f"{folder / MANIFEST}: does not name {name}: copy or write the folder again")
+        if path.exists():
+            check_file(path)  # a pipe would wait for ever, a device never end
         try:
             found = _written(path)
         except OSError as error:
@@ -108,6 +111,8 @@ def _seal(value: dict[str, Any]) -> str:
 
 
 def _read(path: Path) -> Manifest:
+    if path.exists():
+        check_file(path)
     try:
         return Manifest.model_validate(strict_json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
