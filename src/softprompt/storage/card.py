@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from softprompt.files import strict_json
 from softprompt.methods.base import Method
 from softprompt.storage.record import PromptRecord
 from softprompt.tasks import Task
@@ -74,7 +74,7 @@ def _use(name: str | None) -> list[str]:
         "```python",
         "import softprompt as sp",
         "",
-        f"model, tokenizer = sp.load_backbone({'...' if name is None else json.dumps(name, ensure_ascii=False)})",
+        f"model, tokenizer = sp.load_backbone({'...' if name is None else strict_json.dumps(name)})",
         'prompt = sp.load("this folder", model, tokenizer)',
         "```",
         "",
@@ -97,4 +97,4 @@ def _code(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return text if text.isprintable() else json.dumps(text, ensure_ascii=False)
+    return text if text.isprintable() else strict_json.dumps(text)
