@@ -38,7 +38,9 @@ demo: export OMP_NUM_THREADS = $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>
 demo: $(VENV)/.demo ## tune, compare and save prompts on real movie reviews
 	$(BIN)/python -m softprompt.demo --dtype $(DTYPE) $(if $(DEVICE),--device $(DEVICE))
 
-test: lint docs ## lint, types, docs and the tests, with coverage
+# Types and pages take one core each, so they are checked side by side.
+test: $(VENV)/.test ## lint, types, docs and the tests, with coverage
+	$(MAKE) --no-print-directory --jobs 2 lint docs
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --durations=10 --cov=softprompt --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.test ## the tests that need real weights or minutes
