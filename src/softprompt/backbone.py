@@ -83,8 +83,6 @@ def load_backbone(
         check_sizes(source, config, held)
         tokenizer = _tokenizer(source, config)
         model: Any = _typed(source, config, asked, target, head)
-        if source.adapter:
-            model = fold_adapter(source, model)
         check_finite(source, model)
         model = model.to(target).eval()
         rows = model.get_input_embeddings().weight.shape[0]
@@ -121,12 +119,26 @@ def _typed(source: Source, config: Any, asked: str, device: torch.device, head: 
     choice = choose_dtype(asked, stored, device)
     if choice.why:
         _LOG.log(logging.WARNING if choice.costly else logging.INFO, choice.why)
-    if choice.dtype == torch.float16 != stored:
-        exact = digests(_model(source, config, name_of(stored), head))
-        model = _model(source, config, "float16", head)
-        rounded_from(exact, digests(model))
-    elif model is None or model.dtype != choice.dtype:
+    if source.adapter or choice.dtype == torch.float16 != stored:
+        return _rounded(source, config, stored, choice.dtype, head)
+    if model is None or model.dtype != choice.dtype:
         model = _model(source, config, name_of(choice.dtype), head)
+    return model
+
+
+def _rounded(
+    source: Source, config: Any, stored: torch.dtype, dtype: torch.dtype, head: bool | None
+) -> PreTrainedModel:
+    """The model in float16, or with an adapter, whose change is added in float32: the same backbone in every type."""
+    exact = _model(source, config, "float32" if source.adapter else name_of(stored), head)
+    if source.adapter:
+        exact = fold_adapter(source, exact)
+    if exact.dtype == dtype:
+        return exact
+    model = _model(source, config, name_of(dtype), head)
+    model.load_state_dict(exact.state_dict())
+    if dtype == torch.float16:
+        rounded_from(digests(exact), digests(model))
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from softprompt.backbone import load_backbone
 from softprompt.backbones.arithmetic import Rates
 from softprompt.backbones.dtype import choose_dtype
 from softprompt.errors import SoftPromptError
+from softprompt.fingerprint import fingerprint
 
 from ..models import model, tokenizer
 from ..training.helpers import task
+from .test_checkpoint import with_adapter
 
 AVX2 = Rates(float32=95, bfloat16=2.5, float16=5)
 AVX512_BF16 = Rates(float32=95, bfloat16=200, float16=5)
@@ -191,6 +194,19 @@ def test_a_prompt_of_one_type_answers_in_every_other(stored, before, checkpoints
         next(changed.parameters()).mul_(1.5)
     with pytest.raises(SoftPromptError, match="weights differ"):
         sp.load(folder, changed, words)
+
+
+@pytest.mark.parametrize("stored", ["float32", "bfloat16"])
+def test_a_backbone_with_an_adapter_is_the_same_in_every_type(stored, tmp_path, checkpoints):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoints[stored], folder)
+    with_adapter(folder)
+    found = [
+        fingerprint(load_backbone(f"adapter:{folder}", dtype=name)[0]) for name in ("float32", "bfloat16", "float16")
+    ]
+    assert [one.dtype for one in found] == ["float32", "bfloat16", "float16"]
+    assert len({(one.weights, one.head) for one in found}) == 1
+    assert found[0].weights != fingerprint(load_backbone(checkpoints[stored])[0]).weights
 
 
 def trained(backbone: Any, words: Any, folder: Path) -> sp.Run:
