@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method, Setting
 from softprompt.prompted import PromptedModel
 from softprompt.sites.anatomy import read_anatomy
+from softprompt.sites.asking import own_class
 from softprompt.sites.producer import Producer
 from softprompt.tasks.readouts.soften import word_ids
 
@@ -30,6 +31,9 @@ def attach(
 ) -> PromptedModel:
     """Attach one prompt or many to a frozen model; use as a call or in a `with` block.
 
+    What is attached works in the calls of the attached model alone: the model itself may be called meanwhile, be
+    attached to again, and all of these from several threads.
+
     Args:
         model: a transformers model; it is neither copied nor edited, and `detach` gives it back as it was.
         tokenizer: its tokenizer.
@@ -42,12 +46,14 @@ def attach(
         A plain `nn.Module` with the model's own forward signature.
 
     Raises:
-        SoftPromptError: the family cannot serve the site, the prompt has no room, or prompts are attached already.
+        SoftPromptError: the family cannot serve the site, the prompt has no room, or the model cannot be attached to
+            (it is compiled, attached or wrapped itself).
 
     Example:
         >>> with attach(model, tokenizer, PromptTuning(num_virtual_tokens=20)) as prompted:  # doctest: +SKIP
         ...     logits = prompted(**prompted.encode(["a moving film"])).logits
     """
+    _refuse(model)
     named = dict(prompt) if isinstance(prompt, Mapping) else {_name(prompt): prompt}
     producers = {name: build(model, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()}
     return attached_class(model)(model, tokenizer, producers, dropout=dropout)
@@ -103,9 +109,31 @@ def _name(prompt: Any) -> str:
     return str(getattr(prompt, "name", "prompt"))
 
 
+def _refuse(model: nn.Module) -> None:
+    """Refuse what would be silently wrong to attach to.
+
+    Raises:
+        SoftPromptError: the model is attached, compiled, or not in memory.
+    """
+    if isinstance(model, PromptedModel):
+        raise SoftPromptError("this model has prompts attached itself: attach to its backbone (`model.backbone`)")
+    compiled = "_orig_mod" in model._modules  # what torch.compile wraps
+    if compiled or any(module._compiled_call_impl is not None for module in model.modules()):
+        raise SoftPromptError("the model is compiled: attach to it as it was before, and compile the attached model")
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta and not hasattr(model, "hf_device_map"):
+            raise SoftPromptError(f"weight {name} is not in memory (device meta): load the backbone's weights first")
+
+
 def attached_class(model: nn.Module) -> type[PromptedModel]:
     """A `PromptedModel` with the model's own forward signature and class name, by which trainers choose."""
-    own = inspect.signature(type(model).forward)
+    kind: Any = own_class(model)
+    return _attached_class(kind)
+
+
+@cache
+def _attached_class(kind: Any) -> type[PromptedModel]:
+    own = inspect.signature(kind.forward)
     ours = inspect.signature(PromptedModel.forward).parameters
     listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     extra = [p for p in ours.values() if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in own.parameters]
@@ -116,4 +144,4 @@ def attached_class(model: nn.Module) -> type[PromptedModel]:
 
     forward.__signature__ = own.replace(parameters=[*listed, *extra, *rest])  # type: ignore[attr-defined]
     forward.__doc__ = PromptedModel.forward.__doc__
-    return type(type(model).__name__, (PromptedModel,), {"forward": forward, "__module__": PromptedModel.__module__})
+    return type(kind.__name__, (PromptedModel,), {"forward": forward, "__module__": PromptedModel.__module__})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,7 +57,7 @@ def generate(model: PromptedModel, inputs: Tensor | None, prompts: Rows, **kwarg
     if model.anatomy.kind == "encoder-decoder":
         with model.calling(rows) as call:
             output = backbone.generate(input_ids=ids, **kwargs)
-        return user_length(output, call, model.slots, encoder_decoder=True)
+        return user_length(output, call, encoder_decoder=True)
     mask = kwargs.pop("attention_mask", None)
     mask = _mask_of(model, ids) if mask is None else mask
     full, full_mask, keep = ids, mask, None
@@ -68,11 +68,9 @@ def generate(model: PromptedModel, inputs: Tensor | None, prompts: Rows, **kwarg
         _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])
     if kwargs.get("streamer") is not None:
         kwargs["streamer"] = _Streamer(kwargs["streamer"], ids)
-    with (
-        model.calling(rows, full_mask.bool(), inserting=False),
-        _hidden_from_processors(backbone, model.anatomy.vocab_size),
-    ):
-        output = backbone.generate(input_ids=full, attention_mask=full_mask, **kwargs)
+    with model.calling(rows, full_mask.bool(), inserting=False):
+        shown = _showing_text(backbone, model.anatomy.vocab_size)
+        output = shown.generate(input_ids=full, attention_mask=full_mask, **kwargs)
     return _own(output, ids, full.shape[1], keep)
 
 
@@ -212,31 +210,40 @@ class _Streamer:
         self._inner.end()
 
 
-@contextmanager
-def _hidden_from_processors(backbone: Any, vocab_size: int) -> Iterator[None]:
-    """Repetition penalties and their like index the vocabulary by id: show them ids below its size only."""
+def _showing_text(backbone: Any, vocab_size: int) -> Any:
+    """The model itself, as one whose `generate` shows processors and criteria the text's ids only.
 
-    def shown(maker: Any, container: Any, wrapper: Any, custom: str) -> Any:
-        def make(*args: Any, **kwargs: Any) -> Any:
+    Repetition penalties and their like index the vocabulary by id. All state is the model's own; only its class is
+    another here, so calls in other threads do not notice.
+    """
+    own: Any = type(backbone)
+    kind = _text_kind(own, vocab_size)
+    shown = object.__new__(kind)
+    object.__setattr__(shown, "__dict__", backbone.__dict__)
+    return shown
+
+
+@cache
+def _text_kind(kind: Any, vocab_size: int) -> Any:
+    """The sub-class of a model's class whose processors and criteria are shown ids below the vocabulary's size."""
+
+    def showing(name: str, container: Any, wrapper: Any, custom: str) -> Any:
+        maker = getattr(kind, name)
+
+        def make(self: Any, *args: Any, **kwargs: Any) -> Any:
             if kwargs.get("encoder_input_ids") is not None:
                 ids = kwargs["encoder_input_ids"]
                 kwargs["encoder_input_ids"] = torch.where(ids < vocab_size, ids, ids[:, -1:])
             users = {id(x) for x in kwargs.get(custom) or ()}
             return container(
                 x if type(x).__name__ in _BY_LENGTH and id(x) not in users else wrapper(x, vocab_size)
-                for x in maker(*args, **kwargs)
+                for x in maker(self, *args, **kwargs)
             )
 
         return make
 
-    makers = {
-        "_get_logits_processor": (LogitsProcessorList, _Processor, "logits_processor"),
-        "_get_stopping_criteria": (StoppingCriteriaList, _Criterion, "stopping_criteria"),
-    }
-    for name, (container, wrapper, custom) in makers.items():
-        backbone.__dict__[name] = shown(getattr(backbone, name), container, wrapper, custom)
-    try:
-        yield
-    finally:
-        for name in makers:
-            backbone.__dict__.pop(name, None)
+    processors = showing("_get_logits_processor", LogitsProcessorList, _Processor, "logits_processor")
+    criteria = showing("_get_stopping_criteria", StoppingCriteriaList, _Criterion, "stopping_criteria")
+    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    makers = {"_get_logits_processor": processors, "_get_stopping_criteria": criteria}
+    return type(kind)(kind.__name__, (kind,), {**makers, **named})

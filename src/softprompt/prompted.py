@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.generation import generate
 from softprompt.sites.anatomy import Anatomy, read_anatomy
-from softprompt.sites.attention import Join, join_in
-from softprompt.sites.below import Below, can_begin, left_out
+from softprompt.sites.asking import TRAINING, Around, ask, current, opened
+from softprompt.sites.attention import Join, join_in, own_implementation
+from softprompt.sites.below import Below, can_begin
 from softprompt.sites.call import Call
+from softprompt.sites.gate import Gate
+from softprompt.sites.held import changing
 from softprompt.sites.hooks import Hooks, argument_names, gather, user_length
 from softprompt.sites.layout import Slots
-from softprompt.sites.producer import Producer
+from softprompt.sites.producer import Producer, StandIn
 from softprompt.sites.shared import can_lend
-from softprompt.wrapper import Wrapper
+from softprompt.wrapper import Wrapper, let_all_go
 
 Rows = str | Sequence[str] | Sequence[int] | Tensor | None
 
@@ -46,20 +52,20 @@ class PromptedModel(Wrapper):
         self, backbone: nn.Module, tokenizer: Any, producers: Mapping[str, Producer], *, dropout: bool
     ) -> None:
         """See `softprompt.attach`."""
-        if backbone.__dict__.get("_softprompt_attached"):
-            raise SoftPromptError("the model has prompts attached already: detach them, or attach all in one call")
         anatomy = read_anatomy(backbone)
         super().__init__(backbone, dropout=dropout)
         self.anatomy: Anatomy = anatomy
         self.tokenizer = tokenizer
         self.names: list[str] = []
         self.slots: list[Slots] = []
-        self._attention: str | None = None
-        self._below: Below | None = None
+        self._joined = False
         self._next_id = self.anatomy.vocab_size
-        self._hooks = Hooks(self.anatomy, self.prompts, self.slots)
-        self._attached = backbone.__dict__["_softprompt_attached"] = True
+        self._sites = Hooks(self.anatomy).around
+        self._around = self._sites
+        self._stand_ins: Mapping[nn.Module, StandIn] = {}
+        self._gate = Gate()
         try:
+            self._ask(self._asking())
             for name, producer in producers.items():
                 self.add(name, producer)
         except BaseException:
@@ -68,11 +74,16 @@ class PromptedModel(Wrapper):
         self.train(False)
 
     def add(self, name: str, producer: Producer) -> None:
-        """Attach one more prompt under a name of its own.
+        """Attach one more prompt under a name of its own, once no call of this attached model runs.
 
         Raises:
-            SoftPromptError: the name is taken, the family cannot serve the site, or the prompt has no room.
+            SoftPromptError: the name is taken, the family cannot serve the site, the prompt has no room, or a call is
+                open here.
         """
+        with self._gate.changing(f"attach {name!r}"):
+            self._add(name, producer)
+
+    def _add(self, name: str, producer: Producer) -> None:
         if name in self.names:
             raise SoftPromptError(
                 f"a prompt named {name!r} is attached already: choose another name or remove it first"
@@ -93,36 +104,73 @@ class PromptedModel(Wrapper):
                 f"prompt {name!r} takes {taken} positions, but the backbone ({self.anatomy.family}) has {limit}: "
                 "lower num_virtual_tokens"
             )
-        if (producer.joins or self._lends(producer)) and self._attention is None:
-            self._attention = join_in(self.backbone)
-        producer.install(self.backbone)
+        if (producer.joins or self._lends(producer)) and not self._joined:
+            part = self.anatomy
+            with changing():
+                self._undo.append(join_in(part.body, *([] if part.decoder is None else [part.decoder])))
+            self._joined = True
+        stand_ins = producer.stand_ins(self.backbone)
+        self._ask({module: frozenset(one.tensors) for module, one in stand_ins.items()})
+        self._stand_in(stand_ins)
         self.prompts.append(producer)
         self.names.append(name)
         self.slots.append(Slots(self._next_id, producer.count, producer.placement, shift, prefix))
         self._next_id += producer.count
 
     def remove(self, name: str) -> Producer:
-        """Take one prompt away and return it; the others keep their virtual ids."""
-        index = self._index(name)
-        producer = self.prompts[index]
-        assert isinstance(producer, Producer)
-        producer.uninstall(self.backbone)
-        del self.prompts[index], self.names[index], self.slots[index]
+        """Take one prompt away and return it, once no call of this attached model runs.
+
+        The others keep their virtual ids.
+
+        Raises:
+            SoftPromptError: no such prompt, or a call is open here.
+        """
+        with self._gate.changing(f"remove {name!r}"):
+            index = self._index(name)
+            producer = self._producers[index]
+            del self.prompts[index], self.names[index], self.slots[index]
+            self._stand_in({})  # a weight-side method stood alone
         return producer
 
+    def _stand_in(self, stand_ins: Mapping[nn.Module, StandIn]) -> None:
+        layers = {module: one.layer for module, one in stand_ins.items() if one.layer is not None}
+        self._stand_ins, self._around = stand_ins, {**self._sites, **layers}
+
     def detach(self) -> nn.Module:
-        """Give the model back: hooks, attention, gradient, training and checkpointing flags as they were."""
-        if not self._attached:
-            return self.backbone
-        self._attached = False
-        self._hooks.remove()
-        for producer in self._producers:
-            producer.uninstall(self.backbone)
-        if self._attention is not None:
-            self.backbone.set_attn_implementation(self._attention)  # type: ignore[operator]
-        self._frozen.restore()
-        del self.backbone.__dict__["_softprompt_attached"]
+        """Give the model back, once no call of this attached model runs.
+
+        Its attention and its gradient, training and checkpointing flags are as they were, unless other attached models
+        need them: then the last of these gives them back, whatever the order.
+
+        Raises:
+            SoftPromptError: a call is open here.
+        """
+        with self._gate.changing("detach"):
+            self._gate.closed = True
+            with changing():
+                let_all_go(self._undo)
         return self.backbone
+
+    def _asking(self) -> dict[nn.Module, frozenset[str]]:
+        """The modules that ask the open call: those of the sites, the head, and those whose training flag it gives."""
+        head = getattr(self.backbone, "get_output_embeddings", lambda: None)()
+        asking = dict.fromkeys((self.backbone, *self._sites, *([] if head is None else [head])), frozenset[str]())
+        trains = self._frozen.modules if self._dropout else self._frozen.layers
+        return {**asking, **dict.fromkeys(trains, frozenset({TRAINING}))}
+
+    def _ask(self, modules: Mapping[nn.Module, frozenset[str]]) -> None:
+        with changing():
+            self._undo.append(ask(modules))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PromptedModel:
+        """A copy of the prompts, attached to a copy of the backbone, in the same modes."""
+        with self._gate.changing("copy it"):
+            backbone = copy.deepcopy(self.backbone, memo)
+            producers = {name: copy.deepcopy(one, memo) for name, one in zip(self.names, self._producers, strict=True)}
+        made = type(self)(backbone, self.tokenizer, producers, dropout=self._dropout)
+        memo[id(self)] = made
+        made.training = self.training
+        return made
 
     def __enter__(self) -> PromptedModel:
         return self
@@ -138,15 +186,19 @@ class PromptedModel(Wrapper):
         prompts, select = kwargs.pop("prompts", None), kwargs.pop("positions", None)
         conditioning = kwargs.pop("conditioning_mask", None)
         given = {**dict(zip(argument_names(self.backbone), args, strict=False)), **kwargs}
-        rows = self.rows(prompts, _batch(given))
-        self._check(given, rows, select)
         as_tuple = given.get("return_dict") is False
         if as_tuple:
             given["return_dict"] = True
+        with self._gate.passing():
+            output = self._called(given, prompts, conditioning, select)
+        return output.to_tuple() if as_tuple else output
+
+    def _called(self, given: dict[str, Any], prompts: Rows, conditioning: Tensor | None, select: Tensor | None) -> Any:
+        rows = self.rows(prompts, _batch(given))
+        self._check(given, rows, select)
         with self.calling(rows, self._unlabelled(given) if conditioning is None else conditioning, select) as call:
             output = super().__call__(**given)
-        output = user_length(output, call, self.slots, encoder_decoder=self.anatomy.kind == "encoder-decoder")
-        return output.to_tuple() if as_tuple else output
+        return user_length(output, call, encoder_decoder=self.anatomy.kind == "encoder-decoder")
 
     def forward(
         self,
@@ -174,7 +226,7 @@ class PromptedModel(Wrapper):
         Raises:
             SoftPromptError: the prompts are detached, or the arguments leave them no place.
         """
-        if self._hooks.call is None:
+        if not self.is_running:
             return self(*args, prompts=prompts, conditioning_mask=conditioning_mask, positions=positions, **kwargs)
         return self.backbone(*args, **kwargs)
 
@@ -187,9 +239,10 @@ class PromptedModel(Wrapper):
         **kwargs: Any,
     ) -> Tensor:
         """Last states of the body (an encoder-decoder's encoder), without a head: `(batch, tokens or selected, H)`."""
-        rows = self.rows(prompts, _batch(kwargs))
-        with self.calling(rows, conditioning_mask, positions) as call:
-            states: Tensor = self.anatomy.body(**kwargs).last_hidden_state
+        with self._gate.passing():
+            rows = self.rows(prompts, _batch(kwargs))
+            with self.calling(rows, conditioning_mask, positions) as call:
+                states: Tensor = self.anatomy.body(**kwargs).last_hidden_state
         if self.anatomy.kind == "encoder-decoder":
             states = states if call.keep is None else gather(states, call.keep)
             return states if positions is None else gather(states, positions)
@@ -197,7 +250,8 @@ class PromptedModel(Wrapper):
 
     def generate(self, inputs: Tensor | None = None, *, prompts: Rows = None, **kwargs: Any) -> Any:
         """The model's own `generate`; sequences come back without virtual tokens. See `softprompt.generation`."""
-        return generate(self, inputs, prompts, **kwargs)
+        with self._gate.passing():
+            return generate(self, inputs, prompts, **kwargs)
 
     def encode(self, texts: str | Sequence[str], **kwargs: Any) -> Any:
         """Tokenise texts into a padded batch on the model's device; causal models are padded on the left.
@@ -238,22 +292,66 @@ class PromptedModel(Wrapper):
         select: Tensor | None = None,
         *,
         inserting: bool = True,
+        around: Mapping[nn.Module, Around] | None = None,
     ) -> Iterator[Call]:
-        """Let the hooks work for one call of the backbone.
+        """Let the prompts work in the calls of the backbone inside the block, in this thread or task alone.
+
+        Args:
+            rows: the prompt of each row.
+            conditioning: columns that may condition a prompt, bool, `(batch, tokens)`, or None for all.
+            select: columns whose states the head shall see, `(batch, selected)`, or None for all.
+            inserting: whether the virtual tokens still have to be put into the ids.
+            around: what else works around modules of the backbone that are asked, such as its head.
 
         Raises:
-            SoftPromptError: the prompts are detached, or a call is open already.
+            SoftPromptError: the prompts are detached, a call of this attached model is open here already, or the
+                backbone was changed so that they no longer fit.
         """
-        if not self._attached:
-            raise SoftPromptError("the prompts are detached from this model: attach them again to use them")
-        if self._hooks.call is not None:
-            raise SoftPromptError("the attached model is running already: one call at a time")
-        call = self._hooks.call = Call(rows, inserting, Join(self._producers, rows), conditioning, select)
-        call.below = self._below
-        try:
-            yield call
-        finally:
-            self._hooks.call = None
+        if self.is_running:
+            raise SoftPromptError("the attached model is running already: one call cannot stand inside another")
+        with self._gate.passing():
+            self._still_fits()
+            producers = tuple(self._producers)
+            call = Call(
+                owner=self,
+                producers=producers,
+                slots=tuple(self.slots),
+                rows=rows,
+                around=self._around if around is None else {**self._around, **around},
+                stand_ins=self._stand_ins,
+                training=self.training,
+                dropout=self.training and self._dropout,
+                inserting=inserting,
+                join=Join(producers, rows),
+                conditioning=conditioning,
+                select=select,
+                below=_below_of(self),
+            )
+            with opened(call):
+                yield call
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a call of this attached model is open here, in this thread or task."""
+        call = current()
+        return call is not None and call.owner is self
+
+    def _still_fits(self) -> None:
+        """See that the backbone is as the prompts found it, as far as that could be silently wrong.
+
+        Raises:
+            SoftPromptError: it is not.
+        """
+        if torch.compiler.is_compiling():
+            return
+        if self.training:
+            self._frozen.recompute_in_calls()
+        weight: Any = self.anatomy.embedding.weight
+        if weight.shape[0] != self.anatomy.vocab_size:
+            raise SoftPromptError(
+                f"the backbone's vocabulary was resized from {self.anatomy.vocab_size} to {weight.shape[0]} since the "
+                "prompts were attached: attach again"
+            )
 
     @property
     def first_layer(self) -> int:
@@ -268,18 +366,18 @@ class PromptedModel(Wrapper):
             rows: of each row of the batch the states of its own columns that enter the layer, `(T_i, H)`; None for
                 whole passes that record them.
         """
-        self._below = below = Below(self.first_layer, rows)
+        below = Below(self.first_layer, rows)
+        token = _BELOW.set((self, below))
         try:
-            with left_out(self.anatomy.layers[: 0 if rows is None else below.layer]):
-                yield below
+            yield below
         finally:
-            self._below = None
+            _BELOW.reset(token)
 
     def _lends(self, producer: Producer) -> bool:
         """Whether attention may run a batch as one row for this prompt (`sites/shared.py`)."""
         config: Any = self.anatomy.body.config
         served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
-        return served and config._attn_implementation == "sdpa" and can_lend(producer)
+        return served and own_implementation(config) == "sdpa" and can_lend(producer)
 
     def _index(self, row: str | int) -> int:
         if isinstance(row, str):
@@ -306,8 +404,16 @@ class PromptedModel(Wrapper):
         return labels == -100  # type: ignore[no-any-return]
 
 
+_BELOW: ContextVar[tuple[PromptedModel, Below] | None] = ContextVar("softprompt_below", default=None)
+
+
+def _below_of(model: PromptedModel) -> Below | None:
+    found = None if torch.compiler.is_compiling() else _BELOW.get()
+    return found[1] if found is not None and found[0] is model else None
+
+
 def _changes_weights(producer: Producer) -> bool:
-    return type(producer).install is not Producer.install
+    return type(producer).stand_ins is not Producer.stand_ins
 
 
 def _batch(given: Mapping[str, Any]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import nn
@@ -11,6 +13,7 @@ from torch import nn
 from softprompt.errors import SoftPromptError
 from softprompt.memory import keep_freed
 from softprompt.sites.freeze import Frozen
+from softprompt.sites.held import changing, left
 from softprompt.sites.producer import Producer
 
 _W = TypeVar("_W", bound="Wrapper")
@@ -29,18 +32,29 @@ class Wrapper(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.prompts: nn.ModuleList = nn.ModuleList()
-        self._frozen = Frozen(backbone, dropout=dropout)
+        self._dropout = dropout
+        self._undo: list[Callable[[], None]] = []
+        with changing():
+            self._frozen = Frozen(backbone)
+            self._undo.append(self._frozen.let_go)
+        # A model that is dropped without `detach` must not leave its backbone changed for good.
+        weakref.finalize(self, left, partial(let_all_go, self._undo)).atexit = False
 
     def train(self: _W, mode: bool = True) -> _W:
         """Training mode for the prompts; the frozen backbone's dropout stays off unless `dropout=True` was asked for.
 
+        The backbone's own flags stay as they are, for others may call it: its modules ask the open call.
+
         Raises:
             SoftPromptError: keys and values are to be trained through reentrant checkpoints, which would drop their
-                gradient.
+                gradient, or the backbone's parameters can take no part in training.
         """
-        super().train(mode)
-        self._frozen.train(mode)
-        if mode and next(self.backbone.parameters()).device.type == "cpu":
+        self.training = mode
+        self.prompts.train(mode)
+        first = next(self.backbone.parameters())
+        if mode and first.is_inference():
+            raise SoftPromptError("the backbone was made in torch.inference_mode, which cannot train: load it outside")
+        if mode and first.device.type == "cpu":
             keep_freed()
         if mode and self._frozen.reentrant and any(producer.joins for producer in self._producers):
             raise SoftPromptError(
@@ -49,13 +63,13 @@ class Wrapper(nn.Module):
         return self
 
     def activation_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
-        """The model's own, after which its layers must follow the training mode anew."""
+        """The model's own."""
         with self._inputs_as_they_are():
             self.backbone.activation_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
         self.train(self.training)
 
     def gradient_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
-        """The model's own, after which its layers must follow the training mode anew."""
+        """The model's own."""
         with self._inputs_as_they_are():
             self.backbone.gradient_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
         self.train(self.training)
@@ -66,11 +80,12 @@ class Wrapper(nn.Module):
     @contextmanager
     def _inputs_as_they_are(self) -> Iterator[None]:
         """Checkpointing would make the model's inputs require gradient too, with hooks that stay."""
-        self.backbone.__dict__["enable_input_require_grads"] = self.enable_input_require_grads
-        try:
-            yield
-        finally:
-            del self.backbone.__dict__["enable_input_require_grads"]
+        with changing():
+            self.backbone.__dict__["enable_input_require_grads"] = self.enable_input_require_grads
+            try:
+                yield
+            finally:
+                del self.backbone.__dict__["enable_input_require_grads"]
 
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """The prompts' parameters alone."""
@@ -87,6 +102,23 @@ class Wrapper(nn.Module):
         except AttributeError:
             return getattr(super().__getattr__("backbone"), name)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refused: a prompt's file is small, and no pickle.
+
+        Raises:
+            SoftPromptError: always.
+        """
+        raise SoftPromptError(
+            "an attached model is not pickled: save the prompt with softprompt.save and load it where it is needed, or "
+            "pickle the backbone"
+        )
+
     @property
     def _producers(self) -> list[Producer]:
         return list(self.prompts)  # type: ignore[arg-type]
+
+
+def let_all_go(undo: list[Callable[[], None]]) -> None:
+    """Undo what was done to a backbone, the last first, once; inside `held.changing`."""
+    while undo:
+        undo.pop()()

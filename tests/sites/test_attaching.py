@@ -60,10 +60,12 @@ def test_keys_and_values_take_positions() -> None:
 
 
 def test_attaching_twice() -> None:
-    with tiny("llama", "capt"), fails("attached already"):
-        attach(model("llama"), tokenizer(), CaPT())
-    with tiny("llama", "capt"):
-        pass
+    with tiny("llama", "capt") as one:
+        alone = logits(one, ids(5))[0]
+    with tiny("llama", "prompt_tuning") as other, tiny("llama", "capt") as one:
+        assert torch.equal(logits(one, ids(5))[0], alone)
+        with fails("attach to its backbone"):
+            attach(other, tokenizer(), CaPT())
 
 
 def test_names() -> None:

@@ -17,8 +17,7 @@ share their adapters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -31,14 +30,13 @@ from softprompt.methods.parts.weights import (
     is_attention_output,
     is_feed_forward_output,
     key,
-    lend,
     linears,
     norms,
     sizes_of,
 )
 from softprompt.methods.registry import register
 from softprompt.sites.anatomy import Anatomy
-from softprompt.sites.producer import Producer
+from softprompt.sites.producer import Producer, StandIn
 
 
 @register
@@ -87,18 +85,13 @@ class Adapters(Inside):
         )
         self.norms = nn.ModuleDict({key(path): nn.ParameterDict(copies(module)) for path, module in trained.items()})
 
-    def put(self, path: str, module: nn.Module) -> Callable[[], None]:
-        """Let the adapter follow its projection; lend a norm its values."""
+    def stand_in(self, path: str) -> StandIn:
+        """The adapter that follows a projection, or a norm's values."""
         name = key(path)
         if name in self.norms:
-            return lend(module, dict(self.norms[name].items()))  # type: ignore[operator]
+            return StandIn(dict(self.norms[name].items()))  # type: ignore[operator]
         adapter = self.adapters[name]
-
-        def follow(_: nn.Module, args: Any, output: Tensor) -> Tensor:
-            made: Tensor = adapter(output)
-            return made
-
-        return module.register_forward_hook(follow).remove
+        return StandIn(layer=lambda call, beneath, args, kwargs: adapter(beneath(*args, **kwargs)))
 
 
 class Bottleneck(nn.Module):

@@ -3,11 +3,13 @@
 - `hard_prompt`: the task's template and label words, nothing trained; templates may be compared, scores calibrated.
 - `head_only`: a linear head on the frozen model's states (CaPT's "Linear Head" trains C * d scalars on Llama and Qwen;
   WARP calls it linear probing). The states do not depend on it: they are computed once and kept.
-- `full_finetuning`: every weight of the backbone is trained on a copy that stands in the model while it is attached.
+- `full_finetuning`: every weight of the backbone is trained, on a copy that answers for it in calls of the attached
+  model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -19,7 +21,7 @@ from softprompt.methods.base import Method, Readout, Recipe, Setting
 from softprompt.methods.parts.lists import split
 from softprompt.methods.registry import register
 from softprompt.sites.anatomy import Kind
-from softprompt.sites.producer import Producer
+from softprompt.sites.producer import Producer, StandIn
 
 
 @register
@@ -105,27 +107,25 @@ class FullFinetuning(Method):
 
 
 class Weights(Producer):
-    """Trainable copies of the backbone's parameters, in its own precision, which take their places while attached.
+    """Trainable copies of the backbone's parameters, in its own precision, which answer for them in its calls.
 
-    The user's own parameters are set aside untouched, so detaching is putting them back.
+    The user's own parameters stay where they are, untouched.
     """
 
     def __init__(self, train_embeddings: bool) -> None:
         super().__init__()
         self.train_embeddings = train_embeddings
         self.weights = nn.ParameterDict()
-        self._aside: list[tuple[nn.Module, str, nn.Parameter]] = []
         self._loaded = False
 
-    def install(self, model: nn.Module) -> None:
-        """Swap in the copies; weights that are tied stay tied."""
-        if self._aside:
-            return
+    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
+        """The copies, made where there are none yet; weights that are tied stay tied."""
         places = self._places(model)
         self._complete({key: parameter for _, _, parameter, key in places})
-        for module, name, parameter, key in places:
-            self._aside.append((module, name, parameter))
-            module._parameters[name] = self.weights[key]
+        found: dict[nn.Module, dict[str, Tensor]] = {}
+        for module, name, _, key in places:
+            found.setdefault(module, {})[name] = self.weights[key]
+        return {module: StandIn(tensors) for module, tensors in found.items()}
 
     def stored_in(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's own weights."""
@@ -156,14 +156,8 @@ class Weights(Producer):
             if key not in self.weights:
                 self.weights[key] = nn.Parameter(parameter.detach().clone())
 
-    def uninstall(self, model: nn.Module) -> None:
-        """Put the user's own parameters back."""
-        for module, name, parameter in self._aside:
-            module._parameters[name] = parameter
-        self._aside.clear()
-
     def load_stored(self, tensors: dict[str, Tensor]) -> None:
-        """Take a copy of every weight, installed or not."""
+        """Take a copy of every weight, attached or not."""
         self._loaded = True
         with torch.no_grad():
             for key, value in tensors.items():

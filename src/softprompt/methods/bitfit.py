@@ -15,16 +15,15 @@ any backbone and are cast where they are used. Llama, T5 and Gemma have no biase
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from torch import nn
 
 from softprompt.methods.base import Method, Recipe, Setting
-from softprompt.methods.parts.weights import Inside, copies, key, lend, modules_of
+from softprompt.methods.parts.weights import Inside, copies, key, modules_of
 from softprompt.methods.registry import register
 from softprompt.sites.anatomy import Anatomy
-from softprompt.sites.producer import Producer
+from softprompt.sites.producer import Producer, StandIn
 
 
 @register
@@ -67,6 +66,6 @@ class Biases(Inside):
         super().__init__(places)
         self.biases = nn.ParameterDict({key(path): copies(module, ["bias"])["bias"] for path, module in places.items()})
 
-    def put(self, path: str, module: nn.Module) -> Callable[[], None]:
-        """Lend a module its trained bias."""
-        return lend(module, {"bias": self.biases[key(path)]})
+    def stand_in(self, path: str) -> StandIn:
+        """A module's trained bias."""
+        return StandIn({"bias": self.biases[key(path)]})

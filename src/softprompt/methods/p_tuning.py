@@ -22,6 +22,7 @@ text. A template without places puts them where `placement` says.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -34,7 +35,7 @@ from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import BiLSTM, MadeTable, blank_table, perceptron
 from softprompt.methods.registry import register
 from softprompt.sites.layout import Placement
-from softprompt.sites.producer import Producer
+from softprompt.sites.producer import Producer, StandIn
 
 
 @register
@@ -91,13 +92,9 @@ class WithBackbone(MadeTable):
         self.backbone = Weights(train_embeddings=True)
         self.rate = rate
 
-    def install(self, model: nn.Module) -> None:
-        """Put the copies into the model's places."""
-        self.backbone.install(model)
-
-    def uninstall(self, model: nn.Module) -> None:
-        """Put the user's own weights back."""
-        self.backbone.uninstall(model)
+    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
+        """The copies in the model's places."""
+        return self.backbone.stand_ins(model)
 
     def rates(self) -> dict[str, float]:
         """The backbone's weights follow a rate of their own."""

@@ -23,11 +23,12 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedConfig
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from softprompt.errors import SoftPromptError
+from softprompt.sites.held import changing, hold
 from softprompt.sites.producer import Producer
 from softprompt.sites.shared import KEYWORD as LENT
 from softprompt.sites.shared import Lent, attend_lent
@@ -38,6 +39,8 @@ Pairs: TypeAlias = list[tuple[Tensor, Tensor]]
 KEYWORD = "softprompt_prefixes"
 _SERVED = ("eager", "sdpa")
 _TWIN = "softprompt_"
+_NAME = "_attn_implementation_internal"  # what a configuration's setter sets, without its sub-configurations
+_RECORDED: ContextVar[list[tuple[nn.Module, Tensor, Tensor]] | None] = ContextVar("softprompt_recorded", default=None)
 
 
 @dataclass(frozen=True)
@@ -61,27 +64,50 @@ class Prefix:
     waiting: set[nn.Module]
 
 
-def join_in(model: Any) -> str:
-    """Let a model's attention join prefixes; its implementation's old name comes back, for `set_attn_implementation`.
+def join_in(*models: nn.Module) -> Callable[[], None]:
+    """Let the attention of some models or parts of one join prefixes, inside `held.changing`.
+
+    Without a prefix the twin gives the bits of the model's own implementation, so it does not matter to calls that run
+    meanwhile when they see it first.
+
+    Returns:
+        A function that gives the implementation back, unless others need the twin too, inside `held.changing`.
 
     Raises:
         SoftPromptError: the implementation's masks cannot be widened here.
     """
-    implementation: str = model.config._attn_implementation
-    model.set_attn_implementation(_twin(implementation, _TWIN, _joining))
-    return implementation
+    configs = {
+        id(module.config): module.config
+        for model in models
+        for module in model.modules()
+        if isinstance(getattr(module, "config", None), PreTrainedConfig)
+    }
+    twins = {key: _twin(own_implementation(config)) for key, config in configs.items()}
+    undo = [hold([config], _NAME, twins[key]) for key, config in configs.items()]
+
+    def let_go() -> None:
+        while undo:
+            undo.pop()()
+
+    return let_go
 
 
-def _twin(implementation: str, prefix: str, make: Callable[[str], Callable[..., Any]]) -> str:
-    """Register a twin of an attention implementation, made by `make`, and return its name."""
+def own_implementation(config: Any) -> str:
+    """The name of a configuration's attention, whether prompts are attached or not."""
+    name: str = config._attn_implementation
+    return name.removeprefix(_TWIN)
+
+
+def _twin(implementation: str) -> str:
+    """Register the twin of an attention implementation, and return its name."""
     if implementation not in _SERVED:
         raise SoftPromptError(
             f"the site 'attention' runs with 'sdpa' or 'eager' attention, not {implementation!r}: "
             "load the backbone with attn_implementation='sdpa'"
         )
-    name = f"{prefix}{implementation}"
+    name = f"{_TWIN}{implementation}"
     if name not in ALL_ATTENTION_FUNCTIONS:
-        AttentionInterface.register(name, make(implementation))
+        AttentionInterface.register(name, _joining(implementation))
         AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[implementation])
     return name
 
@@ -95,6 +121,9 @@ def _joining(implementation: str) -> Callable[..., Any]:
         attention_mask: Tensor | None,
         **kwargs: Any,
     ) -> Any:
+        recorded = None if torch.compiler.is_compiling() else _RECORDED.get()
+        if recorded is not None:
+            recorded.append((module, key, value))
         lent: Lent | None = kwargs.pop(LENT, None)
         # An attention that makes a mask of its own cannot be lent to: its model finds out that it was not.
         if lent is not None and attention_mask is not None and attention_mask.numel() == 1:
@@ -233,14 +262,12 @@ class Join:
         return self._made[index, place]
 
 
-_RECORDED: ContextVar[list[tuple[nn.Module, Tensor, Tensor]]] = ContextVar("softprompt_recorded")
-
-
 @contextmanager
-def recording(*models: Any) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
-    """Record the keys and values that attentions use, `(attention, keys, values)` in the order of their calls.
+def recording(*models: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
+    """Record the keys and values that attentions use here, `(attention, keys, values)` in the order of their calls.
 
-    Keys and values have the shape `(B, K, T, D)`, rotated and normed as the model itself does it.
+    Keys and values have the shape `(B, K, T, D)`, rotated and normed as the model itself does it. Calls in other
+    threads are not recorded.
 
     Args:
         *models: transformers models, or parts of one, that will be run inside the block.
@@ -248,22 +275,13 @@ def recording(*models: Any) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
     Raises:
         SoftPromptError: the implementation of their attention cannot be joined.
     """
-    before = [(model, model.config._attn_implementation) for model in models]
-    token = _RECORDED.set([])
+    with changing():
+        let_go = join_in(*models)
+    found: list[tuple[nn.Module, Tensor, Tensor]] = []
+    token = _RECORDED.set(found)
     try:
-        for model, implementation in before:  # where prompts are attached already, the model's own one is beneath
-            own = implementation.removeprefix(_TWIN)
-            model.set_attn_implementation(_twin(own, f"{_TWIN}recording_", _recorder))
-        yield _RECORDED.get()
+        yield found
     finally:
         _RECORDED.reset(token)
-        for model, implementation in before:
-            model.set_attn_implementation(implementation)
-
-
-def _recorder(implementation: str) -> Callable[..., Any]:
-    def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
-        _RECORDED.get().append((module, key, value))
-        return _own(implementation, module)(module, query, key, value, *args, **kwargs)
-
-    return attend
+        with changing():
+            let_go()

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy
+from softprompt.sites.asking import Around
 from softprompt.sites.attention import Join
 from softprompt.sites.below import Below
+from softprompt.sites.freeze import checkpoints
 from softprompt.sites.insertion import extend_mask, insert
 from softprompt.sites.layout import Layout, Slots
 from softprompt.sites.placed import read
-from softprompt.sites.producer import Producer
+from softprompt.sites.producer import Producer, StandIn
 from softprompt.sites.shared import Lent
 
 
 @dataclass
 class Call:
-    """The state of one forward pass, or of one whole `generate`.
+    """The state of one forward pass, or of one whole `generate`; what is attached works in it alone.
 
     Attributes:
+        owner: the attached model whose call it is.
+        producers: the prompts that were attached when it began.
+        slots: their virtual ids.
         rows: the prompt of each row of the user's batch.
+        around: what works around the calls of the backbone's modules.
+        stand_ins: what stands in for the backbone's own parameters.
+        training: whether the prompts train.
+        dropout: whether the backbone's dropout works while they do.
         inserting: whether the virtual tokens still have to be put into the ids.
         conditioning: columns that may condition an instance-aware prompt, bool, shape `(B, N)`, or None for all.
         select: columns of the user's whose states the head shall see, shape `(B, S)`, or None for all.
@@ -34,12 +43,20 @@ class Call:
         resolved: whether the embedding hook has done its work.
         lent: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
-        whole: shape of the states that the last feed-forward leaves out columns of, while it runs; else None.
         below: states that are given in the place of the lowest layers, or recorded for that; None for neither.
-        calls: how often each layer module has run (shared layers run several times).
+        calls: how often each layer has run, by its first place (shared layers run several times).
+        began: whether the backbone's body was reached.
+        checkpointed: whether a layer computes inside a checkpoint, where its dropout rests.
     """
 
+    owner: Any
+    producers: tuple[Producer, ...]
+    slots: tuple[Slots, ...]
     rows: tuple[int, ...]
+    around: Mapping[nn.Module, Around]
+    stand_ins: Mapping[nn.Module, StandIn]
+    training: bool
+    dropout: bool
     inserting: bool
     join: Join
     conditioning: Tensor | None = None
@@ -48,9 +65,25 @@ class Call:
     resolved: bool = False
     lent: Lent | None = None
     shows_states: bool = False
-    whole: torch.Size | None = None
     below: Below | None = None
     calls: dict[int, int] = field(default_factory=dict)
+    began: bool = False
+    checkpointed: bool = False
+
+    def tensor(self, module: nn.Module, name: str) -> Tensor | None:
+        """What stands in the place of a module's parameter, or None."""
+        found = self.stand_ins.get(module)
+        return None if found is None else found.tensors.get(name)
+
+    def trains(self, module: nn.Module) -> bool | None:
+        """The training flag of a module, or None for its own.
+
+        Only layers that checkpoint must believe that they train, or they keep what they should recompute; while they
+        compute, their dropout rests all the same.
+        """
+        if not self.training:
+            return None
+        return self.dropout or (not self.checkpointed and checkpoints(module))
 
     @property
     def keep(self) -> Tensor | None:
@@ -79,9 +112,10 @@ class Call:
 _DERIVED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
 
-def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str, Any]) -> dict[str, Any]:
+def begin(call: Call, anatomy: Anatomy, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Rewrite what the body is called with: ids, mask, positions and token types of the whole sequence."""
-    ids = _ids(call, slots, kwargs)
+    slots = call.slots
+    ids = _ids(call, kwargs)
     call.resolved, call.layout = False, None
     call.calls.clear()
     rows = call.rows_of(ids.shape[0])
@@ -90,7 +124,7 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
         raise SoftPromptError("virtual tokens need an attention_mask of shape (batch, tokens); another form was given")
     seen = _seen(kwargs.get("past_key_values"), ids)
     if seen is not None:
-        return _step(call, anatomy, slots, rows, ids, seen, mask, ready, kwargs)
+        return _step(call, anatomy, rows, ids, seen, mask, ready, kwargs)
     conditioning = _conditioning(call, ids)
     positions = kwargs.get("position_ids")
     positions = None if positions is None else positions.expand(ids.shape[0], -1)
@@ -123,10 +157,9 @@ def begin(call: Call, anatomy: Anatomy, slots: Sequence[Slots], kwargs: dict[str
     return changed
 
 
-def cross_mask(
-    call: Call, slots: Sequence[Slots], prompts: Sequence[Producer], mask: Tensor | None, states: Tensor
-) -> Tensor | None:
+def cross_mask(call: Call, mask: Tensor | None, states: Tensor) -> Tensor | None:
     """The decoder's mask over the encoder's states `(B, T, H)`, virtual tokens among them: `(B, T)` or None."""
+    slots, prompts = call.slots, call.producers
     rows = call.rows_of(states.shape[0])
     hidden = any(slots[row].count and not prompts[row].visible_to_decoder for row in rows)
     ragged = len({slots[row].count for row in rows}) > 1
@@ -140,12 +173,12 @@ def cross_mask(
     return extend_mask(mask, slots, rows, [int(prompts[row].visible_to_decoder) for row in rows])
 
 
-def _ids(call: Call, slots: Sequence[Slots], kwargs: dict[str, Any]) -> Tensor:
+def _ids(call: Call, kwargs: dict[str, Any]) -> Tensor:
     """The ids `(B, N)`; where embeddings came instead, ids in their place for a prompt that needs none."""
     ids: Tensor | None = kwargs.get("input_ids")
     if ids is not None:
         return ids
-    if any(slots[row].count for row in call.rows):
+    if any(call.slots[row].count for row in call.rows):
         raise SoftPromptError("this prompt stands in the sequence as virtual tokens: pass input_ids, not inputs_embeds")
     embedded: Tensor = kwargs["inputs_embeds"]
     return torch.zeros(embedded.shape[:2], dtype=torch.long, device=embedded.device)
@@ -230,7 +263,6 @@ def check_length(anatomy: Anatomy, ids: Tensor, mask: Tensor | None, chosen: Seq
 def _step(
     call: Call,
     anatomy: Anatomy,
-    slots: Sequence[Slots],
     rows: tuple[int, ...],
     ids: Tensor,
     seen: int | Tensor,
@@ -239,7 +271,7 @@ def _step(
     kwargs: dict[str, Any],
 ) -> dict[str, Any]:
     """A call that continues a cache: no new virtual tokens, but a mask and positions that count the old ones."""
-    positions = kwargs.get("position_ids")
+    positions, slots = kwargs.get("position_ids"), call.slots
     chosen = [slots[row] for row in rows]
     width, queries = max(s.count for s in chosen), ids.shape[1]
     own = call.inserting and width > 0

@@ -1,4 +1,4 @@
-"""The frozen backbone's flags while prompts are attached, and their return to what they were."""
+"""The frozen backbone's flags while prompts are attached, and checkpoints that recompute in the call they belong to."""
 
 from __future__ import annotations
 
@@ -8,87 +8,82 @@ from typing import Any
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-_CHECKPOINTING = ("gradient_checkpointing", "_gradient_checkpointing_func")
+from softprompt.sites.asking import TRAINING, current, opened
+from softprompt.sites.held import hold
+
+_FLAG, _FUNCTION = "gradient_checkpointing", "_gradient_checkpointing_func"
 
 
 class Frozen:
-    """A backbone whose parameters take no gradient and whose dropout rests, until `restore`.
+    """A backbone whose parameters take no gradient and whose dropout rests, until it is let go of.
 
-    Gradient, training and checkpointing flags are set aside, whoever changes them meanwhile.
+    Gradient, training and checkpointing flags are set aside, whoever changes them meanwhile. Where a call trains with
+    the backbone's dropout, or through checkpoints, its modules learn that from the call (`Call.trains`).
     """
 
-    def __init__(self, model: nn.Module, *, dropout: bool) -> None:
-        """Freeze.
+    def __init__(self, model: nn.Module) -> None:
+        """Freeze, inside `held.changing`.
 
         Args:
             model: the backbone.
-            dropout: let its dropout work while training.
         """
-        self._model = model
-        self._dropout = dropout
-        self._gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-        self._training = [(module, module.training) for module in model.modules()]
-        self._checkpointing = [
-            (module, {name: module.__dict__[name] for name in _CHECKPOINTING if name in module.__dict__})
-            for module in model.modules()
-            if hasattr(module, "gradient_checkpointing")
+        self.modules = list(model.modules())
+        self._checkpointing = [module for module in self.modules if hasattr(module, _FLAG)]
+        self._undo = [
+            # Flags of tensors that were made in inference mode cannot be set outside of it.
+            hold([one for one in model.parameters() if not one.is_inference()], "requires_grad", False),
+            hold(self.modules, TRAINING, False),
+            hold(self._checkpointing, _FLAG),
+            hold(self._checkpointing, _FUNCTION),
         ]
-        for parameter, _ in self._gradients:
-            parameter.requires_grad_(False)
 
-    def train(self, mode: bool) -> None:
-        """Follow the attached model's training mode.
-
-        Only layers that checkpoint must believe that they train, or they keep what they should recompute; while they
-        compute, their dropout rests all the same.
-        """
-        self._model.train(mode and self._dropout)
-        if self._dropout:
-            return
-        for layer in self._checkpointing_layers():
-            layer.training = mode
-            function = layer._gradient_checkpointing_func
-            if not isinstance(function, _Calm):
-                layer._gradient_checkpointing_func = _Calm(layer, function)  # type: ignore[arg-type, assignment]
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The layers that can checkpoint, which they do only while they train."""
+        return [module for module in self._checkpointing if isinstance(module, GradientCheckpointingLayer)]
 
     @property
     def reentrant(self) -> bool:
         """Whether some layer checkpoints in torch's older, reentrant form."""
-        functions = (layer._gradient_checkpointing_func for layer in self._checkpointing_layers())
-        inner = (f.inner if isinstance(f, _Calm) else f for f in functions)
-        return any(getattr(f, "keywords", {}).get("use_reentrant") is True for f in inner)
+        functions = (module.__dict__.get(_FUNCTION) for module in self._checkpointing if getattr(module, _FLAG))
+        inner = (one.inner if isinstance(one, _InCall) else one for one in functions)
+        return any(getattr(one, "keywords", {}).get("use_reentrant") is True for one in inner)
 
-    def restore(self) -> None:
-        """Give every flag its old value."""
-        for parameter, requires_grad in self._gradients:
-            parameter.requires_grad_(requires_grad)
-        for module, training in self._training:
-            module.training = training
-        for module, flags in self._checkpointing:
-            for name in _CHECKPOINTING:
-                module.__dict__.pop(name, None)
-            module.__dict__.update(flags)
+    def recompute_in_calls(self) -> None:
+        """See that whatever checkpoints now will recompute in the call that it ran in."""
+        for module in self._checkpointing:
+            function = module.__dict__.get(_FUNCTION)
+            if function is not None and not isinstance(function, _InCall):
+                module.__dict__[_FUNCTION] = _InCall(function)
 
-    def _checkpointing_layers(self) -> list[nn.Module]:
-        return [
-            module
-            for module in self._model.modules()
-            if isinstance(module, GradientCheckpointingLayer) and module.gradient_checkpointing
-        ]
+    def let_go(self) -> None:
+        """Give every flag its old value, unless others hold it too; inside `held.changing`."""
+        while self._undo:
+            self._undo.pop()()
 
 
-class _Calm:
-    """A layer's checkpointing function, inside which the layer does not train: no dropout, now or when recomputed."""
+def checkpoints(module: nn.Module) -> bool:
+    """Whether a layer checkpoints, and will recompute in its call."""
+    return bool(getattr(module, _FLAG, False)) and isinstance(module.__dict__.get(_FUNCTION), _InCall)
 
-    def __init__(self, layer: nn.Module, inner: Callable[..., Any]) -> None:
-        self.layer, self.inner = layer, inner
+
+class _InCall:
+    """A checkpointing function that opens the call again around what it recomputes, in whatever thread that is."""
+
+    def __init__(self, inner: Callable[..., Any]) -> None:
+        self.inner = inner
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        def calmly(*inputs: Any, **keywords: Any) -> Any:
-            training, self.layer.training = self.layer.training, False
-            try:
-                return function(*inputs, **keywords)
-            finally:
-                self.layer.training = training
+        call = current()
+        if call is None:
+            return self.inner(function, *args, **kwargs)
 
-        return self.inner(calmly, *args, **kwargs)
+        def in_call(*inputs: Any, **keywords: Any) -> Any:
+            before, call.checkpointed = call.checkpointed, True
+            try:
+                with opened(call):
+                    return function(*inputs, **keywords)
+            finally:
+                call.checkpointed = before
+
+        return self.inner(in_call, *args, **kwargs)

@@ -1,85 +1,74 @@
-"""The hooks through which the three sites reach a running model. They rest while no call is open."""
+"""What the three sites do around the calls of a backbone's modules, while a call of the attached model is open."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy
+from softprompt.sites.asking import Around
 from softprompt.sites.attention import KEYWORD, Place
 from softprompt.sites.call import Call, begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.hidden import rewrite
-from softprompt.sites.layout import Slots
-from softprompt.sites.producer import Producer
 from softprompt.sites.shared import KEYWORD as LENT
 from softprompt.sites.shared import Lent, lend, lends
 from softprompt.sites.stream import mask_virtual, resolve
 
+Beneath = Callable[..., Any]
+
 
 class Hooks:
-    """The hooks on one backbone.
+    """What works around the modules of one backbone during a call of the attached model.
 
     Attributes:
-        call: the open call, or None while the model runs as if nothing were attached.
+        around: by module.
     """
 
-    def __init__(self, anatomy: Anatomy, prompts: Iterable[nn.Module], slots: Sequence[Slots]) -> None:
-        """Register them all.
+    def __init__(self, anatomy: Anatomy) -> None:
+        """Know the modules; nothing is changed.
 
         Args:
             anatomy: the parts of the backbone.
-            prompts: the producers attached, a living collection.
-            slots: their virtual ids, a living list beside `prompts`.
         """
-        self.call: Call | None = None
-        self._anatomy, self._prompts, self._slots = anatomy, prompts, slots
-        self._handles: list[Any] = []
+        self._anatomy = anatomy
         self._hands_on = True  # until a call shows that the layers keep what they are lent from their attention
-        self._register()
+        self.around = self._arounds(anatomy)
 
-    def remove(self) -> None:
-        """Take every hook off the model."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-
-    @property
-    def _producers(self) -> list[Producer]:
-        return list(self._prompts)  # type: ignore[arg-type]
-
-    def _register(self) -> None:
-        part, keep = self._anatomy, self._handles.append
-        on_body = partial(self._on_body, argument_names(part.body))
-        keep(part.body.register_forward_pre_hook(on_body, with_kwargs=True))
-        keep(part.embedding.register_forward_pre_hook(self._on_ids))
-        keep(part.embedding.register_forward_hook(self._on_embedded))
-        if part.positions is not None:
-            keep(part.positions.register_forward_pre_hook(self._on_positions, with_kwargs=True))
-            keep(part.positions.register_forward_hook(self._on_positioned))
+    def _arounds(self, part: Anatomy) -> dict[nn.Module, Around]:
+        found: dict[nn.Module, Around] = {}
         for layer in dict.fromkeys(part.layers):
-            order = [index for index, other in enumerate(part.layers) if other is layer]
-            keep(layer.register_forward_pre_hook(partial(self._on_layer, order), with_kwargs=True))
-        if part.last_feed_forward is not None:
-            keep(part.last_feed_forward.register_forward_pre_hook(self._on_feed))
-            keep(part.last_feed_forward.register_forward_hook(self._on_fed))
-        if part.decoder is None:
-            keep(part.stack.register_forward_hook(self._on_states))
-        else:
-            on_decoder = partial(self._on_decoder, argument_names(part.decoder))
-            keep(part.decoder.register_forward_pre_hook(on_decoder, with_kwargs=True))
-            keep(part.decoder.register_forward_hook(self._on_decoded))
+            order = tuple(index for index, other in enumerate(part.layers) if other is layer)
+            found[layer] = partial(self._layer, order)
         for index, layer in enumerate(part.decoder_layers):
-            keep(layer.register_forward_pre_hook(partial(self._on_decoder_layer, index), with_kwargs=True))
+            found[layer] = partial(self._decoder_layer, index)
+        found[part.embedding] = self._embedding
+        if part.positions is not None:
+            found[part.positions] = self._positions
+        if part.last_feed_forward is not None:
+            found[part.last_feed_forward] = self._feed
+        if part.decoder is not None:
+            found[part.decoder] = partial(self._decoder, argument_names(part.decoder))
+        elif part.stack is not part.body:
+            found[part.stack] = self._stack
+        found[part.body] = partial(self._body, argument_names(part.body))
+        return found
 
-    def _on_body(self, names: list[str], module: nn.Module, args: Any, kwargs: Any) -> Any:
-        if self.call is None:
-            return None
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        return (), self._lent(self.call, given) or begin(self.call, self._anatomy, self._slots, given)
+    def _body(self, names: list[str], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+        part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
+        call.began = True
+        changed = self._lent(call, given)
+        output = beneath(**(begin(call, part, given) if changed is None else changed))
+        self._reached(call)
+        return self._states(call, output) if part.decoder is None and part.stack is part.body else output
+
+    def _stack(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+        return self._states(call, beneath(*args, **kwargs))
 
     def _lent(self, call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
         """The arguments of a call whose rows run as one; None where they cannot."""
@@ -89,59 +78,67 @@ class Hooks:
         if not self._hands_on or not call.inserting or call.below is not None or not isinstance(ids, Tensor):
             return None
         rows = call.rows_of(ids.shape[0])
-        if not lends(self._anatomy, self._slots, self._producers, rows, given) or holds_virtual(ids, self._anatomy):
+        if not lends(self._anatomy, call.slots, call.producers, rows, given) or holds_virtual(ids, self._anatomy):
             return None
-        check_length(self._anatomy, ids, given.get("attention_mask"), [self._slots[row] for row in rows], False)
+        check_length(self._anatomy, ids, given.get("attention_mask"), [call.slots[row] for row in rows], False)
         call.resolved = False
         call.calls.clear()
-        call.lent, call.layout, changed = lend(self._anatomy, self._slots, rows[0], given)
+        call.lent, call.layout, changed = lend(self._anatomy, call.slots, rows[0], given)
         return changed
 
-    def _on_ids(self, module: nn.Module, args: Any) -> Any:
-        call = self.call
-        if call is None or call.layout is None or call.resolved or not call.layout.groups:
-            return None
-        return (mask_virtual(args[0], self._anatomy.vocab_size), *args[1:])
+    def _reached(self, call: Call) -> None:
+        """See that every part of the body was there to be called.
 
-    def _on_embedded(self, module: nn.Module, args: Any, output: Tensor) -> Any:
-        call = self.call
-        if call is None or call.layout is None or call.resolved or not call.layout.groups:
-            return None
+        Raises:
+            SoftPromptError: a part was replaced after the prompts were attached.
+        """
+        if torch.compiler.is_compiling() or call.dropout:  # a model that trains may drop layers by chance
+            return
+        layers = len(call.calls) == len(self._layers)
+        if not layers or (call.layout is not None and call.layout.groups and not call.resolved):
+            lost = "the input embedding" if layers else "layers"
+            raise SoftPromptError(f"{lost} of the backbone were replaced since the prompts were attached: attach again")
+
+    @cached_property
+    def _layers(self) -> frozenset[nn.Module]:
+        return frozenset(self._anatomy.layers)
+
+    def _embedding(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+        if call.layout is None or call.resolved or not call.layout.groups:
+            return beneath(*args, **kwargs)
+        output = beneath(mask_virtual(args[0], self._anatomy.vocab_size), *args[1:], **kwargs)
         call.resolved = True
-        return resolve(output, call.layout.groups, self._producers)
+        return resolve(output, call.layout.groups, call.producers)
 
-    def _on_positions(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
-        if self.call is None or self.call.layout is None or self.call.layout.positions is None:
-            return None
-        return args, {**kwargs, "position_ids": self.call.layout.positions}
+    def _positions(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+        if call.layout is not None and call.layout.positions is not None:
+            kwargs = {**kwargs, "position_ids": call.layout.positions}
+        output = beneath(*args, **kwargs)
+        return output[0] if output.ndim == 4 else output  # BART's puts an axis in front of position ids that are given
 
-    def _on_positioned(self, module: nn.Module, args: Any, output: Tensor) -> Any:
-        """BART's module puts an axis in front of position ids that are given."""
-        return output[0] if output.ndim == 4 else None
-
-    def _on_layer(self, order: list[int], module: nn.Module, args: Any, kwargs: Any) -> Any:
-        call = self.call
-        if call is None:
-            return None
-        layer = order[call.calls.get(id(module), 0) % len(order)]
-        call.calls[id(module)] = call.calls.get(id(module), 0) + 1
-        by_position = bool(args)
+    def _layer(self, order: tuple[int, ...], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+        layer = order[call.calls.get(order[0], 0) % len(order)]
+        call.calls[order[0]] = call.calls.get(order[0], 0) + 1
+        by_position, below = bool(args), call.below
         states: Tensor = args[0] if by_position else kwargs["hidden_states"]
+        if below is not None and below.leaves_out(layer):
+            return states
         kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states)}
         if call.lent is not None:
             kwargs = {**kwargs, LENT: call.lent}
-        if call.below is not None and call.layout is not None and layer == call.below.layer:
-            states = call.below.enter(states, call.layout)
-        if call.layout is not None and not (call.below is not None and layer < call.below.layer):
-            states = rewrite(states, layer, call.layout.groups, self._producers)
-        return ((states, *args[1:]), kwargs) if by_position else (args, {**kwargs, "hidden_states": states})
+        if below is not None and call.layout is not None and layer == below.layer:
+            states = below.enter(states, call.layout)
+        if call.layout is not None and not (below is not None and layer < below.layer):
+            states = rewrite(states, layer, call.layout.groups, call.producers)
+        output = beneath(states, *args[1:], **kwargs) if by_position else beneath(**{**kwargs, "hidden_states": states})
+        if below is not None:
+            below.plain = below.plain and isinstance(output, Tensor)
+        return output
 
-    def _on_decoder_layer(self, layer: int, module: nn.Module, args: Any, kwargs: Any) -> Any:
-        if self.call is None:
-            return None
+    def _decoder_layer(self, layer: int, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         part, states = self._anatomy, args[0] if args else kwargs["hidden_states"]
         places: dict[Place, Sequence[nn.Module]] = {"decoder": part.decoder_attentions, "cross": part.cross_attentions}
-        return args, {**kwargs, **self._joined(self.call, layer, places, states)}
+        return beneath(*args, **{**kwargs, **self._joined(call, layer, places, states)})
 
     def _joined(
         self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module]], states: Tensor
@@ -152,31 +149,21 @@ class Hooks:
         prefixes = tuple(prefix for prefix in found if prefix is not None)
         return {KEYWORD: prefixes} if prefixes else {}
 
-    def _on_feed(self, module: nn.Module, args: Any) -> Any:
+    def _feed(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""
-        call, states = self.call, args[0]
-        if call is None or call.select is None or call.shows_states or self._anatomy.checkpoints:
-            return None
+        states = args[0]
+        if call.select is None or call.shows_states or self._anatomy.checkpoints:
+            return beneath(*args, **kwargs)
         if call.lent is None and call.select.shape[0] != states.shape[0]:
-            return None
+            return beneath(*args, **kwargs)
         columns = call.columns(call.select)
         if columns.numel() >= states.shape[0] * states.shape[1]:
-            return None
-        call.whole = states.shape
-        return (gather(states, columns), *args[1:])
+            return beneath(*args, **kwargs)
+        output = beneath(gather(states, columns), *args[1:], **kwargs)
+        return output.new_zeros(states.shape).scatter(1, columns[..., None].expand_as(output), output)
 
-    def _on_fed(self, module: nn.Module, args: Any, output: Any) -> Any:
-        call = self.call
-        if call is None or call.select is None or call.whole is None:
-            return None
-        columns, whole = call.columns(call.select), output.new_zeros(call.whole)
-        call.whole = None
-        return whole.scatter(1, columns[..., None].expand_as(output), output)
-
-    def _on_states(self, module: nn.Module, args: Any, output: Any) -> Any:
-        call = self.call
-        if call is None:
-            return None
+    def _states(self, call: Call, output: Any) -> Any:
+        """The states that leave the stack, of the user's columns or of those selected."""
         if call.lent is not None and not call.lent.used.issuperset(self._anatomy.attentions):
             return self._again(call.lent)
         call.join.check(self._anatomy.family)
@@ -185,35 +172,30 @@ class Hooks:
             return _with_states(output, _one_row(gather(states, call.columns(call.select))))
         if call.lent is not None:
             return _with_states(output, call.lent.back(states))
-        return None if call.keep is None else _with_states(output, gather(states, call.keep))
+        return output if call.keep is None else _with_states(output, gather(states, call.keep))
 
     def _again(self, lent: Lent) -> Any:
         """The body's output without lending: some attention was not told of the rows, so that each saw the others.
 
         The call itself is the probe: a model that lends pays nothing, one that does not pays one pass, once. This runs
-        inside the body's forward hook; the hooks of the inner call set the open call up anew and finish its output.
-        Checkpoints count as any layer does: they run their forward pass before this, and what they recompute later is
-        asked nothing.
+        inside the body's call; the inner one sets the open call up anew and finishes its output. Checkpoints count as
+        any layer does: they run their forward pass before this, and what they recompute later is asked nothing.
         """
         self._hands_on = False
         return self._anatomy.body(**lent.given)
 
-    def _on_decoder(self, names: list[str], module: nn.Module, args: Any, kwargs: Any) -> Any:
-        call = self.call
+    def _decoder(self, names: list[str], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
+        call.began = True  # where encoder_outputs are given, nobody calls the encoder
         states = given.get("encoder_hidden_states")
-        if call is None or states is None:
-            return None
-        mask = cross_mask(call, self._slots, self._producers, given.get("encoder_attention_mask"), states)
-        return (), {**given, "encoder_attention_mask": mask}
-
-    def _on_decoded(self, module: nn.Module, args: Any, output: Any) -> Any:
-        if self.call is None:
-            return None
-        self.call.join.check(self._anatomy.family)
-        if self.call.select is None:
-            return None
-        return _with_states(output, _one_row(gather(output[0], self.call.select)))
+        if states is not None:
+            mask = cross_mask(call, given.get("encoder_attention_mask"), states)
+            given = {**given, "encoder_attention_mask": mask}
+        output = beneath(**given)
+        call.join.check(self._anatomy.family)
+        if call.select is None:
+            return output
+        return _with_states(output, _one_row(gather(output[0], call.select)))
 
 
 def argument_names(module: nn.Module) -> list[str]:
@@ -226,11 +208,11 @@ def gather(states: Tensor, columns: Tensor) -> Tensor:
     return states.gather(1, columns[..., None].expand(-1, -1, states.shape[-1]))
 
 
-def user_length(output: Any, call: Call, slots: Sequence[Slots], *, encoder_decoder: bool) -> Any:
+def user_length(output: Any, call: Call, *, encoder_decoder: bool) -> Any:
     """A model's output whose states and logits have the user's length; attention maps keep every column."""
     keep = call.keep
     if keep is not None and isinstance(output, Mapping):
-        total = keep.shape[1] + max(slots[row].count for row in call.rows)
+        total = keep.shape[1] + max(call.slots[row].count for row in call.rows)
         names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states",)
         for name in names:
             if output.get(name) is not None:

@@ -6,11 +6,13 @@ row), P virtual tokens, T columns, E embedding width, H hidden width, K key-valu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from softprompt.sites.asking import Around
 from softprompt.sites.layout import Group, Placement
 
 
@@ -45,6 +47,19 @@ class View:
             weight = weight.scatter(1, self.slots, 1.0)
         total = torch.einsum("ut,uth->uh", weight, self.states.to(torch.float32))
         return (total / weight.sum(-1, keepdim=True).clamp(min=1.0))[:, None]
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What works in the place of a module's own, in the calls of the attached model alone.
+
+    Attributes:
+        tensors: by the name of the module's parameter; they are read in that parameter's precision.
+        layer: works around the module's call (see `sites/asking.py`); None for the module's own.
+    """
+
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    layer: Around | None = None
 
 
 class Producer(nn.Module):
@@ -126,11 +141,9 @@ class Producer(nn.Module):
         """A term added to the training loss, a scalar; None for none."""
         return None
 
-    def install(self, model: nn.Module) -> None:
-        """Weight-side baselines: put trained weights into the model's places. Prompts have nothing to do here."""
-
-    def uninstall(self, model: nn.Module) -> None:
-        """Undo `install` exactly."""
+    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
+        """Weight-side methods: what stands in for the model's own during a call. Prompts have nothing to do here."""
+        return {}
 
     @torch.no_grad()
     def stored(self) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from softprompt.evaluation.predict import Tick, to_device
 from softprompt.prompted import PromptedModel
-from softprompt.sites.below import giving_states
 from softprompt.tasks.readouts import Batch, Item, Readout
 from softprompt.tasks.readouts.head import Head
 
@@ -55,14 +54,14 @@ def keep_below(
         return None
     found: dict[int, Begun] = {}
     order = sorted(range(len(items)), key=lambda index: -items[index].length)
-    with torch.no_grad(), giving_states(prompted.anatomy.layers[0]) as gives_states, prompted.beginning() as below:
+    with torch.no_grad(), prompted.beginning() as below:
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = to_device(readout.collate([items[i] for i in chosen], train=True), prompted)
             if batch["input_ids"].shape[0] != len(chosen):
                 return None  # several sequences a row
             readout.loss(prompted, batch)
-            if not gives_states():
+            if not below.plain:
                 return None
             for index, states in zip(chosen, below.recorded, strict=True):
                 item = items[index]

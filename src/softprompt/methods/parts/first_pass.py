@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.sites.anatomy import Anatomy
+from softprompt.sites.asking import mirrored
 from softprompt.sites.producer import View
 
 
@@ -25,7 +26,7 @@ class FirstPass:
         Args:
             anatomy: of the backbone; an encoder-decoder's body is its encoder.
         """
-        self._body = _twin(anatomy.body).eval()
+        self._body = twin(anatomy.body)
         self._options = {"use_cache": False} if anatomy.kind == "causal" else {}
 
     @torch.no_grad()
@@ -51,12 +52,12 @@ class FirstPass:
         return self
 
 
-def _twin(module: nn.Module) -> Any:
-    """A module with the same parameters, buffers and settings, and no hooks, down to its leaves."""
-    made = module.__class__.__new__(module.__class__)
+def twin(module: nn.Module) -> Any:
+    """A module with the same parameters, buffers and settings, and no hooks, down to its leaves; it rests."""
+    return mirrored(module, _without_hooks).eval()
+
+
+def _without_hooks(_: nn.Module, made: nn.Module) -> None:
     endings = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")
-    hooks: dict[str, Any] = {name: OrderedDict() for name in module.__dict__ if name.endswith(endings)}
-    made.__dict__.update({**module.__dict__, **hooks})
+    made.__dict__.update({name: OrderedDict() for name in made.__dict__ if name.endswith(endings)})
     made.__dict__.pop("forward", None)  # one that stands in for the class's own is bound to the module itself
-    made.__dict__["_modules"] = {name: None if one is None else _twin(one) for name, one in module._modules.items()}
-    return made

@@ -1,20 +1,21 @@
 """PEFT's own layers at the modules of a backbone, without PEFT ever touching the model.
 
-PEFT injects its layers into a shell of stand-ins that have the right sizes and no memory. While they are installed,
-each layer answers for its module, and asks the module's own `forward` where PEFT's code asks its base layer. So any
-linear module is served that has inputs and outputs, quantised ones among them, and the model's tree stays as it is.
+PEFT injects its layers into a shell of stand-ins that have the right sizes and no memory. In a call of the attached
+model each layer answers for its module, and asks the module itself where PEFT's code asks its base layer. So any linear
+module is served that has inputs and outputs, quantised ones among them, and the model's tree stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.parts.weights import Inside, key, sizes_of, stand_in
+from softprompt.methods.parts.weights import Inside, key, sizes_of
+from softprompt.sites.asking import beneath
+from softprompt.sites.producer import StandIn
 
 _ADAPTER = "default"  # PEFT's name of the adapter, which its files leave out of the tensors' names
 
@@ -47,14 +48,13 @@ class PeftLayers(Inside):
         with torch.random.fork_rng(devices=[]):  # PEFT draws values of its own, which are not kept
             peft().inject_adapter_in_model(configuration, shell, _ADAPTER)
         self.layers = nn.ModuleDict(dict(shell.items()))
-        for layer in self.layers.values():
-            layer.base_layer = _Own()
+        for path in places:
+            self.layers[key(path)].base_layer = _Own(self.places, path)
 
-    def put(self, path: str, module: nn.Module) -> Callable[[], None]:
-        """Let the layer answer for its module."""
-        layer: Any = self.layers[key(path)]
-        layer.base_layer.answer = module.forward
-        return stand_in(module, layer.forward)
+    def stand_in(self, path: str) -> StandIn:
+        """The layer that answers for a module."""
+        layer = self.layers[key(path)]
+        return StandIn(layer=lambda call, beneath, args, kwargs: layer(*args, **kwargs))
 
     def stored(self) -> dict[str, Tensor]:
         """The trained tensors under the names of PEFT's files, the prefix `base_model.model.` left out."""
@@ -66,16 +66,15 @@ class PeftLayers(Inside):
 
 
 class _Own(nn.Module):
-    """The module's own forward pass, where PEFT's layer asks its base layer."""
+    """The module itself, where PEFT's layer asks its base layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: dict[str, nn.Module], path: str) -> None:
         super().__init__()
-        self.answer: Callable[..., Any] | None = None
+        self._places, self._path = places, path
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module would have answered."""
-        assert self.answer is not None
-        return self.answer(*args, **kwargs)
+        return beneath(self._places[self._path], *args, **kwargs)
 
 
 def _shape_of(module: nn.Module) -> nn.Linear:

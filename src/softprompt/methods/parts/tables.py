@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Setting
-from softprompt.sites.modes import evaluating
+from softprompt.methods.parts.first_pass import twin
+from softprompt.sites.structure import layers_of
 
 # Lester et al. sample among the 5,000 most frequent pieces; SentencePiece ids are sorted by frequency.
 POPULATION = 5000
@@ -88,14 +89,11 @@ def _states(ids: Tensor, setting: Setting) -> Tensor:
     def record(module: nn.Module, args: Any, kwargs: Any) -> None:
         found.append((args[0] if args else kwargs["hidden_states"])[0].float().cpu())
 
-    # Hooks of our own: transformers leaves those of `output_hidden_states` on the model for good.
-    handles = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in dict.fromkeys(part.layers)]
-    try:
-        with evaluating(part.body):
-            part.body(input_ids=ids.to(next(part.body.parameters()).device)[None])
-    finally:
-        for handle in handles:
-            handle.remove()
+    # Hooks on a twin: others may call the model meanwhile, and `output_hidden_states` leaves its own there for good.
+    body = twin(part.body)
+    for layer in dict.fromkeys(layers_of(body, body.config)):
+        layer.register_forward_pre_hook(record, with_kwargs=True)
+    body(input_ids=ids.to(next(body.parameters()).device)[None])
     return torch.stack(found)
 
 

@@ -1,22 +1,22 @@
 """What weight-side methods share: where a backbone's linear layers and norms are, and how trained values get there.
 
-Nothing of the model is copied or replaced. A trained tensor is lent to a module through a sub-class whose property
-answers for the module's own attribute, a trained layer through the module's `forward`; both go back exactly.
+Nothing of the model is copied or replaced: a trained tensor answers for a module's own, and a trained layer works
+around its call, in the calls of the attached model alone (`sites/asking.py`).
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.anatomy import Anatomy
-from softprompt.sites.producer import Producer
+from softprompt.sites.producer import Producer, StandIn
 
 _QUERY = {"q", "q_proj", "q_lin", "query", "query_proj"}
 _KEY = {"k", "k_proj", "k_lin", "key", "key_proj"}
@@ -109,10 +109,9 @@ class Inside(Producer, ABC):
     def __init__(self, places: dict[str, nn.Module]) -> None:
         super().__init__()
         self.places = _Apart(places)
-        self._undo: list[Callable[[], None]] = []
 
-    def install(self, model: nn.Module) -> None:
-        """Put every part at its place.
+    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
+        """Every part at its place.
 
         Raises:
             SoftPromptError: the parts were built for another model.
@@ -120,79 +119,24 @@ class Inside(Producer, ABC):
         own = {id(module) for module in model.modules()}
         if not all(id(module) in own for module in self.places.values()):
             raise SoftPromptError("this weight-side prompt was built for another model: build or load it for this one")
-        if not self._undo:
-            self._undo = [self.put(path, module) for path, module in self.places.items()]
-
-    def uninstall(self, model: nn.Module) -> None:
-        """Take them away."""
-        while self._undo:
-            self._undo.pop()()
+        return {module: self.stand_in(path) for path, module in self.places.items()}
 
     @abstractmethod
-    def put(self, path: str, module: nn.Module) -> Callable[[], None]:
-        """Let a part work at a module; what comes back undoes it exactly."""
+    def stand_in(self, path: str) -> StandIn:
+        """What stands in for the module at a path."""
 
 
 class _Apart(dict[str, nn.Module]):
     """Modules by path that belong to someone else: a plain dict, so that no `nn.Module` registers them."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Apart:
-        """A copy of the producer stands at the same modules."""
-        return _Apart(self)
+        """A copy of the producer stands at the same modules, or at their copies where the model is copied along."""
+        return _Apart({path: memo.get(id(module), module) for path, module in self.items()})
 
 
 def key(path: str) -> str:
     """A path as the name of a parameter or sub-module, which holds no dot."""
     return path.replace(".", "/")
-
-
-def lend(module: nn.Module, tensors: dict[str, Tensor]) -> Callable[[], None]:
-    """Let a module read trained tensors in the places of its own parameters, in their precision.
-
-    The module's parameters stay where they are, untouched: for the time being its class is a sub-class of itself with a
-    property for each name.
-
-    Args:
-        module: of the backbone.
-        tensors: by the parameter's name.
-
-    Returns:
-        A function that gives the module its class back.
-    """
-    own = type(module)
-    answers = {name: _answer(tensor, module._parameters[name]) for name, tensor in tensors.items()}
-    module.__class__ = type(own.__name__, (own,), {**answers, "__module__": own.__module__})
-
-    def undo() -> None:
-        module.__class__ = own
-
-    return undo
-
-
-def _answer(tensor: Tensor, own: Tensor | None) -> property:
-    assert own is not None
-    dtype = own.dtype
-    return property(lambda _: tensor.to(dtype))
-
-
-def stand_in(module: nn.Module, layer: Callable[..., Any]) -> Callable[[], None]:
-    """Let `layer` answer when a module is called; what comes back undoes it.
-
-    Args:
-        module: of the backbone.
-        layer: takes the module's place; it may call the module's own `forward`, taken before.
-    """
-    had = "forward" in module.__dict__
-    before = module.__dict__.get("forward")
-    module.__dict__["forward"] = layer
-
-    def undo() -> None:
-        if had:
-            module.__dict__["forward"] = before
-        else:
-            del module.__dict__["forward"]
-
-    return undo
 
 
 @torch.no_grad()

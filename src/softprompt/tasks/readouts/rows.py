@@ -95,15 +95,12 @@ def head_features(prompted: Any, given: dict[str, Any], columns: Tensor) -> Tens
     """
     found: list[Tensor] = []
 
-    def take(module: nn.Module, args: Any) -> Any:
+    def take(call: Any, beneath: Any, args: Any, kwargs: Any) -> Any:
         found.append(args[0])
-        return (args[0][..., :0, :], *args[1:])
+        return beneath(args[0][..., :0, :], *args[1:], **kwargs)
 
     rows, conditioning = tuple(given.pop("prompts")), given.pop("conditioning_mask", None)
-    handle = prompted.backbone.get_output_embeddings().register_forward_pre_hook(take)
-    try:
-        with prompted.calling(rows, conditioning, columns):
-            prompted.backbone(**given, use_cache=False)
-    finally:
-        handle.remove()
+    head = prompted.backbone.get_output_embeddings()
+    with prompted.calling(rows, conditioning, columns, around={head: take}):
+        prompted.backbone(**given, use_cache=False)
     return found[0].reshape(len(rows), -1).float()

@@ -42,7 +42,12 @@ def label_tokens(work: Work, count: int) -> list[list[int]]:
 def states(work: Work, head: nn.Module) -> Tensor:
     """What the output embedding reads at each training row's answer, fp32, `(rows, H)`."""
     seen: list[Tensor] = []
-    handle = head.register_forward_pre_hook(lambda module, given: seen.append(given[0].float().cpu()))
+
+    def read(module: nn.Module, given: Any) -> None:
+        if work.prompted.is_running:  # others may call the backbone meanwhile
+            seen.append(given[0].float().cpu())
+
+    handle = head.register_forward_pre_hook(read)
     try:
         with evaluating(work.trained):
             for start in range(0, len(work.items), work.options.eval_batch_size):

@@ -1,0 +1,234 @@
+"""What is attached belongs to a call: modules of the backbone ask the open call how to work, and are as ever without.
+
+The open call stands in a context variable, so every thread and every task has its own, and a bare call has none. While
+something is attached, each module at which it works is of a sub-class of its own class: when it is called, and when
+its parameters or its training flag are read, it asks the open call. A call that knows nothing of the module, and no
+call, leave it as it is, bit for bit. A copy or a pickle of such a module is of the module's own class.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.sites.held import own_values, write
+
+TRAINING = "training"
+
+# Works around a module's call: (the open call, the module's own call, its arguments, its keywords) to its output.
+Around = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Open(Protocol):
+    """What a module asks of a call."""
+
+    around: Mapping[nn.Module, Around]
+
+    def tensor(self, module: nn.Module, name: str) -> Tensor | None:
+        """What stands in the place of a parameter during the call, or None."""
+
+    def trains(self, module: nn.Module) -> bool | None:
+        """The training flag during the call, or None for the module's own."""
+
+
+_OPEN: ContextVar[Open | None] = ContextVar("softprompt_open_call", default=None)
+
+
+class _Traced:
+    """The open call of code that `torch.compile` traces, which knows no context variables; nobody else sets it."""
+
+    def __init__(self) -> None:
+        self.call: Open | None = None
+
+
+_TRACED = _Traced()
+
+
+def current() -> Any:
+    """The call that is open here, or None."""
+    return _TRACED.call if torch.compiler.is_compiling() else _OPEN.get()
+
+
+class opened:
+    """Let a call be the open one inside the block, in this thread or task alone."""
+
+    def __init__(self, call: Open) -> None:
+        """Of the call."""
+        self._call = call
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        if torch.compiler.is_compiling():
+            self._before, _TRACED.call = _TRACED.call, self._call
+        else:
+            self._before = _OPEN.set(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        if torch.compiler.is_compiling():
+            _TRACED.call = self._before
+        else:
+            _OPEN.reset(self._before)
+
+
+@dataclass
+class _Asker:
+    """A module that asks: its own class, how many attachments need it to, and what for."""
+
+    module: nn.Module
+    own: Any
+    holders: int = 0
+    names: Counter[str] = field(default_factory=Counter)
+
+    def turn(self) -> None:
+        """Be of the class that asks for what is needed; leave a class that someone else made of it meanwhile."""
+        names = frozenset(name for name, count in self.names.items() if count)
+        wanted: Any = _asking(self.own, names) if self.holders else self.own
+        if own_class(self.module) is self.own:
+            self.module.__class__ = wanted
+
+
+_ASKERS: dict[int, _Asker] = {}
+
+
+def ask(modules: Mapping[nn.Module, frozenset[str]]) -> Callable[[], None]:
+    """Let modules ask the open call when they are called, and for what they are; inside `held.changing`.
+
+    Args:
+        modules: each with the names that it asks for: of parameters, and `TRAINING`.
+
+    Returns:
+        A function that lets them rest, once, inside `held.changing`.
+    """
+    mine: list[tuple[_Asker, frozenset[str]]] = []
+    for module, names in modules.items():
+        asker = _ASKERS.setdefault(id(module), _Asker(module, type(module)))
+        asker.holders += 1
+        asker.names.update(names)
+        mine.append((asker, names))
+        asker.turn()
+
+    def rest() -> None:
+        while mine:
+            asker, names = mine[-1]
+            asker.holders -= 1
+            asker.names.subtract(names)
+            asker.turn()
+            if not asker.holders:
+                del _ASKERS[id(asker.module)]
+            mine.pop()
+
+    return rest
+
+
+def own_class(module: nn.Module) -> type[nn.Module]:
+    """A module's class while nothing is attached."""
+    kind = type(module)
+    own: type[nn.Module] = kind.__dict__.get("_softprompt_own", kind)
+    return own
+
+
+def beneath(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """What a module answers by itself, whatever call is open."""
+    return own_class(module).__call__(module, *args, **kwargs)
+
+
+def mirrored(module: nn.Module, finish: Callable[[nn.Module, nn.Module], None]) -> Any:
+    """A module of its own class that holds the same parameters and buffers, down to its leaves.
+
+    Args:
+        module: attached to or not.
+        finish: is told of each module and its mirror, whose `__dict__` it may change.
+    """
+    seen: dict[int, nn.Module] = {}
+
+    def mirror(one: nn.Module) -> nn.Module:
+        if id(one) not in seen:
+            own = own_class(one)
+            made = seen[id(one)] = own.__new__(own)
+            made.__dict__.update(one.__dict__)
+            inner = {name: None if part is None else mirror(part) for name, part in one._modules.items()}
+            made.__dict__["_modules"] = inner
+            finish(one, made)
+        return seen[id(one)]
+
+    return mirror(module)
+
+
+@cache
+def _asking(own: Any, names: frozenset[str]) -> Any:
+    """The sub-class of a module's class that asks."""
+
+    def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        now = current()
+        around = None if now is None else now.around.get(self)
+        if around is None:
+            return own.__call__(self, *args, **kwargs)
+        return around(now, partial(own.__call__, self), args, kwargs)
+
+    answers = {name: _flag() if name == TRAINING else _parameter(name) for name in names}
+    named = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
+    copying = {"__deepcopy__": _copied, "__reduce_ex__": _reduced}
+    known = {"__call__": call, "_softprompt_own": own, **answers, **named, **copying}
+    return type(own)(own.__name__, (own,), known)
+
+
+def _parameter(name: str) -> property:
+    def read(self: nn.Module) -> Tensor | None:
+        now, own = current(), self._parameters[name]
+        found: Tensor | None = None if now is None else now.tensor(self, name)
+        return own if found is None or own is None else found.to(own.dtype)
+
+    return property(read)
+
+
+def _flag() -> property:
+    def read(self: nn.Module) -> bool:
+        now = current()
+        found: bool | None = None if now is None else now.trains(self)
+        own: bool = self.__dict__[TRAINING]
+        return own if found is None else found
+
+    def set_own(self: nn.Module, value: bool) -> None:
+        self.__dict__[TRAINING] = value
+
+    return property(read, set_own)
+
+
+def _copied(self: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """A copy to which nothing is attached, in the modes of its own."""
+    own = own_class(self)
+    made: nn.Module = own.__new__(own)
+    memo[id(self)] = made
+    made.__setstate__(deepcopy(self.__getstate__(), memo))
+    for thing in (*self.modules(), *self.parameters()):
+        for name, value in own_values(thing).items():
+            if id(thing) in memo:
+                write(memo[id(thing)], name, value)
+    return made
+
+
+def _reduced(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
+    """As pickle shall see it: a module of its own class to which nothing is attached."""
+    made = mirrored(self, _unattached)
+    return copyreg._reconstructor, (type(made), object, None), made.__getstate__()  # type: ignore[attr-defined]
+
+
+def _unattached(module: nn.Module, made: nn.Module) -> None:
+    for name, value in own_values(module).items():
+        write(made, name, value)
+    own = {name: None if one is None else _in_its_own_mode(one) for name, one in module._parameters.items()}
+    made.__dict__["_parameters"] = own
+
+
+def _in_its_own_mode(parameter: nn.Parameter) -> nn.Parameter:
+    own = own_values(parameter).get("requires_grad", parameter.requires_grad)
+    return parameter if own == parameter.requires_grad else nn.Parameter(parameter.detach(), own)
