@@ -346,6 +346,8 @@ class PromptedModel(Wrapper):
             return
         if self.training:
             self._frozen.recompute_in_calls()
+        if self.backbone._compiled_call_impl is not None or self.anatomy.body._compiled_call_impl is not None:
+            raise SoftPromptError("the backbone was compiled while prompts are attached: compile the attached model")
         weight: Any = self.anatomy.embedding.weight
         if weight.shape[0] != self.anatomy.vocab_size:
             raise SoftPromptError(

@@ -12,7 +12,7 @@ import copyreg
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Protocol
@@ -209,26 +209,34 @@ def _copied(self: nn.Module, memo: dict[int, Any]) -> nn.Module:
     made: nn.Module = own.__new__(own)
     memo[id(self)] = made
     made.__setstate__(deepcopy(self.__getstate__(), memo))
-    for thing in (*self.modules(), *self.parameters()):
-        for name, value in own_values(thing).items():
-            if id(thing) in memo:
-                write(memo[id(thing)], name, value)
+    for module in self.modules():
+        for thing in (module, *module._parameters.values(), *module.__dict__.values()):
+            for name, value in own_values(thing).items():
+                if id(thing) in memo:
+                    write(memo[id(thing)], name, value)
     return made
 
 
 def _reduced(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
     """As pickle shall see it: a module of its own class to which nothing is attached."""
-    made = mirrored(self, _unattached)
+    made = mirrored(self, partial(_unattached, {}))
     return copyreg._reconstructor, (type(made), object, None), made.__getstate__()  # type: ignore[attr-defined]
 
 
-def _unattached(module: nn.Module, made: nn.Module) -> None:
+def _unattached(seen: dict[int, Any], module: nn.Module, made: nn.Module) -> None:
+    """Give a mirror the values that its module, its parameters and its configuration have by themselves."""
     for name, value in own_values(module).items():
         write(made, name, value)
-    own = {name: None if one is None else _in_its_own_mode(one) for name, one in module._parameters.items()}
-    made.__dict__["_parameters"] = own
+    for part in (made.__dict__, parameters := dict(made.__dict__["_parameters"])):
+        part.update({name: _by_itself(seen, one) for name, one in part.items() if own_values(one)})
+    made.__dict__["_parameters"] = parameters
 
 
-def _in_its_own_mode(parameter: nn.Parameter) -> nn.Parameter:
-    own = own_values(parameter).get("requires_grad", parameter.requires_grad)
-    return parameter if own == parameter.requires_grad else nn.Parameter(parameter.detach(), own)
+def _by_itself(seen: dict[int, Any], thing: Any) -> Any:
+    """A thing that shares all it has with another, but for what attachments hold."""
+    if id(thing) not in seen:
+        made: Any = nn.Parameter(thing.detach(), False) if isinstance(thing, nn.Parameter) else copy(thing)
+        for name, value in own_values(thing).items():
+            write(made, name, value)
+        seen[id(thing)] = made
+    return seen[id(thing)]

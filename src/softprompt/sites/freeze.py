@@ -27,6 +27,8 @@ class Frozen:
         Args:
             model: the backbone.
         """
+        self._model = model
+        self._parameters = dict(model.named_parameters())
         self.modules = list(model.modules())
         self._checkpointing = [module for module in self.modules if hasattr(module, _FLAG)]
         self._undo = [
@@ -60,6 +62,10 @@ class Frozen:
         """Give every flag its old value, unless others hold it too; inside `held.changing`."""
         while self._undo:
             self._undo.pop()()
+        for name, parameter in self._model.named_parameters():
+            own = self._parameters.get(name, parameter)
+            if own is not parameter:  # the user resized it, and it took over that it rests
+                parameter.requires_grad_(own.requires_grad)
 
 
 def checkpoints(module: nn.Module) -> bool:
