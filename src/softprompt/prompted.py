@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.generation import generate
+from softprompt.guards.tokenizing import tokenise
 from softprompt.sites.anatomy import Anatomy, read_anatomy
 from softprompt.sites.asking import TRAINING, Around, ask, current, opened
 from softprompt.sites.attention import Join, join_in, own_implementation
@@ -262,7 +263,7 @@ class PromptedModel(Wrapper):
         """
         side = {"padding_side": "left"} if self.anatomy.kind == "causal" else {}
         options = {"padding": True, "return_tensors": "pt", **side, **kwargs}
-        batch = self.tokenizer([texts] if isinstance(texts, str) else list(texts), **options)
+        batch = tokenise(self.tokenizer, [texts] if isinstance(texts, str) else list(texts), **options)
         return batch.to(next(self.backbone.parameters()).device)
 
     def rows(self, prompts: Rows, batch: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import io
 import itertools
 import pickle
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -195,8 +196,11 @@ def peft_before(backbone: Any) -> None:
 
 def _lora(backbone: Any) -> Any:
     kinds = {"llama": ["q_proj"], "gpt2": ["c_attn"], "bert": ["query"], "t5": ["q"]}
-    names = kinds[backbone.config.model_type]
-    return peft.get_peft_model(backbone, peft.LoraConfig(target_modules=names, init_lora_weights=False))
+    family = backbone.config.model_type
+    options = {"target_modules": kinds[family], "fan_in_fan_out": family == "gpt2", "init_lora_weights": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT asks transformers by a name that is going away
+        return peft.get_peft_model(backbone, peft.LoraConfig(**options))
 
 
 def data_parallel(backbone: Any) -> None:

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from softprompt.attaching import attach
 from softprompt.errors import SoftPromptError
 
+from ..attacks.attaching import state
 from ..models import ids, model, padded, tokenizer
 from ..prompts import attached, every_family, every_method, loss_of, producer, tiny
-
-
-def state(backbone: nn.Module) -> dict[str, Any]:
-    """All of a model that a prompt could touch."""
-    digest = hashlib.sha256()
-    for name, value in sorted(backbone.state_dict().items()):
-        digest.update(name.encode() + value.contiguous().view(torch.uint8).numpy().tobytes())
-    return {
-        "bytes": digest.hexdigest(),
-        "parameters": [id(parameter) for parameter in backbone.parameters()],
-        "names": [name for name, _ in backbone.named_parameters()],
-        "requires_grad": [parameter.requires_grad for parameter in backbone.parameters()],
-        "gradients": [parameter.grad is None for parameter in backbone.parameters()],
-        "training": [module.training for module in backbone.modules()],
-        "hooks": [
-            [len(module.__dict__[name]) for name in module.__dict__ if name.endswith("_hooks")]
-            for module in backbone.modules()
-        ],
-        "attributes": [sorted(module.__dict__) for module in backbone.modules()],
-        "checkpointing": [getattr(module, "gradient_checkpointing", None) for module in backbone.modules()],
-        "attention": backbone.config._attn_implementation,
-        "generation": backbone.generation_config.to_dict() if backbone.can_generate() else None,
-    }
 
 
 def use(prompted: Any) -> None:

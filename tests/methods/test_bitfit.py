@@ -77,9 +77,11 @@ def test_the_models_own_biases_stay_in_their_places() -> None:
     backbone = model("bert")
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     made = moved("bert")
-    with attach(backbone, tokenizer(), made):
+    with attach(backbone, tokenizer(), made) as prompted:
         inner = backbone.get_submodule("bert.encoder.layer.0.output.dense")
-        assert torch.equal(inner.bias, made.biases["encoder/layer/0/output/dense"])
+        with prompted.calling((0,)):
+            assert torch.equal(inner.bias, made.biases["encoder/layer/0/output/dense"])
+        assert torch.equal(inner.bias, before["bert.encoder.layer.0.output.dense.bias"])
         assert torch.equal(dict(inner.named_parameters())["bias"], before["bert.encoder.layer.0.output.dense.bias"])
         assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
     assert type(inner) is torch.nn.Linear

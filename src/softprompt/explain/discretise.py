@@ -18,6 +18,7 @@ from softprompt.attaching import build
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.evaluate import metrics_of
 from softprompt.explain.nearest import Neighbour, Reading, nearest_words, shown
+from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.instruction import Instruction, Words
 from softprompt.reading import build_readout
 from softprompt.storage.prompt import Prompt
@@ -125,7 +126,7 @@ def _parts(prompt: Prompt) -> tuple[Instruction, Words]:
 
 
 def _tokens(prompt: Prompt, text: str) -> list[int]:
-    ids: list[int] = prompt.tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids: list[int] = tokenise(prompt.tokenizer, text, add_special_tokens=False)["input_ids"]
     return ids
 
 

@@ -26,6 +26,7 @@ from torch.nn.functional import normalize
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import embeddings
+from softprompt.guards.tokenizing import tokenise
 from softprompt.sites.anatomy import read_anatomy
 from softprompt.storage.prompt import Prompt
 
@@ -176,7 +177,7 @@ def _repeated(nearest: Sequence[int]) -> float:
 
 def _label(word: str, tokenizer: Any, rows: Tensor, cosines: Tensor, table: Tensor) -> LabelReading:
     """A word's best rank over the rows, and over its spellings with and without a space in front."""
-    spellings = {tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (word, f" {word}")}
+    spellings = {tuple(tokenise(tokenizer, text, add_special_tokens=False)["input_ids"]) for text in (word, f" {word}")}
     found = []
     for ids in sorted(spellings - {()}):
         own = normalize(table[list(ids)].mean(0), dim=-1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
+from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.options import Options
 from softprompt.sites.anatomy import Anatomy, Kind
 from softprompt.sites.producer import Producer
@@ -95,7 +96,7 @@ class Setting:
             raise SoftPromptError(f"a tokenizer is needed to start from the text {text!r}: pass one to attach")
         limits.check_text(text, "the text to start from")
         limits.check(len(text), limits.TEMPLATE, "characters", "the text to start from", "shorten it")
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = tokenise(self.tokenizer, text, add_special_tokens=False)["input_ids"]
         if not ids:
             raise SoftPromptError(f"the text {text!r} has no tokens: give one with words")
         return ids

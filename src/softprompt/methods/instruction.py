@@ -23,6 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.base import Method, Needs, Recipe, Setting
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.prefixes import KeysValues, stacks
@@ -118,5 +119,5 @@ class Words(Producer):
 
 def _placement(tokenizer: Any) -> Placement:
     """After the special token with which a tokenizer opens a text, or in front where it has none."""
-    full, bare = tokenizer("a")["input_ids"], tokenizer("a", add_special_tokens=False)["input_ids"]
+    full, bare = tokenise(tokenizer, "a")["input_ids"], tokenise(tokenizer, "a", add_special_tokens=False)["input_ids"]
     return "front" if full[:1] == bare[:1] else "after_bos"

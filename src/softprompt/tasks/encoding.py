@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import tokenise
 from softprompt.tasks.fitting import Fitted, fit
 from softprompt.tasks.rows import Row
 from softprompt.tasks.template import Mask, PromptSlot, Template
@@ -105,8 +106,8 @@ class Coder:
 
 def affixes(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The special tokens that the tokenizer puts before and after a text."""
-    bare = list(tokenizer("a", add_special_tokens=False)["input_ids"])
-    full = list(tokenizer("a")["input_ids"])
+    bare = list(tokenise(tokenizer, "a", add_special_tokens=False)["input_ids"])
+    full = list(tokenise(tokenizer, "a")["input_ids"])
     for start in range(len(full) - len(bare) + 1):
         if full[start : start + len(bare)] == bare:
             return tuple(full[:start]), tuple(full[start + len(bare) :])
@@ -126,10 +127,10 @@ def continuation(tokenizer: Any, word: str, *, space: bool) -> tuple[int, ...]:
         SoftPromptError: the word has no tokens.
     """
     before = "a" if space else "\n"
-    carrier = list(tokenizer(before, add_special_tokens=False)["input_ids"])
-    joined = list(tokenizer(before + (" " if space else "") + word, add_special_tokens=False)["input_ids"])
+    carrier = list(tokenise(tokenizer, before, add_special_tokens=False)["input_ids"])
+    joined = list(tokenise(tokenizer, before + (" " if space else "") + word, add_special_tokens=False)["input_ids"])
     ids = joined[len(carrier) :] if joined[: len(carrier)] == carrier else []
-    ids = ids or list(tokenizer(word, add_special_tokens=False)["input_ids"])
+    ids = ids or list(tokenise(tokenizer, word, add_special_tokens=False)["input_ids"])
     if not ids or ids == [tokenizer.unk_token_id]:
         raise SoftPromptError(f"label word {word!r} is unknown to the backbone's tokenizer: choose another word")
     return tuple(ids)

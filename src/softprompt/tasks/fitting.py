@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import tokenise
 from softprompt.tasks.template import CHOICE, Mask, PromptSlot, Sep, Template, Text
 
 Piece: TypeAlias = int | PromptSlot | Mask
@@ -114,7 +115,7 @@ def _tokenise(template: Template, fields: Mapping[str, str], tokenizer: Any, cho
 
 def _ids(text: str, tokenizer: Any) -> list[int]:
     # verbose=False: a text longer than the model is expected here, it is about to be cut.
-    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) if text else []
+    return list(tokenise(tokenizer, text, add_special_tokens=False, verbose=False)["input_ids"]) if text else []
 
 
 def _tokens(text: str, tokenizer: Any) -> int:
@@ -134,7 +135,7 @@ def _cut_points(text: str, tokenizer: Any) -> list[int]:
     """For each token the character at which it starts, ascending: before it the text may end; any if unknown."""
     if not getattr(tokenizer, "is_fast", False):
         return list(range(len(text)))
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    encoded = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     points = sorted(start for start, _ in encoded["offset_mapping"])
     return points if not text or points[:1] == [0] else [0, *points]
 

@@ -38,7 +38,7 @@ from softprompt.training.divergence import Diverged, Fault, mend, told
 from softprompt.training.hold import hold
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.prefix_lm import Chunk, PrefixLM, Stream, chunks
-from softprompt.training.process import reproducible, stop_signal
+from softprompt.training.process import alone, reproducible, stop_signal
 
 MODEL, STATE = "model", "state"
 # One chunk in so many is held out to measure on, at most so many in all.
@@ -60,6 +60,7 @@ class Adapted:
     metrics: dict[str, Any]
 
 
+@alone()
 def adapt(
     backbone: str | Path,
     texts: Sequence[str],

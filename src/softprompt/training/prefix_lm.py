@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from softprompt.guards.tokenizing import tokenise
 from softprompt.tasks.encoding import affixes, pad
 
 IGNORED = -100
@@ -45,7 +46,7 @@ def chunks(texts: Sequence[str], tokenizer: Any, length: int) -> list[Chunk]:
     """Texts in pieces of at most `length` tokens; a piece of one token has no place to be split and is left out."""
     found = []
     for text in texts:
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = tokenise(tokenizer, text, add_special_tokens=False)["input_ids"]
         for start in range(0, len(ids), length):
             piece = tuple(ids[start : start + length])
             if len(piece) > 1:

@@ -14,6 +14,26 @@ import torch
 
 from softprompt.errors import SoftPromptError, quoted
 
+_TRAINING = threading.RLock()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let no other thread train meanwhile: seeds, random state and the number of threads are the whole process's.
+
+    Raises:
+        SoftPromptError: one does.
+    """
+    if not _TRAINING.acquire(blocking=False):
+        raise SoftPromptError(
+            "another thread of this process is training, and seeds are the whole process's: train one after the other, "
+            "or in processes of their own"
+        )
+    try:
+        yield
+    finally:
+        _TRAINING.release()
+
 
 @contextmanager
 def reproducible(seed: int, threads: int | None) -> Iterator[None]:

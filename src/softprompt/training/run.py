@@ -38,7 +38,7 @@ from softprompt.training.hold import hold
 from softprompt.training.identity import identity_of, starts_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, plan
-from softprompt.training.process import reproducible, stop_signal
+from softprompt.training.process import alone, reproducible, stop_signal
 from softprompt.training.setup import counts, readout_wishes
 from softprompt.training.start import start_from
 from softprompt.training.work import Work
@@ -67,6 +67,7 @@ class Run:
         return self.prompt.predict(texts, batch_size=batch_size)
 
 
+@alone()
 def train(
     model: nn.Module,
     tokenizer: Any,
@@ -98,7 +99,8 @@ def train(
         The run. The same arguments on the same machine give the same bytes in `prompt.safetensors`, resumed or not.
 
     Raises:
-        SoftPromptError: a fault in the task, its rows or the options, or a folder that holds another run.
+        SoftPromptError: a fault in the task, its rows or the options, a folder that holds another run, or a training
+            in another thread of the process.
         Diverged: the loss did not stay finite (`softprompt.training.divergence`). The best finite state was measured
             and stored before, where there was one: `open_run` opens it.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.

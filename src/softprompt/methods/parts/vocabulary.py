@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from softprompt.guards.tokenizing import tokenise
+
 
 def word_of(token: int, tokenizer: Any) -> str:
     """The token's text without the space that may stand before it."""
@@ -23,4 +25,4 @@ def readable(token: int, tokenizer: Any) -> bool:
 def is_text(ids: Sequence[int], tokenizer: Any) -> bool:
     """Whether the ids' text tokenises to these ids again."""
     text = tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) == list(ids)
+    return list(tokenise(tokenizer, text, add_special_tokens=False)["input_ids"]) == list(ids)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import tokenise
 from softprompt.tasks.encoding import Coder, Encoded
 from softprompt.tasks.fitting import Fitted
 from softprompt.tasks.template import PromptSlot, Segment, Template, Text
@@ -88,7 +89,7 @@ def _own(segments: Sequence[Segment], tokenizer: Any) -> list[bool]:
 
 def _tokens(text: Text, tokenizer: Any) -> list[tuple[int, bool]]:
     """The tokens of a run of text, and whether each shows no character of a field."""
-    encoded = tokenizer(text.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    encoded = tokenise(tokenizer, text.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     return [
         (token, not any(start < span.end and end > span.start for span in text.spans))
         for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.autoprompt import AutoPrompt, Triggers
 from softprompt.methods.parts.vocabulary import readable, word_of
 from softprompt.tasks.encoding import Encoded
@@ -162,7 +163,7 @@ def _place(work: Work) -> None:
     tokenizer: Any = work.prompted.tokenizer
 
     def ids(text: str) -> list[int]:
-        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return list(tokenise(tokenizer, text, add_special_tokens=False)["input_ids"])
 
     # Most tokenizers keep a space with the word after it; some put one before every text by themselves.
     space = " " if ids("a") + ids(" a") == ids("a a") else ""
