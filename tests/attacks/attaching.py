@@ -53,7 +53,7 @@ def attempt(edge: Edge, family: str) -> tuple[str | None, bool]:
     """
     backbone = copy.deepcopy(model(family))
     alike, told = backbone, ""
-    before = state(backbone)
+    before, configuration = state(backbone), backbone.config.to_dict()
     try:
         alike = edge(backbone) or backbone
     except SoftPromptError as error:
@@ -61,7 +61,9 @@ def attempt(edge: Edge, family: str) -> tuple[str | None, bool]:
     except Exception:
         told = None  # type: ignore[assignment]
     gc.collect()
-    return told, state(backbone) == (before if alike is backbone else state(alike))
+    if alike is not backbone:
+        before, configuration = state(alike), alike.config.to_dict()
+    return told, state(backbone) == before and backbone.config.to_dict() == configuration
 
 
 def state(backbone: nn.Module) -> dict[str, Any]:
@@ -83,7 +85,6 @@ def state(backbone: nn.Module) -> dict[str, Any]:
         "attributes": [sorted(module.__dict__) for module in backbone.modules()],
         "checkpointing": [getattr(module, "gradient_checkpointing", None) for module in backbone.modules()],
         "attention": backbone.config._attn_implementation,
-        "configuration": backbone.config.to_dict(),
         "generation": backbone.generation_config.to_dict() if backbone.can_generate() else None,
     }
 

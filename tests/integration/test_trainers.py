@@ -13,7 +13,7 @@ from transformers import DataCollatorForLanguageModeling, DataCollatorWithPaddin
 
 from softprompt.prompted import PromptedModel
 
-from ..invariants.test_i11_detach import state
+from ..attacks.attaching import state
 from ..models import CLASSES, ids, model, tokenizer
 from ..prompts import attached
 
