@@ -23,8 +23,8 @@ from ..commands import woken
 
 TITLE = "bombs"
 PROMISE = (
-    "What would cost more than it is long is refused in one line that names the limit, in under a second of computing "
-    "and within 200 MB; what is ordinary but long is read."
+    "what would cost more than it is long is refused in one line that names the limit, in under a second of computing "
+    "and within 200 MB; what is ordinary but long is read"
 )
 TESTS = ["tests/guards/test_bombs.py"]
 SECONDS, MEGABYTES = 1.0, 200

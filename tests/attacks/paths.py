@@ -23,8 +23,8 @@ from ..models import model, tokenizer
 
 TITLE = "paths"
 PROMISE = (
-    "A path that cannot be used is one line and exit code 1, in Python `SoftPromptError`, within a second; nothing on "
-    "disk is lost or left behind."
+    "a path that cannot be used is one line and exit code 1, in Python `SoftPromptError`, within a second; nothing on "
+    "disk is lost or left behind"
 )
 TESTS = ["tests/cli/test_paths.py", "tests/guards/test_paths.py"]
 
