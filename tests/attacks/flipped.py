@@ -26,9 +26,9 @@ TESTS = ["tests/training/test_flipped.py"]
 MADE_AGAIN, REFUSED, UNREAD = "made again to the same bytes", "refused in one line", "not read, and no matter"
 WRONG, TRACEBACK = "taken as whole though it was not", "tracebacks"
 
-# Which method is stopped at which step.
+# Which method is stopped at which step, and every how many damages are tried: runs of many stages take their time.
 FINISHED = 10**6
-RUNS = (("prompt_tuning", 7), ("xprompt", 18), ("spt", 11), ("prompt_tuning", FINISHED))
+RUNS = (("prompt_tuning", 7, 1), ("xprompt", 18, 5), ("capt_learned", 11, 5), ("prompt_tuning", FINISHED, 1))
 
 Harm = Callable[[bytes, random.Random], bytes | None]
 HARMS: dict[str, Harm] = {
@@ -82,12 +82,12 @@ def loaded(folder: Path, intact: Path) -> str:
     return UNREAD if _same(found, right) else WRONG
 
 
-def attack(tick: Callable[..., None], *, runs: Sequence[tuple[str, int]] = RUNS, every: int = 1) -> Counter[str]:
+def attack(tick: Callable[..., None], *, runs: Sequence[tuple[str, int, int]] = RUNS, every: int = 1) -> Counter[str]:
     """Count the outcomes of every damage to every file, or of every n-th."""
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        for method, at in runs:
+        for method, at, step in runs:
             intact, whole = root / f"{method}-{at}", root / f"{method}-{at}-whole"
             if at < FINISHED:
                 stopped(method, intact, at)
@@ -96,7 +96,7 @@ def attack(tick: Callable[..., None], *, runs: Sequence[tuple[str, int]] = RUNS,
             shutil.copytree(intact, whole)
             again(method, whole)
             expected = (whole / "run" / "prompt" / "prompt.safetensors").read_bytes()
-            for place, kind in _damages(intact / "run", every):
+            for place, kind in _damages(intact / "run", every * step):
                 folder = root / "damaged"
                 shutil.copytree(intact, folder)
                 if not _harm(folder / "run" / place, kind):

@@ -136,7 +136,7 @@ def survives(killed: Killed, folder: Path, expected: Any) -> str | None:
 
 
 def measure(tick: Callable[..., None]) -> dict[str, int]:
-    """Kill at every operation, and at random moments."""
+    """Kill a plain run at every operation, others at every thirteenth, and all at random moments."""
     counts = {"kills at a write, rename or sync": 0, "kills at a random moment": 0, "second kills while resuming": 0}
     faults = {"other bytes, a scrap or a refusal": 0}
     with tempfile.TemporaryDirectory() as name:
@@ -144,7 +144,7 @@ def measure(tick: Callable[..., None]) -> dict[str, int]:
         for label, killed in (
             ("fit", training("prompt_tuning", max_steps=6)),
             ("stages", training("xprompt", max_steps=4)),
-            ("search", training("spt", max_steps=6)),
+            ("search", training("capt_learned", max_steps=4)),
             ("adapt", adapting()),
         ):
             whole = root / label / "whole"
@@ -152,7 +152,7 @@ def measure(tick: Callable[..., None]) -> dict[str, int]:
             total = operations(killed, whole)
             expected = killed.result(whole)
             chance = random.Random(7)
-            for at in range(1, total + 1, 1 if label == "fit" else 7):
+            for at in range(1, total + 1, 1 if label == "fit" else 13):
                 folder = root / label / f"at-{at}"
                 folder.mkdir()
                 counts["kills at a write, rename or sync"] += struck(killed, folder, at)
@@ -161,7 +161,7 @@ def measure(tick: Callable[..., None]) -> dict[str, int]:
                 faults["other bytes, a scrap or a refusal"] += _told(survives(killed, folder, expected), label, at)
                 shutil.rmtree(folder)
                 tick()
-            for number in range(10):
+            for number in range(5):
                 folder = root / label / f"random-{number}"
                 folder.mkdir()
                 counts["kills at a random moment"] += _at_random(killed, folder, chance)

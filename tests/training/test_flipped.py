@@ -30,7 +30,7 @@ class Told(Progress):
 
 def test_a_part_of_the_attack() -> None:
     """`benchmarks/reliability.py --only flipped` damages every file in every way."""
-    found = attack(lambda: None, runs=[("prompt_tuning", 7), ("prompt_tuning", FINISHED)], every=29)
+    found = attack(lambda: None, runs=[("prompt_tuning", 7, 1), ("prompt_tuning", FINISHED, 1)], every=29)
     assert found.keys() <= {MADE_AGAIN, REFUSED, UNREAD}
     assert found[MADE_AGAIN] > found[REFUSED]
 

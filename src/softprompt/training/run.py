@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from softprompt.training.identity import identity_of, starts_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, plan
 from softprompt.training.process import alone, reproducible, stop_signal
+from softprompt.training.selection import proved
 from softprompt.training.setup import counts, readout_wishes
 from softprompt.training.start import start_from
 from softprompt.training.work import Work
@@ -253,11 +253,7 @@ def _measure(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> dict
     size = work.options.eval_batch_size
     with work.show.work(name, len(rows), "rows") as tick:
         found = metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick)
-    if math.isnan(found[work.task.metric]) or math.isnan(found["loss"] or 0.0):
-        raise SoftPromptError(
-            f"task {work.task.name!r}: the model's scores of the {name} rows are not finite, so nothing is stored: "
-            "load the backbone with dtype float32"
-        )
+    proved(found, work.task.metric, name)
     known = seen.count(rows)
     if known:
         work.show.say(f"  note: {known} of the {len(rows)} {name} rows read like rows that it was trained or chosen on")

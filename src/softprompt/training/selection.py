@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softprompt.errors import SoftPromptError
+
 
 @dataclass
 class Selection:
@@ -54,3 +56,17 @@ def sound(metrics: dict[str, Any], main: str) -> bool:
     """Whether an evaluation's main metric is finite, and its loss where it has one."""
     loss = metrics.get("loss")
     return math.isfinite(metrics[main]) and (loss is None or math.isfinite(loss))
+
+
+def proved(metrics: dict[str, Any], main: str, rows: str) -> dict[str, Any]:
+    """The metrics of a model that no step can mend any more, if they are finite.
+
+    Raises:
+        SoftPromptError: they are not.
+    """
+    if not sound(metrics, main):
+        raise SoftPromptError(
+            f"the model's scores of the {rows} rows are not finite, so nothing is stored: load the backbone with dtype "
+            "float32, or see whether its weights are finite"
+        )
+    return metrics

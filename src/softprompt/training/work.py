@@ -32,7 +32,7 @@ from softprompt.training import checkpoint
 from softprompt.training.divergence import of_stage
 from softprompt.training.options import Plan, TrainingOptions
 from softprompt.training.records import Records
-from softprompt.training.selection import rank
+from softprompt.training.selection import proved, rank
 from softprompt.training.stage import Stage, fit_stage
 from softprompt.training.trainer import SoftPromptTrainer, TaskModel
 
@@ -245,12 +245,15 @@ class Work:
                 yield found
 
     def measure(self, items: Sequence[Item] | None = None) -> dict[str, Any]:
-        """Metrics on encoded rows, by default the validation rows."""
+        """Metrics on encoded rows, by default the validation rows.
+
+        Raises:
+            SoftPromptError: they are not finite: the backbone's own scores, which no step mends, are not.
+        """
         chosen = self.validation if items is None else items
-        size = self.options.eval_batch_size
-        return metrics_of(
-            self.prompted, self.readout, self.task, [item.row for item in chosen], batch_size=size, items=chosen
-        )
+        rows, size = [item.row for item in chosen], self.options.eval_batch_size
+        found = metrics_of(self.prompted, self.readout, self.task, rows, batch_size=size, items=chosen)
+        return proved(found, self.task.metric, "validation" if items is None else "training")
 
     def better(self, metrics: dict[str, Any], than: dict[str, Any] | None) -> bool:
         """Whether an evaluation beats another, as `rank` has it. Anything beats None."""
