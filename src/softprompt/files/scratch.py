@@ -104,7 +104,7 @@ def _fresh(parent: Path, kind: str, *, folder: bool) -> tuple[Path, int]:
             continue
         if handle is None:
             continue
-        if lock(handle) is not False and _stands(path, handle):
+        if lock(handle) is not False and stands(path, handle):
             return path, handle
         os.close(handle)  # a sweep came between its making and its lock
 
@@ -122,7 +122,7 @@ def _made(path: Path, *, folder: bool) -> int | None:
         raise
 
 
-def _stands(path: Path, handle: int) -> bool:
+def stands(path: Path, handle: int) -> bool:
     """Whether a name still belongs to what was opened by it."""
     try:
         return os.path.samestat(path.stat(follow_symlinks=False), os.fstat(handle))
@@ -137,7 +137,7 @@ def _swept(path: Path) -> list[Swept]:
     except OSError:
         return []
     try:
-        if not lock(handle) or not _stands(path, handle):
+        if not lock(handle) or not stands(path, handle):
             return []
         return _taken_away(path)
     except OSError:

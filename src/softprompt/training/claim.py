@@ -33,9 +33,13 @@ def output_folder(output: str | Path | None, usual: str = "") -> Path:
 
 
 @contextmanager
-def leaving_nothing(folder: Path) -> Iterator[None]:
-    """Take back a claim of this very call where the run is refused before it has written anything else."""
-    fresh = not folder.exists()
+def leaving_nothing(folder: Path, fresh: bool) -> Iterator[None]:
+    """Take back a claim of this very call where the run is refused before it has written anything else.
+
+    Args:
+        folder: in the hands of this process (`hold`): another's claim is none of its business.
+        fresh: it was made by this call.
+    """
     try:
         yield
     except SoftPromptError:

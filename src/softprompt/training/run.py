@@ -113,7 +113,7 @@ def train(
     splits = task.splits(seed)
     _check_splits(task, splits)
     identity = identity_of(model, task, method, chosen, wishes, splits, backbone)
-    with leaving_nothing(folder), hold(folder):
+    with hold(folder) as fresh, leaving_nothing(folder, fresh):
         if claim(folder, identity, resume):
             damaged = damage(folder / METRICS, folder / PROMPT)
             if damaged is None:
