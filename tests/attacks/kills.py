@@ -82,19 +82,24 @@ def adapting() -> Killed:
     return Killed(work, result)
 
 
-def saving(folder: Path) -> Killed:
-    """A saved prompt that another takes the place of."""
-    names = ("prompt_tuning", "deep_prompt")
-    old, new = (run(folder / name, "llama", METHODS[name], max_steps=1).prompt for name in names)
+def saving(root: Path) -> Killed:
+    """A prompt that takes the place of another, which `kept` put there."""
+    run(root / "old", "llama", METHODS["prompt_tuning"], max_steps=1)
+    new = run(root / "new", "llama", METHODS["deep_prompt"], max_steps=1).prompt
 
     def work(place: Path) -> None:
-        sp.save(old, place / "kept")
         sp.save(new, place / "kept")
 
     def result(place: Path) -> Any:
         return sp.load(place / "kept", model("llama"), tokenizer()).method.name, scraps(place)
 
     return Killed(work, result)
+
+
+def kept(root: Path, place: Path) -> Path:
+    """A folder with the old prompt in it."""
+    shutil.copytree(root / "old" / "run" / "prompt", place / "kept")
+    return place
 
 
 def scraps(folder: Path) -> list[str]:
@@ -175,17 +180,13 @@ def measure(tick: Callable[..., None]) -> dict[str, int]:
 def _exchanges(root: Path, tick: Callable[..., None]) -> dict[str, int]:
     """Kill a save at every operation: after a sweep the folder has to hold the old prompt or the new one, whole."""
     killed = saving(root)
-    whole = root / "whole"
-    whole.mkdir()
     counts = {"kills while a prompt was exchanged": 0, "prompts lost": 0}
-    for at in range(1, operations(killed, whole) + 1):
-        folder = root / f"at-{at}"
-        folder.mkdir()
+    for at in range(1, operations(killed, kept(root, root / "whole")) + 1):
+        folder = kept(root, root / f"at-{at}")
         counts["kills while a prompt was exchanged"] += struck(killed, folder, at)
         sweep(folder)
-        first = at <= 12 and not (folder / "kept").exists()  # before there was any
         try:
-            good = first or killed.result(folder)[0] in ("prompt_tuning", "deep_prompt")
+            good = killed.result(folder)[0] in ("prompt_tuning", "deep_prompt")
         except SoftPromptError:
             good = False
         counts["prompts lost"] += _told(None if good and not scraps(folder) else "a prompt was lost", "exchange", at)

@@ -9,7 +9,7 @@ import pytest
 import softprompt as sp
 from softprompt.files.scratch import sweep
 
-from ..attacks.kills import operations, saving, scraps, struck, survives, training
+from ..attacks.kills import Killed, kept, operations, saving, scraps, struck, survives, training
 
 OPTIONS = {"max_steps": 2, "evaluations": 1}
 
@@ -28,20 +28,22 @@ def test_a_part_of_the_attack(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("back", range(2, 9, 2))
-def test_an_exchanged_prompt_is_the_old_one_or_the_new_one(back: int, two: tuple[object, int], tmp_path: Path) -> None:
-    killed, total = two
-    assert struck(killed, tmp_path, total - back)  # type: ignore[arg-type]
+def test_an_exchanged_prompt_is_the_old_one_or_the_new_one(
+    back: int, two: tuple[Killed, int, Path], tmp_path: Path
+) -> None:
+    killed, total, root = two
+    kept(root, tmp_path)
+    assert struck(killed, tmp_path, total - back)
     sweep(tmp_path)
-    assert killed.result(tmp_path)[0] in ("prompt_tuning", "deep_prompt")  # type: ignore[attr-defined]
+    assert killed.result(tmp_path)[0] in ("prompt_tuning", "deep_prompt")
     assert scraps(tmp_path) == []
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, int]:
-    place = tmp_path_factory.mktemp("two")
-    killed = saving(place)
-    (place / "whole").mkdir()
-    return killed, operations(killed, place / "whole")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Killed, int, Path]:
+    root = tmp_path_factory.mktemp("two")
+    killed = saving(root)
+    return killed, operations(killed, kept(root, root / "whole")), root
 
 
 def test_a_folder_of_scraps_alone_is_started_in(tmp_path: Path) -> None:
