@@ -72,7 +72,7 @@ def keep(path: Path, row: dict[str, Any], key: Sequence[str]) -> list[dict[str, 
     rows.append({**row, "cores": os.cpu_count()})
     rows.sort(key=lambda one: tuple(str(one[name]) for name in key))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return rows
 
 

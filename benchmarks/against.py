@@ -67,7 +67,7 @@ def child(options: argparse.Namespace) -> None:
                     run.predict(texts)
                     seconds.append(time.perf_counter() - begun)
                 found["predict"] = statistics.median(seconds[1:])
-    print(json.dumps(found))
+    print(json.dumps(found, allow_nan=False))
 
 
 def side(root: Path, backbone: str, dtype: str, with_bytes: bool, steps: int) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def main() -> None:
     if options.before is None:
         parser.error("--before FOLDER names the checkout to compare with")
     found = [compare(options, backbone, options.dtype) for backbone in options.backbone]
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=2))
+    RESULTS.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=2, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--select", nargs="+", default=["all", "5,7,9,11,13,15,16,17", "middle", "last:8", "last:4"])
     parser.add_argument("--steps", type=int, default=8)
     found = measure(parser.parse_args())
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
     print(table(found))
 

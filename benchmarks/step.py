@@ -87,7 +87,7 @@ def measure(side: str, dtype: str, options: argparse.Namespace, folder: Path) ->
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.monotonic() - start)
-    print(json.dumps({**first, "seconds": seconds[1:], "peak_bytes": peak_memory(model.device)}))
+    print(json.dumps({**first, "seconds": seconds[1:], "peak_bytes": peak_memory(model.device)}, allow_nan=False))
 
 
 def run(side: str, dtype: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def main() -> None:
     found = compare(options)
     show(found, options)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

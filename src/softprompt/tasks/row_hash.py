@@ -52,7 +52,7 @@ class RowsHash(BaseModel):
         unordered: of the rows whatever their order.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     count: int = Field(ge=0)
     block: int = Field(ge=1)

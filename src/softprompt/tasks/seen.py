@@ -28,7 +28,7 @@ class Division(BaseModel):
         complete: whether all rows are known; not those of a prompt that it started from and that did not tell.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: int
     shots: int | None = Field(ge=1)
