@@ -13,13 +13,19 @@ from transformers import TextIteratorStreamer
 
 from softprompt.attaching import attach
 from softprompt.errors import SoftPromptError
+from softprompt.fingerprint import fingerprint
+from softprompt.reading import build_readout
 from softprompt.sites.asking import _ASKERS, current
 from softprompt.sites.held import _HELD
+from softprompt.storage.prompt import Prompt
+from softprompt.tasks import Task
+from softprompt.training.options import TrainingOptions
 from softprompt.training.process import alone
+from softprompt.training.setup import readout_wishes
 
 from ..attacks.threads import attack, together
 from ..models import ids, model, padded, tokenizer
-from ..prompts import attached, call, loss_of, producer, tiny
+from ..prompts import METHODS, attached, call, loss_of, producer, tiny
 
 
 @pytest.mark.parametrize("family", ["bert", "t5", "llama", "gpt2"])
@@ -135,6 +141,28 @@ def test_texts_are_encoded_as_if_alone() -> None:
         faults: list[BaseException] = []
         assert together([partial(encode, index) for index in (0, 1, 2, 0, 1, 2)], faults) == 0
     assert (same, faults) == ([True] * 300, [])
+
+
+def test_predict_from_eight_threads() -> None:
+    """Loaded prompts of several methods on one backbone, each asked by two threads at once."""
+    backbone = model("bert")
+    task = Task(name="two", template="{sentence} {mask}", labels={"0": "w10", "1": "w11"}, fields=("sentence",))
+    texts = [f"w{20 + index} w{40 + index}" for index in range(6)]
+    prompts = []
+    for name in ("capt", "prompt_tuning", "lora", "p_tuning_v2"):
+        made, wishes = producer(backbone, name), readout_wishes(backbone, task, METHODS[name], TrainingOptions())
+        readout = build_readout(task, backbone, tokenizer(), made, wishes)
+        known = fingerprint(backbone)
+        prompts.append(Prompt(METHODS[name], made, task, readout, wishes, known, backbone, tokenizer()))
+    wanted = [prompt.outcomes(texts, batch_size=4) for prompt in prompts]
+    same: list[bool] = []
+
+    def ask(index: int) -> None:
+        same.extend(prompts[index].outcomes(texts, batch_size=4) == wanted[index] for _ in range(3))
+
+    faults: list[BaseException] = []
+    assert together([partial(ask, index % 4) for index in range(8)], faults) == 0
+    assert (same, faults) == ([True] * 24, [])
 
 
 def test_two_trainings_in_one_process() -> None:
