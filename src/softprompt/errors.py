@@ -23,9 +23,10 @@ class SoftPromptError(ValueError):
     message quotes, it stays one line of at most `LONGEST_MESSAGE` characters without control characters.
     """
 
-    def __init__(self, message: object = "") -> None:
-        """See the class."""
-        super().__init__(shown(shortened(str(message))))
+    # Not in `__init__`: `torch.compile` follows the making of an error, and knows no regular expressions.
+    def __str__(self) -> str:
+        """The message as it is shown."""
+        return shown(shortened(super().__str__()))
 
 
 class Interrupted(KeyboardInterrupt):
