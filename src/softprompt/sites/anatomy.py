@@ -263,13 +263,20 @@ def _kind(config: Any, found: Behaviour) -> Kind:
 
 
 def _offset(body: nn.Module, config: Any, found: Behaviour) -> int:
-    """Positions that are relative have none; of those of a table it must be known."""
-    if found.offset is None and (not found.why or position_table(body) is not None):
+    """Positions that are relative have none; of those of a table it must be known, by a model that can answer."""
+    told = found.offset is not None or _is_sketch(body)
+    if not told and (not found.why or position_table(body) is not None):
         raise SoftPromptError(
             f"family {config.model_type!r}: which position its first token has cannot be told "
             f"({found.why or 'it is none that position_ids give'}): describe it with softprompt.register_anatomy"
         )
     return found.offset or 0
+
+
+def _is_sketch(body: Any) -> bool:
+    """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
+    embedding = body.get_input_embeddings()
+    return bool(embedding.weight.is_meta) and not hasattr(embedding, "_hf_hook")
 
 
 def _stack(body: nn.Module, kind: Kind, config: Any) -> nn.Module:
