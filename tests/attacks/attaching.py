@@ -9,6 +9,7 @@ import io
 import itertools
 import pickle
 import threading
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +60,7 @@ def attempt(edge: Edge, family: str) -> tuple[str | None, bool]:
     except SoftPromptError as error:
         told = str(error) if "\n" not in str(error) else None  # type: ignore[assignment]
     except Exception:
+        traceback.print_exc()
         told = None  # type: ignore[assignment]
     gc.collect()
     if alike is not backbone:
