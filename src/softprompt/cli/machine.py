@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from softprompt.backbones.arithmetic import Rates
 
-# Seconds of one core that `make demo` takes: its products, and what is done beside them. Measured at 200 GFLOP/s a core
-# (bfloat16) and at 95 (float32, AVX2).
-_DEMO_GFLOP, _DEMO_BESIDE = 43_000, 82
+# Seconds of one core that `make demo` takes: its products, and what is done beside them. Measured on two quiet cores at
+# 200 GFLOP/s a core (bfloat16: 174 s) and at 95 (float32, AVX2: 271 s).
+_DEMO_GFLOP, _DEMO_BESIDE = 35_000, 172
 
 
 @dataclass(frozen=True)
