@@ -19,7 +19,6 @@ decisions:
 from __future__ import annotations
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -138,10 +137,16 @@ def _parts(model: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def _digest(weights: dict[str, Tensor]) -> str:
-    """sha256 over names, shapes and numbers; threads help, for hashing lets go of the interpreter."""
-    names = sorted(weights)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = list(pool.map(lambda name: _digest_of(name, weights[name]), names))
+    """sha256 over names, shapes and numbers; threads help, for hashing lets go of the interpreter.
+
+    As many as torch may use. One is this one: torch cannot start in a thread of a forked process.
+    """
+    names, threads = sorted(weights), torch.get_num_threads()
+    if threads == 1:
+        digests = [_digest_of(name, weights[name]) for name in names]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            digests = list(pool.map(lambda name: _digest_of(name, weights[name]), names))
     shapes = (list(weights[name].shape) for name in names)
     lines = (f"{name} {shape} {digest}\n" for name, shape, digest in zip(names, shapes, digests, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

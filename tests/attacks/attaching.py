@@ -23,7 +23,7 @@ from softprompt.attaching import attach
 from softprompt.errors import SoftPromptError
 from softprompt.prompted import PromptedModel
 
-from ..models import ids, model, tokenizer
+from ..models import fresh, ids, tokenizer
 from ..prompts import producer
 
 Edge = Callable[[Any], Any]  # given a model; see `attempt`
@@ -52,7 +52,7 @@ def attempt(edge: Edge, family: str) -> tuple[str | None, bool]:
     An edge may change the model as its user would; what it then returns is a model that was changed alike and never
     attached to.
     """
-    backbone = copy.deepcopy(model(family))
+    backbone = fresh(family)
     alike, told = backbone, ""
     before, configuration = state(backbone), backbone.config.to_dict()
     try:

@@ -56,7 +56,8 @@ def reproducible(seed: int, threads: int | None) -> Iterator[None]:
         random.setstate(before[0])
         np.random.set_state(before[1])
         torch.set_rng_state(before[2])
-        torch.set_num_threads(before[3])
+        if torch.get_num_threads() != before[3]:  # setting them is not free of effects: a forked process may fail at it
+            torch.set_num_threads(before[3])
 
 
 @contextmanager
