@@ -89,6 +89,11 @@ class PromptedModel(Wrapper):
             raise SoftPromptError(
                 f"a prompt named {name!r} is attached already: choose another name or remove it first"
             )
+        if hasattr(producer, "install"):
+            raise SoftPromptError(
+                f"{type(producer).__name__} changes the model in `install`, which is no longer called: give what "
+                "stands in for its weights in `stand_ins`"
+            )
         if self._producers and any(_changes_weights(one) for one in (producer, *self._producers)):
             raise SoftPromptError("a weight-side method changes the model for every row: attach it alone")
         if producer.joins:

@@ -96,6 +96,14 @@ def test_what_is_no_prompt() -> None:
         attach(model("llama"), tokenizer(), "capt")
 
 
+def test_a_method_that_changes_the_model_for_everybody_is_refused() -> None:
+    """Before calls were told apart a producer changed the model in `install`: left uncalled it would train nothing."""
+    made = producer(model("bert"), "prompt_tuning")
+    made.install = lambda backbone: None
+    with pytest.raises(SoftPromptError, match="Table changes the model in `install`.*give .* `stand_ins`"):
+        attach(model("bert"), tokenizer(), made)
+
+
 def test_weights_stand_alone() -> None:
     with fails("attach it alone"):
         attach(model("llama"), tokenizer(), {"weights": FullFinetuning(), "prompt": CaPT()})
