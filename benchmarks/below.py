@@ -26,10 +26,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     import softprompt as sp
     from softprompt.cli.common import quiet
     from softprompt.methods import SPT
-    from softprompt.reading import build_readout
+    from softprompt.readouts.build import build_readout
+    from softprompt.training.fitting.trainer import TaskModel
     from softprompt.training.options import TrainingOptions
     from softprompt.training.setup import readout_wishes
-    from softprompt.training.trainer import TaskModel
 
     quiet()
     model, tokenizer = sp.load_backbone(options.backbone)
@@ -50,11 +50,11 @@ def steps(trained: Any, items: list[Any], count: int) -> dict[str, Any]:
     """Medians over the steps of both sides."""
     import torch
 
-    from softprompt.training.caching import keep_below
+    from softprompt.training.fitting.frozen_states import keep_states_below
 
     prompted, seconds = trained.prompted, {"whole": [], "kept": []}
     first, begun = prompted.first_layer, time.perf_counter()
-    kept = keep_below(prompted, trained.readout, items, batch_size=16) if first else None
+    kept = keep_states_below(prompted, trained.readout, items, batch_size=16) if first else None
     once = time.perf_counter() - begun if kept else 0.0
     optimizer = torch.optim.AdamW(prompted.prompts.parameters(), lr=1e-3)
     for step in range(count + 1):
@@ -62,7 +62,7 @@ def steps(trained: Any, items: list[Any], count: int) -> dict[str, Any]:
             begun = time.perf_counter()
             trained.train()
             below = [item.below for item in kept] if side == "kept" else None
-            with nullcontext() if below is None else prompted.beginning(below):
+            with nullcontext() if below is None else prompted.starting_at_layer(below):
                 trained(trained.readout.collate(items, train=True)).backward()
             optimizer.step()
             optimizer.zero_grad()

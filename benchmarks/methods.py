@@ -29,9 +29,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
 def run_all(options: argparse.Namespace) -> None:
     """Train what is not done yet, seed by seed."""
     import softprompt as sp
+    from softprompt.backbones.anatomy import read_anatomy
     from softprompt.cli.common import quiet
     from softprompt.methods import methods
-    from softprompt.sites.anatomy import read_anatomy
 
     quiet()
     loaded: dict[str, Any] = {}

@@ -6,7 +6,7 @@
 FOLDER holds the published few-shot folders `16-13`, `16-21`, ... (LM-BFF). Runs are kept in `<task>-<backbone>/` under
 `--out`; the same command again goes on where it was stopped. K is 8, but at most half of the layers, or `--keep`.
 Figures go to benchmarks/results/spt.json, tables to spt.md and a picture for each task and backbone beside it.
-The test is a paired t test over seeds; its power is small (`softprompt.evaluation.paired`).
+The test is a paired t test over seeds; its power is small (`softprompt.compare.significance`).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def run_all(options: argparse.Namespace) -> None:
     """Train what is not done yet, seed by seed, and write what there is after every run."""
     import softprompt as sp
     from softprompt.cli.common import quiet
+    from softprompt.compare.layers import selections
     from softprompt.methods import method as method_of
     from softprompt.methods.parts.layers import usual
-    from softprompt.training.controls import selections
 
     quiet()
     loaded = sp.load_backbone(options.backbone)
@@ -79,7 +79,7 @@ def grouped(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, list[
 
 def compared(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """The arms of a task and backbone, best first, beside learned layers."""
-    from softprompt.training.controls import summed
+    from softprompt.compare.layers import summed
 
     ordered = dict(sorted(runs.items(), key=lambda pair: -mean(pair[1])))
     reference = next((arm for arm in ordered if arm.startswith("spt learned")), next(iter(ordered)))
@@ -98,7 +98,7 @@ def compared(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Mean, deviation, test and cost of each arm."""
-    from softprompt.explain.layers import difference, strip
+    from softprompt.explain.layers import arm_difference, strip
 
     lines = [HEAD.format(**found), "|---" * HEAD.count(" | ") + "|---|"]
     for arm in found["arms"]:
@@ -107,7 +107,7 @@ def table(found: dict[str, Any]) -> str:
             f"{arm['mean']:.3f}",
             "" if arm["deviation"] is None else f"{arm['deviation']:.3f}",
             ", ".join(f"{one['seed']}: {one['value']:.3f}" for one in sorted(arm["runs"], key=lambda one: one["seed"])),
-            *difference(arm),
+            *arm_difference(arm),
             strip(arm["share"]),
             f"{arm['trained_parameters']:,}",
             f"{arm['stored_parameters']:,}",

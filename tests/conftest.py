@@ -15,7 +15,7 @@ import pytest
 import torch
 import transformers
 
-from softprompt.backbones.arithmetic import Rates
+from softprompt.backbones.arithmetic import ProductRates
 
 from .pairwise import pairwise
 
@@ -98,7 +98,7 @@ def _settled() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def _able_machine() -> Iterator[None]:
     """Every machine multiplies every type well, so what a test loads does not depend on where it runs."""
-    rates = Rates(float32=1, bfloat16=2, float16=2)
+    rates = ProductRates(float32=1, bfloat16=2, float16=2)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("softprompt.backbones.arithmetic.measured_rates", lambda device: rates)
         yield

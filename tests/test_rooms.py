@@ -1,91 +1,124 @@
-"""Imports never run against the way of the data: sites know no method, methods no task, tasks no model and no training.
+"""The order of rooms: a room imports only from lines above its own, and no two files import one another.
 
 Every import counts, those inside functions and those for types alone as well.
 """
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
 
-import softprompt
+from .imports import PACKAGE, circles, graph, imports_of, modules
 
-ROOT = Path(softprompt.__file__).parent
-# What the lowest rooms may import besides themselves and what everybody may.
-LOW: dict[str, set[str]] = {
-    "guards": set(),
-    "files": set(),
-    "backbones": {"files", "source", "embedded"},
-    "sites": set(),
-    "methods": {"sites", "storage"},
-    "tasks": set(),
-}
-EVERYBODY = {"errors", "guards"}
-# What may run whom: a room higher up is never imported by one below it.
-ABOVE = {
-    "storage": {"training", "explain", "cli"},
-    "evaluation": {"training", "explain", "cli"},
-    "explain": {"training", "cli"},
-    "training": {"explain", "cli"},
-}
+# From the foundations to what users call. Rooms of one line know nothing of one another; a room with lines of its own
+# keeps them in the same way.
+Room = str | tuple[str, list[list[str]]]
+TASKS = [
+    ["values", "rows", "origins", "loading", "answers"],
+    ["metrics", "text"],
+    ["row_hash", "definition"],
+    ["seen", "scoring"],
+    ["data"],
+    ["task"],
+]
+TRAINING = [
+    ["options", "measure", "process", "hold", "finished", "warm_start"],
+    ["divergence", "identity", "setup"],
+    ["run_folder", "fitting"],
+    ["records", "adaptation"],
+    ["courses"],
+    ["run"],
+]
+ORDER: list[list[Room]] = [
+    ["errors"],
+    ["guards", "progress"],
+    ["files"],
+    ["backbones", ("tasks", TASKS)],
+    ["sites"],
+    ["methods", "readouts"],
+    ["attached"],
+    ["inference"],
+    ["storage"],
+    ["evaluation"],
+    [("training", TRAINING)],
+    ["compare"],
+    ["explain"],
+    ["cli", "__init__"],
+    ["demo"],
+]
 
 
-def imports(source: str, path: tuple[str, ...]) -> set[str]:
-    """The rooms, or modules beside them, that a module of this package at `path` imports; "" is the package itself."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [name.name for name in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = ("softprompt", *path)[: -node.level] if node.level else ()
-            start = ".".join((*above, *([node.module] if node.module else [])))
-            names = [f"{start}.{name.name}" for name in node.names]
-        for name in names:
-            package, *rest = name.split(".")
-            if package != "softprompt":
+def places(order: list[list[Room]]) -> dict[str, int]:
+    """The line of each room."""
+    return {name(room): line for line, rooms in enumerate(order) for room in rooms}
+
+
+def name(room: Room) -> str:
+    return room if isinstance(room, str) else room[0]
+
+
+def wrong(arrows: dict[str, set[str]], order: list[list[Room]], within: str = "") -> list[str]:
+    """Every import that runs against the order, as `from -> to`."""
+    lines, found = places(order), []
+    for start, ends in arrows.items():
+        here = _room(start, within)
+        for end in ends:
+            there = _room(end, within)
+            if here is None or there is None or here == there:
                 continue
-            known = bool(rest) and ((ROOT / rest[0]).is_dir() or (ROOT / f"{rest[0]}.py").is_file())
-            found.add(rest[0] if known else "")
+            if lines[there] >= lines[here]:
+                found.append(f"{start} -> {end}")
+    for rooms in order:
+        for room in rooms:
+            if not isinstance(room, str):
+                found += wrong(arrows, list(room[1]), f"{within}{room[0]}.")
     return found
 
 
-def of_room(room: str) -> dict[str, set[str]]:
-    """What each module of a room imports beyond it."""
-    modules = {path: path.relative_to(ROOT) for path in sorted((ROOT / room).rglob("*.py"))}
-    return {
-        str(place): imports(path.read_text(encoding="utf-8"), place.with_suffix("").parts) - {room} - EVERYBODY
-        for path, place in modules.items()
-    }
+def _room(module: str, within: str) -> str | None:
+    """The room of a module inside another room, or None where it lies elsewhere; a package's own file has none."""
+    if within:
+        return module.removeprefix(within).split(".")[0] if module.startswith(within) else None
+    return module.split(".")[0] or "__init__"
 
 
 def test_every_kind_of_import_is_seen() -> None:
     source = """
-import softprompt.tasks.template
+import softprompt.tasks.text.template
 from softprompt.training import run
 from softprompt import Task, cli
 def late():
-    from ..evaluation import predict
+    from ..evaluation import score
     from .stream import resolve
 if TYPE_CHECKING:
     import torch, softprompt
     from .. import explain
 """
-    expected = {"tasks", "training", "", "cli", "evaluation", "sites", "explain"}
-    assert imports(source, ("sites", "hooks")) == expected
+    expected = {"tasks.text.template", "training.run", "", "cli", "evaluation.score", "sites.stream", "explain"}
+    assert imports_of(source, "sites.hooks", set(modules())) == expected
 
 
-@pytest.mark.parametrize("room", LOW)
-def test_the_low_rooms_import_what_lies_below_them(room: str) -> None:
-    found = of_room(room)
-    assert found
-    assert {place: names for place, names in found.items() if names - LOW[room]} == {}
+def test_an_arrow_upwards_and_a_circle_are_found() -> None:
+    assert wrong({"sites.hooks": {"methods.capt", "errors"}}, ORDER) == ["sites.hooks -> methods.capt"]
+    assert wrong({"backbones.load": {"tasks.task"}}, ORDER) == ["backbones.load -> tasks.task"]
+    assert wrong({"tasks.text.template": {"tasks.data.files"}}, ORDER) == ["tasks.text.template -> tasks.data.files"]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": {"e"}}) == [["a", "b", "c"], ["e"]]
 
 
-@pytest.mark.parametrize("room", ABOVE)
-def test_no_room_imports_one_above_it(room: str) -> None:
-    found = of_room(room)
-    assert found
-    assert {place: names for place, names in found.items() if names & ABOVE[room]} == {}
+def test_each_room_is_on_the_list_and_the_root_holds_no_other_file() -> None:
+    found = {module.split(".")[0] or "__init__" for module in modules()}
+    assert found == set(places(ORDER))
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "errors", "progress", "demo"}
+
+
+@pytest.mark.parametrize("room", ["tasks", "training"])
+def test_each_part_of_a_room_with_an_order_of_its_own_is_on_its_list(room: str) -> None:
+    found = {module.split(".")[1] for module in modules() if module.startswith(f"{room}.")}
+    assert found == set(places(list(dict([r for rooms in ORDER for r in rooms if not isinstance(r, str)])[room])))
+
+
+def test_no_import_runs_upwards() -> None:
+    assert wrong(graph(), ORDER) == []
+
+
+def test_no_files_import_one_another() -> None:
+    assert circles(graph()) == []

@@ -9,41 +9,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from softprompt.attaching import attach
-    from softprompt.backbone import load_backbone
+    from softprompt.attached.attach import attach
+    from softprompt.attached.model import PromptedModel
+    from softprompt.backbones.anatomy import Anatomy, read_anatomy, register_anatomy
+    from softprompt.backbones.load import load_backbone
+    from softprompt.compare.layers import select_layers
     from softprompt.errors import Interrupted, SoftPromptError
     from softprompt.evaluation.ensemble import Ensemble
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.explain.nearest import nearest_words
     from softprompt.explain.similarity import similarity_of
-    from softprompt.methods.base import Method, Recipe, Setting
+    from softprompt.methods.base import BuildContext, Method, Recipe
     from softprompt.methods.registry import method, register
-    from softprompt.prompted import PromptedModel
-    from softprompt.sites.anatomy import Anatomy, read_anatomy, register_anatomy
     from softprompt.sites.producer import Producer, View
     from softprompt.storage.prompt import Prompt, load, save
     from softprompt.tasks import Task
-    from softprompt.training.adapt import adapt
-    from softprompt.training.controls import select_layers
+    from softprompt.training.adaptation.run import adapt
     from softprompt.training.options import TrainingOptions
     from softprompt.training.run import Run, open_run, train
 
 _WHERE = {
-    "attaching": "attach",
-    "backbone": "load_backbone",
+    "attached.attach": "attach",
+    "backbones.load": "load_backbone",
     "errors": "Interrupted SoftPromptError",
     "evaluation.ensemble": "Ensemble",
     "evaluation.transfer": "transfer_metrics",
     "explain.nearest": "nearest_words",
     "explain.similarity": "similarity_of",
-    "methods": "Method Recipe Setting method register",
-    "prompted": "PromptedModel",
-    "sites.anatomy": "Anatomy read_anatomy register_anatomy",
+    "methods": "BuildContext Method Recipe method register",
+    "attached.model": "PromptedModel",
+    "backbones.anatomy": "Anatomy read_anatomy register_anatomy",
     "sites.producer": "Producer View",
     "storage.prompt": "Prompt load save",
     "tasks": "Task",
-    "training.adapt": "adapt",
-    "training.controls": "select_layers",
+    "training.adaptation.run": "adapt",
+    "compare.layers": "select_layers",
     "training.options": "TrainingOptions",
     "training.run": "Run open_run train",
 }
@@ -51,6 +51,7 @@ _HOME = {name: module for module, names in _WHERE.items() for name in names.spli
 
 __all__ = [
     "Anatomy",
+    "BuildContext",
     "Ensemble",
     "Interrupted",
     "Method",
@@ -59,7 +60,6 @@ __all__ = [
     "PromptedModel",
     "Recipe",
     "Run",
-    "Setting",
     "SoftPromptError",
     "Task",
     "TrainingOptions",

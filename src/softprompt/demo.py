@@ -64,7 +64,7 @@ def demo(
 
 
 def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str, Any]]:
-    from softprompt.backbone import load_backbone
+    from softprompt.backbones.load import load_backbone
     from softprompt.progress import Progress
     from softprompt.tasks import Task
     from softprompt.training.run import train

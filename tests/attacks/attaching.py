@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import nn
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
+from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
-from softprompt.prompted import PromptedModel
 
 from ..models import fresh, ids, tokenizer
 from ..prompts import producer
@@ -30,7 +30,7 @@ Edge = Callable[[Any], Any]  # given a model; see `attempt`
 
 TITLE = "edges of attaching"
 PROMISE = "each works or is refused in one line, and the backbone is bit-equal after"
-TESTS = ["tests/sites/test_edges.py"]
+TESTS = ["tests/attached/test_edges.py"]
 
 
 def measure(tick: Callable[[int], Any]) -> dict[str, int]:

@@ -18,15 +18,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from softprompt.backbone import load_backbone
+from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.training.measure import peak_memory, reset_peak
 
-from ..test_backbone import LLAMA, TIED, save, write_gguf
+from ..backbones.test_load import LLAMA, TIED, save, write_gguf
 
 TITLE = "checkpoints with pickle or code in them, and damaged ones"
 PROMISE = "nothing of theirs is run; refused in one line that names the backbone, within 200 MB, or loaded"
-TESTS = ["tests/backbones/test_checkpoint.py", "tests/test_backbone.py"]
+TESTS = ["tests/backbones/test_checkpoint.py", "tests/backbones/test_load.py"]
 
 MEMORY = 200 << 20
 VALUES: tuple[Any, ...] = (None, True, -1, 0, 1.5, 10**6, 10**9, 2**70, "", "x", [], {}, ["x"], {"x": 1})

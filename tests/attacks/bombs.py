@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import softprompt as sp
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import Template
-from softprompt.training.texts import read_texts
+from softprompt.training.adaptation.texts import read_texts
 
 from ..commands import woken
 

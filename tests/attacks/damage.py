@@ -17,14 +17,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import softprompt as sp
+from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.explain.vectors import stored_rows
 from softprompt.files.manifest import MANIFEST
-from softprompt.fingerprint import fingerprint
-from softprompt.reading import build_readout
+from softprompt.readouts.build import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.training.measure import peak_memory, reset_peak
-from softprompt.training.start import start_from
+from softprompt.training.warm_start import start_from
 
 from ..models import model, tokenizer
 from ..prompts import METHODS, producer

@@ -21,16 +21,16 @@ import transformers
 from torch import Tensor
 from transformers.models.auto import modeling_auto
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
+from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
-from softprompt.sites.anatomy import Anatomy, read_anatomy
 
 from ..models import tokenizer
 
 TITLE = "model families"
 PROMISE = "a model is read as what it does with its tokens and positions, or refused in one line"
-TESTS = ["tests/sites/test_probe.py"]
+TESTS = ["tests/backbones/test_probe.py"]
 
 BUILDER = (
     Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared")) / "cases" / "sweep" / "build.py"

@@ -132,11 +132,11 @@ def verbs(made: Bench) -> dict[str, tuple[Callable[[str], list[Any]], str, bool]
 
 def calls(made: Bench) -> dict[str, tuple[Callable[[str], Any], str, bool]]:
     """The same for Python."""
+    from softprompt.compare.layers import select_layers
     from softprompt.explain.page import write_page
     from softprompt.explain.similarity import similarity_of
-    from softprompt.training.controls import select_layers
+    from softprompt.training.adaptation.texts import read_texts
     from softprompt.training.run import open_run, train
-    from softprompt.training.texts import read_texts
 
     small, words = model("llama"), tokenizer()
     task = sp.Task.load(made.task, data=made.rows)

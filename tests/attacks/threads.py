@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.sites.producer import Producer
 
 from ..models import ids, model, padded, tokenizer
@@ -19,7 +19,7 @@ from ..prompts import FAMILIES, producer
 
 TITLE = "threads"
 PROMISE = "calls of the bare model and of attached ones, in any thread, give the bits of each alone"
-TESTS = ["tests/sites/test_threads.py"]
+TESTS = ["tests/attached/test_threads.py"]
 
 METHODS = ("prompt_tuning", "p_tuning_v2", "capt", "lora", "bitfit", "adapter", "full_finetuning")
 PATIENCE = 120  # seconds after which a thread counts as locked

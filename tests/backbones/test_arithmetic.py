@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from softprompt.backbones import arithmetic
-from softprompt.backbones.arithmetic import Rates, measure, measured_rates, this_machine
+from softprompt.backbones.arithmetic import ProductRates, measure, measured_rates, this_machine
 
 CPU = torch.device("cpu")
-RATES = Rates(float32=100, bfloat16=200, float16=0)
+RATES = ProductRates(float32=100, bfloat16=200, float16=0)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[torch.device]
     arithmetic._rates_of.cache_clear()
 
 
-def another_process() -> Rates:
+def another_process() -> ProductRates:
     """Measured rates as a process finds them that knows no others."""
     arithmetic._rates_of.cache_clear()
     return measured_rates(CPU)
@@ -55,7 +55,7 @@ def test_other_programs_on_the_machine_do_not_decide(monkeypatch: pytest.MonkeyP
 
     turns = {torch.float32: [3.0, 1.0, 9.0, 2.0, 1.0], torch.bfloat16: [90.0, 70.0, 0.5, 80.0, 60.0]}
     monkeypatch.setattr(arithmetic, "_grown", lambda dtype, device: Product(turns[dtype]) if dtype in turns else None)
-    assert measure(CPU) == Rates(float32=1, bfloat16=2, float16=0)
+    assert measure(CPU) == ProductRates(float32=1, bfloat16=2, float16=0)
 
 
 def test_a_device_without_a_type_is_told_from_one_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:

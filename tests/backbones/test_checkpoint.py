@@ -15,15 +15,15 @@ from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from softprompt import backbone as loading
-from softprompt import source as sources
-from softprompt.backbone import load_backbone
+from softprompt.backbones import load as loading
+from softprompt.backbones import source as sources
 from softprompt.backbones.checkpoint import check_checkpoint
+from softprompt.backbones.load import load_backbone
+from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
-from softprompt.source import Source
 
 from ..attacks.backbones import attack
-from ..test_backbone import LLAMA, WORDS, save
+from .test_load import LLAMA, WORDS, save
 
 IDS = torch.tensor([[1, 3, 4, 5]])
 
@@ -163,7 +163,7 @@ def test_the_hub_is_looked_at_in_the_same_way(folder: Path, monkeypatch: pytest.
         return str(folder / name)
 
     monkeypatch.setattr(sources, "hf_hub_download", fetched)
-    hub = Source("org/model", "org/model")
+    hub = BackboneSource("org/model", "org/model")
     assert check_checkpoint(hub) == sum(value.numel() for value in load_file(folder / "model.safetensors").values())
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(SoftPromptError, match="no weights in safetensors, and pickle is never loaded.: choose another"):

@@ -13,21 +13,21 @@ import pytest
 import torch
 
 import softprompt as sp
-from softprompt.backbone import load_backbone
-from softprompt.backbones.arithmetic import Rates
+from softprompt.backbones.arithmetic import ProductRates
 from softprompt.backbones.dtype import choose_dtype
+from softprompt.backbones.fingerprint import fingerprint
+from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
-from softprompt.fingerprint import fingerprint
 
 from ..models import model, tokenizer
 from ..training.helpers import task
 from .test_checkpoint import with_adapter
 
-AVX2 = Rates(float32=95, bfloat16=2.5, float16=5)
-AVX512_BF16 = Rates(float32=95, bfloat16=200, float16=5)
-T4 = Rates(float32=4000, bfloat16=1000, float16=20000)
-PASCAL = Rates(float32=9000, bfloat16=0, float16=150)
-A100 = Rates(float32=15000, bfloat16=200000, float16=210000)
+AVX2 = ProductRates(float32=95, bfloat16=2.5, float16=5)
+AVX512_BF16 = ProductRates(float32=95, bfloat16=200, float16=5)
+T4 = ProductRates(float32=4000, bfloat16=1000, float16=20000)
+PASCAL = ProductRates(float32=9000, bfloat16=0, float16=150)
+A100 = ProductRates(float32=15000, bfloat16=200000, float16=210000)
 F32, BF16, F16 = torch.float32, torch.bfloat16, torch.float16
 
 
@@ -35,8 +35,8 @@ F32, BF16, F16 = torch.float32, torch.bfloat16, torch.float16
 def able(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give the machine rates; None where nothing may be measured."""
 
-    def set_rates(rates: Rates | None) -> None:
-        def measured(device: torch.device) -> Rates:
+    def set_rates(rates: ProductRates | None) -> None:
+        def measured(device: torch.device) -> ProductRates:
             assert rates is not None, "measured in vain"
             return rates
 
@@ -63,7 +63,7 @@ CASES = [
     ("auto", F16, "cuda", T4, F16, "float16: the checkpoint's type, 5.0x as fast as float32 on this GPU"),
     ("auto", F16, "cuda", PASCAL, F32, "float32: this GPU multiplies no float16 (60x slower when tried)"),
     ("auto", BF16, "cuda", A100, BF16, "bfloat16: the checkpoint's type, 13x as fast as float32 on this GPU"),
-    ("auto", BF16, "mps", Rates(float32=3, bfloat16=2, float16=3), F32, SLOW_BF16),
+    ("auto", BF16, "mps", ProductRates(float32=3, bfloat16=2, float16=3), F32, SLOW_BF16),
     ("bfloat16", BF16, "cpu", AVX2, BF16, NO_BF16),
     ("bfloat16", BF16, "cpu", AVX512_BF16, BF16, ""),
     ("bfloat16", F32, "cpu", AVX512_BF16, BF16, ""),

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from softprompt import demo
-from softprompt.backbones.arithmetic import Rates
+from softprompt.backbones.arithmetic import ProductRates
 from softprompt.cli import main as cli
 from softprompt.errors import SoftPromptError
 
@@ -77,7 +77,7 @@ def test_the_type_is_told_on_standard_error(
     trained: Any,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rates = Rates(float32=95, bfloat16=2.5, float16=5)
+    rates = ProductRates(float32=95, bfloat16=2.5, float16=5)
     monkeypatch.setattr("softprompt.backbones.arithmetic.measured_rates", lambda device: rates)
     code, printed, err = ask("predict", trained, "w20 w41", "--json", "--dtype", "bfloat16", "--device", "cpu")
     assert code == 0
@@ -90,7 +90,7 @@ def test_the_demo_hands_both_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     def load(name: str, **given: Any) -> Any:
         raise SoftPromptError(f"{name} {given}")
 
-    monkeypatch.setattr("softprompt.backbone.load_backbone", load)
+    monkeypatch.setattr("softprompt.backbones.load.load_backbone", load)
     monkeypatch.setattr("sys.argv", ["demo", "--out", str(tmp_path), "--dtype", "float32", "--device", "cpu"])
     with pytest.raises(SystemExit) as stop:
         demo.main()

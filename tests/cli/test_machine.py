@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.backbones.arithmetic import Rates
+from softprompt.backbones.arithmetic import ProductRates
 from softprompt.cli.machine import demo_seconds
 
 from .test_cli import ask  # noqa: F401
 
 MACHINES = {
-    "AVX2": (Rates(float32=95, bfloat16=4.5, float16=5), "float32", "multiplies no bfloat16 (21x slower when tried)"),
-    "AVX512_BF16": (Rates(float32=95, bfloat16=200, float16=0), "bfloat16", "2.1x as fast as float32"),
+    "AVX2": (
+        ProductRates(float32=95, bfloat16=4.5, float16=5),
+        "float32",
+        "multiplies no bfloat16 (21x slower when tried)",
+    ),
+    "AVX512_BF16": (ProductRates(float32=95, bfloat16=200, float16=0), "bfloat16", "2.1x as fast as float32"),
 }
 
 
@@ -41,7 +45,10 @@ def test_doctor_tells_what_the_machine_can_do(kind: str, ask: Any, monkeypatch: 
 
 
 def test_a_gpu_is_asked_first(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    slow, fast = Rates(float32=4000, bfloat16=1000, float16=20000), Rates(float32=95, bfloat16=200, float16=5)
+    slow, fast = (
+        ProductRates(float32=4000, bfloat16=1000, float16=20000),
+        ProductRates(float32=95, bfloat16=200, float16=5),
+    )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "T4")

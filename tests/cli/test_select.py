@@ -98,7 +98,7 @@ def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
 
 def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
     from softprompt.cli.select import _report
-    from softprompt.training.controls import summed
+    from softprompt.compare.layers import summed
 
     chance = random.Random(3)
     arms = ("learned:8", "all", "first:8", "last:8", "random:8", "input", "middle")
@@ -190,8 +190,8 @@ def test_a_stop_between_runs_is_told_as_well(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_is_kept_by_default(tmp_path: Path) -> None:
+    from softprompt.compare.layers import selections
     from softprompt.methods.parts.layers import usual
-    from softprompt.training.controls import selections
 
     assert [usual(layers) for layers in (1, 3, 6, 12, 18, 24)] == [1, 1, 3, 6, 8, 8]
     assert list(selections(["learned", "learned:2", "first", "all", "odd"], 2, LAYERS)) == [

@@ -12,13 +12,13 @@ import torch
 
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.ensemble import Ensemble, ballot
-from softprompt.evaluation.evaluate import metrics_of
-from softprompt.evaluation.predict import predict
+from softprompt.evaluation.score import metrics_of
+from softprompt.inference.predict import predict
 from softprompt.methods import method as method_of
 from softprompt.methods.base import Method
+from softprompt.readouts import Outcome
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
-from softprompt.tasks.readouts import Outcome
 
 from ..models import model, tokenizer
 from ..prompts import producer
@@ -38,8 +38,8 @@ def few(folder: Path, **changes: Any) -> tuple[Task, list[Row]]:
 
 def member(task: Task, family: str, method: Method | str, seed: int, **wishes: Any) -> Prompt:
     """An untrained prompt whose every vector matters, with a readout of its own."""
-    from softprompt.fingerprint import fingerprint
-    from softprompt.reading import build_readout
+    from softprompt.backbones.fingerprint import fingerprint
+    from softprompt.readouts.build import build_readout
     from softprompt.training.options import TrainingOptions
     from softprompt.training.setup import readout_wishes
 

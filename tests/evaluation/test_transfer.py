@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.evaluate import metrics_of
-from softprompt.evaluation.predict import predict
+from softprompt.evaluation.score import metrics_of
 from softprompt.evaluation.transfer import transfer_metrics, translation
+from softprompt.inference.predict import predict
 from softprompt.tasks import Row, Task
 
 from ..training.helpers import task as words_task

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.attaching import build
+from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
 from softprompt.explain.nearest import control_figure, nearest_page, nearest_words, neighbours_figure
 from softprompt.methods import method as method_of

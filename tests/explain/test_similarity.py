@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from softprompt.attaching import build
+from softprompt.attached.attach import build
+from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.explain.similarity import similarity_figure, similarity_of, similarity_page
-from softprompt.fingerprint import fingerprint
 from softprompt.methods import method as method_of
 from softprompt.sites.producer import Producer
 from softprompt.storage.prompt import Prompt, save

@@ -11,7 +11,7 @@ import pytest
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.scratch import scratch, scratch_file, sweep
-from softprompt.training.hold import hold
+from softprompt.training.hold import hold_folder
 
 
 def tree(folder: Path) -> list[str]:
@@ -84,16 +84,16 @@ def test_only_the_folder_itself_unless_deep(tmp_path: Path) -> None:
 
 def test_a_run_has_its_folder_alone(tmp_path: Path) -> None:
     scrap(tmp_path / "run" / "state" / ".softprompt-new-0123abcd")
-    with hold(tmp_path / "run"):
+    with hold_folder(tmp_path / "run"):
         assert tree(tmp_path) == ["run", "run/state"]
-        with pytest.raises(SoftPromptError, match="another run is at work") as error, hold(tmp_path / "run"):
+        with pytest.raises(SoftPromptError, match="another run is at work") as error, hold_folder(tmp_path / "run"):
             pass
         assert "\n" not in str(error.value)
-    with hold(tmp_path / "run"):
+    with hold_folder(tmp_path / "run"):
         pass
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(SoftPromptError, match="is a file"), hold(place):
+        with pytest.raises(SoftPromptError, match="is a file"), hold_folder(place):
             pass
 
 
@@ -109,7 +109,7 @@ def lockless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("lockless")
 def test_without_locks_nothing_is_taken_for_a_scrap(tmp_path: Path) -> None:
     scrap(tmp_path / ".softprompt-new-0123abcd")
-    with hold(tmp_path), scratch(tmp_path) as folder:
+    with hold_folder(tmp_path), scratch(tmp_path) as folder:
         assert len(tree(tmp_path)) == 2
         assert sweep(tmp_path) == []
     assert not folder.exists()

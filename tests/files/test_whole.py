@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json, whole
-from softprompt.files.manifest import MANIFEST, check, named, sealed
+from softprompt.files.documents import read_document, read_record
+from softprompt.files.manifest import MANIFEST, check_files, named, sealed
+from softprompt.files.tensors import write_tensors
 from softprompt.files.whole import replacing, write_json, write_text
-from softprompt.storage.documents import read_document, read_record
-from softprompt.storage.tensors import write_tensors
 
 
 def filled(folder: Path, text: str = "new") -> None:
@@ -120,7 +120,7 @@ def test_all_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatc
 
 def test_a_folder_is_read_back(tmp_path: Path) -> None:
     filled(tmp_path / "kept")
-    check(tmp_path / "kept", named(tmp_path / "kept"))
+    check_files(tmp_path / "kept", named(tmp_path / "kept"))
     for harm, message in (
         (lambda f: (f / "a.txt").write_text("nwe"), "a.txt: differs from what was written"),
         (lambda f: (f / "a.txt").write_text("ne"), "a.txt: has 2 bytes, but 3 were written"),
@@ -134,9 +134,9 @@ def test_a_folder_is_read_back(tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "kept", copy)
         harm(copy)
         with pytest.raises(SoftPromptError, match=message) as error:
-            check(copy, ["a.txt"])
+            check_files(copy, ["a.txt"])
         assert "\n" not in str(error.value)
-        check(tmp_path / "kept", ["a.txt"])
+        check_files(tmp_path / "kept", ["a.txt"])
         shutil.rmtree(copy)
 
 

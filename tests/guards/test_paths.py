@@ -93,7 +93,7 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 def test_a_task_whose_name_is_a_path_gives_no_folder(made: Bench) -> None:
-    from softprompt.training.claim import output_folder
+    from softprompt.training.run_folder import output_folder
 
     assert output_folder(None, "sst2-capt-13") == Path("runs/sst2-capt-13")
     for name in ("../../etc-capt-13", "/etc-capt-13", "a/b-capt-13"):

@@ -11,7 +11,7 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import DataCollatorForLanguageModeling, DataCollatorWithPadding, Trainer, TrainingArguments, pipeline
 
-from softprompt.prompted import PromptedModel
+from softprompt.attached.model import PromptedModel
 
 from ..attacks.attaching import state
 from ..models import CLASSES, ids, model, tokenizer

@@ -18,10 +18,10 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
+from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
-from softprompt.prompted import PromptedModel
 
 from ..models import EOS, MASK, PAD, ids, model, padded, tokenizer
 from ..prompts import attached, close, every_decoder, every_generative, every_method, producer, tiny

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, StaticCache
 
+from softprompt.attached.model import PromptedModel
 from softprompt.methods import PromptTuning, PTuningV2
-from softprompt.prompted import PromptedModel
 
 from ..models import ids, padded
 from ..prompts import attached, close, every_decoder, every_generative, every_method, model, tiny

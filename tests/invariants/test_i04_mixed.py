@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.methods import CaPT, DeepPrompt, HardPrompt, Method, PromptTuning, PTuningV2
 from softprompt.sites.producer import Producer
 

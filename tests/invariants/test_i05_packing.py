@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
+from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, PromptTuning, PTuningV2
-from softprompt.prompted import PromptedModel
 
 from ..models import ids, model, tokenizer
 from ..prompts import close, every_decoder, every_method, producer, tiny

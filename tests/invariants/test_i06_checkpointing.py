@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
-from softprompt.prompted import PromptedModel
 
 from ..models import CORE, ids, padded
 from ..prompts import attached, every_trained, loss_of, model, tiny

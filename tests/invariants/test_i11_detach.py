@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 
 from ..attacks.attaching import state

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from softprompt.methods import CaPT, Method, Setting
-from softprompt.prompted import PromptedModel
+from softprompt.attached.model import PromptedModel
+from softprompt.methods import BuildContext, CaPT, Method
 from softprompt.sites.producer import Producer, View
 
 from ..models import PAD, ids, padded
@@ -23,7 +23,7 @@ class Pooled(Method):
     site = "stream"
     recipes = {}
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, setting: BuildContext) -> Producer:
         return PooledProducer(torch.randn(2, setting.anatomy.embedding_size, generator=setting.generator))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from softprompt.prompted import PromptedModel
+from softprompt.attached.model import PromptedModel
 
 from ..models import CLASSES, CORE, EOS, HIDDEN, LAYERS, VOCABULARY, heads, ids, padded
 from ..prompts import call, close, every_family, every_method, tiny

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import Adapter
 from softprompt.sites.producer import Producer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import BitFit
 from softprompt.sites.producer import Producer

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.methods import CaPT
 
 from ..models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.methods import DeepPrompt
 from softprompt.methods.parts import tables
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.methods import DePT, PromptTuning
-from softprompt.training import trainer
+from softprompt.training.fitting import trainer
 
 from ..models import ids, model, padded, tokenizer
 from ..prompts import attached, call, close, every_decoder, every_family, logits, producer, tiny

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
+from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods import IDPG
 from softprompt.methods.parts.first_pass import FirstPass
 from softprompt.methods.parts.generators import PHM
-from softprompt.sites.anatomy import read_anatomy
 
 from ..models import CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
 from ..prompts import TARGET, attached, close, every_family, logits

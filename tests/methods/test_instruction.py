@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.methods import HardPrompt, Instruction, PTuningV2
-from softprompt.methods.instruction import Words
+from softprompt.methods.instruction import InstructionWords
 
 from ..models import BOS, CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
 from ..prompts import GENERATIVE, attached, call, close, every_family, logits, tiny
@@ -114,7 +114,7 @@ def test_the_words_stand_behind_the_token_that_opens_a_text() -> None:
 def test_the_pull(family: str) -> None:
     """Lambda |Q - E|^2 / k with k = 3, nothing at the start and none without lambda."""
     made = build(model(family), tokenizer(), Instruction(text=TEXT, pull=0.6))
-    assert isinstance(made, Words)
+    assert isinstance(made, InstructionWords)
     assert float(made.penalty().detach()) == 0.0
     with torch.no_grad():
         made.table[0, 0] += 2.0

@@ -9,7 +9,7 @@ import peft
 import pytest
 import torch
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import LoRA
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 import softprompt
 from softprompt.errors import SoftPromptError
 from softprompt.methods.registry import checked, methods
-from softprompt.training.adapt_trainer import AdaptOptions
+from softprompt.training.adaptation.trainer import AdaptOptions
 from softprompt.training.options import TrainingOptions
 
 OWNERS = {**methods(), "training": TrainingOptions, "adapt": AdaptOptions}

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import softprompt as sp
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.methods import PTuning
 from softprompt.training.run import Interrupted
 

@@ -10,7 +10,7 @@ import torch
 from peft import PrefixTuningConfig, get_peft_model
 from transformers import DynamicCache
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.methods import PTuningV2
 from softprompt.methods.parts.prefixes import Prefixes
 

@@ -11,11 +11,11 @@ from peft import PrefixTuningConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModel, BartConfig, GPT2Config
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
+from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PrefixTuning
 from softprompt.methods.parts.prefixes import Prefixes, stacks
-from softprompt.sites.anatomy import read_anatomy
 
 from ..models import HIDDEN, ids, model, padded, tokenizer
 from ..prompts import TARGET, attached, call, close, every_decoder, every_family, logits, producer, tiny

@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import PromptTuningConfig, get_peft_model
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
 

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
-from softprompt.methods import Method, Recipe, Setting, method, methods, register, registry
+from softprompt.methods import BuildContext, Method, Recipe, method, methods, register, registry
 from softprompt.sites.producer import Producer, View
 
 from ..models import ids, model, padded, tokenizer
@@ -30,12 +30,12 @@ class Shifted(Method):
 
     num_virtual_tokens: int = Field(2, ge=1, description="how many tokens share the vector")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, setting: BuildContext) -> Producer:
         return ShiftedVector(self.num_virtual_tokens, setting)
 
 
 class ShiftedVector(Producer):
-    def __init__(self, count: int, setting: Setting) -> None:
+    def __init__(self, count: int, setting: BuildContext) -> None:
         super().__init__()
         self.count = count
         self.vector = nn.Parameter(torch.randn(setting.anatomy.embedding_size, generator=setting.generator))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, relu
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.methods import PromptTuning, ResidualPrompt
 
 from ..models import ids, model, tokenizer

@@ -11,19 +11,19 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.methods import HardPrompt, SoftWords
+from softprompt.readouts.base import completed
+from softprompt.readouts.mixture import Mixture
+from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder, word_ids
 from softprompt.tasks import Row, Task
-from softprompt.tasks.readouts.base import completed
-from softprompt.tasks.readouts.pool import Pool
-from softprompt.tasks.readouts.soften import Shown, SoftCoder, word_ids
-from softprompt.tasks.template import Template
+from softprompt.tasks.text.template import Template
 from softprompt.training.run import open_run, train
 
 from ..models import CORE, ENCODERS, HIDDEN, LAYERS, MASK, model, tokenizer
 from ..prompts import close, every_family
-from ..tasks.test_readouts import TEXTS, answers, ids_of, made
+from ..readouts.test_readouts import TEXTS, answers, ids_of, made
 from ..training.helpers import run, task
 
 EXAMPLES = {
@@ -122,7 +122,7 @@ def test_the_equations(family: str, deep: bool) -> None:
 def test_the_gradient_is_that_of_the_papers_em_step(family: str, loss: str) -> None:
     """Of sum_t q_t (-log p_t) with fixed responsibilities q; the weights' is the mean of w - q."""
     prompted, readout = made(TASK, family, SoftWords(prompts=PROMPTS), loss=loss)
-    assert isinstance(readout, Pool)
+    assert isinstance(readout, Mixture)
     rows = TASK.rows_of([{"text": text, "label": str(index)} for index, text in enumerate(TEXTS)])
     with prompted:
         moved(prompted, readout)
@@ -236,9 +236,9 @@ def test_a_word_that_melts_into_its_neighbour_stays_text() -> None:
     inner.add_special_tokens(["[M]"])
     words = PreTrainedTokenizerFast(tokenizer_object=inner, mask_token="[M]")
     assert word_ids("{text}\nb{mask}", words) == (7, 9)
-    template = Shown(Template.parse("{text}\nb{mask}").parts)
-    coder = SoftCoder(template, words, 20, 0, False, 3, (7, 9), 4)
-    assert [coder.encode(Row({"text": text}, None, None, None, 0)).ids for text in ("a", "a.")] == [
+    template = RenderedTemplate(Template.parse("{text}\nb{mask}").parts)
+    row_encoder = TemplateWordsEncoder(template, words, 20, 0, False, 3, (7, 9), 4)
+    assert [row_encoder.encode(Row({"text": text}, None, None, None, 0)).ids for text in ("a", "a.")] == [
         (5, -5, -6, 3),
         (5, 8, -6, 3),
     ]

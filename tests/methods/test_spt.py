@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, adaptive_max_pool1d
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import LPT, SPT, method
 from softprompt.methods.parts import tables

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from softprompt.attaching import build
+from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import WARP, HardPrompt
-from softprompt.reading import build_readout
+from softprompt.readouts.build import build_readout
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import open_run
@@ -19,7 +19,7 @@ from softprompt.training.setup import readout_wishes
 
 from ..models import ENCODER_DECODERS, HIDDEN, MASK, PAD, model, tokenizer
 from ..prompts import close, every_family
-from ..tasks.test_readouts import TEXTS, answers, ids_of, made
+from ..readouts.test_readouts import TEXTS, answers, ids_of, made
 from ..training.helpers import run
 
 EXAMPLES = {"warp": {"method": "warp", "num_virtual_tokens": 5, "init": "normal"}}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning, XPrompt
 from softprompt.methods import method as method_of

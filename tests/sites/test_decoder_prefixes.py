@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from softprompt.attaching import attach, build
+from softprompt.attached.attach import attach, build
+from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods import HardPrompt, Method, PrefixTuning, PromptTuning, PTuningV2
-from softprompt.sites.anatomy import Anatomy, read_anatomy
 from softprompt.sites.attention import recording
 from softprompt.sites.producer import Producer
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from softprompt.errors import SoftPromptError
 from softprompt.sites.insertion import extend_mask, insert
 from softprompt.sites.layout import Slots
-from softprompt.sites.placed import read
+from softprompt.sites.preplaced import read_layout
 
 V = 50
 PLACEMENTS = ("front", "after_bos", "end")
@@ -190,7 +190,7 @@ def test_reading_what_was_inserted(data: st.DataObject) -> None:
     ids, mask = torch.tensor([row.ids for row in rows]), torch.tensor([row.mask for row in rows])
     index = [row.prompt for row in rows]
     put = insert(ids, mask, None, None, bank, index, 2)
-    got = read(put.ids, put.mask, None, None, bank, index, 2, V)
+    got = read_layout(put.ids, put.mask, None, None, bank, index, 2, V)
     assert put.mask is not None
     assert put.positions is not None
     assert got.positions is not None
@@ -262,11 +262,11 @@ BANK = [Slots(V, 2, "front", True, 0), Slots(V + 2, 3, "front", True, 0)]
 )
 def test_pieces_of_prompts_are_refused(ids: list[list[int]], message: str) -> None:
     with pytest.raises(SoftPromptError, match=message):
-        read(torch.tensor(ids), None, None, None, BANK, [0] * len(ids), 0, V)
+        read_layout(torch.tensor(ids), None, None, None, BANK, [0] * len(ids), 0, V)
 
 
 def test_virtual_tokens_may_stand_apart() -> None:
-    layout = read(torch.tensor([[50, 1, 51, 2], [7, 8, 50, 51]]), None, None, None, BANK, [0, 0], 0, V)
+    layout = read_layout(torch.tensor([[50, 1, 51, 2], [7, 8, 50, 51]]), None, None, None, BANK, [0, 0], 0, V)
     assert units(layout, 2) == {
         0: (0, [0, 2], [False, True, False, True]),
         1: (0, [2, 3], [True, True, False, False]),

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from softprompt.evaluation.predict import predict
+from softprompt.inference.predict import predict
 from softprompt.methods import PTuningV2
-from softprompt.reading import build_readout
+from softprompt.readouts.build import build_readout
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
 from softprompt.training.options import TrainingOptions

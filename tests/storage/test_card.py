@@ -11,16 +11,16 @@ import torch
 from transformers import BertModel
 
 import softprompt as sp
-from softprompt import backbone as loading
-from softprompt.attaching import build
-from softprompt.fingerprint import fingerprint
+from softprompt.attached.attach import build
+from softprompt.backbones import load as loading
+from softprompt.backbones.fingerprint import fingerprint
 from softprompt.methods.registry import methods
-from softprompt.reading import build_readout
+from softprompt.readouts.build import build_readout
 from softprompt.storage.prompt import Prompt
 
+from ..backbones.test_load import BERT, save
 from ..models import model, tokenizer
 from ..prompts import METHODS
-from ..test_backbone import BERT, save
 
 READOUT = {"loss": "auto", "pooling": "auto", "max_length": 40, "max_new_tokens": 4}
 

@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import softprompt as sp
-from softprompt.attaching import build, sketch
+from softprompt.attached.attach import build, sketch
+from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
-from softprompt.fingerprint import fingerprint
+from softprompt.files.forms import read_forms
 from softprompt.methods.base import MOST
 from softprompt.methods.baselines import HardPrompt
-from softprompt.storage.forms import read_forms
 from softprompt.storage.record import read_description, recorded
 from softprompt.training.measure import peak_memory, reset_peak
 from softprompt.training.run import open_run

@@ -17,7 +17,7 @@ from torch import nn
 
 import softprompt as sp
 from softprompt.errors import SoftPromptError
-from softprompt.storage import tensors as files
+from softprompt.files import tensors as files
 
 from ..models import ids, model, tokenizer
 from ..prompts import METHODS, near

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import softprompt as sp
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.evaluate import metrics_of
+from softprompt.evaluation.score import metrics_of
 from softprompt.evaluation.transfer import transfer_metrics
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks.seen import SeenRows

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from softprompt.tasks import Mask, Task
-from softprompt.tasks.template import Literal
+from softprompt.tasks.text.template import Literal
 
 SUPERGLUE = {"boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"}
 GLUE = {"sst2", "mrpc", "qnli", "qqp", "mnli", "mnli_mismatched", "cola", "stsb"}

@@ -146,9 +146,9 @@ def test_token_f1_is_the_harmonic_mean_of_precision_and_recall(first: str, secon
 
 
 def test_the_normal_point_is_right() -> None:
-    from softprompt.tasks import metrics
+    from softprompt.tasks import scoring
 
-    assert pytest.approx(NormalDist().inv_cdf(0.975)) == metrics._Z
+    assert pytest.approx(NormalDist().inv_cdf(0.975)) == scoring._Z
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from softprompt.training.resumable import arguments
+from softprompt.training.fitting.resumable import arguments
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])

@@ -15,9 +15,9 @@ from torch import Tensor
 
 import softprompt as sp
 from softprompt.errors import SoftPromptError
-from softprompt.tasks.readouts.base import Readout
+from softprompt.readouts.base import Readout
 from softprompt.training.divergence import LIMIT, Diverged, Guard
-from softprompt.training.selection import Selection, rank
+from softprompt.training.fitting.best import BestState, rank
 
 from ..models import model, tokenizer
 from ..prompts import METHODS
@@ -164,14 +164,14 @@ def test_what_is_not_finite_never_wins_or_ties(bad: float) -> None:
     for worse in ({"accuracy": 1.0, "loss": bad}, {"accuracy": bad, "loss": 0.1}, {"accuracy": bad, "loss": None}):
         assert rank(good, "accuracy") > rank(worse, "accuracy")
         assert not rank(worse, "accuracy") > rank(worse, "accuracy")
-        selection = Selection()
+        selection = BestState()
         assert not selection.offer(worse, "accuracy", 0, layer)
         assert selection.offer(good, "accuracy", 1, layer)
         assert not selection.offer(worse, "accuracy", 2, layer)
         assert (selection.step, selection.stale) == (1, 1)
     with torch.no_grad():
         layer.bias[0] = bad
-    assert not Selection().offer(good, "accuracy", 0, layer)
+    assert not BestState().offer(good, "accuracy", 0, layer)
 
 
 def test_the_guard() -> None:

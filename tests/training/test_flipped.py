@@ -96,11 +96,11 @@ def test_a_finished_run_that_was_damaged_is_made_again(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
-    from softprompt.training.hold import hold
+    from softprompt.training.hold import hold_folder
 
     with pytest.raises(Interrupted):
         run(tmp_path, "llama", METHODS["prompt_tuning"], progress=Interrupting(3))
-    with hold(tmp_path / "run") as fresh, pytest.raises(SoftPromptError, match="another run is at work"):
+    with hold_folder(tmp_path / "run") as fresh, pytest.raises(SoftPromptError, match="another run is at work"):
         run(tmp_path, "llama", METHODS["prompt_tuning"], resume=True)
     assert not fresh
     assert run(tmp_path, "llama", METHODS["prompt_tuning"], resume=True).metrics["test"]
@@ -111,7 +111,7 @@ def test_the_one_that_comes_second_leaves_the_first_its_claim(tmp_path: Path, mo
     import os
 
     from softprompt.files.scratch import lock
-    from softprompt.training import hold as held
+    from softprompt.training import hold_folder as held
 
     handles = []
 

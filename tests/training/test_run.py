@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 import softprompt as sp
+from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
-from softprompt.fingerprint import fingerprint
 from softprompt.methods import methods
 from softprompt.training.run import open_run
 

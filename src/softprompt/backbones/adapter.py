@@ -8,15 +8,15 @@ import torch
 from safetensors.torch import load_file
 
 from softprompt.backbones.checkpoint import ADAPTER, ADAPTER_WEIGHTS
+from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
-from softprompt.source import Source
 
 _NAME = "default"
 # Given to transformers as the place of adapters, so that it finds none and applies none by itself.
 NOWHERE = {"subfolder": "no-adapter"}
 
 
-def fold_adapter(source: Source, model: Any) -> Any:
+def fold_adapter(source: BackboneSource, model: Any) -> Any:
     """The model with the adapter's change added to its weights, and nothing of the adapter left.
 
     Raises:

@@ -49,7 +49,7 @@ _LIMITS = ("ATEN_", "DNNL_", "MKL_", "NVIDIA_TF32", "ONEDNN_", "TORCH_")
 _ABLE = ("model name", "flags", "Features", "CPU implementer", "CPU part", "isa")
 
 
-class Rates(BaseModel):
+class ProductRates(BaseModel):
     """GFLOP/s of a product, forward and backward, by type: of one core, or of a GPU; 0 where it has no such product."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -94,10 +94,10 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     machine: Machine
-    gflops: Rates
+    gflops: ProductRates
 
 
-def measured_rates(device: torch.device) -> Rates:
+def measured_rates(device: torch.device) -> ProductRates:
     """The rates of this machine, tried once and kept for the next process.
 
     A cache that is damaged, of another machine or cannot be written is no fault: the products are tried anew.
@@ -120,7 +120,7 @@ def this_machine(device: torch.device) -> Machine:
     )
 
 
-def measure(device: torch.device) -> Rates:
+def measure(device: torch.device) -> ProductRates:
     """Try products of some milliseconds in every type, in turns.
 
     Args:
@@ -140,7 +140,7 @@ def measure(device: torch.device) -> Rates:
                 break
             for name, product in products.items():
                 best[name] = max(best[name], product.flop / product.seconds() / 1e9)
-    return Rates(**best)
+    return ProductRates(**best)
 
 
 class _Product:
@@ -186,7 +186,7 @@ def _grown(dtype: torch.dtype, device: torch.device) -> _Product | None:
 
 
 @functools.cache
-def _rates_of(machine: Machine, device: torch.device) -> Rates:
+def _rates_of(machine: Machine, device: torch.device) -> ProductRates:
     name = hashlib.sha256(machine.model_dump_json().encode()).hexdigest()[:16]
     kept = _read(f"rates-{name}.json")
     if kept is not None and kept.machine == machine:

@@ -19,9 +19,9 @@ from safetensors import safe_open
 from transformers import AutoModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-from softprompt.embedded import GgufFile
+from softprompt.backbones.embedded import GgufFile
+from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
-from softprompt.source import Source
 
 CONFIG, ADAPTER, ADAPTER_WEIGHTS = "config.json", "adapter_config.json", "adapter_model.safetensors"
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -35,7 +35,7 @@ _LONGEST = 32 << 20  # bytes of a JSON file: the index of 100,000 tensors has 10
 _TIMES, _SPARE = 16, 1 << 24
 
 
-def check_checkpoint(source: Source) -> int | None:
+def check_checkpoint(source: BackboneSource) -> int | None:
     """Look at the files of a checkpoint; those of a hub are fetched, as they are needed anyway.
 
     Returns:
@@ -64,7 +64,7 @@ def check_checkpoint(source: Source) -> int | None:
     return sum(sizes)
 
 
-def check_sizes(source: Source, config: Any, held: int | None) -> None:
+def check_sizes(source: BackboneSource, config: Any, held: int | None) -> None:
     """Compare the size of the model that a configuration describes with that of the weights.
 
     Args:
@@ -84,7 +84,7 @@ def check_sizes(source: Source, config: Any, held: int | None) -> None:
         raise _refused(source, f"{CONFIG} describes {asked:,} weights, and the files hold {held:,}")
 
 
-def check_finite(source: Source, model: torch.nn.Module) -> None:
+def check_finite(source: BackboneSource, model: torch.nn.Module) -> None:
     """Make sure that every weight is a number.
 
     Raises:
@@ -96,7 +96,7 @@ def check_finite(source: Source, model: torch.nn.Module) -> None:
             raise _refused(source, f"its weight {name} holds NaN or infinity")
 
 
-def _check_adapter(source: Source) -> None:
+def _check_adapter(source: BackboneSource) -> None:
     found = source.find(ADAPTER) is not None
     if found and not source.adapter:
         raise SoftPromptError(
@@ -112,7 +112,7 @@ def _check_adapter(source: Source) -> None:
         )
 
 
-def _files(source: Source, config: dict[str, Any]) -> list[Path]:
+def _files(source: BackboneSource, config: dict[str, Any]) -> list[Path]:
     """The safetensors files of the weights, all of them beside the config."""
     if any(Path(source.path).glob("shard-*-model-*.safetensors")):
         raise _refused(source, "it holds the shards of a distributed training", "save the model whole")
@@ -136,7 +136,7 @@ def _files(source: Source, config: dict[str, Any]) -> list[Path]:
     return [file for file in found.values() if file is not None]
 
 
-def _own(source: Source, name: Any, where: str) -> str:
+def _own(source: BackboneSource, name: Any, where: str) -> str:
     """A name that can be that of safetensors beside the config alone."""
     if not isinstance(name, str) or not _PLAIN.fullmatch(name):
         raise SoftPromptError(
@@ -152,7 +152,7 @@ def _shapes(file: Path) -> Iterator[tuple[int, ...]]:
             yield tuple(opened.get_slice(name).get_shape())
 
 
-def _document(source: Source, name: str) -> dict[str, Any] | None:
+def _document(source: BackboneSource, name: str) -> dict[str, Any] | None:
     """A JSON object of the checkpoint; None where there is none, or none that can be read."""
     path = source.find(name)
     if path is not None and path.stat().st_size > _LONGEST:
@@ -176,5 +176,5 @@ def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
         yield key, value
 
 
-def _refused(source: Source, reason: str, mend: str = "copy or download it again") -> SoftPromptError:
+def _refused(source: BackboneSource, reason: str, mend: str = "copy or download it again") -> SoftPromptError:
     return SoftPromptError(f"backbone {source.name} cannot be read ({reason}): {mend}")

@@ -38,8 +38,8 @@ def adapt(
     """
     quiet()
     folder_for(out, "--out")
-    from softprompt.training.adapt import adapt as run
-    from softprompt.training.texts import read_texts
+    from softprompt.training.adaptation.run import adapt as run
+    from softprompt.training.adaptation.texts import read_texts
 
     done = run(
         backbone,

@@ -30,7 +30,7 @@ def clean(folders: Sequence[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def tell(done: Sequence[dict[str, Any]]) -> None:
+def tell_scraps(done: Sequence[dict[str, Any]]) -> None:
     """A line for each scrap, and their sum."""
     for one in done:
         print(f"{one['done']}: {one['path']} ({one['bytes']:,} bytes)")

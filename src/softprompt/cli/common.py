@@ -110,10 +110,10 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
     Raises:
         SoftPromptError: no prompt there, or its backbone cannot be loaded.
     """
-    from softprompt.backbone import load_backbone
-    from softprompt.storage.places import folder_of
+    from softprompt.backbones.load import load_backbone
+    from softprompt.files.places import META, folder_of
     from softprompt.storage.prompt import load
-    from softprompt.storage.record import META, read_description
+    from softprompt.storage.record import read_description
 
     folder = path_of(folder, "run")
     path = folder_of(folder)

@@ -71,14 +71,14 @@ def doctor(
 
 def _clean(folders: list[Path] | None, json: bool) -> None:
     from softprompt.backbones.cache import cache_folder
-    from softprompt.cli.clean import clean, tell
+    from softprompt.cli.clean import clean, tell_scraps
 
     cache = cache_folder()
     done = clean(folders or ([cache] if cache.is_dir() else []))
     if json:
         emit(done)
     else:
-        tell(done)
+        tell_scraps(done)
 
 
 def _existing(path: Path) -> Path:

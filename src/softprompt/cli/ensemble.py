@@ -32,8 +32,8 @@ def ensemble(
     """
     quiet()
     from softprompt.evaluation.ensemble import Ensemble
+    from softprompt.files.places import folder_of
     from softprompt.progress import Progress
-    from softprompt.storage.places import folder_of
     from softprompt.storage.prompt import load
 
     check_split(split)

@@ -35,7 +35,7 @@ def evaluate(
     Example: softprompt evaluate runs/capt --task sst2 --data SST-2
     """
     quiet()
-    from softprompt.evaluation.evaluate import metrics_of
+    from softprompt.evaluation.score import metrics_of
     from softprompt.progress import Progress
 
     check_split(split)

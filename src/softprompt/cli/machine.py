@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from softprompt.backbones.arithmetic import Rates
+    from softprompt.backbones.arithmetic import ProductRates
 
 # Seconds of one core that `make demo` takes: its products, and what is done beside them. Measured on two quiet cores at
 # 200 GFLOP/s a core (bfloat16: 174 s) and at 95 (float32, AVX2: 271 s).
@@ -80,7 +80,7 @@ def _memory() -> Check:
     return Check("memory", True, detail, {"total_bytes": found.total, "free_bytes": found.available})
 
 
-def _products(device: torch.device, rates: Rates) -> Check:
+def _products(device: torch.device, rates: ProductRates) -> Check:
     found = rates.model_dump()
     told = ", ".join(f"{name} {rate:,.0f}" if rate else f"{name} none" for name, rate in found.items())
     each = " a core" if device.type == "cpu" else ""

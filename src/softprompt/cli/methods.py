@@ -27,7 +27,7 @@ def methods(
     model: Any = None
     tokenizer: Any = None
     if backbone is not None:
-        from softprompt.backbone import load_backbone
+        from softprompt.backbones.load import load_backbone
 
         model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
     found = [_describe(cls, model, tokenizer) for cls in known().values()]
@@ -60,8 +60,8 @@ def _describe(cls: Any, model: Any, tokenizer: Any) -> dict[str, Any]:
     }
     if model is None:
         return about
-    from softprompt.attaching import attach
-    from softprompt.sites.anatomy import read_anatomy
+    from softprompt.attached.attach import attach
+    from softprompt.backbones.anatomy import read_anatomy
 
     anatomy = read_anatomy(model)
     about["recipe"] = vars(cls().recipe(anatomy.family, anatomy.kind))

@@ -39,7 +39,7 @@ def predict(
     prompt = open_prompt(run, backbone, dtype, device)
     if prompt.task is None:
         raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")
-    from softprompt.evaluation.predict import labelled
+    from softprompt.storage.prompt import answers_to
 
     if file is not None:
         rows = prompt.task.rows_from(file)
@@ -47,7 +47,7 @@ def predict(
         rows = prompt.task.rows_of([dict(_pair(pair) for pair in field)])
     else:
         rows = prompt.task.rows_of(text or [])
-    answers = labelled(prompt, rows, batch_size=batch_size)
+    answers = answers_to(prompt, rows, batch_size=batch_size)
     if json:
         emit([{"label": a.label, "probability": a.probability, "probabilities": a.probabilities} for a in answers])
         return

@@ -51,11 +51,11 @@ def select(
     chosen, training = split_options(set_ or [], method)
     if any(pair.partition("=")[0] in ("select", "method.select") for pair in set_ or []):
         raise SoftPromptError("--set select: the arms are what this verb varies; give --arms and --keep")
-    from softprompt.backbone import load_backbone
+    from softprompt.backbones.load import load_backbone
+    from softprompt.compare.layers import over_layers, select_layers
     from softprompt.explain.layers import layers_page
     from softprompt.files.whole import write_json
     from softprompt.tasks import Task
-    from softprompt.training.controls import over_layers, select_layers
 
     over_layers(chosen)
     loaded = Task.load(task, data=data, shots=shots, seed=numbers[0], max_test_rows=max_test_rows)
@@ -98,7 +98,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _report(found: dict[str, Any], out: Path) -> None:
-    from softprompt.explain.layers import difference, strip
+    from softprompt.explain.layers import arm_difference, strip
 
     arms, seeds = found["arms"], found["seeds"]
     table(
@@ -110,7 +110,7 @@ def _report(found: dict[str, Any], out: Path) -> None:
                 f"{arm['mean']:.3f}",
                 "" if arm["deviation"] is None else f"{arm['deviation']:.3f}",
                 " ".join(f"{run['value']:.3f}" for run in arm["runs"]),
-                *difference(arm),
+                *arm_difference(arm),
             ]
             for arm in arms
         ],

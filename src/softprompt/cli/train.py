@@ -45,7 +45,7 @@ def train(
     chosen, training = split_options(_with_select(set_ or [], method, select), method)
     if init_from is not None:
         training["init_from"] = str(init_from)
-    from softprompt.backbone import load_backbone
+    from softprompt.backbones.load import load_backbone
     from softprompt.tasks import Task
     from softprompt.training.run import train as run
 
@@ -72,8 +72,8 @@ def train(
 
 def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]:
     """The pairs of `--set`, with `--select` as one of them."""
+    from softprompt.compare.layers import over_layers
     from softprompt.methods.registry import method as method_of
-    from softprompt.training.controls import over_layers
 
     if select is None:
         return pairs

@@ -41,7 +41,7 @@ def transfer(
     Example: softprompt transfer runs/qqp --task mrpc --data MRPC --words duplicate=equivalent,...
     """
     quiet()
-    from softprompt.evaluation.evaluate import metrics_of
+    from softprompt.evaluation.score import metrics_of
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.progress import Progress
 

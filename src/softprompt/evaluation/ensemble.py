@@ -22,16 +22,16 @@ from typing import Any
 
 from torch import Tensor
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
+from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.evaluate import score
-from softprompt.evaluation.predict import Answer, Tick, answered, in_words, predict
-from softprompt.prompted import PromptedModel
+from softprompt.evaluation.score import score
+from softprompt.inference.predict import Answer, Tick, answered, in_words, predict
+from softprompt.readouts import Batch, Item, Outcome, Readout
+from softprompt.readouts.head import Head
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks.answers import normalised
-from softprompt.tasks.readouts import Batch, Item, Outcome, Readout
-from softprompt.tasks.readouts.head import Head
 from softprompt.tasks.seen import count_seen, unseen
 
 # What members must agree in; a wish such as the loss may differ.
@@ -161,7 +161,7 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
-class Copies(Item):
+class PanelItem(Item):
     """One row, encoded for every member: their templates agree, their numbers of virtual tokens may differ."""
 
     members: tuple[Item, ...]
@@ -186,11 +186,11 @@ class Panel(Readout):
     def encode(self, row: Row) -> Item:
         """Every member's encoding of a row."""
         own = tuple(readout.encode(row) for readout in self.readouts)
-        return Copies(tuple(text for item in own for text in item.texts), (), own[0].label, row, own)
+        return PanelItem(tuple(text for item in own for text in item.texts), (), own[0].label, row, own)
 
     def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
         """The batch of all members, and each member's own where it has weights to read it with."""
-        rows = [item.members for item in items if isinstance(item, Copies)]
+        rows = [item.members for item in items if isinstance(item, PanelItem)]
         batch: Batch = {"rows": len(rows)}
         if self.together:
             batch["whole"] = self.readouts[0].collate([item for members in rows for item in members])

@@ -19,12 +19,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.evaluate import score
-from softprompt.evaluation.predict import Tick, answered, predict
-from softprompt.reading import build_readout
+from softprompt.evaluation.score import score
+from softprompt.inference.predict import Tick, answered, predict
+from softprompt.readouts import Outcome, Readout
+from softprompt.readouts.build import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
-from softprompt.tasks.readouts import Outcome, Readout
 
 Whose = Literal["source", "target"]
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from softprompt.attaching import build
+from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.evaluate import metrics_of
-from softprompt.explain.nearest import Neighbour, Reading, nearest_words, shown
+from softprompt.evaluation.score import metrics_of
+from softprompt.explain.nearest import Neighbour, Reading, as_text, nearest_words
 from softprompt.guards.tokenizing import tokenise
-from softprompt.methods.instruction import Instruction, Words
-from softprompt.reading import build_readout
+from softprompt.methods.instruction import Instruction, InstructionWords
+from softprompt.readouts.build import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row
 
@@ -88,7 +88,7 @@ def drift(prompt: Prompt) -> tuple[Moved, ...]:
     distances = (now - start).norm(dim=-1).tolist()
     nearest = [_plain(reading, prompt.tokenizer) for reading in nearest_words(prompt, k=_NEAR).rows]
     return tuple(
-        Moved(row, shown(prompt.tokenizer, word), cosines[row], distances[row], nearest[row])
+        Moved(row, as_text(prompt.tokenizer, word), cosines[row], distances[row], nearest[row])
         for row, word in enumerate(_tokens(prompt, _parts(prompt)[0].text))
     )
 
@@ -116,8 +116,8 @@ def discretise(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> 
     return Discretised(text, faithful, moved, prompt.task.metric, before, after, plain)
 
 
-def _parts(prompt: Prompt) -> tuple[Instruction, Words]:
-    if not isinstance(prompt.method, Instruction) or not isinstance(prompt.producer, Words):
+def _parts(prompt: Prompt) -> tuple[Instruction, InstructionWords]:
+    if not isinstance(prompt.method, Instruction) or not isinstance(prompt.producer, InstructionWords):
         raise SoftPromptError(
             f"method {prompt.method.name!r} trains no task text: drift and discretise read prompts of the method "
             "'instruction'"
@@ -140,7 +140,7 @@ def _with_text(prompt: Prompt, text: str) -> Prompt:
     method, trained = _parts(prompt)
     other = method.model_copy(update={"text": text})
     producer = build(prompt.model, prompt.tokenizer, other)
-    assert isinstance(producer, Words)
+    assert isinstance(producer, InstructionWords)
     assert prompt.task is not None
     if producer.keys is not None:
         producer.keys.use(trained.stored()["prefix"])

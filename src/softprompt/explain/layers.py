@@ -1,6 +1,6 @@
 """Pictures of a choice of layers: the gates of the search, the layers kept, and what the controls reach.
 
-They are drawn from what `softprompt select` finds (`softprompt.training.controls.select_layers`).
+They are drawn from what `softprompt select` finds (`softprompt.compare.layers.select_layers`).
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def strip(share: Sequence[float] | None) -> str:
     return "".join("·" if not value else _BARS[round(value * (len(_BARS) - 1))] for value in share)
 
 
-def difference(arm: dict[str, Any]) -> tuple[str, str, str, str]:
+def arm_difference(arm: dict[str, Any]) -> tuple[str, str, str, str]:
     """An arm's difference to the reference, its interval, p and p after Holm, as texts; empty where there is none."""
     found = arm["difference"]
     if found is None:
@@ -163,7 +163,7 @@ def _table(found: dict[str, Any]) -> Markup:
                 arm["arm"],
                 f"{arm['mean']:.3f}",
                 "" if arm["deviation"] is None else f"{arm['deviation']:.3f}",
-                *difference(arm),
+                *arm_difference(arm),
                 strip(arm["share"]),
                 f"{arm['trained_parameters']:,}",
                 f"{arm['stored_parameters']:,}",

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import embeddings
 from softprompt.guards.tokenizing import tokenise
-from softprompt.sites.anatomy import read_anatomy
 from softprompt.storage.prompt import Prompt
 
 # Vocabulary rows embedded at a time.
@@ -136,7 +136,7 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
             row,
             ratios[row],
             tuple(
-                Neighbour(shown(prompt.tokenizer, token), token, value)
+                Neighbour(as_text(prompt.tokenizer, token), token, value)
                 for token, value in zip(ids[row].tolist(), values[row].tolist(), strict=True)
             ),
             float(controls[row]),
@@ -153,7 +153,7 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
     )
 
 
-def shown(tokenizer: Any, token: int) -> str:
+def as_text(tokenizer: Any, token: int) -> str:
     """A token as text, a leading space as `_`."""
     piece = str(tokenizer.convert_ids_to_tokens(token))
     text = str(tokenizer.decode([token])).strip()

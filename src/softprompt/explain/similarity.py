@@ -23,10 +23,10 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from softprompt.backbones.fingerprint import difference
 from softprompt.errors import SoftPromptError
 from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import stored_rows
-from softprompt.fingerprint import difference
 from softprompt.storage.record import Description
 
 Matrix = tuple[tuple[float, ...], ...]

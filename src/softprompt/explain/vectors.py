@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
+from softprompt.files.forms import read_forms
+from softprompt.files.places import TENSORS, folder_of
+from softprompt.files.tensors import read_tensors
+from softprompt.files.written import check_written
 from softprompt.methods.parts.layers import LayerPrompt
 from softprompt.sites.producer import Producer, View
-from softprompt.storage.forms import read_forms
-from softprompt.storage.places import folder_of
-from softprompt.storage.record import TENSORS, Description, read_description
-from softprompt.storage.tensors import read_tensors
-from softprompt.storage.written import check_written
+from softprompt.storage.record import Description, read_description
 
 
 @torch.no_grad()

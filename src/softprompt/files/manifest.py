@@ -54,7 +54,7 @@ def named(folder: Path) -> tuple[str, ...]:
     return tuple(_read(folder / MANIFEST).files)
 
 
-def check(folder: Path, names: Iterable[str]) -> None:
+def check_files(folder: Path, names: Iterable[str]) -> None:
     """Read files back against the folder's manifest.
 
     Args:

@@ -8,7 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.registry import method, methods, register
 
 for _module in iter_modules(__path__):
@@ -27,5 +27,5 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-__all__ = ["Method", "Recipe", "Setting", "method", "methods", "register"]
+__all__ = ["BuildContext", "Method", "Recipe", "method", "methods", "register"]
 __all__ += list(_CLASSES)

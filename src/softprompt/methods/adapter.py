@@ -23,19 +23,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Recipe, Setting
-from softprompt.methods.parts.weights import (
-    Inside,
-    copies,
-    is_attention_output,
-    is_feed_forward_output,
-    key,
-    linears,
-    norms,
-    sizes_of,
-)
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.projections import is_attention_output, is_feed_forward_output, linears, norms, sizes_of
+from softprompt.methods.base import BuildContext, Method, Recipe
+from softprompt.methods.parts.weights import InModel, copies, key
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.producer import Producer, StandIn
 
 
@@ -57,9 +49,9 @@ class Adapter(Method):
     train_norms: bool = Field(True, description="train the norms inside the layers too, as the paper does")
     init_std: float = Field(1e-3, gt=0, description="deviation of the first weights, cut at two deviations")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make two adapters a layer, fp32, and copies of the norms."""
-        return Adapters(self, setting)
+        return Adapters(self, context)
 
     def refusal(self, anatomy: Anatomy) -> str | None:
         """A layer without the two output projections has no place for them."""
@@ -73,15 +65,15 @@ def _outputs(anatomy: Anatomy) -> dict[str, nn.Module]:
     return linears(anatomy, lambda path: is_attention_output(path) or is_feed_forward_output(path))
 
 
-class Adapters(Inside):
+class Adapters(InModel):
     """The adapters by the path of the projection that each follows, and the norms' trained values by theirs."""
 
-    def __init__(self, options: Adapter, setting: Setting) -> None:
-        outputs = _outputs(setting.anatomy)
-        trained = norms(setting.anatomy) if options.train_norms else {}
+    def __init__(self, options: Adapter, context: BuildContext) -> None:
+        outputs = _outputs(context.anatomy)
+        trained = norms(context.anatomy) if options.train_norms else {}
         super().__init__({**outputs, **trained})
         self.adapters = nn.ModuleDict(
-            {key(path): Bottleneck(_width(module), options, setting) for path, module in outputs.items()}
+            {key(path): Bottleneck(_width(module), options, context) for path, module in outputs.items()}
         )
         self.norms = nn.ModuleDict({key(path): nn.ParameterDict(copies(module)) for path, module in trained.items()})
 
@@ -97,14 +89,14 @@ class Adapters(Inside):
 class Bottleneck(nn.Module):
     """One adapter over states of width d."""
 
-    def __init__(self, width: int, options: Adapter, setting: Setting) -> None:
+    def __init__(self, width: int, options: Adapter, context: BuildContext) -> None:
         super().__init__()
         self.down = nn.Linear(width, options.bottleneck)
         self.up = nn.Linear(options.bottleneck, width)
         for layer in (self.down, self.up):
             nn.init.zeros_(layer.bias)
             bound = 2 * options.init_std
-            nn.init.trunc_normal_(layer.weight, std=options.init_std, a=-bound, b=bound, generator=setting.generator)
+            nn.init.trunc_normal_(layer.weight, std=options.init_std, a=-bound, b=bound, generator=context.generator)
 
     def forward(self, states: Tensor) -> Tensor:
         """`x + W_2 gelu(W_1 x + b_1) + b_2`, in the precision of `x`, computed in fp32."""

@@ -35,7 +35,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.tables import population
 from softprompt.methods.parts.vocabulary import is_text, readable
 from softprompt.methods.registry import register
@@ -75,9 +75,9 @@ class AutoPrompt(Method):
             raise ValueError(f"rounds must be at least {self.num_virtual_tokens}, one a trigger")
         return self
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """The first triggers."""
-        return Triggers(self._first(setting), setting)
+        return Triggers(self._first(context), context)
 
     def found(self) -> frozenset[str]:
         """The label tokens, where they are searched for."""
@@ -87,30 +87,30 @@ class AutoPrompt(Method):
         """No weight is trained: a linear head beside the triggers would have no use."""
         return False
 
-    def _first(self, setting: Setting) -> list[int]:
+    def _first(self, context: BuildContext) -> list[int]:
         count = self.num_virtual_tokens
-        if setting.blank:
+        if context.blank:
             return [0] * count
         if self.init_text is not None:
-            ids = setting.tokens(self.init_text)
+            ids = context.tokens(self.init_text)
             if len(ids) != count:
                 raise SoftPromptError(f"init_text has {len(ids)} tokens and there are {count} triggers: let them agree")
             return ids
-        mask: int | None = getattr(setting.tokenizer, "mask_token_id", None)
-        if setting.anatomy.kind == "encoder" and mask is not None:
+        mask: int | None = getattr(context.tokenizer, "mask_token_id", None)
+        if context.anatomy.kind == "encoder" and mask is not None:
             return [mask] * count
-        return self._drawn(count, setting)
+        return self._drawn(count, context)
 
-    def _drawn(self, count: int, setting: Setting) -> list[int]:
+    def _drawn(self, count: int, context: BuildContext) -> list[int]:
         """Frequent words that survive as text; any pieces where there are too few."""
-        pieces = population(setting)
-        order = pieces[torch.randperm(len(pieces), generator=setting.generator)].tolist()
+        pieces = population(context)
+        order = pieces[torch.randperm(len(pieces), generator=context.generator)].tolist()
         chosen: list[int] = []
-        for token in order if setting.tokenizer is not None else ():
+        for token in order if context.tokenizer is not None else ():
             if (
                 len(chosen) < count
-                and readable(token, setting.tokenizer)
-                and is_text([*chosen, token], setting.tokenizer)
+                and readable(token, context.tokenizer)
+                and is_text([*chosen, token], context.tokenizer)
             ):
                 chosen.append(token)
         return chosen + order[: count - len(chosen)]
@@ -121,10 +121,10 @@ class Triggers(Producer):
 
     static = True
 
-    def __init__(self, ids: Sequence[int], setting: Setting) -> None:
+    def __init__(self, ids: Sequence[int], context: BuildContext) -> None:
         super().__init__()
         self.count = len(ids)
-        self._setting = setting
+        self._setting = context
         self.ids: tuple[int, ...] = ()
         self.put(ids)
 

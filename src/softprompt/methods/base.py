@@ -11,17 +11,17 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
+from softprompt.backbones.anatomy import Anatomy, BackboneKind
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
 from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.options import Options
-from softprompt.sites.anatomy import Anatomy, Kind
 from softprompt.sites.producer import Producer
 
 MOST = 1 << 20  # the largest whole number among a method's options
 # Of an option, the other one that it depends on and that one's values; True for all that count as true.
 Needs: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...] | Literal[True]]]
-Readout = Literal["text", "mask", "head", "rows"]
+ReadoutName = Literal["text", "mask", "head", "rows"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Setting:
+class BuildContext:
     """What a method may look at when it builds a prompt.
 
     Attributes:
@@ -138,17 +138,17 @@ class Method(Options, ABC):
         return self
 
     @abstractmethod
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the prompt, initialised."""
 
-    def recipe(self, family: str, kind: Kind) -> Recipe:
+    def recipe(self, family: str, kind: BackboneKind) -> Recipe:
         """The training defaults for a backbone: its family's, else its kind's, else the method's."""
         for key in (family, kind):
             if key in self.recipes:
                 return self.recipes[key]
         return self.recipes["default"]
 
-    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+    def readout(self, kind: BackboneKind, *, has_lm_head: bool) -> ReadoutName:
         """The readout that the method is used with when the user names none."""
         if not has_lm_head:
             return "head"

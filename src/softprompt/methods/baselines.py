@@ -16,11 +16,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from softprompt.backbones.anatomy import BackboneKind
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Readout, Recipe, Setting
-from softprompt.methods.parts.lists import split
+from softprompt.methods.base import BuildContext, Method, ReadoutName, Recipe
+from softprompt.methods.parts.lists import split_at
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Kind
 from softprompt.sites.producer import Producer, StandIn
 
 
@@ -47,7 +47,7 @@ class HardPrompt(Method):
     course: ClassVar[str] = "hard_prompt"
     recipes: ClassVar[dict[str, Recipe]] = {"default": Recipe(0.0, "nothing is trained", epochs=0)}
 
-    templates: Annotated[tuple[str, ...], split(";;")] = Field(
+    templates: Annotated[tuple[str, ...], split_at(";;")] = Field(
         (), description="templates to compare with the task's own on the validation rows; ;; stands between them"
     )
     calibration: Literal["none", "contextual", "median"] = Field(
@@ -58,7 +58,7 @@ class HardPrompt(Method):
         """The calibration, where there is one."""
         return frozenset({"head.calibration"} if self.calibration != "none" else ())
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """A prompt without vectors."""
         return Producer()
 
@@ -76,11 +76,11 @@ class HeadOnly(Method):
         "default": Recipe(1e-2, "our choice: features are standardised, so one rate serves all", epochs=60),
     }
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """A prompt without vectors: the readout's head is all there is."""
         return Producer()
 
-    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+    def readout(self, kind: BackboneKind, *, has_lm_head: bool) -> ReadoutName:
         """Always the linear head."""
         return "head"
 
@@ -101,7 +101,7 @@ class FullFinetuning(Method):
 
     train_embeddings: bool = Field(True, description="train the input embedding too")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """A trainable copy of the weights."""
         return Weights(self.train_embeddings)
 

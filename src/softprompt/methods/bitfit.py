@@ -19,10 +19,11 @@ from typing import ClassVar
 
 from torch import nn
 
-from softprompt.methods.base import Method, Recipe, Setting
-from softprompt.methods.parts.weights import Inside, copies, key, modules_of
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.projections import modules_of
+from softprompt.methods.base import BuildContext, Method, Recipe
+from softprompt.methods.parts.weights import InModel, copies, key
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.producer import Producer, StandIn
 
 
@@ -40,9 +41,9 @@ class BitFit(Method):
         "default": Recipe(1e-3, "our choice: the rate of the official code's example on BERT"),
     }
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make fp32 copies of the biases."""
-        return Biases(_biased(setting.anatomy))
+        return Biases(_biased(context.anatomy))
 
     def refusal(self, anatomy: Anatomy) -> str | None:
         """A backbone without biases has nothing to train."""
@@ -59,7 +60,7 @@ def _biased(anatomy: Anatomy) -> dict[str, nn.Module]:
     }
 
 
-class Biases(Inside):
+class Biases(InModel):
     """Trained copies of the biases, by the path of their module."""
 
     def __init__(self, places: dict[str, nn.Module]) -> None:

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
 from softprompt.methods.parts.layers import LayerPrompt, OverLayers
@@ -69,9 +69,9 @@ class CaPT(OverLayers):
     init_std: float = Field(0.0, ge=0, description="standard deviation of the first values; 0 starts at the mean")
     residual_width: int = Field(0, ge=0, description="m, make the vectors as p + phi(p) while training; 0 does not")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the vectors, shape `(layers, k, H)`, fp32."""
-        return Capsules(self, self.selection.of(setting.anatomy.num_layers), setting)
+        return Capsules(self, self.selection.of(context.anatomy.num_layers), context)
 
 
 class Capsules(LayerPrompt):
@@ -82,18 +82,18 @@ class Capsules(LayerPrompt):
         net: phi of the residual re-parametrisation; None once the vectors are made.
     """
 
-    def __init__(self, options: CaPT, layers: tuple[int, ...], setting: Setting) -> None:
-        super().__init__(layers, setting)
-        hidden, rank = setting.anatomy.hidden_size, options.projection_rank
-        rows = tables.normal((len(layers), options.num_virtual_tokens, hidden), options.init_std, setting)
+    def __init__(self, options: CaPT, layers: tuple[int, ...], context: BuildContext) -> None:
+        super().__init__(layers, context)
+        hidden, rank = context.anatomy.hidden_size, options.projection_rank
+        rows = tables.normal((len(layers), options.num_virtual_tokens, hidden), options.init_std, context)
         self.table = nn.Parameter(rows)
         self.down: nn.Parameter | None = None
         self.up: nn.Parameter | None = None
         if options.variant == "projection":
-            self.down = nn.Parameter(tables.normal((len(layers), hidden, rank), hidden**-0.5, setting))
+            self.down = nn.Parameter(tables.normal((len(layers), hidden, rank), hidden**-0.5, context))
             # A zero up-projection starts at the addition variant's p alone; the first step opens it.
             self.up = nn.Parameter(torch.zeros(len(layers), rank, hidden))
-        self.net = _residual(options.residual_width, setting) if options.residual_width and not setting.blank else None
+        self.net = _residual(options.residual_width, context) if options.residual_width and not context.blank else None
         self.options = options
         self.count = options.num_virtual_tokens * (2 if options.variant == "prepending" else 1)
         self.visible_to_decoder = options.decoder_sees_capsule
@@ -133,10 +133,10 @@ class Capsules(LayerPrompt):
         return own + mean
 
 
-def _residual(width: int, setting: Setting) -> nn.Module:
+def _residual(width: int, context: BuildContext) -> nn.Module:
     """phi, whose last map is zero at the start."""
-    hidden = setting.anatomy.hidden_size
-    net = perceptron(hidden, width, hidden, nn.ReLU(), setting)
+    hidden = context.anatomy.hidden_size
+    net = perceptron(hidden, width, hidden, nn.ReLU(), context)
     for parameter in net[2].parameters():
         nn.init.zeros_(parameter)
     return net

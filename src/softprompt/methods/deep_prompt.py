@@ -22,7 +22,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.layers import LayerPrompt, OverLayers
 from softprompt.methods.registry import register
@@ -53,13 +53,13 @@ class DeepPrompt(OverLayers):
     )
     init_std: float = Field(0.02, ge=0, description="standard deviation of init='normal'")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the table, shape `(layers, k, H)`, fp32."""
-        layers = self.selection.of(setting.anatomy.num_layers)
-        if self.init == "words" and not setting.blank:
-            return LayerTable(tables.word_states(self.num_virtual_tokens, setting)[list(layers)], layers, setting)
-        shape = (len(layers), self.num_virtual_tokens, setting.anatomy.hidden_size)
-        return LayerTable(tables.normal(shape, self.init_std, setting), layers, setting)
+        layers = self.selection.of(context.anatomy.num_layers)
+        if self.init == "words" and not context.blank:
+            return LayerTable(tables.word_states(self.num_virtual_tokens, context)[list(layers)], layers, context)
+        shape = (len(layers), self.num_virtual_tokens, context.anatomy.hidden_size)
+        return LayerTable(tables.normal(shape, self.init_std, context), layers, context)
 
 
 class LayerTable(LayerPrompt):
@@ -67,8 +67,8 @@ class LayerTable(LayerPrompt):
 
     static = True
 
-    def __init__(self, rows: Tensor, layers: tuple[int, ...], setting: Setting) -> None:
-        super().__init__(layers, setting)
+    def __init__(self, rows: Tensor, layers: tuple[int, ...], context: BuildContext) -> None:
+        super().__init__(layers, context)
         self.table = nn.Parameter(rows.clone())
         self.count = rows.shape[1]
 

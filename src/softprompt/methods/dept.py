@@ -24,7 +24,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Recipe, Setting
+from softprompt.methods.base import BuildContext, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.prompt_tuning import PromptTuning, Table
 from softprompt.methods.registry import register
@@ -53,10 +53,10 @@ class DePT(PromptTuning):
         0.01, gt=0, description="the learning rate of A and B as a multiple of the prompt's (the paper: 1/600 to 1)"
     )
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make P_s `(m, E)`, A `(S, r)` and B `(r, E)`, fp32."""
-        rows = self._rows(setting)
-        positions = tables.uniform((self.max_positions, self.rank), self.rank**-0.5, setting)
+        rows = self._rows(context)
+        positions = tables.uniform((self.max_positions, self.rank), self.rank**-0.5, context)
         return Decomposed(self, rows, positions)
 
 

@@ -21,11 +21,12 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.projections import is_feed_forward_output, is_key, is_value, linears
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.peft_layers import PeftLayers, peft
-from softprompt.methods.parts.weights import is_feed_forward_output, is_key, is_value, key, linears
+from softprompt.methods.parts.weights import key
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.producer import Producer
 
 
@@ -43,9 +44,9 @@ class IA3(Method):
         "default": Recipe(3e-3, "our choice: the paper's rate on T0, from memory"),
     }
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the vectors, ones, fp32."""
-        places = _places(setting.anatomy)
+        places = _places(context.anatomy)
         fed = [key(path) for path in places if is_feed_forward_output(path)]
         configuration = peft().IA3Config(target_modules=[*map(key, places)], feedforward_modules=fed)
         made = PeftLayers(configuration, places)

@@ -27,12 +27,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Needs, Recipe, Setting
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.first_pass import FirstPass
 from softprompt.methods.parts.generators import PHM, Token, sentence, sentence_token
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.layout import Placement
 from softprompt.sites.producer import Producer, View
 
@@ -72,9 +72,9 @@ class IDPG(Method):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout on the sentence vector and in the bottleneck")
     init_bound: float = Field(0.5, ge=0, description="the task's own prompt is drawn from [-bound, bound]")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the maps and the task's prompts, fp32."""
-        return Instances(self, setting)
+        return Instances(self, context)
 
     def refusal(self, anatomy: Anatomy) -> str | None:
         """Shared maps cannot serve two widths."""
@@ -86,9 +86,9 @@ class IDPG(Method):
 class Instances(Producer):
     """The generator, shared by the layers, and the task's prompt of each prompted layer."""
 
-    def __init__(self, options: IDPG, setting: Setting) -> None:
+    def __init__(self, options: IDPG, context: BuildContext) -> None:
         super().__init__()
-        part, count = setting.anatomy, options.num_virtual_tokens
+        part, count = context.anatomy, options.num_virtual_tokens
         encoder = part.kind == "encoder"
         self.count = count
         self.placement = options.placement or ("after_bos" if encoder else "front")
@@ -96,9 +96,9 @@ class Instances(Producer):
         layers = range(part.num_layers) if options.depth == "all" else range(1)
         self.hidden_layers = frozenset(layers[1:])
         self.tasks = nn.Parameter(
-            tables.uniform((len(layers), count, part.embedding_size), options.init_bound, setting)
+            tables.uniform((len(layers), count, part.embedding_size), options.init_bound, context)
         )
-        self.maps = Maps(options, part.hidden_size, count * part.embedding_size, setting)
+        self.maps = Maps(options, part.hidden_size, count * part.embedding_size, context)
         self.first_pass = FirstPass(part)
 
     def embed(self, view: View) -> Tensor:
@@ -120,20 +120,20 @@ class Instances(Producer):
 class Maps(nn.Module):
     """`W_up gelu(W_down h + b)`, with dropout before each map."""
 
-    def __init__(self, options: IDPG, inputs: int, outputs: int, setting: Setting) -> None:
+    def __init__(self, options: IDPG, inputs: int, outputs: int, context: BuildContext) -> None:
         super().__init__()
         width = options.bottleneck or (16 if options.network == "phm" else 256)
         self.dropout = nn.Dropout(options.dropout)
-        self.down, self.up = (self._map(options, *sizes, setting) for sizes in ((inputs, width), (width, outputs)))
+        self.down, self.up = (self._map(options, *sizes, context) for sizes in ((inputs, width), (width, outputs)))
         self.bias = nn.Parameter(torch.zeros(width))
 
     @staticmethod
-    def _map(options: IDPG, inputs: int, outputs: int, setting: Setting) -> nn.Module:
+    def _map(options: IDPG, inputs: int, outputs: int, context: BuildContext) -> nn.Module:
         if options.network == "phm":
-            return PHM(inputs, outputs, options.phm_dim, 0.05, setting)
+            return PHM(inputs, outputs, options.phm_dim, 0.05, context)
         dense = nn.Linear(inputs, outputs, bias=False)
         with torch.no_grad():
-            dense.weight.copy_(tables.normal(dense.weight.shape, 0.02, setting))
+            dense.weight.copy_(tables.normal(dense.weight.shape, 0.02, context))
         return dense
 
     def forward(self, vector: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.guards.tokenizing import tokenise
-from softprompt.methods.base import Method, Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.prefixes import KeysValues, stacks
 from softprompt.methods.registry import register
@@ -60,18 +60,18 @@ class Instruction(Method):
         "auto", description="where the words stand if no {prompt} says; auto: after the token that opens a text"
     )
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the words' table, `(k, E)`, and the keys and values beside it, `(P, 2 N K D)`, fp32."""
-        words = setting.rows(setting.tokens(self.text))
-        placement = _placement(setting.tokenizer) if self.placement == "auto" else self.placement
-        stack = stacks(setting.anatomy)["body"]
+        words = context.rows(context.tokens(self.text))
+        placement = _placement(context.tokenizer) if self.placement == "auto" else self.placement
+        stack = stacks(context.anatomy)["body"]
         keys = None
         if self.prefix:
-            keys = KeysValues(stack, tables.normal((self.prefix, stack.flat), self.init_std, setting), None)
-        return Words(words, placement, self.pull, keys)
+            keys = KeysValues(stack, tables.normal((self.prefix, stack.flat), self.init_std, context), None)
+        return InstructionWords(words, placement, self.pull, keys)
 
 
-class Words(Producer):
+class InstructionWords(Producer):
     """The rows of an instruction, `(k, E)`, and keys and values beside them.
 
     Attributes:

@@ -21,12 +21,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.projections import is_query, is_value, linears
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.peft_layers import PeftLayers, peft
-from softprompt.methods.parts.weights import is_query, is_value, key, linears
+from softprompt.methods.parts.weights import key
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.producer import Producer
 
 
@@ -51,9 +52,9 @@ class LoRA(Method):
         None, description="names of the adapted modules, as o_proj; by default the query and value projections"
     )
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make A and B of each adapted module, fp32."""
-        places = self._places(setting.anatomy)
+        places = self._places(context.anatomy)
         configuration = peft().LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=[*map(key, places)]
         )
@@ -61,7 +62,7 @@ class LoRA(Method):
         with torch.no_grad():
             for layer in made.layers.values():
                 down = _first(layer.lora_A)
-                down.copy_(tables.uniform(down.shape, down.shape[1] ** -0.5, setting))
+                down.copy_(tables.uniform(down.shape, down.shape[1] ** -0.5, context))
                 _first(layer.lora_B).zero_()
         return made
 

@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.generators import Generator, Pool, sentence_token
 from softprompt.methods.registry import register
@@ -66,23 +66,23 @@ class LPT(Method):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout on the generated vectors")
     init_std: float = Field(0.02, ge=0, description="standard deviation of generator='none'")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the generator, or the table `(k, H)`, fp32.
 
         Raises:
             SoftPromptError: the backbone has no such layer.
         """
-        layers = setting.anatomy.num_layers
+        layers = context.anatomy.num_layers
         layer = layers // 2 if self.layer is None else self.layer
         if layer >= layers:
             raise SoftPromptError(f"the backbone has layers 0 to {layers - 1}, but layer={layer} was asked for")
         count, dropout = self.num_virtual_tokens, self.dropout
         if self.generator == "none":
-            rows = tables.normal((count, setting.anatomy.hidden_size), self.init_std, setting)
+            rows = tables.normal((count, context.anatomy.hidden_size), self.init_std, context)
             return LatePrompt(layer, count, rows, None)
-        token = sentence_token(setting.anatomy.kind)
+        token = sentence_token(context.anatomy.kind)
         pools: dict[str, Pool] = {"npg": token, "appg": "average", "mppg": "max"}
-        made = Generator(pools[self.generator], count, self.bottleneck, setting, dropout=dropout)
+        made = Generator(pools[self.generator], count, self.bottleneck, context, dropout=dropout)
         return LatePrompt(layer, count, None, made)
 
 

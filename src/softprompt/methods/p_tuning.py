@@ -29,7 +29,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.baselines import Weights
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import BiLSTM, MadeTable, blank_table, perceptron
@@ -63,22 +63,22 @@ class PTuning(Method):
         0.1, gt=0, description="the backbone's learning rate as a multiple of the prompt's (official: 1e-5 over 1e-4)"
     )
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make V `(P, E)` and its encoder, fp32."""
-        if setting.blank:
-            made = blank_table(self.num_virtual_tokens, self.placement, setting)
+        if context.blank:
+            made = blank_table(self.num_virtual_tokens, self.placement, context)
         else:
-            table = tables.normal((self.num_virtual_tokens, setting.anatomy.embedding_size), 1.0, setting)
-            made = MadeTable(table, self._encoder(setting), self.placement)
+            table = tables.normal((self.num_virtual_tokens, context.anatomy.embedding_size), 1.0, context)
+            made = MadeTable(table, self._encoder(context), self.placement)
         return WithBackbone(made, self.backbone_rate) if self.train_backbone else made
 
-    def _encoder(self, setting: Setting) -> nn.Module:
-        width = setting.anatomy.embedding_size
+    def _encoder(self, context: BuildContext) -> nn.Module:
+        width = context.anatomy.embedding_size
         if self.encoder == "mlp":
-            return perceptron(width, width, width, nn.ReLU(), setting)
+            return perceptron(width, width, width, nn.ReLU(), context)
         half = width if self.encoder == "lstm_few_shot" else width // 2
-        lstm = BiLSTM(width, half, 2, setting)
-        return nn.Sequential(lstm, perceptron(2 * half, width, width, nn.ReLU(), setting))
+        lstm = BiLSTM(width, half, 2, context)
+        return nn.Sequential(lstm, perceptron(2 * half, width, width, nn.ReLU(), context))
 
 
 class WithBackbone(MadeTable):

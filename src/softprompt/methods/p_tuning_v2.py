@@ -20,13 +20,13 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from softprompt.methods.base import Needs, Readout, Recipe, Setting
+from softprompt.backbones.anatomy import BackboneKind
+from softprompt.methods.base import BuildContext, Needs, ReadoutName, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
 from softprompt.methods.parts.layers import OverLayers
 from softprompt.methods.parts.prefixes import KeysValues, Prefixes, stacks
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Kind
 from softprompt.sites.producer import Producer
 
 
@@ -52,16 +52,16 @@ class PTuningV2(OverLayers):
     init_std: float = Field(0.02, ge=0, description="standard deviation of the first values")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on keys and values (the official code: 0.1)")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the table, `(P, 2 N K D)` direct or `(P, H)` re-parametrised, fp32."""
-        chosen, width = self.selection.of(setting.anatomy.num_layers), setting.anatomy.hidden_size
-        stack = replace(stacks(setting.anatomy)["body"], chosen=chosen)
-        made = self.prefix_projection and not setting.blank
+        chosen, width = self.selection.of(context.anatomy.num_layers), context.anatomy.hidden_size
+        stack = replace(stacks(context.anatomy)["body"], chosen=chosen)
+        made = self.prefix_projection and not context.blank
         shape = (self.num_virtual_tokens, width if made else stack.flat)
-        table = tables.normal(shape, self.init_std, setting)
-        net = perceptron(width, self.encoder_hidden_size, stack.flat, nn.Tanh(), setting) if made else None
+        table = tables.normal(shape, self.init_std, context)
+        net = perceptron(width, self.encoder_hidden_size, stack.flat, nn.Tanh(), context) if made else None
         return Prefixes(KeysValues(stack, table, net, self.dropout))
 
-    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+    def readout(self, kind: BackboneKind, *, has_lm_head: bool) -> ReadoutName:
         """A linear head on encoders (the paper), a verbalizer on language models."""
         return "head" if kind == "encoder" else super().readout(kind, has_lm_head=has_lm_head)

@@ -27,13 +27,13 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from softprompt.backbones.anatomy import Anatomy
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
-from softprompt.methods.parts.encoders import drawn, perceptron
+from softprompt.methods.parts.encoders import initialised, perceptron
 from softprompt.methods.parts.prefixes import KeysValues, Prefixes, Stack, stacks, words_keys_values
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.producer import Producer
 
 
@@ -74,11 +74,11 @@ class PrefixTuning(Method):
     fit_rate: float = Field(1e-4, gt=0, description="learning rate of these steps")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on keys and values")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make a table and a perceptron for each place, fp32."""
-        words = words_keys_values(self._words(setting), setting) if self.init == "words" and not setting.blank else {}
-        made = {place: self._made(stack, words.get(place), setting) for place, stack in stacks(setting.anatomy).items()}
-        shift = setting.anatomy.kind != "encoder-decoder"
+        words = words_keys_values(self._words(context), context) if self.init == "words" and not context.blank else {}
+        made = {place: self._made(stack, words.get(place), context) for place, stack in stacks(context.anatomy).items()}
+        shift = context.anatomy.kind != "encoder-decoder"
         return Prefixes(made["body"], made.get("decoder"), made.get("cross"), shift=shift)
 
     def refusal(self, anatomy: Anatomy) -> str | None:
@@ -87,33 +87,33 @@ class PrefixTuning(Method):
             return "its decoder does not attend to an encoder as T5's and BART's do; use p_tuning_v2"
         return None
 
-    def _made(self, stack: Stack, words: Tensor | None, setting: Setting) -> KeysValues:
-        width = setting.anatomy.hidden_size
-        if setting.blank or not self.reparametrise:
+    def _made(self, stack: Stack, words: Tensor | None, context: BuildContext) -> KeysValues:
+        width = context.anatomy.hidden_size
+        if context.blank or not self.reparametrise:
             shape = (self.num_virtual_tokens, stack.flat)
-            table = tables.normal(shape, self._std(0.02), setting) if words is None else words
+            table = tables.normal(shape, self._std(0.02), context) if words is None else words
             return KeysValues(stack, table, None, self.dropout)
-        table = tables.normal((self.num_virtual_tokens, width), self._std(1.0), setting)
-        made = KeysValues(stack, table, self._perceptron(width, stack.flat, setting), self.dropout)
+        table = tables.normal((self.num_virtual_tokens, width), self._std(1.0), context)
+        made = KeysValues(stack, table, self._perceptron(width, stack.flat, context), self.dropout)
         if words is not None:
             made.fit(words, self.fit_steps, self.fit_rate)
         return made
 
-    def _perceptron(self, inputs: int, outputs: int, setting: Setting) -> nn.Sequential:
+    def _perceptron(self, inputs: int, outputs: int, context: BuildContext) -> nn.Sequential:
         width = self.encoder_hidden_size
         if not self.deeper:
-            return perceptron(inputs, width, outputs, nn.Tanh(), setting)
+            return perceptron(inputs, width, outputs, nn.Tanh(), context)
         sizes = ((inputs, width), (width, width), (width, outputs))
-        one, two, three = (drawn(nn.Linear(*size), setting) for size in sizes)
+        one, two, three = (initialised(nn.Linear(*size), context) for size in sizes)
         return nn.Sequential(one, nn.Tanh(), two, nn.Tanh(), three)
 
     def _std(self, default: float) -> float:
         return default if self.init_std is None else self.init_std
 
-    def _words(self, setting: Setting) -> list[int]:
+    def _words(self, context: BuildContext) -> list[int]:
         """The ids of P words."""
-        text = self.init_text or " ".join(setting.label_words)
+        text = self.init_text or " ".join(context.label_words)
         if not text:
             raise SoftPromptError("init='words' needs words, and the task has no label words: set init_text")
-        ids = setting.tokens(text)
+        ids = context.tokens(text)
         return (ids * -(-self.num_virtual_tokens // len(ids)))[: self.num_virtual_tokens]

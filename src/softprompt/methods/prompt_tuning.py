@@ -18,8 +18,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
+from softprompt.methods.parts.saved_table import saved
 from softprompt.methods.registry import register
 from softprompt.sites.layout import Placement
 from softprompt.sites.producer import Producer, View
@@ -60,27 +61,27 @@ class PromptTuning(Method):
         """The prompt of `init="saved"`."""
         return () if self.init != "saved" or self.init_prompt is None else (self.init_prompt,)
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the table, shape `(P, E)`, fp32."""
-        return Table(self._rows(setting), self.placement)
+        return Table(self._rows(context), self.placement)
 
-    def _rows(self, setting: Setting) -> Tensor:
+    def _rows(self, context: BuildContext) -> Tensor:
         count = self.num_virtual_tokens
-        if setting.blank:
-            return torch.zeros(count, setting.anatomy.embedding_size)
+        if context.blank:
+            return torch.zeros(count, context.anatomy.embedding_size)
         if self.init == "random_uniform":
-            return tables.uniform((count, setting.anatomy.embedding_size), self.init_bound, setting)
+            return tables.uniform((count, context.anatomy.embedding_size), self.init_bound, context)
         if self.init == "class_labels":
-            return tables.class_labels(count, setting)
+            return tables.class_labels(count, context)
         if self.init == "text":
             if self.init_text is None:
                 raise SoftPromptError("init='text' needs the words: set init_text")
-            return tables.text(count, self.init_text, setting)
+            return tables.text(count, self.init_text, context)
         if self.init == "saved":
             if self.init_prompt is None:
                 raise SoftPromptError("init='saved' needs a prompt folder: set init_prompt")
-            return tables.saved(self.init_prompt, count, setting)
-        return tables.sampled_vocabulary(count, setting)
+            return saved(self.init_prompt, count, context)
+        return tables.sampled_vocabulary(count, context)
 
 
 class Table(Producer):

@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts.encoders import MadeTable, blank_table, perceptron
 from softprompt.methods.prompt_tuning import PromptTuning
 from softprompt.methods.registry import register
@@ -52,17 +52,17 @@ class ResidualPrompt(PromptTuning):
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before that norm")
     net_rate: float = Field(1.0, gt=0, description="the perceptron's learning rate as a multiple of the table's")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the table `(k, E)` and the perceptron, fp32."""
-        if setting.blank:
-            return blank_table(self.num_virtual_tokens, self.placement, setting)
-        rows = self._rows(setting)
-        nets = [self._net(setting) for _ in range(1 if self.shared else self.num_virtual_tokens)]
+        if context.blank:
+            return blank_table(self.num_virtual_tokens, self.placement, context)
+        rows = self._rows(context)
+        nets = [self._net(context) for _ in range(1 if self.shared else self.num_virtual_tokens)]
         return MadeTable(rows, Residual(nets), self.placement, net_rate=self.net_rate)
 
-    def _net(self, setting: Setting) -> nn.Sequential:
-        width = setting.anatomy.embedding_size
-        net = perceptron(width, self.bottleneck, width, nn.ReLU(), setting)
+    def _net(self, context: BuildContext) -> nn.Sequential:
+        width = context.anatomy.embedding_size
+        net = perceptron(width, self.bottleneck, width, nn.ReLU(), context)
         if self.dropout:
             net.append(nn.Dropout(self.dropout))
         if self.layer_norm:

@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.registry import register
 from softprompt.sites.layout import Placement
@@ -59,16 +59,16 @@ class SMoP(Method):
     init: Literal["sampled_vocab", "normal"] = Field("sampled_vocab", description="where the first values come from")
     placement: Placement = Field("front", description="where the virtual tokens stand")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the prompts `(R, l, E)` and the router `(R, E)`, fp32."""
-        count, width = self.num_prompts * self.num_virtual_tokens, setting.anatomy.embedding_size
+        count, width = self.num_prompts * self.num_virtual_tokens, context.anatomy.embedding_size
         router = torch.zeros(self.num_prompts, width)
-        if setting.blank:
+        if context.blank:
             rows = torch.zeros(count, width)
         else:
-            nn.init.orthogonal_(router, generator=setting.generator)
+            nn.init.orthogonal_(router, generator=context.generator)
             words = self.init == "sampled_vocab"
-            rows = tables.sampled_vocabulary(count, setting) if words else tables.normal((count, width), 1.0, setting)
+            rows = tables.sampled_vocabulary(count, context) if words else tables.normal((count, width), 1.0, context)
         return Routed(self, rows.view(self.num_prompts, self.num_virtual_tokens, width), router)
 
 

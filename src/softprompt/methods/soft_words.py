@@ -13,7 +13,7 @@ weights. Like the official code this counts Delta_N, behind the last layer; no a
 the words' last states.
 
 The virtual tokens are the words of all R prompts; a row holds those of one, and the others masked. The mixture is the
-readout `softprompt.tasks.readouts.pool.Pool`, which holds the weights, asks all prompts in one batch and says how the
+readout `softprompt.readouts.mixture.Pool`, which holds the weights, asks all prompts in one batch and says how the
 weights are learned. Decided here: those words alone that `prompts` names (by default the task's own template, R = 1);
 p(y | t, x) over the label words unless loss='vocabulary' (the paper's) is chosen; weights that do not depend on x.
 """
@@ -26,10 +26,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Readout, Recipe, Setting
-from softprompt.methods.parts.lists import split
+from softprompt.backbones.anatomy import BackboneKind
+from softprompt.methods.base import BuildContext, Method, ReadoutName, Recipe
+from softprompt.methods.parts.lists import split_at
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Kind
 from softprompt.sites.producer import Producer, View
 
 
@@ -57,21 +57,21 @@ class SoftWords(Method):
         "default": Recipe(0.03, "our choice: prompt tuning's rate on Gemma 3 270M", head_learning_rate=0.03),
     }
 
-    prompts: Annotated[tuple[str, ...], split(";;")] = Field(
+    prompts: Annotated[tuple[str, ...], split_at(";;")] = Field(
         (),
         description="templates whose words are trained, one a member of the mixture; default: the task's own; "
         ";; stands between them",
     )
     deep: bool = Field(True, description="change the words in every layer, not in the input alone")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the changes, zeros of shape `(N + 1, P, H)`, or `(1, P, H)`; P counts the words of all prompts."""
-        pool = tuple((source, setting.words_of(source)) for source in self.prompts)
-        words = setting.rows([token for _, ids in pool for token in ids])
-        layers = setting.anatomy.num_layers if self.deep else 0
-        return Changes(words, torch.zeros(layers + 1, len(words), setting.anatomy.hidden_size), pool)
+        pool = tuple((source, context.words_of(source)) for source in self.prompts)
+        words = context.rows([token for _, ids in pool for token in ids])
+        layers = context.anatomy.num_layers if self.deep else 0
+        return Changes(words, torch.zeros(layers + 1, len(words), context.anatomy.hidden_size), pool)
 
-    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+    def readout(self, kind: BackboneKind, *, has_lm_head: bool) -> ReadoutName:
         """Label words always: the mixture is one of their probabilities."""
         return "mask" if kind == "encoder" else "text"
 

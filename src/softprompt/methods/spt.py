@@ -11,8 +11,9 @@ layer l, and a_l = sigmoid(g_l) a gate:
 B_l is a row for each of the k vectors and n(h) = h / rms(h); with `init="linear"` B_l is one bias and n is left out.
 
 Site `hidden`. SPT-DARTS looks for the gates, min_g L_val(w*(g), g) with w*(g) = argmin_w L_train(w, g), first order:
-one half of the rows moves the generators, the other the gates (`softprompt.training.search`). Then the K likeliest stay
-with a_l = 1, are drawn anew and trained on everything. Stored: K (2 d m + m + k d) scalars, or k d at the embedding.
+one half of the rows moves the generators, the other the gates (`training/courses/layer_search.py`). Then the K
+likeliest stay with a_l = 1, are drawn anew and trained on everything. Stored: K (2 d m + m + k d)
+scalars, or k d at the embedding.
 
 Verified (abstract, and the first author's later papers): gates at every layer, generators a layer, the bi-level search
 with a consistency term, a forward value that is decoupled from the gradient, 8 layers and m = 256 in ALoRA's
@@ -36,7 +37,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Needs, Recipe, Setting
+from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.generators import Generator, LevelGenerator, Pool, sentence_token
 from softprompt.methods.parts.layers import LayerPrompt, OverLayers
@@ -85,34 +86,34 @@ class SPT(OverLayers):
     )
     init_std: float = Field(0.02, ge=0, description="init='linear': standard deviation of the free table")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the generators of the chosen layers, fp32."""
-        return Generated(self, self.selection.of(setting.anatomy.num_layers), setting)
+        return Generated(self, self.selection.of(context.anatomy.num_layers), context)
 
 
 class Generated(LayerPrompt):
     """A prompt `(k, H)` before each chosen layer: of a generator, or before layer 0 a table."""
 
-    def __init__(self, options: SPT, layers: tuple[int, ...], setting: Setting) -> None:
-        super().__init__(layers, setting)
+    def __init__(self, options: SPT, layers: tuple[int, ...], context: BuildContext) -> None:
+        super().__init__(layers, context)
         self.count = options.num_virtual_tokens
         self.share = options.tau if options.combine == "replace" else None
-        pool = POOLS[options.pool] or sentence_token(setting.anatomy.kind)
+        pool = POOLS[options.pool] or sentence_token(context.anatomy.kind)
         width, dropout = options.bottleneck, options.dropout
         worded, free = options.init == "words", options.embedding == "free" and 0 in layers
-        shape = setting.anatomy.num_layers, self.count, setting.anatomy.hidden_size
-        read = worded and not setting.blank
-        words = tables.word_states(self.count, setting) if read else torch.zeros(shape)
-        self.sizes = tables.state_sizes(setting) if worded else []
+        shape = context.anatomy.num_layers, self.count, context.anatomy.hidden_size
+        read = worded and not context.blank
+        words = tables.word_states(self.count, context) if read else torch.zeros(shape)
+        self.sizes = tables.state_sizes(context) if worded else []
 
         def generator(layer: int) -> Generator:
             if not worded:
-                return Generator(pool, self.count, width, setting, dropout=dropout)
+                return Generator(pool, self.count, width, context, dropout=dropout)
             # What is added to the slots starts at nothing.
             start = words[layer] if options.combine == "replace" else torch.zeros_like(words[layer])
-            return LevelGenerator(start, pool, width, setting, dropout=dropout)
+            return LevelGenerator(start, pool, width, context, dropout=dropout)
 
-        rows = words[0] if worded else tables.normal(words[0].shape, options.init_std, setting)
+        rows = words[0] if worded else tables.normal(words[0].shape, options.init_std, context)
         self.table = nn.Parameter(rows.clone()) if free else None
         self.generators = nn.ModuleDict({str(layer): generator(layer) for layer in layers if layer or not free})
 

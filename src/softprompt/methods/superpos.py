@@ -25,7 +25,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import Method, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import MadeTable, blank_table
 from softprompt.methods.registry import register
@@ -54,11 +54,11 @@ class SuperPos(Method):
     train_basis: bool = Field(True, description="train an update D_i of the words for every virtual token, too")
     placement: Placement = Field("front", description="where the virtual tokens stand")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the weights `(k, m)`, fp32, and the words' embeddings."""
-        if setting.blank:
-            return blank_table(self.num_virtual_tokens, self.placement, setting)
-        words = tables.sampled_vocabulary(self.num_words, setting)
+        if context.blank:
+            return blank_table(self.num_virtual_tokens, self.placement, context)
+        words = tables.sampled_vocabulary(self.num_words, context)
         weights = torch.eye(self.num_words)[torch.arange(self.num_virtual_tokens) % self.num_words]
         return MadeTable(weights, Superposition(words, self.num_virtual_tokens, self.train_basis), self.placement)
 

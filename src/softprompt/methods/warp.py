@@ -6,7 +6,7 @@ Hambardzumyan, Khachatrian, May, "WARP: Word-level Adversarial ReProgramming", A
     p(c | x) = softmax(V f + b)_c,   f = transform(h_[MASK]) in R^E,   V in R^{C x E},   b in R^C
 
 Site `stream`, for P rows of R^E among the words of the task's template, and the readout `rows` for V and b (see
-`softprompt.tasks.readouts.rows`). Trained and stored: P * E + C * E + C scalars; with P = 0 that is the paper's
+`softprompt.readouts.label_rows`). Trained and stored: P * E + C * E + C scalars; with P = 0 that is the paper's
 WARP_0. V and b start from the label words' rows and biases in the language-model head.
 
 Decided here: a template that names no places gets its slots in four equal parts, before the text, before the mask,
@@ -24,12 +24,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from softprompt.backbones.anatomy import BackboneKind
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Needs, Readout, Recipe, Setting
+from softprompt.methods.base import BuildContext, Method, Needs, ReadoutName, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.prompt_tuning import Table
 from softprompt.methods.registry import register
-from softprompt.sites.anatomy import Kind
 from softprompt.sites.producer import Producer
 
 _CHUNK = 8192  # vocabulary rows read at once
@@ -72,44 +72,44 @@ class WARP(Method):
     )
     init_words: str | None = Field(None, description="words whose vectors the first slots start from, one a token")
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the slots, shape `(P, E)`, fp32."""
-        return Slots(self._rows(setting), setting.anatomy.kind)
+        return SurroundingRows(self._rows(context), context.anatomy.kind)
 
-    def readout(self, kind: Kind, *, has_lm_head: bool) -> Readout:
+    def readout(self, kind: BackboneKind, *, has_lm_head: bool) -> ReadoutName:
         """Always trained label rows; a backbone without a language-model head has no feature for them."""
         return "rows"
 
-    def _rows(self, setting: Setting) -> Tensor:
-        shape = (self.num_virtual_tokens, setting.anatomy.embedding_size)
-        if setting.blank or not self.num_virtual_tokens:
+    def _rows(self, context: BuildContext) -> Tensor:
+        shape = (self.num_virtual_tokens, context.anatomy.embedding_size)
+        if context.blank or not self.num_virtual_tokens:
             return torch.zeros(shape)
-        rows = self._drawn(shape, setting)
+        rows = self._drawn(shape, context)
         if self.init_words is not None:
-            words = setting.embed(setting.tokens(self.init_words)[: shape[0]]).cpu()
+            words = context.embed(context.tokens(self.init_words)[: shape[0]]).cpu()
             rows = torch.cat([words, rows[len(words) :]])
         return rows
 
-    def _drawn(self, shape: tuple[int, int], setting: Setting) -> Tensor:
-        mask = getattr(setting.tokenizer, "mask_token_id", None)
+    def _drawn(self, shape: tuple[int, int], context: BuildContext) -> Tensor:
+        mask = getattr(context.tokenizer, "mask_token_id", None)
         kind = self.init
         if kind == "auto":
             kind = "vocab_normal" if mask is None else "mask"
         if kind == "normal":
-            return tables.normal(shape, 1.0, setting)
+            return tables.normal(shape, 1.0, context)
         if kind == "vocab_normal":
-            mean, deviation = _moments(setting)
-            return mean + tables.normal(shape, deviation, setting)
-        token = mask if kind == "mask" else getattr(setting.tokenizer, "pad_token_id", None)
+            mean, deviation = _moments(context)
+            return mean + tables.normal(shape, deviation, context)
+        token = mask if kind == "mask" else getattr(context.tokenizer, "pad_token_id", None)
         if token is None:
             raise SoftPromptError(f"init={kind!r} needs a tokenizer with that token: choose another `init`")
-        return setting.embed([int(token)]).cpu().expand(shape)
+        return context.embed([int(token)]).cpu().expand(shape)
 
 
-class Slots(Table):
+class SurroundingRows(Table):
     """P rows of embeddings, shape `(P, E)`, around text and answer."""
 
-    def __init__(self, rows: Tensor, kind: Kind) -> None:
+    def __init__(self, rows: Tensor, kind: BackboneKind) -> None:
         super().__init__(rows, "front")
         places = 4 if kind == "encoder" else 2
         least, more = divmod(self.count, places)
@@ -117,11 +117,11 @@ class Slots(Table):
         self.around = (*counts, *[0] * (4 - places))
 
 
-def _moments(setting: Setting) -> tuple[float, float]:
+def _moments(context: BuildContext) -> tuple[float, float]:
     """Mean and deviation over all numbers of the vocabulary's vectors, as the model reads them."""
-    part, total, square = setting.anatomy, 0.0, 0.0
+    part, total, square = context.anatomy, 0.0, 0.0
     for start in range(0, part.vocab_size, _CHUNK):
-        rows = setting.embed(range(start, min(start + _CHUNK, part.vocab_size))).double()
+        rows = context.embed(range(start, min(start + _CHUNK, part.vocab_size))).double()
         total += float(rows.sum())
         square += float(rows.square().sum())
     count = part.vocab_size * part.embedding_size

@@ -30,15 +30,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Recipe, Setting
-from softprompt.methods.parts.lists import split
+from softprompt.methods.base import BuildContext, Recipe
+from softprompt.methods.parts.lists import split_at
 from softprompt.methods.prompt_tuning import PromptTuning
 from softprompt.methods.registry import register
 from softprompt.sites.layout import Placement
 from softprompt.sites.producer import Producer, View
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Rates = Annotated[tuple[Rate, ...], split(","), Field(min_length=1)]
+Rates = Annotated[tuple[Rate, ...], split_at(","), Field(min_length=1)]
 
 
 @register
@@ -68,19 +68,19 @@ class XPrompt(PromptTuning):
         (0.25, 0.5, 0.75), description="shares of the pieces left to prune; the best on the validation rows is taken"
     )
     importance_batch: int = Field(1, ge=1, description="training rows whose gradient is taken together; 1: row by row")
-    kept: Annotated[tuple[int, ...] | None, split(",")] = Field(
+    kept: Annotated[tuple[int, ...] | None, split_at(",")] = Field(
         None, description="the virtual tokens that are left, by rank; training fills it in"
     )
 
-    def build(self, setting: Setting) -> Producer:
+    def build(self, context: BuildContext) -> Producer:
         """Make the table of the tokens that are left, shape `(kept, E)`, fp32."""
         last = self.num_virtual_tokens - 1
         if self.kept is not None and not (self.kept and all(0 <= rank <= last for rank in self.kept)):
             raise SoftPromptError(f"kept must name ranks from 0 to {last} of the virtual tokens")
-        if self.kept is not None and setting.blank:
-            rows = torch.zeros(len(self.kept), setting.anatomy.embedding_size)
+        if self.kept is not None and context.blank:
+            rows = torch.zeros(len(self.kept), context.anatomy.embedding_size)
         else:
-            rows = self._rows(setting) if self.kept is None else self._rows(setting)[list(self.kept)]
+            rows = self._rows(context) if self.kept is None else self._rows(context)[list(self.kept)]
         return Pruned(rows, self.pieces, self.placement)
 
 

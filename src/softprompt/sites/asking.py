@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from softprompt.sites.held import own_values, write
+from softprompt.sites.held import own_values, write_value
 
 TRAINING = "training"
 
@@ -213,7 +213,7 @@ def _copied(self: nn.Module, memo: dict[int, Any]) -> nn.Module:
         for thing in (module, *module._parameters.values(), *module.__dict__.values()):
             for name, value in own_values(thing).items():
                 if id(thing) in memo:
-                    write(memo[id(thing)], name, value)
+                    write_value(memo[id(thing)], name, value)
     return made
 
 
@@ -226,7 +226,7 @@ def _reduced(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
 def _unattached(seen: dict[int, Any], module: nn.Module, made: nn.Module) -> None:
     """Give a mirror the values that its module, its parameters and its configuration have by themselves."""
     for name, value in own_values(module).items():
-        write(made, name, value)
+        write_value(made, name, value)
     for part in (made.__dict__, parameters := dict(made.__dict__["_parameters"])):
         part.update({name: _by_itself(seen, one) for name, one in part.items() if own_values(one)})
     made.__dict__["_parameters"] = parameters
@@ -237,6 +237,6 @@ def _by_itself(seen: dict[int, Any], thing: Any) -> Any:
     if id(thing) not in seen:
         made: Any = nn.Parameter(thing.detach(), False) if isinstance(thing, nn.Parameter) else copy(thing)
         for name, value in own_values(thing).items():
-            write(made, name, value)
+            write_value(made, name, value)
         seen[id(thing)] = made
     return seen[id(thing)]

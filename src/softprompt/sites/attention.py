@@ -29,14 +29,13 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.held import changing, hold
+from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, attend_shared
 from softprompt.sites.producer import Producer
-from softprompt.sites.shared import KEYWORD as LENT
-from softprompt.sites.shared import Lent, attend_lent
 
 Place: TypeAlias = Literal["body", "decoder", "cross"]
 Pairs: TypeAlias = list[tuple[Tensor, Tensor]]
 
-KEYWORD = "softprompt_prefixes"
+PREFIXES = "softprompt_prefixes"
 _SERVED = ("eager", "sdpa")
 _TWIN = "softprompt_"
 _NAME = "_attn_implementation_internal"  # what a configuration's setter sets, without its sub-configurations
@@ -124,11 +123,11 @@ def _joining(implementation: str) -> Callable[..., Any]:
         recorded = None if torch.compiler.is_compiling() else _RECORDED.get()
         if recorded is not None:
             recorded.append((module, key, value))
-        lent: Lent | None = kwargs.pop(LENT, None)
-        # An attention that makes a mask of its own cannot be lent to: its model finds out that it was not.
-        if lent is not None and attention_mask is not None and attention_mask.numel() == 1:
-            return attend_lent(_own(implementation, module), module, query, key, value, lent, **kwargs)
-        given: Sequence[Prefix] = kwargs.pop(KEYWORD, ())
+        shared: SharedPrefix | None = kwargs.pop(SHARED_PREFIX, None)
+        # An attention that makes a mask of its own cannot share: its model finds out that it was not.
+        if shared is not None and attention_mask is not None and attention_mask.numel() == 1:
+            return attend_shared(_own(implementation, module), module, query, key, value, shared, **kwargs)
+        given: Sequence[Prefix] = kwargs.pop(PREFIXES, ())
         own = _own(implementation, module)
         for prefix in given:
             if prefix.attention is module:

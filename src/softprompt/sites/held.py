@@ -63,14 +63,14 @@ def hold(things: Iterable[Any], name: str, *value: Any) -> Callable[[], None]:
         held.holders += 1
         mine.append(held)
         for wanted in value:
-            write(thing, name, wanted)
+            write_value(thing, name, wanted)
 
     def let_go() -> None:
         while mine:
             held = mine[-1]
             held.holders -= 1
             if not held.holders:
-                write(held.thing, name, held.own)
+                write_value(held.thing, name, held.own)
                 of_thing = _HELD[id(held.thing)]
                 del of_thing[name]
                 if not of_thing:
@@ -85,7 +85,7 @@ def own_values(thing: Any) -> dict[str, Any]:
     return {name: held.own for name, held in list(_HELD.get(id(thing), {}).items())}
 
 
-def write(thing: Any, name: str, value: Any) -> None:
+def write_value(thing: Any, name: str, value: Any) -> None:
     """Set an attribute where it is another; a module's is taken out of it for `ABSENT`."""
     if _read(thing, name) is value:
         return

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from softprompt.sites.layout import Group
-from softprompt.sites.producer import Producer, view_of, write
+from softprompt.sites.producer import Producer, view_of, write_vectors
 
 
 def rewrite(states: Tensor, layer: int, groups: Sequence[Group], prompts: Sequence[Producer]) -> Tensor:
@@ -19,5 +19,5 @@ def rewrite(states: Tensor, layer: int, groups: Sequence[Group], prompts: Sequen
     for group in groups:
         producer = prompts[group.prompt]
         if layer in producer.hidden_layers:
-            out = write(out, group, producer.rewrite(layer, view_of(states, group)))
+            out = write_vectors(out, group, producer.rewrite(layer, view_of(states, group)))
     return out

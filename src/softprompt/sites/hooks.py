@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.anatomy import Anatomy
 from softprompt.errors import SoftPromptError
-from softprompt.sites.anatomy import Anatomy
 from softprompt.sites.asking import Around
-from softprompt.sites.attention import KEYWORD, Place
-from softprompt.sites.call import Call, begin, check_length, cross_mask, holds_virtual
+from softprompt.sites.attention import PREFIXES, Place
+from softprompt.sites.forward_call import Call, begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.hidden import rewrite
-from softprompt.sites.shared import KEYWORD as LENT
-from softprompt.sites.shared import Lent, lend, lends
+from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, may_share, share_prefix
 from softprompt.sites.stream import mask_virtual, resolve
 
 Beneath = Callable[..., Any]
@@ -37,7 +36,7 @@ class Hooks:
             anatomy: the parts of the backbone.
         """
         self._anatomy = anatomy
-        self._hands_on = True  # until a call shows that the layers keep what they are lent from their attention
+        self._shares = True  # until a call shows that the layers keep what they are given from their attention
         self.around = self._arounds(anatomy)
 
     def _arounds(self, part: Anatomy) -> dict[nn.Module, Around]:
@@ -62,7 +61,7 @@ class Hooks:
     def _body(self, names: list[str], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True
-        changed = self._lent(call, given)
+        changed = self._as_one_row(call, given)
         output = beneath(**(begin(call, part, given) if changed is None else changed))
         self._reached(call)
         return self._states(call, output) if part.decoder is None and part.stack is part.body else output
@@ -70,20 +69,20 @@ class Hooks:
     def _stack(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         return self._states(call, beneath(*args, **kwargs))
 
-    def _lent(self, call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
+    def _as_one_row(self, call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
         """The arguments of a call whose rows run as one; None where they cannot."""
         body: Any = self._anatomy.body
         call.shows_states = bool(given.get("output_hidden_states", body.config.output_hidden_states))
-        call.lent, ids = None, given.get("input_ids")
-        if not self._hands_on or not call.inserting or call.below is not None or not isinstance(ids, Tensor):
+        call.shared_prefix, ids = None, given.get("input_ids")
+        if not self._shares or not call.inserting or call.states_below is not None or not isinstance(ids, Tensor):
             return None
         rows = call.rows_of(ids.shape[0])
-        if not lends(self._anatomy, call.slots, call.producers, rows, given) or holds_virtual(ids, self._anatomy):
+        if not may_share(self._anatomy, call.slots, call.producers, rows, given) or holds_virtual(ids, self._anatomy):
             return None
         check_length(self._anatomy, ids, given.get("attention_mask"), [call.slots[row] for row in rows], False)
         call.resolved = False
         call.calls.clear()
-        call.lent, call.layout, changed = lend(self._anatomy, call.slots, rows[0], given)
+        call.shared_prefix, call.layout, changed = share_prefix(self._anatomy, call.slots, rows[0], given)
         return changed
 
     def _reached(self, call: Call) -> None:
@@ -119,20 +118,20 @@ class Hooks:
     def _layer(self, order: tuple[int, ...], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         layer = order[call.calls.get(order[0], 0) % len(order)]
         call.calls[order[0]] = call.calls.get(order[0], 0) + 1
-        by_position, below = bool(args), call.below
+        by_position, states_below = bool(args), call.states_below
         states: Tensor = args[0] if by_position else kwargs["hidden_states"]
-        if below is not None and below.leaves_out(layer):
+        if states_below is not None and states_below.leaves_out(layer):
             return states
         kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states)}
-        if call.lent is not None:
-            kwargs = {**kwargs, LENT: call.lent}
-        if below is not None and call.layout is not None and layer == below.layer:
-            states = below.enter(states, call.layout)
-        if call.layout is not None and not (below is not None and layer < below.layer):
+        if call.shared_prefix is not None:
+            kwargs = {**kwargs, SHARED_PREFIX: call.shared_prefix}
+        if states_below is not None and call.layout is not None and layer == states_below.layer:
+            states = states_below.enter(states, call.layout)
+        if call.layout is not None and not (states_below is not None and layer < states_below.layer):
             states = rewrite(states, layer, call.layout.groups, call.producers)
         output = beneath(states, *args[1:], **kwargs) if by_position else beneath(**{**kwargs, "hidden_states": states})
-        if below is not None:
-            below.plain = below.plain and isinstance(output, Tensor)
+        if states_below is not None:
+            states_below.plain = states_below.plain and isinstance(output, Tensor)
         return output
 
     def _decoder_layer(self, layer: int, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
@@ -147,14 +146,14 @@ class Hooks:
         asked = [(place, attentions[layer]) for place, attentions in places.items()]
         found = [call.join.of_layer(place, layer, one, states.shape[0], states.dtype) for place, one in asked]
         prefixes = tuple(prefix for prefix in found if prefix is not None)
-        return {KEYWORD: prefixes} if prefixes else {}
+        return {PREFIXES: prefixes} if prefixes else {}
 
     def _feed(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""
         states = args[0]
         if call.select is None or call.shows_states or self._anatomy.checkpoints:
             return beneath(*args, **kwargs)
-        if call.lent is None and call.select.shape[0] != states.shape[0]:
+        if call.shared_prefix is None and call.select.shape[0] != states.shape[0]:
             return beneath(*args, **kwargs)
         columns = call.columns(call.select)
         if columns.numel() >= states.shape[0] * states.shape[1]:
@@ -164,25 +163,25 @@ class Hooks:
 
     def _states(self, call: Call, output: Any) -> Any:
         """The states that leave the stack, of the user's columns or of those selected."""
-        if call.lent is not None and not call.lent.used.issuperset(self._anatomy.attentions):
-            return self._again(call.lent)
+        if call.shared_prefix is not None and not call.shared_prefix.used.issuperset(self._anatomy.attentions):
+            return self._run_unshared(call.shared_prefix)
         call.join.check(self._anatomy.family)
         states: Tensor = output[0]
         if call.select is not None:
             return _with_states(output, _one_row(gather(states, call.columns(call.select))))
-        if call.lent is not None:
-            return _with_states(output, call.lent.back(states))
+        if call.shared_prefix is not None:
+            return _with_states(output, call.shared_prefix.back(states))
         return output if call.keep is None else _with_states(output, gather(states, call.keep))
 
-    def _again(self, lent: Lent) -> Any:
-        """The body's output without lending: some attention was not told of the rows, so that each saw the others.
+    def _run_unshared(self, shared_prefix: SharedPrefix) -> Any:
+        """The body's output without sharing: some attention was not told of the rows, so that each saw the others.
 
-        The call itself is the probe: a model that lends pays nothing, one that does not pays one pass, once. This runs
+        The call itself is the probe: a model that shares pays nothing, one that does not pays one pass, once. This runs
         inside the body's call; the inner one sets the open call up anew and finishes its output. Checkpoints count as
         any layer does: they run their forward pass before this, and what they recompute later is asked nothing.
         """
-        self._hands_on = False
-        return self._anatomy.body(**lent.given)
+        self._shares = False
+        return self._anatomy.body(**shared_prefix.given)
 
     def _decoder(self, names: list[str], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}

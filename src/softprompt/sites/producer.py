@@ -164,7 +164,7 @@ def view_of(states: Tensor, group: Group) -> View:
     return View(states if group.rows is None else states[group.rows], group.slots, group.text)
 
 
-def write(states: Tensor, group: Group, vectors: Tensor) -> Tensor:
+def write_vectors(states: Tensor, group: Group, vectors: Tensor) -> Tensor:
     """States `(B, T, H)` with `vectors` (`(P, H)` or `(U, P, H)`) at the group's virtual tokens, out of place."""
     vectors = vectors.to(states.dtype).expand(*group.slots.shape, states.shape[-1])
     if group.rows is None:
@@ -172,7 +172,7 @@ def write(states: Tensor, group: Group, vectors: Tensor) -> Tensor:
     return states.index_put((group.rows[:, None], group.slots), vectors)
 
 
-def add(states: Tensor, group: Group, change: Tensor) -> Tensor:
+def add_vectors(states: Tensor, group: Group, change: Tensor) -> Tensor:
     """States `(B, T, H)` plus one group's `change`, `(U, T, H)`, out of place."""
     change = change.to(states.dtype)
     return states + change if group.rows is None else states.index_add(0, group.rows, change)

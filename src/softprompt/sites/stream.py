@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from softprompt.sites.layout import Group
-from softprompt.sites.producer import Producer, add, view_of, write
+from softprompt.sites.producer import Producer, add_vectors, view_of, write_vectors
 
 
 def mask_virtual(ids: Tensor, vocab_size: int) -> Tensor:
@@ -31,6 +31,6 @@ def resolve(embedded: Tensor, groups: Sequence[Group], prompts: Sequence[Produce
         vectors, change = producer.embed(view), producer.shift_text(view)
         if vectors is None:
             vectors = embedded.new_zeros(group.slots.shape[1], embedded.shape[-1])
-        out = write(out, group, vectors)
-        out = out if change is None else add(out, group, change)
+        out = write_vectors(out, group, vectors)
+        out = out if change is None else add_vectors(out, group, change)
     return out

@@ -7,10 +7,10 @@ from typing import Any
 
 from softprompt.files import strict_json
 from softprompt.methods.base import Method
+from softprompt.readouts import Readout
+from softprompt.readouts.mixture import Mixture
 from softprompt.storage.record import PromptRecord
 from softprompt.tasks import Task
-from softprompt.tasks.readouts import Readout
-from softprompt.tasks.readouts.pool import Pool
 
 
 def model_card(record: PromptRecord, method: Method, task: Task | None, readout: Readout | None) -> str:
@@ -50,8 +50,8 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
 
 def _reading(task: Task, readout: Readout) -> list[str]:
     """What the model reads, and where the answer comes from."""
-    members: tuple[Any, ...] = readout.members if isinstance(readout, Pool) else (readout,)
-    templates = ", ".join(_code(str(member.coder.template)) for member in members)
+    members: tuple[Any, ...] = readout.members if isinstance(readout, Mixture) else (readout,)
+    templates = ", ".join(_code(str(member.row_encoder.template)) for member in members)
     words = ", ".join(_line(word) for word in task.labels.values())
     if readout.name == "head":
         classes = ", ".join(_line(value) for value in task.label_values)

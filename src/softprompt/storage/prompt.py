@@ -9,25 +9,27 @@ from typing import Any
 
 from torch import nn
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
+from softprompt.attached.model import PromptedModel
+from softprompt.backbones.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
+from softprompt.files.forms import read_forms
+from softprompt.files.places import CARD, META, TENSORS
+from softprompt.files.tensors import read_tensors, write_tensors
 from softprompt.files.whole import replacing
-from softprompt.fingerprint import Fingerprint, difference, fingerprint
+from softprompt.files.written import check_written
 from softprompt.guards.paths import folder_for, unicode_path_of
+from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.methods.base import Method
-from softprompt.prompted import PromptedModel
-from softprompt.reading import build_readout
+from softprompt.readouts import Outcome, Readout
+from softprompt.readouts.build import build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
-from softprompt.storage.forms import read_forms
-from softprompt.storage.record import CARD, META, TENSORS, Description, read_description, recorded
+from softprompt.storage.record import Description, read_description, recorded
 from softprompt.storage.seen import read_seen, write_seen
-from softprompt.storage.tensors import read_tensors, write_tensors
 from softprompt.storage.vectors import HEAD, blank_producer, check_head, check_ids, fill
-from softprompt.storage.written import check_written
 from softprompt.tasks import Row, Task
-from softprompt.tasks.readouts import Outcome, Readout
 from softprompt.tasks.seen import SeenRows, unseen
 
 
@@ -84,14 +86,10 @@ class Prompt:
             texts: plain strings for a task of one field, else mappings from field to text.
             batch_size: rows a forward pass.
         """
-        from softprompt.evaluation.predict import labelled
-
-        return [answer.label for answer in labelled(self, self._rows(texts), batch_size=batch_size)]
+        return [answer.label for answer in answers_to(self, self._rows(texts), batch_size=batch_size)]
 
     def outcomes(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[Outcome]:
         """Predictions with their probabilities, class indices as they are."""
-        from softprompt.evaluation.predict import answered, predict
-
         assert self.readout is not None
         with self.attach() as prompted:
             return answered(predict(prompted, self.readout, self._rows(texts), batch_size=batch_size))
@@ -107,6 +105,15 @@ class Prompt:
         if self.task is None or self.readout is None:
             raise SoftPromptError("this prompt was saved without a task: attach it and call the model itself")
         return self.task.rows_of(list(texts))
+
+
+def answers_to(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> list[Answer]:
+    """The answers to rows in the task's own words."""
+    assert prompt.readout is not None
+    assert prompt.task is not None
+    with prompt.attach() as prompted:
+        found = answered(predict(prompted, prompt.readout, rows, batch_size=batch_size))
+    return [in_words(prompt.task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
 
 
 def stored_tensors(producer: Producer, readout: Readout | None) -> dict[str, Any]:

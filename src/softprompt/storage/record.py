@@ -13,18 +13,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
+from softprompt.backbones.fingerprint import Fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
-from softprompt.fingerprint import Fingerprint
+from softprompt.files.documents import plain, read_document
+from softprompt.files.places import META
 from softprompt.methods.base import Method
 from softprompt.methods.registry import methods
-from softprompt.storage.documents import plain, read_document
 from softprompt.tasks import Task
 from softprompt.tasks.seen import Division
 
 FORMAT = 1
-TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
-MEND = "restore the file or save the prompt again"
+PROMPT_MEND = "restore the file or save the prompt again"
 
 Number = int | float
 
@@ -158,7 +158,7 @@ def read_description(folder: Path) -> Description:
         SoftPromptError: it is not there, no JSON, of another format, or a field is not what was written.
     """
     path = folder / META
-    record = checked_record(read_document(path, MEND), path)
+    record = checked_record(read_document(path, PROMPT_MEND), path)
     return Description(record, _method(record, path), None if record.task is None else _task(record.task, path))
 
 
@@ -185,14 +185,14 @@ def checked_record(values: Mapping[str, Any], where: Path | str) -> PromptRecord
     """
     given = values.get("format")
     if type(given) is not int or given != FORMAT:
-        mend = "update softprompt" if type(given) is int and given > FORMAT else MEND
+        mend = "update softprompt" if type(given) is int and given > FORMAT else PROMPT_MEND
         raise SoftPromptError(f"{where}: format: {plain(given)}, but this version reads format {FORMAT}: {mend}")
     try:
         return PromptRecord.model_validate_json(strict_json.dumps(values), strict=True)
     except ValidationError as error:
-        raise SoftPromptError(f"{where}: {fault(error, values)}: {MEND}") from None
+        raise SoftPromptError(f"{where}: {fault(error, values)}: {PROMPT_MEND}") from None
     except (TypeError, ValueError) as error:  # a value of Python's that JSON has no form for
-        raise SoftPromptError(f"{where}: {plain(error, quote=False)}: {MEND}") from None
+        raise SoftPromptError(f"{where}: {plain(error, quote=False)}: {PROMPT_MEND}") from None
 
 
 def fault(error: ValidationError, values: Any, root: str = "") -> str:
@@ -225,12 +225,13 @@ def _method(record: PromptRecord, path: Path) -> Method:
     known = methods()
     if record.method not in known:
         raise SoftPromptError(
-            f"{path}: method: no method named {plain(record.method)}: install the package that brings it, or {MEND}"
+            f"{path}: method: no method named {plain(record.method)}: install the package that brings it, or "
+            f"{PROMPT_MEND}"
         )
     try:
         made = known[record.method].model_validate(record.options)
     except ValidationError as error:
-        raise SoftPromptError(f"{path}: {fault(error, record.options, 'options')}: {MEND}") from None
+        raise SoftPromptError(f"{path}: {fault(error, record.options, 'options')}: {PROMPT_MEND}") from None
     _check_same(record.options, made.model_dump(mode="json"), "options", path)
     return made
 
@@ -240,7 +241,7 @@ def _task(values: dict[str, JsonValue], path: Path) -> Task:
         made = Task(**values)
     # The shorthands of a task's definition take what they get for what it should be.
     except (SoftPromptError, TypeError, ValueError, AttributeError) as error:
-        raise SoftPromptError(f"{path}: task: {plain(error, quote=False)}: {MEND}") from None
+        raise SoftPromptError(f"{path}: task: {plain(error, quote=False)}: {PROMPT_MEND}") from None
     _check_same(values, made.model_dump(mode="json"), "task", path)
     return made
 
@@ -254,4 +255,4 @@ def _check_same(given: Any, read: Any, field: str, path: Path) -> None:
         for place, (one, other) in enumerate(zip(given, read, strict=True)):
             _check_same(one, other, f"{field}.{place}", path)
     elif given != read or isinstance(given, bool) != isinstance(read, bool):
-        raise SoftPromptError(f"{path}: {field}: {plain(given)} would be read as {plain(read)}: {MEND}")
+        raise SoftPromptError(f"{path}: {field}: {plain(given)} would be read as {plain(read)}: {PROMPT_MEND}")

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 
 from softprompt.errors import SoftPromptError
-from softprompt.storage.forms import Form, check_forms, read_forms
-from softprompt.storage.record import META, read_description
-from softprompt.storage.tensors import read_tensors, write_tensors
-from softprompt.storage.written import check_written
+from softprompt.files.forms import TensorForm, check_forms, read_forms
+from softprompt.files.places import META
+from softprompt.files.tensors import read_tensors, write_tensors
+from softprompt.files.written import check_written
+from softprompt.storage.record import read_description
 from softprompt.tasks.seen import Division, SeenRows
 
 ROWS = "rows.safetensors"
@@ -45,7 +46,7 @@ def read_seen(folder: Path, division: Division | None) -> SeenRows:
         return SeenRows()
     if not path.is_file():
         raise SoftPromptError(f"{path}: no such file, but {META} says that rows were recorded: {_MEND}")
-    check_forms(path, read_forms(path), {name: Form(("I64",), (getattr(division, name),)) for name in _PARTS})
+    check_forms(path, read_forms(path), {name: TensorForm(("I64",), (getattr(division, name),)) for name in _PARTS})
     tensors = read_tensors(path)
     for name, hashes in tensors.items():
         if bool((hashes[1:] <= hashes[:-1]).any()):

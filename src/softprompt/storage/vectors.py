@@ -8,20 +8,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from softprompt.attaching import build, sketch
+from softprompt.attached.attach import build, sketch
 from softprompt.errors import SoftPromptError
+from softprompt.files.documents import plain
+from softprompt.files.forms import TensorForm, check_forms
+from softprompt.files.places import META, TENSORS
 from softprompt.methods.base import Method
+from softprompt.readouts import Readout
 from softprompt.sites.producer import Producer
-from softprompt.storage.documents import plain
-from softprompt.storage.forms import Form, check_forms
-from softprompt.storage.record import MEND, META, TENSORS, Description
-from softprompt.tasks.readouts import Readout
+from softprompt.storage.record import PROMPT_MEND, Description
 
 HEAD = "head."  # names of a readout's tensors begin so
 
 
 def blank_producer(
-    path: Path, described: Description, forms: Mapping[str, Form], model: nn.Module, tokenizer: Any
+    path: Path, described: Description, forms: Mapping[str, TensorForm], model: nn.Module, tokenizer: Any
 ) -> Producer:
     """A prompt that waits for the tensors of a folder, which are those that its options ask for.
 
@@ -35,8 +36,8 @@ def blank_producer(
 
 
 def _asked(
-    path: Path, described: Description, forms: Mapping[str, Form], model: nn.Module, tokenizer: Any
-) -> dict[str, Form]:
+    path: Path, described: Description, forms: Mapping[str, TensorForm], model: nn.Module, tokenizer: Any
+) -> dict[str, TensorForm]:
     """The forms of the tensors that a method's options ask for."""
     try:
         stored = _sketched(model, tokenizer, described.method).stored_in(model)
@@ -45,13 +46,13 @@ def _asked(
     # Sizes that no tensor can have; torch raises what it likes for them.
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         reason = plain(str(error).split("\n")[0], quote=False)
-        raise SoftPromptError(f"{path / META}: options: they make no prompt ({reason}): {MEND}") from None
+        raise SoftPromptError(f"{path / META}: options: they make no prompt ({reason}): {PROMPT_MEND}") from None
     # Weights of the backbone stay in the type that it was trained in; the prompt's own are of one type.
     weights = {id(parameter): name for name, parameter in model.named_parameters()}
     asked = {}
     for name, tensor in stored.items():
         own = weights.get(id(tensor))
-        asked[name] = Form.of(tensor, also=(described.record.backbone.dtype,) if own else ())
+        asked[name] = TensorForm.of(tensor, also=(described.record.backbone.dtype,) if own else ())
         if own and (name not in forms or forms[name].shape != asked[name].shape):
             raise SoftPromptError(f"{path / TENSORS}: lacks the backbone's weight {own!r}: save the prompt again")
     return asked
@@ -67,19 +68,19 @@ def _sketched(model: nn.Module, tokenizer: Any, method: Method) -> Producer:
         return build(model, tokenizer, method, blank=True)
 
 
-def check_head(path: Path, described: Description, forms: Mapping[str, Form], readout: Readout | None) -> None:
+def check_head(path: Path, described: Description, forms: Mapping[str, TensorForm], readout: Readout | None) -> None:
     """Make sure that a file holds a readout's tensors.
 
     Raises:
         SoftPromptError: a tensor is missing, is one too many, or has another type or shape.
     """
-    expected: dict[str, Form] = {}
+    expected: dict[str, TensorForm] = {}
     if readout is not None:
         assert described.task is not None
-        expected = {name: Form.of(tensor) for name, tensor in readout.stored().items()}
+        expected = {name: TensorForm.of(tensor) for name, tensor in readout.stored().items()}
         sizes = {"head.calibration": ("F32", (None,)), "head.label_tokens": ("I64", (None, None))}
         classes = len(described.task.labels)
-        expected |= {name: Form((sizes[name][0],), (classes, *sizes[name][1][1:])) for name in readout.found}
+        expected |= {name: TensorForm((sizes[name][0],), (classes, *sizes[name][1][1:])) for name in readout.found}
     optional = set(readout.found) - described.method.found() if readout is not None else ()
     check_forms(
         path / TENSORS, {name: form for name, form in forms.items() if name.startswith(HEAD)}, expected, optional

@@ -1,15 +1,15 @@
 """Tasks: what rows are, how they become text with places, and how answers are scored."""
 
-from softprompt.tasks.fitting import Fitted, fit
-from softprompt.tasks.metrics import evaluate
 from softprompt.tasks.origins import Hub, Package
 from softprompt.tasks.rows import Row, Splits
+from softprompt.tasks.scoring import evaluate
 from softprompt.tasks.task import Task
-from softprompt.tasks.template import Field, Literal, Mask, PromptSlot, Sep, Template, Text
+from softprompt.tasks.text.fitting import FittedText, fit_text
+from softprompt.tasks.text.template import Field, Literal, Mask, PromptSlot, Sep, Template, Text
 
 __all__ = [
     "Field",
-    "Fitted",
+    "FittedText",
     "Hub",
     "Literal",
     "Mask",
@@ -22,5 +22,5 @@ __all__ = [
     "Template",
     "Text",
     "evaluate",
-    "fit",
+    "fit_text",
 ]

@@ -1,4 +1,4 @@
-"""Metrics with a 95 % interval.
+"""Metrics as functions of sums, so that an interval costs next to nothing.
 
 Every metric here is a function of sums over units, where a unit is a row or, for grouped tasks, all rows of a
 group: accuracy of counts of hits, F1 of a confusion matrix, Pearson of moments. So a bootstrap draw is one
@@ -7,9 +7,9 @@ weighted sum, and the interval costs next to nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,24 @@ from softprompt.errors import SoftPromptError
 from softprompt.tasks.answers import best, normalised, token_f1
 from softprompt.tasks.rows import Row
 
-if TYPE_CHECKING:
-    from softprompt.tasks.task import Task
-
 Array: TypeAlias = NDArray[np.float64]
 Prediction: TypeAlias = int | float | str
 
-_Z = 1.959963984540054  # the 97.5 % point of the normal distribution
-_DRAWS = 1000
-_SEED = 0
+
+class Scored(Protocol):
+    """What a metric asks of a task."""
+
+    @property
+    def kind(self) -> str:
+        """Of its answers."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Label words by label value, in the order of the class indices."""
+
+    @property
+    def positive(self) -> str | None:
+        """The label value that `f1` scores; the last one where None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,89 +51,10 @@ class Metric:
     """
 
     kinds: tuple[str, ...]
-    statistics: Callable[[Task, Sequence[Row], Sequence[Prediction]], Array]
+    statistics: Callable[[Scored, Sequence[Row], Sequence[Prediction]], Array]
     value: Callable[[Array], Array]
     by_group: bool = False
     proportion: bool = False
-
-
-def evaluate(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Score predictions with every metric of the task.
-
-    Args:
-        task: gives the metrics, the main one first.
-        rows: labelled rows.
-        predictions: for each row a class index (classification), a number (regression), the index or the text
-            of a choice (choice), or a text (generation).
-
-    Returns:
-        Each metric's value (fractions from 0 to 1; correlations from -1 to 1), ``rows`` (how many), and
-        ``interval``: the main metric's 95 % interval `[low, high]`, Wilson's for a share of rows, else the
-        percentiles of 1000 seeded bootstrap draws of rows or groups.
-
-    Raises:
-        SoftPromptError: no rows, another number of predictions than rows, a row without label, or a
-            prediction that is no answer of the task.
-    """
-    _check(task, rows, predictions)
-    result: dict[str, Any] = {}
-    for name in task.metrics:
-        metric = METRICS[name]
-        units = _units(metric, task, rows, predictions)
-        result[name] = float(metric.value(units.sum(axis=0)))
-        if name == task.metric:
-            interval = _wilson(units) if metric.proportion else _bootstrap(metric, units)
-    return {**result, "rows": len(rows), "interval": [float(bound) for bound in interval]}
-
-
-def _check(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
-    if not rows:
-        raise SoftPromptError(f"task {task.name!r}: no rows to score; give labelled rows")
-    if len(rows) != len(predictions):
-        raise SoftPromptError(f"task {task.name!r}: {len(predictions)} predictions for {len(rows)} rows")
-    unlabelled = next((row.index for row in rows if row.label is None), None)
-    if unlabelled is not None:
-        raise SoftPromptError(f"task {task.name!r}: row {unlabelled} has no label to score against")
-    if task.kind == "classification":
-        for prediction in predictions:
-            if not (isinstance(prediction, (int, np.integer)) and 0 <= prediction < len(task.labels)):
-                raise SoftPromptError(
-                    f"task {task.name!r}: prediction {prediction!r} is no class of {len(task.labels)}"
-                )
-
-
-def _units(metric: Metric, task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
-    """One vector a unit, `[units, S]`."""
-    statistics = metric.statistics(task, rows, predictions)
-    if all(row.group is None for row in rows):
-        return statistics
-    groups: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        groups.setdefault(row.group if row.group is not None else f"row {row.index}", []).append(index)
-    combine = np.prod if metric.by_group else np.sum
-    return np.stack([combine(statistics[members], axis=0) for members in groups.values()])
-
-
-def _wilson(units: Array) -> tuple[float, float]:
-    hits, total = units.sum(axis=0)
-    share, extra = hits / total, _Z**2 / total
-    middle = (share + extra / 2) / (1 + extra)
-    half = _Z * np.sqrt(share * (1 - share) / total + extra / (4 * total)) / (1 + extra)
-    # The ends are exact where no unit or every unit is a hit; rounding would miss them by a hair.
-    return (0.0 if hits == 0 else middle - half), (1.0 if hits == total else middle + half)
-
-
-def _bootstrap(metric: Metric, units: Array) -> tuple[float, float]:
-    generator = np.random.default_rng(_SEED)
-    count = len(units)
-    sums = np.stack(
-        [
-            np.bincount(generator.integers(0, count, count), minlength=count).astype(np.float64) @ units
-            for _ in range(_DRAWS)
-        ]
-    )
-    low, high = np.percentile(metric.value(sums), [2.5, 97.5])
-    return float(low), float(high)
 
 
 # -- statistics of a row ---------------------------------------------------------------------------------
@@ -134,7 +64,7 @@ def _with_count(hits: Sequence[float]) -> Array:
     return np.array([[hit, 1.0] for hit in hits], dtype=np.float64)
 
 
-def _hits(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+def _hits(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     if task.kind == "choice":
         return _with_count(
             [float(_chosen(row, guess) in row.answers) for row, guess in zip(rows, predictions, strict=True)]
@@ -142,14 +72,14 @@ def _hits(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) ->
     return _with_count([float(row.label == guess) for row, guess in zip(rows, predictions, strict=True)])
 
 
-def _confusion(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+def _confusion(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     classes = len(task.labels)
     cells = np.array([int(row.label or 0) * classes + int(guess) for row, guess in zip(rows, predictions, strict=True)])
     table: Array = np.eye(classes * classes, dtype=np.float64)[cells]
     return table
 
 
-def _one_against_rest(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+def _one_against_rest(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     """True positives, predicted positives and real positives of the positive class."""
     positive = list(task.labels).index(task.positive) if task.positive is not None else len(task.labels) - 1
     real = np.array([row.label == positive for row in rows])
@@ -167,11 +97,11 @@ def _pairs(rows: Sequence[Row], predictions: Sequence[Prediction]) -> tuple[Arra
     return np.array([float(row.label or 0) for row in rows]), np.array([float(guess) for guess in predictions])
 
 
-def _values(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+def _values(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     return _moments(*_pairs(rows, predictions))
 
 
-def _ranks(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+def _ranks(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     """Moments of the ranks among all rows, ties sharing their mean rank."""
     return _moments(*map(_rank, _pairs(rows, predictions)))
 
@@ -185,10 +115,10 @@ def _rank(values: Array) -> Array:
 
 def _answered(
     score: Callable[[str, str], float],
-) -> Callable[[Task, Sequence[Row], Sequence[Prediction]], Array]:
+) -> Callable[[Scored, Sequence[Row], Sequence[Prediction]], Array]:
     """The best score of a text against any right answer."""
 
-    def statistics(task: Task, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    def statistics(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
         texts = [
             _chosen(row, guess) if row.choices else str(guess) for row, guess in zip(rows, predictions, strict=True)
         ]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from softprompt.tasks.rows import Row
-from softprompt.tasks.template import Template
+from softprompt.tasks.text.template import Template
 
 # So many hashes of a split at most: each row's own in a few-shot run, some kilobytes in `run.json` at the worst.
 _MOST = 256

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import PrivateAttr
 
-from softprompt.errors import SoftPromptError, quoted
-from softprompt.guards import limits
+from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
-from softprompt.tasks import building, loading
-from softprompt.tasks.labels import label_text
-from softprompt.tasks.metrics import METRICS
-from softprompt.tasks.origins import Hub, Package
-from softprompt.tasks.protocol import Source
-from softprompt.tasks.readout_templates import Readout, template_for
+from softprompt.tasks import loading
+from softprompt.tasks.data import records
+from softprompt.tasks.data.splits import DataSource
+from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row, Splits
-from softprompt.tasks.template import CHOICE, RESERVED, Template
-
-Kind: TypeAlias = Literal["classification", "regression", "choice", "generation"]
-Layout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews"]
-_DEFAULT_METRIC = {
-    "classification": "accuracy",
-    "regression": "pearson",
-    "choice": "accuracy",
-    "generation": "exact_match",
-}
 
 
-class Task(BaseModel):
+class Task(TaskDefinition):
     """What a task is; its rows come from the source that `load` attaches.
 
     Only `template` and, for classification, `labels` are needed. A list of labels means that the data's
@@ -51,7 +30,7 @@ class Task(BaseModel):
         folders: further names of its published folder.
         kind: what an answer is: a class, a number, one of the row's own choices, or free text.
         fields: the texts of a row; taken from the templates where not given.
-        template: text with places (see `softprompt.tasks.template`), for causal text readouts and wherever
+        template: text with places (see `softprompt.tasks.text.template`), for causal text readouts and wherever
             `templates` has no other.
         templates: templates of single readouts.
         labels: the label word of each label value, in the order of the class indices. A regression may have
@@ -65,7 +44,7 @@ class Task(BaseModel):
         columns: column names that may hold a field, ``label``, ``choices``, ``answers`` or ``group``.
         headerless: the columns of a file without a header line.
         files: names (without ending) of a split's file, the first that exists is taken.
-        layout: how nested records become rows (see `softprompt.tasks.layouts`).
+        layout: how nested records become rows (see `softprompt.tasks.data.layouts`).
         skip_labels: values that mark a published row as one without an agreed label; such rows are left out.
         skip_incomplete: leave out (and note) rows with missing columns, which the published file has.
         blank_text: keep (and note) rows without text, which the published file has.
@@ -76,114 +55,7 @@ class Task(BaseModel):
         SoftPromptError: in one line, what is wrong with the definition and how to mend it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: str = "custom"
-    description: str = ""
-    aliases: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-    kind: Kind = "classification"
-    fields: tuple[str, ...] = ()
-    template: str
-    templates: dict[Literal["text", "mask", "head", "seq2seq"], str] = {}
-    labels: dict[str, str] = {}
-    seq2seq_labels: dict[str, str] = {}
-    label_aliases: dict[str, str] = {}
-    label_from_one: bool = False
-    positive: str | None = None
-    bounds: tuple[float, float] | None = None
-    metrics: tuple[str, ...] = Field(default=(), validate_default=True)
-    columns: dict[str, tuple[str, ...]] = {}
-    headerless: tuple[str, ...] = ()
-    files: dict[Literal["train", "validation", "test"], tuple[str, ...]] = {}
-    layout: Layout = "table"
-    skip_labels: tuple[str, ...] = ()
-    skip_incomplete: bool = False
-    blank_text: bool = False
-    hub: Hub | None = None
-    package: Package | None = None
-
-    _source: Source | None = PrivateAttr(default=None)
-
-    def __init__(self, **values: Any) -> None:
-        """Build a task; see the class for the arguments."""
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise SoftPromptError(
-                f"task {quoted(values.get('name', 'custom'))}: {loading.first_fault(error, type(self))}"
-            ) from None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _shorthands(cls, values: dict[str, Any]) -> dict[str, Any]:
-        values = dict(values)
-        _check_sizes(values)
-        if "metric" in values:
-            if "metrics" in values:
-                raise ValueError("give metric or metrics, not both")
-            values["metrics"] = (values.pop("metric"),)
-        for key in ("labels", "seq2seq_labels"):
-            labels = values.get(key)
-            if isinstance(labels, Mapping):
-                values[key] = {label_text(value): word for value, word in labels.items()}
-            elif isinstance(labels, Sequence) and not isinstance(labels, str):
-                values[key] = {label_text(value): label_text(value) for value in labels}
-        for key in ("metrics", "aliases", "fields"):
-            if isinstance(values.get(key), str):
-                values[key] = (values[key],)
-        columns = values.get("columns")
-        if isinstance(columns, Mapping):
-            values["columns"] = {k: (v,) if isinstance(v, str) else v for k, v in columns.items()}
-        if not values.get("fields") and isinstance(values.get("template"), str):
-            values["fields"] = _fields_of(values["template"], *dict(values.get("templates") or {}).values())
-        if not values.get("metrics"):
-            values["metrics"] = (_DEFAULT_METRIC.get(str(values.get("kind", "classification")), "accuracy"),)
-        return values
-
-    @field_validator("metrics")
-    @classmethod
-    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        for metric in metrics:
-            if metric not in METRICS:
-                raise ValueError(f"no metric {metric!r}; the metrics are {', '.join(sorted(METRICS))}")
-        return metrics
-
-    @model_validator(mode="after")
-    def _templates_fit(self) -> Task:
-        for name in {*RESERVED, CHOICE} & set(self.fields):
-            raise ValueError(f"no field may be called {name!r}, which has a meaning in templates; rename it")
-        known = (*self.fields, CHOICE) if self.kind == "choice" else self.fields
-        for source in (self.template, *self.templates.values()):
-            template = Template.parse(source, known)
-            if not template.fields:
-                raise ValueError(f"template {source!r} names no field; write one as {{text}}")
-            if template.has_choice and template.has_mask:
-                raise ValueError(f"template {source!r}: {{choice}} is the answer, so no {{mask}} may be there")
-        return self
-
-    @model_validator(mode="after")
-    def _labels_fit(self) -> Task:
-        if self.kind == "classification" and len(self.labels) < 2:
-            raise ValueError("a classification task needs at least two labels, as labels=['terrible', 'great']")
-        if self.kind == "generation" and self.labels:
-            raise ValueError("a generation task has no labels; leave them out")
-        if self.kind == "regression" and self.labels and (len(self.labels) != 2 or self.bounds is None):
-            raise ValueError("a regression task has no labels, or two words for the ends of its bounds")
-        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
-            raise ValueError("bounds must be two numbers, the least first")
-        if self.seq2seq_labels and set(self.seq2seq_labels) != set(self.labels):
-            raise ValueError("seq2seq_labels must name the same values as labels")
-        for alias, value in self.label_aliases.items():
-            if value not in self.labels:
-                raise ValueError(f"label_aliases: {alias!r} stands for {value!r}, which labels has not")
-        if self.positive is not None and self.positive not in self.labels:
-            raise ValueError(f"positive: {self.positive!r} is not one of the labels {', '.join(self.labels)}")
-        for metric in self.metrics:
-            kinds = METRICS[metric].kinds
-            if self.kind not in kinds:
-                raise ValueError(f"metric {metric!r} is for {' and '.join(kinds)} tasks, not {self.kind}")
-        return self
+    _source: DataSource | None = PrivateAttr(default=None)
 
     # -- where tasks come from ---------------------------------------------------------------------------
 
@@ -230,7 +102,7 @@ class Task(BaseModel):
     ) -> Task:
         """The same task with another source; the arguments are those of `load`."""
         task = self.model_copy()
-        task._source = Source(None if data is None else path_of(data, "data"), shots, seed, max_test_rows)
+        task._source = DataSource(None if data is None else path_of(data, "data"), shots, seed, max_test_rows)
         task._source.check(task)
         return task
 
@@ -252,56 +124,8 @@ class Task(BaseModel):
 
     def rows_from(self, path: str | Path) -> list[Row]:
         """The rows of one file to predict; labels are read where the file has them."""
-        return building.rows_of_file(self, path_of(path, "file"))
+        return records.rows_of_file(self, path_of(path, "file"))
 
     def rows_of(self, values: Iterable[str | Mapping[str, Any]]) -> list[Row]:
         """Rows of Python values: mappings by field name, or plain strings where the task has one field."""
-        return building.rows_of_values(self, list(values))
-
-    # -- readouts ----------------------------------------------------------------------------------------
-
-    def template_for(self, readout: Readout, seq2seq: bool = False) -> Template:
-        """The template of a readout.
-
-        A causal text readout's template ends with the mask, one of a sequence-to-sequence model has none (its
-        decoder answers), a mask readout's has one anywhere, and a head's has none and by default joins the
-        fields with the separator. In a choice task ``{choice}`` may take the mask's part.
-
-        Raises:
-            SoftPromptError: the task's template cannot serve the readout.
-        """
-        return template_for(self.template, tuple(self.templates.items()), readout, seq2seq)
-
-    def label_words(self, seq2seq: bool = False) -> tuple[str, ...]:
-        """The label words in the order of the class indices."""
-        words = self.seq2seq_labels if seq2seq and self.seq2seq_labels else self.labels
-        return tuple(words[value] for value in self.labels)
-
-    @property
-    def label_values(self) -> tuple[str, ...]:
-        """The data's label values in the order of the class indices."""
-        return tuple(self.labels)
-
-    @property
-    def metric(self) -> str:
-        """The main metric."""
-        return self.metrics[0]
-
-
-def _check_sizes(values: Mapping[str, Any]) -> None:
-    """Raise `SoftPromptError` where a definition has more or longer names than `limits` allows."""
-    for key, limit in (("labels", limits.LABELS), ("seq2seq_labels", limits.LABELS), ("fields", limits.FIELDS)):
-        if isinstance(values.get(key), (Mapping, Sequence)) and not isinstance(values[key], str):
-            limits.check(len(values[key]), limit, "entries", f"key {key!r}")
-            words = values[key].values() if isinstance(values[key], Mapping) else ()
-            for name in map(str, (*values[key], *words)):
-                limits.check_text(name, f"key {key!r}")
-                limits.check(len(name), limits.NAME, "characters in one entry", f"key {key!r}")
-    if isinstance(values.get("name"), str):
-        limits.check_text(values["name"], "key 'name'")
-        limits.check(len(values["name"]), limits.NAME, "characters", "key 'name'", "shorten it")
-
-
-def _fields_of(*sources: str) -> tuple[str, ...]:
-    names = (name for source in sources for name in Template.parse(source).fields)
-    return tuple(dict.fromkeys(names))
+        return records.rows_of_values(self, list(values))

@@ -10,10 +10,10 @@ from pydantic_core.core_schema import ValidationInfo
 
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
+from softprompt.files.documents import LONG, read_document
 from softprompt.files.manifest import prove
-from softprompt.storage.documents import LONG, read_document
+from softprompt.files.written import check_whole
 from softprompt.storage.record import Measured, Strict, fault
-from softprompt.storage.written import check_whole
 
 _MEND = "restore the file, or train again in another folder"
 

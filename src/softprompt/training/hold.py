@@ -13,7 +13,7 @@ from softprompt.files.whole import make_folder, unwritable
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[bool]:
+def hold_folder(folder: Path) -> Iterator[bool]:
     """Keep a run's folder from every other process, and sweep what a killed one left in it.
 
     The lock is on the folder itself, so it ends with the process however that ends, and leaves no file.

@@ -10,11 +10,10 @@ from typing import Any
 
 from torch import nn
 
-from softprompt.fingerprint import fingerprint
+from softprompt.backbones.fingerprint import fingerprint
+from softprompt.files.places import TENSORS, folder_of
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
-from softprompt.storage.places import folder_of
-from softprompt.storage.record import TENSORS
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import RowsHash
 from softprompt.training.measure import versions
@@ -65,7 +64,7 @@ def starts_of(method: Method, options: TrainingOptions) -> tuple[str, ...]:
     return (*method.starts(), *([] if options.init_from is None else [options.init_from]))
 
 
-def difference(then: Mapping[str, Any], now: Mapping[str, Any], *, finished: bool) -> str | None:
+def run_difference(then: Mapping[str, Any], now: Mapping[str, Any], *, finished: bool) -> str | None:
     """How the run of a folder differs from another, as the end of a sentence with its mend; None where it does not.
 
     Args:

@@ -59,7 +59,7 @@ class Plan(BaseModel):
     source: str
 
 
-def plan(options: TrainingOptions, recipe: Recipe) -> Plan:
+def planned(options: TrainingOptions, recipe: Recipe) -> Plan:
     """Fill what the user left open from a recipe."""
 
     def chosen(name: str) -> object:

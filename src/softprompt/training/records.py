@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from softprompt.errors import SoftPromptError
+from softprompt.files.documents import read_record
 from softprompt.files.manifest import sealed
 from softprompt.files.whole import write_json
-from softprompt.storage.documents import read_record
-from softprompt.training.checkpoint import set_aside
+from softprompt.training.fitting.checkpoint import set_aside
 
 
 class Records:

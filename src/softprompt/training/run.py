@@ -9,39 +9,38 @@ from typing import Any
 
 from torch import nn
 
-from softprompt.attaching import attach
+from softprompt.attached.attach import attach
+from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import Interrupted, SoftPromptError
-from softprompt.evaluation.evaluate import metrics_of
+from softprompt.evaluation.score import metrics_of
 from softprompt.files.manifest import sealed
+from softprompt.files.places import TENSORS, folder_of
 from softprompt.files.whole import write_json
-from softprompt.fingerprint import fingerprint
 from softprompt.guards.paths import path_of
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
-from softprompt.sites.anatomy import read_anatomy
-from softprompt.storage.places import folder_of
+from softprompt.readouts import Item
 from softprompt.storage.prompt import Prompt, load, save
-from softprompt.storage.record import TENSORS
 from softprompt.storage.seen import seen_of
 from softprompt.tasks import Row, Splits, Task
-from softprompt.tasks.readouts import Item
 from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
 from softprompt.training import courses
-from softprompt.training.claim import METRICS, check_same, claim, leaving_nothing, output_folder
+from softprompt.training.courses.work import Work
 from softprompt.training.divergence import Diverged, Fault, kept
 from softprompt.training.finished import damage, read_metrics
-from softprompt.training.hold import hold
+from softprompt.training.fitting.best import proved
+from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of, starts_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
-from softprompt.training.options import TrainingOptions, plan
+from softprompt.training.options import TrainingOptions, planned
 from softprompt.training.process import alone, reproducible, stop_signal
-from softprompt.training.selection import proved
+from softprompt.training.run_folder import METRICS, check_same, claim, leaving_nothing, output_folder
 from softprompt.training.setup import counts, readout_wishes
-from softprompt.training.start import start_from
-from softprompt.training.work import Work
+from softprompt.training.warm_start import start_from
 
 PROMPT, STATE = "prompt", "state"
 
@@ -113,7 +112,7 @@ def train(
     splits = task.splits(seed)
     _check_splits(task, splits)
     identity = identity_of(model, task, method, chosen, wishes, splits, backbone)
-    with hold(folder) as fresh, leaving_nothing(folder, fresh):
+    with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         if claim(folder, identity, resume):
             damaged = damage(folder / METRICS, folder / PROMPT)
             if damaged is None:
@@ -163,7 +162,7 @@ def _train(
     with attach(model, tokenizer, method, label_words=words, seed=seed, dropout=options.dropout) as prompted:
         if options.init_from is not None:
             start_from(prompted, method, options.init_from)
-        used = plan(options, method.recipe(anatomy.family, anatomy.kind))
+        used = planned(options, method.recipe(anatomy.family, anatomy.kind))
         work = Work(
             prompted, task, method, splits.train, splits.validation, used, options, wishes, folder / STATE, seed, show
         )

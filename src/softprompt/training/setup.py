@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method
-from softprompt.reading import has_lm_head
-from softprompt.sites.anatomy import read_anatomy
+from softprompt.readouts import Readout
+from softprompt.readouts.build import has_lm_head
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Task
-from softprompt.tasks.readouts import Readout
 from softprompt.training.options import TrainingOptions
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from softprompt.methods.base import Setting
+from softprompt.methods.base import BuildContext
 from softprompt.methods.parts import tables
 from softprompt.sites.layout import Placement
 from softprompt.sites.modes import evaluating
@@ -67,12 +67,12 @@ class MadeTable(Producer):
         self.table = nn.Parameter(tensors["table"].clone())
 
 
-def blank_table(count: int, placement: Placement, setting: Setting) -> MadeTable:
+def blank_table(count: int, placement: Placement, context: BuildContext) -> MadeTable:
     """A table `(count, E)` that stored embeddings will fill: no net is built for it."""
-    return MadeTable(torch.zeros(count, setting.anatomy.embedding_size), None, placement)
+    return MadeTable(torch.zeros(count, context.anatomy.embedding_size), None, placement)
 
 
-def drawn(layer: _L, setting: Setting) -> _L:
+def initialised(layer: _L, context: BuildContext) -> _L:
     """A layer with torch's own initialisation, U(-n^-1/2, n^-1/2), drawn from the setting's generator.
 
     n is the number of inputs of a linear layer and the width of an LSTM cell.
@@ -80,14 +80,14 @@ def drawn(layer: _L, setting: Setting) -> _L:
     width = layer.hidden_size if isinstance(layer, nn.LSTMCell) else layer.in_features
     with torch.no_grad():
         for parameter in layer.parameters():
-            parameter.copy_(tables.uniform(parameter.shape, width**-0.5, setting))
+            parameter.copy_(tables.uniform(parameter.shape, width**-0.5, context))
     return layer
 
 
-def perceptron(inputs: int, width: int, outputs: int, activation: nn.Module, setting: Setting) -> nn.Sequential:
+def perceptron(inputs: int, width: int, outputs: int, activation: nn.Module, context: BuildContext) -> nn.Sequential:
     """Linear(inputs, width), the activation, Linear(width, outputs)."""
     return nn.Sequential(
-        drawn(nn.Linear(inputs, width), setting), activation, drawn(nn.Linear(width, outputs), setting)
+        initialised(nn.Linear(inputs, width), context), activation, initialised(nn.Linear(width, outputs), context)
     )
 
 
@@ -98,15 +98,15 @@ class BiLSTM(nn.Module):
     trace that module; with a handful of virtual tokens the loop costs nothing.
     """
 
-    def __init__(self, inputs: int, width: int, layers: int, setting: Setting) -> None:
+    def __init__(self, inputs: int, width: int, layers: int, context: BuildContext) -> None:
         """Draw the cells: each layer's forward one, then its backward one."""
         super().__init__()
         sizes = [inputs, *[2 * width] * (layers - 1)]
         self.onward = nn.ModuleList()
         self.back = nn.ModuleList()
         for size in sizes:
-            self.onward.append(drawn(nn.LSTMCell(size, width), setting))
-            self.back.append(drawn(nn.LSTMCell(size, width), setting))
+            self.onward.append(initialised(nn.LSTMCell(size, width), context))
+            self.back.append(initialised(nn.LSTMCell(size, width), context))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Run over the rows in both directions, layer by layer."""

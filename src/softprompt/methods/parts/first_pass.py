@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softprompt.sites.anatomy import Anatomy
+from softprompt.backbones.anatomy import Anatomy
 from softprompt.sites.asking import mirrored
 from softprompt.sites.producer import View
 

@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Form = Literal["bernoulli", "threshold", "ratio", "concrete"]
+GateForm = Literal["bernoulli", "threshold", "ratio", "concrete"]
 
 
 def ratio(logits: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Gates(nn.Module):
         noise: the uniform numbers in use, shape `(n,)`, or None for values without chance.
     """
 
-    def __init__(self, count: int, form: Form = "bernoulli", *, temperature: float = 1.0) -> None:
+    def __init__(self, count: int, form: GateForm = "bernoulli", *, temperature: float = 1.0) -> None:
         """Set every g to 0, a probability of one half.
 
         Args:

@@ -12,11 +12,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.anatomy import BackboneKind
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Setting
+from softprompt.methods.base import BuildContext
 from softprompt.methods.parts import tables
-from softprompt.methods.parts.encoders import drawn
-from softprompt.sites.anatomy import Kind
+from softprompt.methods.parts.encoders import initialised
 from softprompt.sites.producer import View
 
 Token = Literal["first", "last", "mean"]
@@ -65,7 +65,7 @@ def sentence(states: Tensor, text: Tensor, at: Token) -> Tensor:
     return torch.einsum("ut,uth->uh", weight, states)
 
 
-def sentence_token(kind: Kind) -> Literal["first", "last"]:
+def sentence_token(kind: BackboneKind) -> Literal["first", "last"]:
     """Where a backbone's sentence state stands: `[CLS]` on an encoder, else the last token, which has seen all."""
     return "first" if kind == "encoder" else "last"
 
@@ -77,21 +77,21 @@ class Generator(nn.Module):
     G(H) = W_up relu(W_down h + b_down) + b_up, as (k, H)      first, last: H m + m + k H (m + 1) scalars
     """
 
-    def __init__(self, pool: Pool, count: int, bottleneck: int, setting: Setting, *, dropout: float = 0.0) -> None:
+    def __init__(self, pool: Pool, count: int, bottleneck: int, context: BuildContext, *, dropout: float = 0.0) -> None:
         """Draw the two maps as torch draws linear layers.
 
         Args:
             pool: how the text's states become k: adaptively, or the first or last token's state alone.
             count: k, the vectors that it makes.
             bottleneck: m.
-            setting: gives the width of the states and the random draws.
+            context: gives the width of the states and the random draws.
             dropout: on the vectors made.
         """
         super().__init__()
-        width = setting.anatomy.hidden_size
+        width = context.anatomy.hidden_size
         self.pool, self.count = pool, count
-        self.down = drawn(nn.Linear(width, bottleneck), setting)
-        self.up = drawn(nn.Linear(bottleneck, width * (count if pool in ("first", "last") else 1)), setting)
+        self.down = initialised(nn.Linear(width, bottleneck), context)
+        self.up = initialised(nn.Linear(bottleneck, width * (count if pool in ("first", "last") else 1)), context)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, view: View) -> Tensor:
@@ -118,17 +118,19 @@ class LevelGenerator(Generator):
     generator makes. 2 H m + m + k H scalars (average, max), H m + m + k H (m + 1) (first, last).
     """
 
-    def __init__(self, start: Tensor, pool: Pool, bottleneck: int, setting: Setting, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self, start: Tensor, pool: Pool, bottleneck: int, context: BuildContext, *, dropout: float = 0.0
+    ) -> None:
         """Draw the map down; the map up is zero.
 
         Args:
             start: the vectors that it makes before training, `(k, H)`.
             pool: as in `Generator`.
             bottleneck: m.
-            setting: gives the width of the states and the random draws.
+            context: gives the width of the states and the random draws.
             dropout: on what the instance adds.
         """
-        super().__init__(pool, len(start), bottleneck, setting, dropout=dropout)
+        super().__init__(pool, len(start), bottleneck, context, dropout=dropout)
         nn.init.zeros_(self.up.weight)
         self.up.register_parameter("bias", None)  # B stands for it
         self.start = nn.Parameter(start.clone())
@@ -146,7 +148,7 @@ class PHM(nn.Module):
     A_i is (n, n), B_i is (inputs / n, outputs / n): n^3 + inputs * outputs / n scalars.
     """
 
-    def __init__(self, inputs: int, outputs: int, n: int, std: float, setting: Setting) -> None:
+    def __init__(self, inputs: int, outputs: int, n: int, std: float, context: BuildContext) -> None:
         """Draw A and B from N(0, std^2).
 
         Raises:
@@ -157,8 +159,8 @@ class PHM(nn.Module):
             raise SoftPromptError(
                 f"phm_dim={n} must divide the widths {inputs} and {outputs}: choose a divisor of both"
             )
-        self.left = nn.Parameter(tables.normal((n, n, n), std, setting))
-        self.right = nn.Parameter(tables.normal((n, inputs // n, outputs // n), std, setting))
+        self.left = nn.Parameter(tables.normal((n, n, n), std, context))
+        self.right = nn.Parameter(tables.normal((n, inputs // n, outputs // n), std, context))
 
     def weight(self) -> Tensor:
         """W, shape `(inputs, outputs)`."""

@@ -22,9 +22,9 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Method, Needs, Setting
+from softprompt.methods.base import BuildContext, Method, Needs
 from softprompt.methods.parts import tables
-from softprompt.methods.parts.gates import Form
+from softprompt.methods.parts.gates import GateForm
 from softprompt.sites.producer import Producer, View
 
 Consistency = Literal["kl", "mse", "none"]
@@ -38,7 +38,7 @@ GRAMMAR = (
 
 
 @dataclass(frozen=True)
-class Selection:
+class LayerSelection:
     """A choice of layers.
 
     Attributes:
@@ -108,21 +108,21 @@ def usual(num_layers: int) -> int:
     return max(1, min(8, num_layers // 2))
 
 
-def selection(text: str) -> Selection:
+def selection(text: str) -> LayerSelection:
     """Read a choice of layers.
 
     Raises:
         ValueError: it is none of those in the module's table.
     """
     if text in _RULES:
-        return Selection(text)
+        return LayerSelection(text)
     counted = re.fullmatch(rf"({'|'.join(_COUNTED)}):([0-9]{{1,6}})", text)
     if counted is not None and int(counted[2]) > 0:
-        return Selection(counted[1], int(counted[2]))
+        return LayerSelection(counted[1], int(counted[2]))
     if re.fullmatch(r"[0-9]{1,6}(,[0-9]{1,6})*", text):
         numbers = tuple(int(number) for number in text.split(","))
         if list(numbers) == sorted(set(numbers)):
-            return Selection("numbers", numbers=numbers)
+            return LayerSelection("numbers", numbers=numbers)
         raise ValueError("layers stand once each and in ascending order")
     raise ValueError(f"choose from {GRAMMAR}")
 
@@ -130,7 +130,7 @@ def selection(text: str) -> Selection:
 class OverLayers(Method):
     """A method with a part for each layer, of which some may be left out; the options of the search for them.
 
-    The search is SPT's (`softprompt.methods.spt`, `softprompt.training.search`).
+    The search is SPT's (`softprompt.methods.spt`, `softprompt.training.courses.layer_search`).
     """
 
     course: ClassVar[str] = "layers"
@@ -140,7 +140,7 @@ class OverLayers(Method):
     }
 
     select: str = Field("all", description=f"the layers: {GRAMMAR}")
-    gate: Form = Field(
+    gate: GateForm = Field(
         "bernoulli", description="value of a gate in the search: bernoulli, threshold, ratio or concrete"
     )
     temperature: float = Field(1.0, gt=0, description="of gate=concrete")
@@ -164,7 +164,7 @@ class OverLayers(Method):
         return str(selection(value.replace(" ", "") if isinstance(value, str) else repr(value)))
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> LayerSelection:
         """The choice of layers, read."""
         return selection(self.select)
 
@@ -189,10 +189,10 @@ class LayerPrompt(Producer):
     shift = False
     start: Tensor
 
-    def __init__(self, layers: tuple[int, ...], setting: Setting) -> None:
+    def __init__(self, layers: tuple[int, ...], context: BuildContext) -> None:
         super().__init__()
         self.layers, self.hidden_layers, self.first_layer = layers, frozenset(layers), min(layers)
-        self.start = nn.Buffer(tables.neutral(setting), persistent=False)
+        self.start = nn.Buffer(tables.neutral(context), persistent=False)
 
     def embed(self, view: View) -> Tensor:
         """The start, `(P, E)`."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BeforeValidator
 
 
-def split(separator: str) -> BeforeValidator:
+def split_at(separator: str) -> BeforeValidator:
     """A validator that takes a text apart at a separator and leaves everything else as it is."""
 
     def parts(value: Any) -> Any:

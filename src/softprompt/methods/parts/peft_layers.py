@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.projections import sizes_of
 from softprompt.errors import SoftPromptError
-from softprompt.methods.parts.weights import Inside, key, sizes_of
+from softprompt.methods.parts.weights import InModel, key
 from softprompt.sites.asking import beneath
 from softprompt.sites.producer import StandIn
 
@@ -33,7 +34,7 @@ def peft() -> Any:
     return peft
 
 
-class PeftLayers(Inside):
+class PeftLayers(InModel):
     """The layers that a PEFT configuration makes, one for each module."""
 
     def __init__(self, configuration: Any, places: dict[str, nn.Module]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softprompt.methods.base import Setting
-from softprompt.sites.anatomy import Anatomy
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.methods.base import BuildContext
 from softprompt.sites.attention import Pairs, Place, recording
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
@@ -156,13 +156,13 @@ class Prefixes(Producer):
 
 
 @torch.no_grad()
-def words_keys_values(ids: Sequence[int], setting: Setting) -> dict[Place, Tensor]:
+def words_keys_values(ids: Sequence[int], context: BuildContext) -> dict[Place, Tensor]:
     """Keys and values that the frozen model itself makes of words, flat, `(len(ids), 2 L K D)` a place, fp32.
 
     The words stand at positions 0, 1, ... of the body and, where there is one, of the decoder; the cross-attention's
     are made of the encoder's states at the words.
     """
-    part = setting.anatomy
+    part = context.anatomy
     body: Any = part.body
     row = torch.tensor([list(ids)], device=next(body.parameters()).device)
     models = [body] if part.decoder is None else [body, part.decoder]

@@ -8,83 +8,83 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.structure import layers_of
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Setting
+from softprompt.methods.base import BuildContext
 from softprompt.methods.parts.first_pass import twin
-from softprompt.sites.structure import layers_of
 
 # Lester et al. sample among the 5,000 most frequent pieces; SentencePiece ids are sorted by frequency.
 POPULATION = 5000
 
 
-def normal(shape: Sequence[int], std: float, setting: Setting) -> Tensor:
+def normal(shape: Sequence[int], std: float, context: BuildContext) -> Tensor:
     """Draws from N(0, std^2), fp32."""
-    return torch.randn(*shape, generator=setting.generator) * std
+    return torch.randn(*shape, generator=context.generator) * std
 
 
-def uniform(shape: Sequence[int], bound: float, setting: Setting) -> Tensor:
+def uniform(shape: Sequence[int], bound: float, context: BuildContext) -> Tensor:
     """Draws from the uniform distribution on [-bound, bound], fp32 (Lester et al.: 0.5)."""
-    return (torch.rand(*shape, generator=setting.generator) * 2 - 1) * bound
+    return (torch.rand(*shape, generator=context.generator) * 2 - 1) * bound
 
 
-def population(setting: Setting) -> Tensor:
+def population(context: BuildContext) -> Tensor:
     """Ids of the most frequent pieces, special tokens left out."""
-    special = set(getattr(setting.tokenizer, "all_special_ids", None) or ())
-    last = min(POPULATION + len(special), setting.anatomy.vocab_size)
+    special = set(getattr(context.tokenizer, "all_special_ids", None) or ())
+    last = min(POPULATION + len(special), context.anatomy.vocab_size)
     return torch.tensor([i for i in range(last) if i not in special] or list(range(last)))
 
 
-def sampled_vocabulary(count: int, setting: Setting) -> Tensor:
+def sampled_vocabulary(count: int, context: BuildContext) -> Tensor:
     """Embeddings of tokens drawn from the most frequent pieces, special tokens left out: `(count, E)`.
 
     Without replacement unless there are fewer pieces than rows.
     """
-    pieces = population(setting)
+    pieces = population(context)
     if count <= len(pieces):
-        chosen = pieces[torch.randperm(len(pieces), generator=setting.generator)[:count]]
+        chosen = pieces[torch.randperm(len(pieces), generator=context.generator)[:count]]
     else:
-        chosen = pieces[torch.randint(len(pieces), (count,), generator=setting.generator)]
-    return setting.embed(chosen.tolist()).cpu()
+        chosen = pieces[torch.randint(len(pieces), (count,), generator=context.generator)]
+    return context.embed(chosen.tolist()).cpu()
 
 
-def neutral(setting: Setting) -> Tensor:
+def neutral(context: BuildContext) -> Tensor:
     """The mean embedding of frequent pieces, `(1, E)`: what slots hold that no prompt has written yet.
 
     Our choice. Zeros would do as well for the text, but not for a gradient: a norm has 1 / sqrt(eps) there,
     in every layer. The tokenizer has no part in it, so that a loaded prompt finds the same.
     """
-    return setting.rows(range(min(POPULATION, setting.anatomy.vocab_size))).mean(0, keepdim=True)
+    return context.rows(range(min(POPULATION, context.anatomy.vocab_size))).mean(0, keepdim=True)
 
 
-def word_states(count: int, setting: Setting) -> Tensor:
+def word_states(count: int, context: BuildContext) -> Tensor:
     """The frozen model's own states of drawn frequent words before each of its layers: `(L, count, H)`, fp32.
 
     The words stand at positions 0, 1, ... of a text of their own.
     """
-    pieces = population(setting)
-    order = torch.randperm(len(pieces), generator=setting.generator)
-    order = order[: min(count, setting.anatomy.max_positions or count)]
-    return _states(pieces[order], setting)[:, torch.arange(count) % len(order)]
+    pieces = population(context)
+    order = torch.randperm(len(pieces), generator=context.generator)
+    order = order[: min(count, context.anatomy.max_positions or count)]
+    return _states(pieces[order], context)[:, torch.arange(count) % len(order)]
 
 
-def state_sizes(setting: Setting) -> list[float]:
+def state_sizes(context: BuildContext) -> list[float]:
     """How long a state is before each layer, as a root mean square: the median over a text of 16 tokens.
 
     The median, for a first token's state may be a thousand times as long as all others (Gemma 3). The tokenizer has no
     part in it, so that a prompt that goes on from a stored one finds the same.
     """
-    if setting.sketch:
-        return [1.0] * setting.anatomy.num_layers
-    count = min(16, setting.anatomy.max_positions or 16)
-    ids = torch.linspace(0, setting.anatomy.vocab_size - 1, count).long()
-    sizes: list[float] = _states(ids, setting).square().mean(-1).sqrt().median(-1).values.tolist()
+    if context.sketch:
+        return [1.0] * context.anatomy.num_layers
+    count = min(16, context.anatomy.max_positions or 16)
+    ids = torch.linspace(0, context.anatomy.vocab_size - 1, count).long()
+    sizes: list[float] = _states(ids, context).square().mean(-1).sqrt().median(-1).values.tolist()
     return sizes
 
 
 @torch.no_grad()
-def _states(ids: Tensor, setting: Setting) -> Tensor:
+def _states(ids: Tensor, context: BuildContext) -> Tensor:
     """States of a text `(T,)` before each layer, `(L, T, H)`, fp32."""
-    part, found = setting.anatomy, []
+    part, found = context.anatomy, []
 
     def record(module: nn.Module, args: Any, kwargs: Any) -> None:
         found.append((args[0] if args else kwargs["hidden_states"])[0].float().cpu())
@@ -97,41 +97,21 @@ def _states(ids: Tensor, setting: Setting) -> Tensor:
     return torch.stack(found)
 
 
-def text(count: int, words: str, setting: Setting) -> Tensor:
+def text(count: int, words: str, context: BuildContext) -> Tensor:
     """Embeddings of a text's tokens, cut to `count` or filled with sampled vocabulary: `(count, E)`."""
-    ids = setting.tokens(words)[:count]
-    rows = setting.embed(ids).cpu()
-    return rows if len(ids) == count else torch.cat([rows, sampled_vocabulary(count - len(ids), setting)])
+    ids = context.tokens(words)[:count]
+    rows = context.embed(ids).cpu()
+    return rows if len(ids) == count else torch.cat([rows, sampled_vocabulary(count - len(ids), context)])
 
 
-def class_labels(count: int, setting: Setting) -> Tensor:
+def class_labels(count: int, context: BuildContext) -> Tensor:
     """One row a label word (the mean over its pieces), the rest sampled vocabulary: `(count, E)`.
 
     Raises:
         SoftPromptError: no label words are known.
     """
-    if not setting.label_words:
+    if not context.label_words:
         raise SoftPromptError("init 'class_labels' needs a task with label words: choose another `init`")
-    words = setting.label_words[:count]
-    rows = torch.stack([setting.embed(setting.tokens(word)).mean(0).cpu() for word in words])
-    return rows if len(words) == count else torch.cat([rows, sampled_vocabulary(count - len(words), setting)])
-
-
-def saved(path: str, count: int, setting: Setting) -> Tensor:
-    """The first `stream` table of a saved prompt, given its folder or its run's: `(count, E)`.
-
-    Raises:
-        SoftPromptError: no such prompt, or a table of another shape.
-    """
-    from softprompt.storage.forms import Form, read_forms
-    from softprompt.storage.places import folder_of
-    from softprompt.storage.tensors import read_tensors
-    from softprompt.storage.written import check_written
-
-    file = folder_of(path) / "prompt.safetensors"
-    form, wanted = read_forms(file).get("table"), (count, setting.anatomy.embedding_size)
-    if form != Form(("F32",), wanted):
-        found = "no table" if form is None else f"a table of shape {form.shape} and type {form.dtypes[0]}"
-        raise SoftPromptError(f"{path}: {found}, but one of shape {wanted} and type F32 is needed to start from it")
-    check_written(file.parent)
-    return read_tensors(file)["table"]
+    words = context.label_words[:count]
+    rows = torch.stack([context.embed(context.tokens(word)).mean(0).cpu() for word in words])
+    return rows if len(words) == count else torch.cat([rows, sampled_vocabulary(count - len(words), context)])

@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 
 from softprompt.errors import Interrupted
 from softprompt.training.courses.registry import Course, course, of
-from softprompt.training.work import Work
+from softprompt.training.courses.work import Work
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

@@ -12,12 +12,12 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.autoprompt import AutoPrompt, Triggers
 from softprompt.methods.parts.vocabulary import readable, word_of
-from softprompt.tasks.encoding import Encoded
-from softprompt.tasks.readouts import Item
+from softprompt.readouts import Item
+from softprompt.tasks.text.encoding import Encoded
 from softprompt.training.courses.label_tokens import label_tokens
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.templates import retemplated, spliced, template_of
-from softprompt.training.work import Work
+from softprompt.training.courses.work import Work
 
 _PROBES = 2  # training rows with which a text is tokenised to see that its triggers survive
 
@@ -101,10 +101,12 @@ class Search:
     def survives(self, ids: Sequence[int]) -> bool:
         """Whether template, triggers and a row, as one text, tokenise to the ids that the model reads."""
         readout: Any = self.work.readout
-        coder = replace(readout.coder, template=spliced(readout.coder.template, ids, self.tokenizer), virtual=0)
+        row_encoder = replace(
+            readout.row_encoder, template=spliced(readout.row_encoder.template, ids, self.tokenizer), virtual=0
+        )
         for item in self.probes:
-            choice = item.row.choices[0] if readout.coder.template.has_choice and item.row.choices else None
-            plain: Encoded = coder.encode(item.row, choice=choice)
+            choice = item.row.choices[0] if readout.row_encoder.template.has_choice and item.row.choices else None
+            plain: Encoded = row_encoder.encode(item.row, choice=choice)
             if plain.ids != tuple(token if token >= 0 else ids[-1 - token] for token in item.texts[0].ids):
                 return False
         return True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from softprompt.training.courses.registry import course
-from softprompt.training.work import Work
+from softprompt.training.courses.work import Work
 
 
 @course("fit")
-def fit(work: Work) -> None:
+def fit_once(work: Work) -> None:
     """Train once, or not at all where nothing is to be trained."""
     if work.trains():
         work.fit()

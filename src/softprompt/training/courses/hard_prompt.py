@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.predict import predict
+from softprompt.inference.predict import predict
 from softprompt.methods.baselines import HardPrompt
-from softprompt.tasks.readouts import Item
+from softprompt.readouts import Item
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.templates import retemplated, template_of
-from softprompt.training.work import Work
+from softprompt.training.courses.work import Work
 
 # Zhao et al. 2021: the average over these is robust where a single one is not.
 CONTENT_FREE = ("N/A", "", "[MASK]")

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.predict import to_device
+from softprompt.inference.predict import to_device
 from softprompt.methods.parts.vocabulary import readable, word_of
+from softprompt.readouts.label_words import LabelWords
 from softprompt.sites.modes import evaluating
-from softprompt.tasks.encoding import answer_place, continuation
-from softprompt.tasks.readouts.words import Words
+from softprompt.tasks.text.encoding import answer_place, continuation
 from softprompt.training.courses.templates import template_of
-from softprompt.training.work import Work
+from softprompt.training.courses.work import Work
 
 STEPS = 500
 
@@ -26,7 +26,7 @@ def label_tokens(work: Work, count: int) -> list[list[int]]:
         SoftPromptError: the readout does not read one token, or the vocabulary has too few words.
     """
     readout = work.readout
-    if not isinstance(readout, Words) or work.task.kind != "classification":
+    if not isinstance(readout, LabelWords) or work.task.kind != "classification":
         raise SoftPromptError(
             f"label tokens are read at one column, and readout {readout.name!r} of task {work.task.name!r} has no such "
             "place on this backbone: leave label_tokens out, or use labels of one token each"

@@ -8,11 +8,11 @@ import torch
 
 from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.gates import Gates, kept_layers
-from softprompt.methods.parts.layers import OverLayers, Selection
+from softprompt.methods.parts.layers import LayerSelection, OverLayers
+from softprompt.training.courses.layer_search import SearchTrainer, halves, schedule, settled
 from softprompt.training.courses.registry import course
-from softprompt.training.search import SearchTrainer, halves, schedule, settled
+from softprompt.training.courses.work import Work
 from softprompt.training.setup import counts
-from softprompt.training.work import Work
 
 
 @course("layers")
@@ -27,7 +27,7 @@ def layers(work: Work) -> None:
         else:
             order = torch.randperm(total, generator=torch.Generator().manual_seed(work.seed))
             kept = tuple(sorted(order[: wanted.count].tolist()))
-        work.replace(method=method.model_copy(update={"select": str(Selection("numbers", numbers=kept))}))
+        work.replace(method=method.model_copy(update={"select": str(LayerSelection("numbers", numbers=kept))}))
         own, head = counts(work.producer, work.readout)
         work.report.update(trained_parameters=own + head, trained_head_parameters=head)
         work.show.say(f"layers {', '.join(map(str, kept))} of 0 to {total - 1}")

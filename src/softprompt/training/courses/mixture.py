@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from softprompt.methods.soft_words import SoftWords
-from softprompt.tasks.template import PromptSlot, Template
+from softprompt.tasks.text.template import PromptSlot, Template
 from softprompt.training.courses.registry import course
+from softprompt.training.courses.work import Work
 from softprompt.training.setup import counts
-from softprompt.training.work import Work
 
 
 @course("mixture")

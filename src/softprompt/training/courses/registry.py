@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from softprompt.errors import SoftPromptError
-from softprompt.training.work import Work
+from softprompt.training.courses.work import Work
 
 Course = Callable[[Work], None]
 _COURSES: dict[str, Course] = {}

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+from softprompt.readouts import Readout
 from softprompt.tasks import Task, Template
-from softprompt.tasks.readouts import Readout
-from softprompt.tasks.template import Literal, Mask, Part, PromptSlot
+from softprompt.tasks.text.template import Literal, Mask, Part, PromptSlot
 
 
 def template_of(readout: Readout) -> Template:
     """The template that a readout reads."""
     own: Any = readout
-    template: Template = own.coder.template
+    template: Template = own.row_encoder.template
     return template
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from softprompt.methods.xprompt import Pruned, XPrompt
 from softprompt.training.courses.registry import course
-from softprompt.training.work import Work
+from softprompt.training.courses.work import Work
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,147 @@
+"""`attach`: put prompts at a model's sites."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from softprompt.attached.model import PromptedModel
+from softprompt.backbones.anatomy import read_anatomy
+from softprompt.errors import SoftPromptError
+from softprompt.methods.base import BuildContext, Method
+from softprompt.readouts.template_words import word_ids
+from softprompt.sites.asking import own_class
+from softprompt.sites.producer import Producer
+
+
+def attach(
+    model: nn.Module,
+    tokenizer: Any,
+    prompt: Any,
+    *,
+    label_words: tuple[str, ...] = (),
+    seed: int = 0,
+    dropout: bool = False,
+) -> PromptedModel:
+    """Attach one prompt or many to a frozen model; use as a call or in a `with` block.
+
+    What is attached works in the calls of the attached model alone: the model itself may be called meanwhile, be
+    attached to again, and all of these from several threads.
+
+    Args:
+        model: a transformers model; it is neither copied nor edited, and `detach` gives it back as it was.
+        tokenizer: its tokenizer.
+        prompt: a method (a new prompt is initialised), a loaded prompt, or a mapping from names to these.
+        label_words: for initialisations that start from label words.
+        seed: of every random draw of a new prompt.
+        dropout: let the frozen backbone's dropout work while training.
+
+    Returns:
+        A plain `nn.Module` with the model's own forward signature.
+
+    Raises:
+        SoftPromptError: the family cannot serve the site, the prompt has no room, or the model cannot be attached to
+            (it is compiled, attached or wrapped itself).
+
+    Example:
+        >>> with attach(model, tokenizer, PromptTuning(num_virtual_tokens=20)) as prompted:  # doctest: +SKIP
+        ...     logits = prompted(**prompted.encode(["a moving film"])).logits
+    """
+    _refuse(model)
+    named = dict(prompt) if isinstance(prompt, Mapping) else {_name(prompt): prompt}
+    producers = {name: build(model, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()}
+    return attached_class(model)(model, tokenizer, producers, dropout=dropout)
+
+
+def build(
+    model: nn.Module,
+    tokenizer: Any,
+    prompt: Any,
+    *,
+    label_words: tuple[str, ...] = (),
+    seed: int = 0,
+    blank: bool = False,
+) -> Producer:
+    """The producer of a prompt: a method's is made anew (its values `blank` or not), a loaded prompt brings its own.
+
+    Raises:
+        SoftPromptError: neither a method nor a prompt, or a method that cannot serve the backbone.
+    """
+    if isinstance(prompt, Producer):
+        return prompt
+    if isinstance(prompt, Method):
+        context = _context(model, tokenizer, prompt, tuple(label_words), seed)
+        return prompt.build(replace(context, blank=blank)).to(next(model.parameters()).device)
+    own = getattr(prompt, "producer", None)
+    if isinstance(own, Producer):
+        return own
+    raise SoftPromptError(f"attach takes a method or a loaded prompt, not {type(prompt).__name__}")
+
+
+def sketch(model: nn.Module, tokenizer: Any, method: Method) -> Producer:
+    """A method's prompt on torch's `meta` device: types and shapes, without memory whatever sizes its options ask for.
+
+    Raises:
+        SoftPromptError: the method cannot serve the backbone.
+    """
+    context = _context(model, tokenizer, method)
+    with torch.device("meta"):
+        return method.build(replace(context, blank=True, sketch=True)).to("meta")
+
+
+def _context(
+    model: nn.Module, tokenizer: Any, method: Method, label_words: tuple[str, ...] = (), seed: int = 0
+) -> BuildContext:
+    generator, anatomy = torch.Generator().manual_seed(seed), read_anatomy(model)
+    why = method.refusal(anatomy)
+    if why is not None:
+        raise SoftPromptError(f"method {method.name!r} cannot serve family {anatomy.family!r}: {why}")
+    return BuildContext(anatomy, tokenizer, label_words, generator, partial(word_ids, tokenizer=tokenizer))
+
+
+def _name(prompt: Any) -> str:
+    return str(getattr(prompt, "name", "prompt"))
+
+
+def _refuse(model: nn.Module) -> None:
+    """Refuse what would be silently wrong to attach to.
+
+    Raises:
+        SoftPromptError: the model is attached, compiled, or not in memory.
+    """
+    if isinstance(model, PromptedModel):
+        raise SoftPromptError("this model has prompts attached itself: attach to its backbone (`model.backbone`)")
+    compiled = "_orig_mod" in model._modules  # what torch.compile wraps
+    if compiled or any(module._compiled_call_impl is not None for module in model.modules()):
+        raise SoftPromptError("the model is compiled: attach to it as it was before, and compile the attached model")
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta and not hasattr(model, "hf_device_map"):
+            raise SoftPromptError(f"weight {name} is not in memory (device meta): load the backbone's weights first")
+
+
+def attached_class(model: nn.Module) -> type[PromptedModel]:
+    """A `PromptedModel` with the model's own forward signature and class name, by which trainers choose."""
+    kind: Any = own_class(model)
+    return _attached_class(kind)
+
+
+@cache
+def _attached_class(kind: Any) -> type[PromptedModel]:
+    own = inspect.signature(kind.forward)
+    ours = inspect.signature(PromptedModel.forward).parameters
+    listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    extra = [p for p in ours.values() if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in own.parameters]
+    rest = [p for p in own.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+
+    def forward(self: PromptedModel, *args: Any, **kwargs: Any) -> Any:
+        return PromptedModel.forward(self, *args, **kwargs)
+
+    forward.__signature__ = own.replace(parameters=[*listed, *extra, *rest])  # type: ignore[attr-defined]
+    forward.__doc__ = PromptedModel.forward.__doc__
+    return type(kind.__name__, (PromptedModel,), {"forward": forward, "__module__": PromptedModel.__module__})

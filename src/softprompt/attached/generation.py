@@ -1,0 +1,248 @@
+"""`generate` for an attached model: virtual tokens go in once, and the user's processors never see them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from softprompt.errors import SoftPromptError
+from softprompt.sites.attached import Attached, Rows
+from softprompt.sites.hooks import gather, user_length
+from softprompt.sites.insertion import insert
+
+_REFUSED = {
+    "assistant_model": "another model, which has no virtual tokens, would read the ids",
+    "prompt_lookup_num_tokens": "virtual tokens would be looked up as text",
+    "guidance_scale": "the unconditional pass would run without the prompt",
+    "prefill_chunk_size": "a prompt must enter in one piece",
+}
+
+
+def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: Any) -> Any:
+    """Generate with each row's prompt.
+
+    An instance-aware prompt is made from the tokens that this call is given (with a cache, from those that the cache
+    began with), never from generated ones.
+
+    Args:
+        model: the attached model.
+        inputs: the user's ids, `(batch, tokens)`; `input_ids=` does as well.
+        prompts: see `PromptedModel.forward`.
+        **kwargs: as the model's own `generate` takes them; `max_length` and `min_length` count the user's tokens.
+
+    Returns:
+        What the model's own `generate` returns, without virtual tokens.
+
+    Raises:
+        SoftPromptError: an option that cannot work with virtual tokens.
+    """
+    ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
+    if ids is None:
+        raise SoftPromptError("generate needs input_ids")
+    rows = model.rows(prompts, ids.shape[0])
+    backbone: Any = model.backbone
+    width = max(model.slots[row].count for row in rows)
+    if not width:
+        with model.calling(rows):
+            return backbone.generate(input_ids=ids, **kwargs)
+    _refuse(model, rows, kwargs)
+    if model.anatomy.kind == "encoder-decoder":
+        with model.calling(rows) as call:
+            output = backbone.generate(input_ids=ids, **kwargs)
+        return user_length(output, call, encoder_decoder=True)
+    mask = kwargs.pop("attention_mask", None)
+    mask = _mask_of(model, ids) if mask is None else mask
+    full, full_mask, keep = ids, mask, None
+    if not bool((ids >= model.anatomy.vocab_size).any()):
+        layout = insert(ids, mask, None, None, model.slots, rows, 0)
+        assert layout.mask is not None
+        full, full_mask, keep = layout.ids, layout.mask, layout.keep
+        _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])
+    if kwargs.get("streamer") is not None:
+        kwargs["streamer"] = _Streamer(kwargs["streamer"], ids)
+    with model.calling(rows, full_mask.bool(), inserting=False):
+        shown = _showing_text(backbone, model.anatomy.vocab_size)
+        output = shown.generate(input_ids=full, attention_mask=full_mask, **kwargs)
+    return _own(output, ids, full.shape[1], keep)
+
+
+def _refuse(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any]) -> None:
+    own: Any = model.backbone
+    configs = (kwargs.get("generation_config"), own.generation_config)
+    for name, why in _REFUSED.items():
+        values = [kwargs.get(name), *(getattr(config, name, None) for config in configs)]
+        if any(value not in (None, 1, 1.0) for value in values):
+            raise SoftPromptError(f"generate cannot take {name!r} with virtual tokens ({why}): leave it out")
+    past = kwargs.get("past_key_values")
+    continues = past is not None and int(past.get_seq_length()) > 0
+    if continues and any(model.slots[row].count and model.slots[row].placement == "end" for row in rows):
+        raise SoftPromptError("a prompt placed at the end cannot continue a cache: generate from the whole text")
+
+
+def _mask_of(model: Attached, ids: Tensor) -> Tensor:
+    """As transformers infers it: padding where the pad token is none of the end tokens."""
+    config: Any = model.backbone.generation_config
+    pad, end = config.pad_token_id, config.eos_token_id
+    ends = end if isinstance(end, list) else [end]
+    return torch.ones_like(ids) if pad is None or pad in ends else ids.ne(pad).long()
+
+
+def _count_in(backbone: Any, kwargs: dict[str, Any], added: int) -> None:
+    """Lengths that the user counts in own tokens, in tokens of the whole sequence."""
+    given = copy.deepcopy(kwargs.get("generation_config"))
+    if given is not None:
+        kwargs["generation_config"] = given
+    for name in ("max_length", "min_length"):
+        if kwargs.get(name) is not None:
+            kwargs[name] += added
+        elif getattr(given, name, None) is not None:
+            setattr(given, name, getattr(given, name) + added)
+    default = getattr(backbone.generation_config, "min_length", None)
+    if default and kwargs.get("min_length") is None and getattr(given, "min_length", None) is None:
+        if given is None:
+            kwargs["min_length"] = default + added
+        else:
+            given.min_length = default + added
+
+
+def _own(output: Any, ids: Tensor, full: int, keep: Tensor | None) -> Any:
+    """The output with the user's ids and the new tokens as its sequences, and without the states of virtual tokens."""
+    sequences = output if isinstance(output, Tensor) else output.sequences
+    repeat = sequences.shape[0] // ids.shape[0]
+    own = torch.cat([ids.repeat_interleave(repeat, 0), sequences[:, full:]], dim=-1)
+    if isinstance(output, Tensor):
+        return own
+    output.sequences = own
+    steps = output.get("hidden_states")
+    if steps is not None and keep is not None:
+        columns = keep.repeat_interleave(steps[0][0].shape[0] // keep.shape[0], 0)
+        output.hidden_states = tuple(tuple(_kept(states, columns, full) for states in step) for step in steps)
+    return output
+
+
+def _kept(states: Tensor, columns: Tensor, full: int) -> Tensor:
+    """States of a step at the user's columns; a step that holds new tokens only is as it should be."""
+    if states.shape[1] < full:
+        return states
+    new = torch.arange(full, states.shape[1], device=states.device).expand(columns.shape[0], -1)
+    return gather(states, torch.cat([columns, new], dim=-1))
+
+
+# These, where `generate` itself makes them, count columns and read no id: they must see the whole sequence, whose
+# lengths `generate` was told.
+_BY_LENGTH = frozenset(
+    {
+        "MinLengthLogitsProcessor",
+        "MinNewTokensLengthLogitsProcessor",
+        "ForcedBOSTokenLogitsProcessor",
+        "ForcedEOSTokenLogitsProcessor",
+        "ExponentialDecayLengthPenalty",
+        "SuppressTokensAtBeginLogitsProcessor",
+        "MaxLengthCriteria",
+        "MaxTimeCriteria",
+        "EosTokenCriteria",
+        "ConfidenceCriteria",
+    }
+)
+
+
+class _Processor(LogitsProcessor):
+    """A processor that is shown the text's ids only. It takes no keywords: a list would demand each of them."""
+
+    def __init__(self, inner: Any, vocab_size: int) -> None:
+        self.inner, self.vocab_size = inner, vocab_size
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return _on_text(lambda ids: self.inner(ids, scores.clone()), input_ids, self.vocab_size)
+
+
+class _Criterion(StoppingCriteria):
+    """A stopping criterion that is shown the text's ids only."""
+
+    def __init__(self, inner: Any, vocab_size: int) -> None:
+        self.inner, self.vocab_size = inner, vocab_size
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
+        return _on_text(lambda ids: self.inner(ids, scores, **kwargs), input_ids, self.vocab_size)
+
+
+def _on_text(apply: Callable[[Tensor], Tensor], ids: Tensor, vocab_size: int) -> Tensor:
+    """What a function of a batch of ids gives for each row's ids without virtual ones.
+
+    Rows that hold different numbers of these (a template placed them in padded rows) take their results from calls of
+    their own, in which every row keeps its place in the batch.
+    """
+    virtual = ids >= vocab_size
+    lost = virtual.sum(-1, keepdim=True)
+    order = virtual.long().argsort(dim=-1, descending=True, stable=True)
+    moved = ids.gather(1, order)  # [B, T] virtual ids first, the text in its order behind
+    moved = torch.where(moved < vocab_size, moved, moved[:, -1:])  # rows that a call is not for need valid ids too
+    amounts = lost.unique().tolist()
+    result = apply(moved[:, amounts[0] :])
+    for amount in amounts[1:]:
+        rows = (lost == amount).view(-1, *[1] * (result.ndim - 1))
+        result = torch.where(rows, apply(moved[:, amount:]), result)
+    return result
+
+
+class _Streamer:
+    """A streamer that is shown the user's ids first."""
+
+    def __init__(self, inner: Any, ids: Tensor) -> None:
+        self._inner = inner
+        self._first: Tensor | None = ids
+
+    def put(self, value: Tensor) -> None:
+        """Pass new tokens on; the first value is the whole input."""
+        shown = value if self._first is None else self._first.cpu()
+        self._first = None
+        self._inner.put(shown)
+
+    def end(self) -> None:
+        """Pass the end on."""
+        self._inner.end()
+
+
+def _showing_text(backbone: Any, vocab_size: int) -> Any:
+    """The model itself, as one whose `generate` shows processors and criteria the text's ids only.
+
+    Repetition penalties and their like index the vocabulary by id. All state is the model's own; only its class is
+    another here, so calls in other threads do not notice.
+    """
+    own: Any = type(backbone)
+    kind = _text_kind(own, vocab_size)
+    shown = object.__new__(kind)
+    object.__setattr__(shown, "__dict__", backbone.__dict__)
+    return shown
+
+
+@cache
+def _text_kind(kind: Any, vocab_size: int) -> Any:
+    """The sub-class of a model's class whose processors and criteria are shown ids below the vocabulary's size."""
+
+    def showing(name: str, container: Any, wrapper: Any, custom: str) -> Any:
+        maker = getattr(kind, name)
+
+        def make(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if kwargs.get("encoder_input_ids") is not None:
+                ids = kwargs["encoder_input_ids"]
+                kwargs["encoder_input_ids"] = torch.where(ids < vocab_size, ids, ids[:, -1:])
+            users = {id(x) for x in kwargs.get(custom) or ()}
+            return container(
+                x if type(x).__name__ in _BY_LENGTH and id(x) not in users else wrapper(x, vocab_size)
+                for x in maker(self, *args, **kwargs)
+            )
+
+        return make
+
+    processors = showing("_get_logits_processor", LogitsProcessorList, _Processor, "logits_processor")
+    criteria = showing("_get_stopping_criteria", StoppingCriteriaList, _Criterion, "stopping_criteria")
+    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    makers = {"_get_logits_processor": processors, "_get_stopping_criteria": criteria}
+    return type(kind)(kind.__name__, (kind,), {**makers, **named})

@@ -1,0 +1,293 @@
+"""Where embeddings, layers, attention and heads live in each model family.
+
+The rooms above never name a family: they ask an `Anatomy`. One is read off a model's structure, by the few shapes that
+transformers' models share; a family with another shape gets its own reader through `register_anatomy`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from torch import nn
+
+from softprompt.backbones.probe import Behaviour, behaviour
+from softprompt.backbones.structure import (
+    attention_of,
+    body_of,
+    cross_attention_of,
+    feed_forward_of,
+    head_dim,
+    hidden_size,
+    input_embedding,
+    key_value_heads,
+    layers_of,
+    position_table,
+    positions_module,
+    sides_of,
+)
+from softprompt.errors import SoftPromptError
+
+BackboneKind = Literal["causal", "encoder", "encoder-decoder"]
+
+# Families that look the ids up a second time outside the input embedding, where a virtual id has no row.
+_SECOND_LOOKUP = frozenset({"gemma3n", "gemma3n_text", "gemma4", "gemma4_text"})
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of one model that the three sites touch.
+
+    Attributes:
+        family: `config.model_type`.
+        kind: `causal`, `encoder` or `encoder-decoder`.
+        body: the module that receives `input_ids` (a decoder-only model's body, an encoder, or an encoder-decoder's
+            encoder).
+        embedding: the input embedding inside `body`.
+        stack: the module whose `last_hidden_state` the heads read; virtual tokens are dropped from its output.
+        layers: the layers of `body` in the order of their calls; a layer with shared weights appears once a call.
+        attentions: the self-attention of each of `layers`.
+        last_feed_forward: the last layer's feed-forward, which works column by column, where a decoder-only model has
+            one, else None.
+        decoder: the decoder of an encoder-decoder model, else None.
+        positions: the module that looks positions up by itself and takes `position_ids` (BART's encoder), else None.
+        takes_position_ids: whether `body` takes `position_ids`.
+        position_offset: the position id that the model gives the first token (RoBERTa: padding_idx + 1; mostly 0).
+        uncounted: the id that stands for padding where positions are counted by ids alone (M2M100), else None.
+        max_positions: how many tokens the model has positions for, or None where there is no limit (T5).
+        absolute: whether positions are rows of a table, added to the embeddings.
+        hidden_size: H, the width of the residual stream.
+        embedding_size: E, the width of the input embedding (ALBERT and ELECTRA: not H).
+        vocab_size: V, the rows of the input embedding; virtual ids start here.
+        num_key_value_heads: K of each layer.
+        head_dim: D of each layer.
+        decoder_layers: the layers of `decoder`, or none.
+        decoder_attentions: the self-attention of each of them.
+        cross_attentions: the cross-attention of each of them.
+        decoder_key_value_heads: K of each of these attentions.
+        decoder_head_dim: D of each of these attentions.
+    """
+
+    family: str
+    kind: BackboneKind
+    body: nn.Module
+    embedding: nn.Module
+    stack: nn.Module
+    layers: tuple[nn.Module, ...]
+    attentions: tuple[nn.Module, ...]
+    last_feed_forward: nn.Module | None
+    decoder: nn.Module | None
+    positions: nn.Module | None
+    takes_position_ids: bool
+    position_offset: int
+    uncounted: int | None
+    max_positions: int | None
+    absolute: bool
+    hidden_size: int
+    embedding_size: int
+    vocab_size: int
+    num_key_value_heads: int
+    head_dim: int
+    decoder_layers: tuple[nn.Module, ...] = ()
+    decoder_attentions: tuple[nn.Module, ...] = ()
+    cross_attentions: tuple[nn.Module, ...] = ()
+    decoder_key_value_heads: int = 0
+    decoder_head_dim: int = 0
+
+    @property
+    def num_layers(self) -> int:
+        """L, the number of layer calls of `body`."""
+        return len(self.layers)
+
+    @property
+    def checkpoints(self) -> bool:
+        """Whether gradient checkpointing is on: layers will run once more during the backward pass."""
+        return any(getattr(part, "gradient_checkpointing", False) for part in (self.body, *self.layers))
+
+    @property
+    def has_open_attention(self) -> bool:
+        """Whether every attention looks its function up in transformers' AttentionInterface."""
+        return all(map(_is_open, self.attentions))
+
+    @cached_property
+    def meets_in_attention(self) -> bool:
+        """Whether columns meet in full or sliding attention alone: no convolution, recurrence, or other attention."""
+        config: Any = self.body.config
+        kinds = set(getattr(config, "layer_types", None) or ())
+        if not kinds <= {"full_attention", "sliding_attention"} or getattr(config, "attention_chunk_size", None):
+            return False
+        return not any(isinstance(module, nn.Conv1d | nn.RNNBase) for module in self.body.modules())
+
+    def require_site(self, site: str) -> None:
+        """Raise where this family cannot serve a site.
+
+        Raises:
+            SoftPromptError: names the family and the site.
+        """
+        if site == "attention" and not self.has_open_attention:
+            raise SoftPromptError(
+                f"family {self.family!r} cannot serve the site 'attention': its attention is not an AttentionInterface "
+                "function; use a method at the site 'stream' or 'hidden'"
+            )
+        if site in ("stream", "hidden") and self.family in _SECOND_LOOKUP:
+            raise SoftPromptError(
+                f"family {self.family!r} cannot serve the site {site!r}: it looks ids up outside the input embedding, "
+                "where a virtual token has no row; use a method at the site 'attention'"
+            )
+
+    def require_decoder(self) -> None:
+        """Raise where there is no decoder whose self- and cross-attention can join a prefix.
+
+        Raises:
+            SoftPromptError: names the family.
+        """
+        attentions = (*self.decoder_attentions, *self.cross_attentions)
+        if not attentions or not all(map(_is_open, attentions)):
+            raise SoftPromptError(
+                f"family {self.family!r} has no decoder that attends to an encoder as T5's and BART's do: use a method "
+                "at the site 'stream' or 'hidden', or one whose keys and values stand in the body alone"
+            )
+
+
+def _is_open(attention: nn.Module) -> bool:
+    """Whether an attention looks its function up in transformers' AttentionInterface, where the site can join it."""
+    return any(hasattr(sys.modules[kind.__module__], "ALL_ATTENTION_FUNCTIONS") for kind in type(attention).__mro__)
+
+
+_REGISTERED: dict[str, Callable[[nn.Module], Anatomy]] = {}
+
+
+def register_anatomy(family: str, read: Callable[[nn.Module], Anatomy]) -> None:
+    """Teach the library a family: `read(model)` returns its `Anatomy` and is preferred over the built-in reader.
+
+    Args:
+        family: the model's `config.model_type`.
+        read: a function from the model to its anatomy; `dataclasses.replace(read_anatomy(similar), ...)` often does.
+    """
+    _REGISTERED[family] = read
+
+
+def read_anatomy(model: nn.Module) -> Anatomy:
+    """Find the parts of a model.
+
+    Raises:
+        SoftPromptError: the family follows no known anatomy.
+    """
+    config = _text_config(model)
+    if config is None:
+        raise SoftPromptError(f"{type(model).__name__} has no `config`: attach a transformers model")
+    custom = _REGISTERED.get(config.model_type)
+    return custom(model) if custom else _read(model, config)
+
+
+def _text_config(model: nn.Module) -> Any:
+    config: Any = getattr(model, "config", None)
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def _read(model: nn.Module, config: Any) -> Anatomy:
+    sides = sides_of(model, config)
+    body: Any = sides[0] if sides else body_of(model, config)
+    embedding, layers = input_embedding(body), layers_of(body, config)
+    if embedding is None or not layers:
+        lacking = "embedding" if embedding is None else "list of layers"
+        raise SoftPromptError(
+            f"family {config.model_type!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
+            "describe it with softprompt.register_anatomy"
+        )
+    attentions = tuple(attention_of(layer, config) for layer in layers)
+    found = behaviour(body, layers, attentions, encoder=bool(sides))
+    kind: BackboneKind = "encoder-decoder" if sides else _kind(config, found)
+    parameters = inspect.signature(body.forward).parameters
+    positions = positions_module(body, parameters)
+    told = "position_ids" in parameters or (positions is not None and kind != "causal")
+    if found.counts == "columns" and not told:
+        raise SoftPromptError(
+            f"family {config.model_type!r} counts columns for positions and takes no others, so that padding or a "
+            "prefix would move the text: choose another backbone"
+        )
+    weight: Any = embedding.weight
+    decoder = sides[1] if sides else None
+    return Anatomy(
+        family=config.model_type,
+        kind=kind,
+        body=body,
+        embedding=embedding,
+        stack=_stack(body, kind, config),
+        layers=layers,
+        attentions=attentions,
+        last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" else None,
+        decoder=decoder,
+        positions=positions,
+        takes_position_ids="position_ids" in parameters,
+        position_offset=_offset(body, config, found),
+        uncounted=None if told or found.counts != "ids" else config.pad_token_id,
+        max_positions=found.positions or getattr(config, "max_position_embeddings", None),
+        absolute=found.positions is not None,
+        hidden_size=hidden_size(config),
+        embedding_size=int(weight.shape[1]),
+        vocab_size=int(weight.shape[0]),
+        num_key_value_heads=key_value_heads(config, "encoder"),
+        head_dim=head_dim(config, "encoder"),
+        **({} if decoder is None else _decoder_parts(decoder, config)),
+    )
+
+
+def _decoder_parts(decoder: nn.Module, config: Any) -> dict[str, Any]:
+    """The attentions of a decoder; nothing where it attends to its encoder in another way."""
+    layers = layers_of(decoder, config)
+    cross = [cross_attention_of(layer) for layer in layers]
+    if not layers or any(found is None for found in cross):
+        return {}
+    return {
+        "decoder_layers": layers,
+        "decoder_attentions": tuple(attention_of(layer, config) for layer in layers),
+        "cross_attentions": tuple(cross),
+        "decoder_key_value_heads": key_value_heads(config, "decoder"),
+        "decoder_head_dim": head_dim(config, "decoder"),
+    }
+
+
+def _kind(config: Any, found: Behaviour) -> BackboneKind:
+    """A body of which no token sees a later one is a decoder-only model."""
+    if found.causal is None:
+        raise SoftPromptError(
+            f"family {config.model_type!r}: whether its tokens see later ones cannot be told ({found.why}): "
+            "describe it with softprompt.register_anatomy"
+        )
+    return "causal" if found.causal else "encoder"
+
+
+def _offset(body: nn.Module, config: Any, found: Behaviour) -> int:
+    """Positions that are relative have none; of those of a table it must be known, by a model that can answer."""
+    told = found.offset is not None or _is_sketch(body)
+    if not told and (not found.why or position_table(body) is not None):
+        raise SoftPromptError(
+            f"family {config.model_type!r}: which position its first token has cannot be told "
+            f"({found.why or 'it is none that position_ids give'}): describe it with softprompt.register_anatomy"
+        )
+    return found.offset or 0
+
+
+def _is_sketch(body: Any) -> bool:
+    """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
+    embedding = body.get_input_embeddings()
+    return bool(embedding.weight.is_meta) and not hasattr(embedding, "_hf_hook")
+
+
+def _stack(body: nn.Module, kind: BackboneKind, config: Any) -> nn.Module:
+    """Where a pooler reads the states inside the body (BERT), the virtual tokens must be gone before it."""
+    pools = any(getattr(body, name, None) is not None for name in ("pooler", "pooler_activation"))
+    inner = getattr(body, "encoder", None)
+    if kind != "encoder" or not pools:
+        return body
+    if not isinstance(inner, nn.Module):
+        raise SoftPromptError(
+            f"family {config.model_type!r} pools its states where virtual tokens still stand among them: load it "
+            "without its pooler, as AutoModel or with a language-model head"
+        )
+    return inner

@@ -1,0 +1,164 @@
+"""What a frozen model is: family, sizes and a hash over its weights.
+
+A prompt fits the numbers of one model, and nothing in its shapes shows that it was trained on another: the
+fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Four
+decisions:
+
+- Numbers are hashed after rounding to bfloat16. A bfloat16 checkpoint loaded in float32 (an exact up-cast),
+  and a float32 checkpoint loaded in bfloat16, are then the same backbone, and a prompt of the one loads on
+  the other; outputs differ by rounding alone. A fine-tuned copy differs: some of its weights cross a border.
+- The body and the head are hashed apart. `weights` covers the way from ids to the last hidden state, so a
+  model with and without a language-model head have the same; a pooler counts as head. Tied weights count
+  once, with the body.
+- float16 rounds otherwise than bfloat16, and loses small numbers. What `load_backbone` rounds to float16 keeps the
+  hashes of the checkpoint: they are remembered under those of the rounded numbers, so that a model that changes later
+  is another one all the same.
+- Names are the body's own, and sorted: hooks, device, `requires_grad` and attached prompts change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from softprompt.backbones.bare import bare
+from softprompt.errors import SoftPromptError
+
+# Numbers hashed at a time: 32 MB in bfloat16, so that a large table is never copied whole.
+_PIECE = 1 << 24
+# What must agree, from the plainest difference to the finest.
+_COMPARED = ("family", "hidden_size", "num_layers", "vocab_size")
+# Digests of checkpoints by those of their numbers in float16.
+_EXACT: dict[str, str] = {}
+
+
+class Fingerprint(BaseModel):
+    """What a frozen model is.
+
+    Attributes:
+        family: `config.model_type`.
+        architecture: the model's class.
+        hidden_size: width of the residual stream.
+        num_layers: layers of the body (an encoder-decoder's encoder).
+        vocab_size: rows of the input embedding.
+        num_parameters: all weights, tied ones once.
+        dtype: as loaded; told, never compared.
+        weights: sha256 over the body's weights.
+        head: sha256 over weights that stand outside the body; empty where there are none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    family: str
+    architecture: str
+    hidden_size: int
+    num_layers: int
+    vocab_size: int
+    num_parameters: int
+    dtype: str
+    weights: str
+    head: str
+
+
+def fingerprint(model: nn.Module) -> Fingerprint:
+    """Take a model's fingerprint; the model is read, never changed.
+
+    Args:
+        model: a transformers model, with prompts attached or not.
+
+    Raises:
+        SoftPromptError: weights are not in memory (offloaded to a disk).
+    """
+    own: Any = bare(model)
+    config = own.config.get_text_config()
+    body, head = _parts(own)
+    weights, weights_of_head = digests(own)
+    return Fingerprint(
+        family=config.model_type,
+        architecture=type(own).__name__,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_hidden_layers,
+        vocab_size=own.get_input_embeddings().weight.shape[0],
+        num_parameters=sum(weight.numel() for weight in (*body.values(), *head.values())),
+        dtype=str(own.dtype).removeprefix("torch."),
+        weights=_EXACT.get(weights, weights),
+        head=_EXACT.get(weights_of_head, weights_of_head),
+    )
+
+
+def digests(model: nn.Module) -> tuple[str, str]:
+    """sha256 over the numbers of a model's body and of its head as they are; empty where there is no head."""
+    body, head = _parts(model)
+    return _digest(body), _digest(head) if head else ""
+
+
+def rounded_from(exact: tuple[str, str], rounded: tuple[str, str]) -> None:
+    """Let the numbers of a model in float16 pass for those of the checkpoint that they were rounded from.
+
+    Args:
+        exact: digests of the checkpoint's numbers.
+        rounded: digests of the same numbers in float16.
+    """
+    _EXACT.update((there, here) for here, there in zip(exact, rounded, strict=True) if there)
+
+
+def difference(recorded: Fingerprint, found: Fingerprint) -> str | None:
+    """One line that names how a model differs from a recorded one, or None where a prompt fits both.
+
+    Heads are compared where both models are of one class: a prompt that needs no head fits a body too.
+    """
+    for field in _COMPARED:
+        before, now = getattr(recorded, field), getattr(found, field)
+        if before != now:
+            return f"{field} is {before} there and {now} here"
+    if recorded.weights != found.weights:
+        return f"the weights differ (sha256 {recorded.weights[:12]} there, {found.weights[:12]} here)"
+    if recorded.architecture == found.architecture and recorded.head != found.head:
+        return f"the weights of the head differ (sha256 {recorded.head[:12]} there, {found.head[:12]} here)"
+    return None
+
+
+def _parts(model: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights of the body and those of the head, by name, each once."""
+    base = model.base_model
+    output = model.get_output_embeddings()
+    embedding = {id(weight) for weight in model.get_input_embeddings().parameters()}
+    outside = {id(weight) for weight in output.parameters()} - embedding if output is not None else set()
+    named = {name: weight for name, weight in base.named_parameters() if id(weight) not in outside}
+    body = {name: weight for name, weight in named.items() if not name.startswith("pooler")}
+    inside = {id(weight) for weight in body.values()}
+    head = {name: weight for name, weight in model.named_parameters() if id(weight) not in inside}
+    return body, head
+
+
+def _digest(weights: dict[str, Tensor]) -> str:
+    """sha256 over names, shapes and numbers; threads help, for hashing lets go of the interpreter.
+
+    As many as torch may use. One is this one: torch cannot start in a thread of a forked process.
+    """
+    names, threads = sorted(weights), torch.get_num_threads()
+    if threads == 1:
+        digests = [_digest_of(name, weights[name]) for name in names]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            digests = list(pool.map(lambda name: _digest_of(name, weights[name]), names))
+    shapes = (list(weights[name].shape) for name in names)
+    lines = (f"{name} {shape} {digest}\n" for name, shape, digest in zip(names, shapes, digests, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@torch.no_grad()
+def _digest_of(name: str, weight: Tensor) -> str:
+    if weight.is_meta:
+        raise SoftPromptError(f"weight {name} is not in memory: load the backbone without offloading")
+    digest = hashlib.sha256()
+    pieces: Any = torch.split(weight.detach().flatten(), _PIECE)
+    for piece in pieces:
+        numbers = piece.to(torch.bfloat16) if piece.is_floating_point() else piece
+        digest.update(memoryview(numbers.cpu().contiguous().view(torch.uint8).numpy()))
+    return digest.hexdigest()

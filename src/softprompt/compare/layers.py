@@ -1,0 +1,234 @@
+"""A learned choice of layers beside its controls: one method, trained over again with other choices of layers.
+
+Every arm is the same method with another word for `select`, so that nothing but the layers differs. An arm is trained
+for every seed, into a folder of its own; arms of one seed see the same rows, which is what the paired test rests on
+(`softprompt.compare.significance`). Runs that are finished are read, not run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from softprompt.backbones.anatomy import read_anatomy
+from softprompt.compare.significance import TEST, compare
+from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.methods.base import Method
+from softprompt.methods.parts.layers import GRAMMAR, LayerSelection, OverLayers, selection, usual
+from softprompt.methods.registry import method as method_of
+from softprompt.methods.registry import methods
+from softprompt.progress import Progress
+from softprompt.tasks import Task
+from softprompt.training import run
+from softprompt.training.run_folder import output_folder
+
+ARMS = ("learned", "all", "first", "last", "random", "input", "middle")
+SEEDS = (13, 21, 42)
+_COUNTED = ("learned", "first", "last", "random")
+
+
+def over_layers(method: Method) -> OverLayers:
+    """The method, if its layers can be chosen.
+
+    Raises:
+        SoftPromptError: they cannot.
+    """
+    if isinstance(method, OverLayers):
+        return method
+    able = ", ".join(name for name, one in methods().items() if issubclass(one, OverLayers))
+    raise SoftPromptError(f"method {method.name!r} has no choice of layers (select): choose from {able}")
+
+
+def selections(arms: Sequence[str], keep: int, layers: int) -> dict[str, LayerSelection]:
+    """The choices of layers of the arms, by their names, each once.
+
+    Args:
+        arms: words of the option `select`; learned, first, last and random take `keep` where they bring no number.
+        keep: K.
+        layers: of the backbone.
+
+    Raises:
+        SoftPromptError: no arm, an unknown one, or one with more layers than there are.
+    """
+    if keep < 1:
+        raise SoftPromptError(f"keep is {keep}: choose from 1 to {layers}")
+    found = {}
+    for arm in arms:
+        try:
+            chosen = selection(f"{arm}:{keep}" if arm in _COUNTED else arm)
+        except ValueError:
+            raise SoftPromptError(f"arm {arm!r}: choose from {GRAMMAR}") from None
+        chosen.of(layers)
+        found[str(chosen)] = chosen
+    if not found:
+        raise SoftPromptError(f"no arms: choose from {GRAMMAR}")
+    return found
+
+
+def select_layers(
+    model: nn.Module,
+    tokenizer: Any,
+    task: Task,
+    method: Method | str = "spt",
+    *,
+    keep: int | None = None,
+    arms: Sequence[str] = ARMS,
+    seeds: Sequence[int] = SEEDS,
+    output: str | Path | None = None,
+    progress: bool | Progress = True,
+    backbone: str | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train a method with learned layers and with every control, for several seeds, and compare them.
+
+    The same call again goes on where the last one stopped; more seeds or arms only add runs.
+
+    Args:
+        model: the backbone.
+        tokenizer: its tokenizer.
+        task: with its data.
+        method: a method over layers, or its name; its own `select` is not used.
+        keep: K, how many layers the counted arms keep; by default 8, but at most half of the layers.
+        arms: words of the option `select`; learned, first, last and random take `keep`.
+        seeds: of the runs.
+        output: the folder; the run of an arm and a seed goes to `<arm>-<seed>` in it. By default
+            `runs/<task>-<method>-layers`.
+        progress: whether to show progress, or where.
+        backbone: the backbone's name for the records.
+        **options: of training, see `TrainingOptions`.
+
+    Returns:
+        What `softprompt select` writes to `select.json`: the setting, `arms` (as `summed` gives them), the `reference`
+        they are compared with (the first learned arm, else the first), and `gates`: for each arm that was searched
+        for and each seed the gates' probabilities over the search's turns, `(turns, L)`.
+
+    Raises:
+        SoftPromptError: a method without a choice of layers, an unknown arm, a fault in the task, or a folder that
+            holds other runs.
+        Interrupted: it was asked to stop; the same call goes on.
+    """
+    chosen = over_layers(method_of(method) if isinstance(method, str) else method)
+    layers = read_anatomy(model).num_layers
+    count = usual(layers) if keep is None else keep
+    wanted = selections(arms, count, layers)
+    _check(task, seeds)
+    folder = output_folder(output, f"{task.name}-{chosen.name}-layers")
+    with_layers = {arm: chosen.model_copy(update={"select": arm}) for arm in wanted}
+    found = _train_arms(
+        model, tokenizer, task, with_layers, seeds, folder, progress=progress, backbone=backbone, **options
+    )
+    reference = next((arm for arm, one in wanted.items() if one.learned), next(iter(wanted)))
+    first = found[reference][0]
+    return {
+        **{key: first[key] for key in ("task", "method", "backbone", "metric")},
+        "rows": first["test"]["rows"],
+        "seen_rows": first["test"].get("seen_rows"),
+        "layers": layers,
+        "keep": count,
+        "seeds": list(dict.fromkeys(seeds)),
+        "reference": reference,
+        "test": TEST,
+        "arms": summed(found, reference, layers),
+        "gates": {arm: courses for arm, runs in found.items() if (courses := _gates(runs))},
+        "versions": first["versions"],
+    }
+
+
+def _train_arms(
+    model: nn.Module,
+    tokenizer: Any,
+    task: Task,
+    arms: Mapping[str, Method],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    progress: bool | Progress = True,
+    backbone: str | None = None,
+    **options: Any,
+) -> dict[str, list[dict[str, Any]]]:
+    """What the runs' `metrics.json` hold, by arm; they are trained seed by seed, and what is finished is read."""
+    show = progress if isinstance(progress, Progress) else Progress(progress)
+    todo = [(seed, arm) for seed in dict.fromkeys(seeds) for arm in arms]
+    found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
+    for place, (seed, arm) in enumerate(todo):
+        show.say(f"run {place + 1} of {len(todo)}: {arm}, seed {seed}")
+        try:
+            done = run.train(
+                model,
+                tokenizer,
+                task,
+                arms[arm],
+                seed=seed,
+                output=folder / f"{arm.replace(':', '')}-{seed}",
+                resume=True,
+                progress=show,
+                backbone=backbone,
+                **options,
+            )
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped in {arm}, seed {seed}: {place} of {len(todo)} runs are finished in {folder}; "
+                "run the same again to go on"
+            ) from None
+        found[arm].append(done.metrics)
+    return found
+
+
+def summed(runs: Mapping[str, Sequence[Mapping[str, Any]]], reference: str, layers: int) -> list[dict[str, Any]]:
+    """The arms' figures over their seeds.
+
+    Args:
+        runs: what `metrics.json` holds, by arm, at least one each.
+        reference: the arm that the others are compared with.
+        layers: of the backbone.
+
+    Returns:
+        For each arm `arm`, what `compare` tells, `trained_parameters` and `stored_parameters` (the largest of the
+        seeds), `seconds` (their mean), `share` (of the seeds that keep each layer, `(L,)`; None for a method that has
+        no choice) and `runs` (`seed`, `value`, `interval`, `seconds` and `kept_layers`).
+    """
+    values = {arm: {one["seed"]: one["test"][one["metric"]] for one in found} for arm, found in runs.items()}
+    compared = compare(values, reference)
+    arms = []
+    for arm, found in runs.items():
+        each = [
+            {
+                "seed": one["seed"],
+                "value": one["test"][one["metric"]],
+                "interval": one["test"]["interval"],
+                "seconds": one["train_seconds"],
+                "kept_layers": one.get("kept_layers"),
+            }
+            for one in found
+        ]
+        kept = [one["kept_layers"] for one in each if one["kept_layers"] is not None]
+        arms.append(
+            {
+                "arm": arm,
+                **compared[arm],
+                "trained_parameters": max(one["trained_parameters"] for one in found),
+                "stored_parameters": max(one["stored_parameters"] for one in found),
+                "seconds": sum(one["seconds"] for one in each) / len(each),
+                "share": [sum(layer in one for one in kept) / len(kept) for layer in range(layers)] if kept else None,
+                "runs": each,
+            }
+        )
+    return arms
+
+
+def _gates(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
+    """The gates of each seed's search, turn by turn; empty where nothing was searched."""
+    courses = {str(one["seed"]): [turn["gates"] for turn in one["history"] if "gates" in turn] for one in runs}
+    return {seed: turns for seed, turns in courses.items() if turns}
+
+
+def _check(task: Task, seeds: Sequence[int]) -> None:
+    """Faults in the data show before anything is trained."""
+    if not seeds:
+        raise SoftPromptError("no seeds: give at least one")
+    for seed in seeds:
+        if not task.splits(seed).test:
+            raise SoftPromptError(f"task {task.name!r} has no labelled test rows to compare the arms on")

@@ -1,0 +1,38 @@
+"""Metrics of an attached prompt on labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from softprompt.attached.model import PromptedModel
+from softprompt.inference.predict import Tick, predict
+from softprompt.readouts import Item, Outcome, Readout
+from softprompt.tasks import Row, Task, evaluate
+
+
+def metrics_of(
+    prompted: PromptedModel,
+    readout: Readout,
+    task: Task,
+    rows: Sequence[Row],
+    *,
+    batch_size: int = 32,
+    tick: Tick | None = None,
+    items: Sequence[Item] | None = None,
+) -> dict[str, Any]:
+    """Every metric of the task, the rows, the main metric's 95 % interval and the mean loss.
+
+    With the readout of a trained prompt also `seen_rows`: on how many of the rows the prompt was trained or chosen,
+    None where it does not know all of them. They are scored with the others; `Prompt.unseen` leaves them out.
+    """
+    result = score(task, rows, predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items))
+    return result if readout.seen is None else {**result, "seen_rows": readout.seen.count(rows)}
+
+
+def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> dict[str, Any]:
+    """Every metric of the task for answers that are there already."""
+    result = dict(evaluate(task, rows, [outcome.prediction for outcome in found]))
+    losses = [outcome.loss for outcome in found if outcome.loss is not None]
+    result["loss"] = sum(losses) / len(losses) if losses else None
+    return result

@@ -1,0 +1,19 @@
+"""Where things stand on the disk, and what the files of a prompt are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from softprompt.guards.paths import unicode_path_of
+
+TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
+
+
+def folder_of(given: str | Path) -> Path:
+    """The prompt's own folder, given it or its run's.
+
+    Raises:
+        SoftPromptError: what was given is no path that can be looked at.
+    """
+    path = unicode_path_of(given, "run")
+    return path / "prompt" if (path / "prompt").is_dir() else path

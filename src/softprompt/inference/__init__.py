@@ -1,0 +1,1 @@
+"""Answers to rows, in one batch loop."""

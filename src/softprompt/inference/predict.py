@@ -1,0 +1,108 @@
+"""Answers of an attached prompt to rows, in batches of like lengths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from softprompt.attached.model import PromptedModel
+from softprompt.errors import SoftPromptError
+from softprompt.readouts import Batch, Item, Outcome, Readout
+from softprompt.sites.modes import evaluating
+from softprompt.tasks import Row, Task
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer in the task's own words.
+
+    Attributes:
+        label: the label's value, the number, the choice or the text.
+        probability: of the label, where there is one.
+        probabilities: of every label value or choice.
+    """
+
+    label: str
+    probability: float | None
+    probabilities: dict[str, float]
+
+
+def predict(
+    prompted: PromptedModel,
+    readout: Readout,
+    rows: Sequence[Row],
+    *,
+    batch_size: int = 32,
+    tick: Tick | None = None,
+    items: Sequence[Item] | None = None,
+) -> list[Outcome]:
+    """Answer rows; the longest come first, so memory runs out at once or never.
+
+    Every part of the model is given back in the mode it was in, whatever happens inside.
+
+    Args:
+        prompted: the attached model.
+        readout: how answers are read.
+        rows: the rows.
+        batch_size: rows a forward pass.
+        tick: called with the number of rows done.
+        items: the rows, encoded already.
+    """
+    encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
+    found: list[Outcome | None] = [None] * len(encoded)
+    order = sorted(range(len(encoded)), key=lambda index: -encoded[index].length)
+    with evaluating(prompted, readout), torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = to_device(readout.collate([encoded[i] for i in chosen]), prompted)
+            for index, outcome in zip(chosen, readout.answer(prompted, batch), strict=True):
+                found[index] = outcome
+            if tick is not None:
+                tick(len(chosen))
+    return [outcome for outcome in found if outcome is not None]
+
+
+def answered(found: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes, if there is an answer in each: the largest of scores that are no numbers is none.
+
+    Raises:
+        SoftPromptError: a row's scores are not finite.
+    """
+    for place, one in enumerate(found):
+        numbers = (one.prediction, *(one.probabilities or ()))
+        if any(isinstance(number, float) and math.isnan(number) for number in numbers):
+            raise SoftPromptError(
+                f"row {place + 1} of {len(found)}: the model's scores are not finite, so there is no answer: load the "
+                "backbone with dtype float32, or see whether its weights are finite"
+            )
+    return list(found)
+
+
+def to_device(batch: Batch, prompted: Any) -> Batch:
+    """A batch on the backbone's device."""
+    device = next(prompted.backbone.parameters()).device
+
+    def move(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.to(device)
+        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return {name: move(value) for name, value in batch.items()}
+
+
+def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:
+    """An outcome with the task's label values, or the row's choices, for indices."""
+    if task.kind in ("generation", "regression"):
+        text = outcome.prediction if isinstance(outcome.prediction, str) else f"{outcome.prediction:.4g}"
+        return Answer(text, None, {})
+    names = row.choices if task.kind == "choice" and row.choices else task.label_values
+    chances = outcome.probabilities or ()
+    index = int(outcome.prediction)
+    probability = chances[index] if chances else None
+    return Answer(names[index], probability, dict(zip(names, chances, strict=False)))

@@ -1,0 +1,94 @@
+"""Free text: trained on the answer's tokens, answered by greedy generation up to the end token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softprompt.readouts.base import Batch, Item, Outcome, Readout, inputs
+from softprompt.readouts.candidates import Candidates
+from softprompt.tasks.rows import Row
+from softprompt.tasks.text.encoding import RowEncoder, continuation, pad
+
+
+class FreeText(Readout):
+    """Answers in free text.
+
+    Args:
+        row_encoder: encodes the text before the answer.
+        filler: the padding id.
+        decoder_start: first id of an encoder-decoder's decoder, or None for a causal model.
+        end: the id that closes an answer.
+        space: whether a space stands before the answer.
+        max_new_tokens: longest answer.
+        lead: ids before every answer, which are no part of its text.
+    """
+
+    name = "text"
+
+    def __init__(
+        self,
+        row_encoder: RowEncoder,
+        filler: int,
+        decoder_start: int | None,
+        end: int,
+        *,
+        space: bool,
+        max_new_tokens: int,
+        lead: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.row_encoder = row_encoder
+        self.filler = filler
+        self.end = end
+        self.space = space
+        self.max_new_tokens = max_new_tokens + len(lead)
+        self.lead = lead
+        self.scorer = Candidates(row_encoder, ((end,),), filler, decoder_start, vocabulary=True)
+
+    def encode(self, row: Row) -> Item:
+        """The text, and the answer's ids where the row has one."""
+        target: tuple[int, ...] = (self.end,)
+        if row.label is not None:
+            target = (*self.lead, *continuation(self.row_encoder.tokenizer, str(row.label), space=self.space), self.end)
+        target = target[-self.max_new_tokens :] if len(target) > self.max_new_tokens else target
+        text = self.row_encoder.encode(row, room=self.max_new_tokens)
+        return Item((text,), (target,), None if row.label is None else 0, row)
+
+    def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
+        """Text and answer while training; the text alone, padded on the left, to answer."""
+        batch = self.scorer.collate(items, train=True)
+        if not train:
+            ids, mask = pad([item.texts[0].ids for item in items], self.filler, left=True)
+            batch["asked"] = {
+                "input_ids": ids,
+                "attention_mask": torch.ones_like(ids) if mask is None else mask,
+            }
+        return batch
+
+    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+        """Cross-entropy of the answer's tokens."""
+        return self.scorer.loss(prompted, batch, prompts)
+
+    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
+        """Greedy answers."""
+        logs = self.scorer.token_logs(prompted, batch, prompts)
+        losses = (-logs.sum(-1) / batch["target_mask"].sum(-1)).tolist()
+        given = inputs(prompted, batch["asked"], prompts)
+        made = prompted.generate(
+            **given,
+            max_new_tokens=self.max_new_tokens,
+            do_sample=False,
+            eos_token_id=self.end,
+            pad_token_id=self.filler,
+        )
+        width = 0 if self.scorer.decoder_start is not None else given["input_ids"].shape[1]
+        answers = [[token for token in row if token not in self.lead] for row in made[:, width:].tolist()]
+        texts = self.row_encoder.tokenizer.batch_decode(answers, skip_special_tokens=True)
+        return [
+            Outcome(text.strip(), None, None if label is None else loss)
+            for text, label, loss in zip(texts, batch["labels"], losses, strict=True)
+        ]

@@ -1,0 +1,54 @@
+"""The frozen states below the first layer that a prompt touches: recorded once, and given in the place of a pass.
+
+What enters layer l depends on no trained value where the prompt leaves the layers below it alone, so a training that
+goes over its rows time and again need compute it once a row. Our choice; no method's mathematics changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.sites.layout import Layout
+
+
+@dataclass
+class RecordedStates:
+    """The states that enter a layer, row by row; while they are recorded there are none yet.
+
+    Attributes:
+        layer: l, counted from 0.
+        rows: of each row the states of its own columns, virtual tokens among them, `(T_i, H)`; None to record them.
+        recorded: of each row those states, once they are recorded.
+        plain: whether the layers give plain states rather than a tuple with more in it, as far as was seen.
+    """
+
+    layer: int
+    rows: Sequence[Tensor] | None = None
+    recorded: list[Tensor] = field(default_factory=list)
+    plain: bool = True
+
+    def leaves_out(self, layer: int) -> bool:
+        """Whether a layer hands on what it gets, for its work is done already."""
+        return self.rows is not None and layer < self.layer
+
+    def enter(self, states: Tensor, layout: Layout) -> Tensor:
+        """The states `(B, T, H)` that enter the layer: recorded as they are, or the given ones; padding stays."""
+        if self.rows is None:
+            own = list(states.detach())
+            seen = None if layout.mask is None else layout.mask.bool()
+            self.recorded = own if seen is None else [row[mine] for row, mine in zip(own, seen, strict=True)]
+            return states
+        given = torch.cat(list(self.rows)).to(states)
+        if layout.mask is None:
+            return given.view_as(states)
+        return states.detach().index_put(layout.mask.bool().nonzero(as_tuple=True), given)
+
+
+def can_skip_layers(anatomy: Anatomy) -> bool:
+    """Whether the layers of a family can be left out from below: each is a module of its own that hands on states."""
+    return anatomy.decoder is None and len(set(anatomy.layers)) == len(anatomy.layers)

@@ -1,0 +1,197 @@
+"""Virtual tokens whose states no row can change: computed once for the whole batch.
+
+On a causal model tokens in front of the text never see it. Where a prompt's vectors do not depend on the text either,
+every row would compute the same P columns. Here the batch runs as one row instead, the virtual tokens and then the text
+of all rows, so that every layer's products take P + B * N columns rather than B * (P + N); inside attention alone the
+text is rows again, each of which sees the shared keys and values and its own. Our choice; no method's mathematics
+changes, only the order of its sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.sites.layout import Group, Layout, Slots
+from softprompt.sites.producer import Producer
+
+SHARED_PREFIX = "softprompt_shared_prefix"
+# The one attention that understands it: the twin of `sites/attention.py`.
+_ATTENTION = "softprompt_sdpa"
+# Below this many scores a head, attention in bf16 on a CPU is quicker written out than in torch's fused kernel, whose
+# backward pass is slow there (benchmarks/step.py).
+_SMALL = 1 << 16
+
+
+@dataclass
+class SharedPrefix:
+    """A batch that runs as one row of P + B * N columns.
+
+    Attributes:
+        virtual: P.
+        rows: B.
+        width: N.
+        positions: of the text's columns, counted from 0 with the virtual tokens, shape `(B, N)`.
+        text: which of the text's columns are no padding, bool, shape `(B, N)`.
+        given: the body's arguments before, for a model whose attention does not make use of what it is given.
+        used: the attentions that did.
+    """
+
+    virtual: int
+    rows: int
+    width: int
+    positions: Tensor
+    text: Tensor
+    given: dict[str, Any]
+    used: set[nn.Module] = field(default_factory=set)
+    _masks: dict[int | None, Tensor] = field(default_factory=dict)
+
+    def mask(self, window: int | None) -> Tensor:
+        """What each text column sees of the virtual tokens and of its row, bool, shape `(B, 1, N, P + N)`.
+
+        Args:
+            window: how many positions back a column sees, itself counted, or None for all.
+        """
+        if window not in self._masks:
+            device = self.positions.device
+            order = torch.arange(self.width, device=device)
+            own = (order[:, None] >= order) & self.text[:, None, :]
+            front = torch.ones(self.rows, self.width, self.virtual, dtype=torch.bool, device=device)
+            if window is not None:
+                since = self.positions[:, :, None]
+                own = own & (since - self.positions[:, None, :] < window)
+                front = since - torch.arange(self.virtual, device=device) < window
+            front = front | ~self.text[:, :, None]  # padding has to see something, whatever comes of it
+            self._masks[window] = torch.cat([front, own], dim=-1)[:, None]
+        return self._masks[window]
+
+    def columns(self, selected: Tensor) -> Tensor:
+        """Columns of the one row for columns `(B, S)` of the user's batch: shape `(1, B * S)`."""
+        first = self.virtual + self.width * torch.arange(self.rows, device=selected.device)
+        return (first[:, None] + selected).view(1, -1)
+
+    def back(self, states: Tensor) -> Tensor:
+        """States `(1, P + B * N, H)` as the user's `(B, N, H)`."""
+        return states[0, self.virtual :].view(self.rows, self.width, -1)
+
+
+def can_share(producer: Producer) -> bool:
+    """Whether a prompt's virtual tokens are the same in every row of a causal model."""
+    return producer.static and producer.count > 0 and producer.placement == "front" and not producer.joins
+
+
+def may_share(
+    anatomy: Anatomy, slots: Sequence[Slots], prompts: Sequence[Producer], rows: tuple[int, ...], given: dict[str, Any]
+) -> bool:
+    """Whether a call of the body may run its rows as one.
+
+    It must want nothing that would show the difference (a cache, attention maps, the states of every layer), and the
+    text's rows must meet nowhere but in attention, which alone knows that they are rows.
+
+    Args:
+        anatomy: the parts of the backbone.
+        slots: the bank's virtual ids.
+        prompts: the bank.
+        rows: the prompt of each row.
+        given: the body's arguments.
+    """
+    config: Any = anatomy.body.config
+    ids, mask = given.get("input_ids"), given.get("attention_mask")
+    unwanted = ("past_key_values", "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
+    return (
+        anatomy.kind == "causal"
+        and anatomy.takes_position_ids
+        and anatomy.stack is anatomy.body
+        and len(rows) > 1
+        and len(set(rows)) == 1
+        and can_share(prompts[rows[0]])
+        and given.get("use_cache") is False
+        and all(given.get(name) is None or given[name] is False for name in unwanted)
+        and not (config.output_attentions or config.output_hidden_states)
+        and config._attn_implementation == _ATTENTION
+        and not torch.compiler.is_compiling()
+        and isinstance(ids, Tensor)
+        and (mask is None or mask.ndim == 2)
+        and anatomy.meets_in_attention
+    )
+
+
+def share_prefix(
+    anatomy: Anatomy, slots: Sequence[Slots], prompt: int, given: dict[str, Any]
+) -> tuple[SharedPrefix, Layout, dict[str, Any]]:
+    """One row of a batch `(B, N)`: what attention needs to know, where the virtual tokens are, the body's arguments."""
+    ids: Tensor = given["input_ids"]
+    mask: Tensor | None = given.get("attention_mask")
+    device, count = ids.device, slots[prompt].count
+    text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+    positions = (text.long().cumsum(-1) - 1).clamp(min=0) + count
+    places = torch.arange(count, device=device)
+    shared = SharedPrefix(count, ids.shape[0], ids.shape[1], positions, text, given)
+    row = torch.cat([places + slots[prompt].base, ids.view(-1)])[None]
+    order = torch.cat([places, positions.view(-1)])[None] + anatomy.position_offset
+    group = Group(prompt, None, places[None], torch.zeros_like(row, dtype=torch.bool))
+    # A mask in four dimensions is left as it is: attention makes its own of what it is given.
+    unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
+    changed = {**given, "input_ids": row, "position_ids": order, "attention_mask": unread}
+    return shared, Layout(row, None, order, None, (group,), False), changed
+
+
+def attend_shared(
+    attend: Callable[..., Any],
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    shared: SharedPrefix,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one row's columns, the text as rows: query `(1, heads, P + B * N, D)`, output `(1, P + B * N, ...)`.
+
+    Args:
+        attend: the model's own attention function.
+        module: the attention that calls it.
+        query: shape `(1, heads, P + B * N, D)`.
+        key: shape `(1, K, P + B * N, D)`.
+        value: as `key`.
+        shared: how the row is made up.
+        **kwargs: as the attention function takes them.
+    """
+    shared.used.add(module)
+    count, window = shared.virtual, kwargs.get("sliding_window")
+    order = torch.arange(count, device=query.device)
+    alone = order[:, None] >= order
+    if window is not None:
+        alone = alone & (order[:, None] - order < window)
+    first, _ = attend(module, *(x[:, :, :count] for x in (query, key, value)), alone[None, None], **kwargs)
+    rows = _rows(query, shared)
+    keys, values = (
+        torch.cat([x[:, :, :count].expand(shared.rows, -1, -1, -1), _rows(x, shared)], 2) for x in (key, value)
+    )
+    small = rows.dtype == torch.bfloat16 and rows.device.type == "cpu" and rows.shape[2] * keys.shape[2] <= _SMALL
+    if small and torch.is_grad_enabled() and not kwargs.get("dropout"):
+        rest = _written_out(rows, keys, values, shared.mask(window), kwargs.get("scaling"))
+    else:
+        rest, _ = attend(module, rows, keys, values, shared.mask(window), **kwargs)
+    return torch.cat([first, rest.reshape(1, -1, *rest.shape[2:])], dim=1), None
+
+
+def _rows(states: Tensor, shared: SharedPrefix) -> Tensor:
+    """The text's part `(B, heads, N, D)` of one row's `(1, heads, P + B * N, D)`."""
+    text = states[0, :, shared.virtual :]
+    return text.view(text.shape[0], shared.rows, shared.width, -1).transpose(0, 1)
+
+
+def _written_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
+    """softmax(Q K^T) V with the heads that share a key folded into its queries: shape `(B, N, heads, D)`."""
+    rows, heads, width, size = query.shape
+    groups = key.shape[1]
+    folded = query.reshape(rows * groups, heads // groups * width, size)
+    scores = torch.bmm(folded, key.reshape(rows * groups, -1, size).transpose(1, 2)).view(rows, heads, width, -1)
+    scores = (scores.float() * (size**-0.5 if scaling is None else scaling)).masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(-1).to(value.dtype).view(*folded.shape[:2], -1)
+    return torch.bmm(weights, value.reshape(rows * groups, -1, size)).view(rows, heads, width, size).transpose(1, 2)

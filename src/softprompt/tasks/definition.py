@@ -1,0 +1,183 @@
+"""What a task is: which texts its rows have, which answers there are and how they are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
+from softprompt.tasks import loading
+from softprompt.tasks.metrics import METRICS
+from softprompt.tasks.origins import Hub, Package
+from softprompt.tasks.text.readout_templates import TemplateName, template_for
+from softprompt.tasks.text.template import CHOICE, RESERVED, Template
+from softprompt.tasks.values import label_text
+
+TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation"]
+RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews"]
+_DEFAULT_METRIC = {
+    "classification": "accuracy",
+    "regression": "pearson",
+    "choice": "accuracy",
+    "generation": "exact_match",
+}
+
+
+class TaskDefinition(BaseModel):
+    """What the rows, answers and metrics of a task are; see `softprompt.Task` for the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = "custom"
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    kind: TaskKind = "classification"
+    fields: tuple[str, ...] = ()
+    template: str
+    templates: dict[Literal["text", "mask", "head", "seq2seq"], str] = {}
+    labels: dict[str, str] = {}
+    seq2seq_labels: dict[str, str] = {}
+    label_aliases: dict[str, str] = {}
+    label_from_one: bool = False
+    positive: str | None = None
+    bounds: tuple[float, float] | None = None
+    metrics: tuple[str, ...] = Field(default=(), validate_default=True)
+    columns: dict[str, tuple[str, ...]] = {}
+    headerless: tuple[str, ...] = ()
+    files: dict[Literal["train", "validation", "test"], tuple[str, ...]] = {}
+    layout: RecordLayout = "table"
+    skip_labels: tuple[str, ...] = ()
+    skip_incomplete: bool = False
+    blank_text: bool = False
+    hub: Hub | None = None
+    package: Package | None = None
+
+    def __init__(self, **values: Any) -> None:
+        """Build a task; see the class for the arguments."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SoftPromptError(
+                f"task {quoted(values.get('name', 'custom'))}: {loading.first_fault(error, type(self))}"
+            ) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthands(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = dict(values)
+        _check_sizes(values)
+        if "metric" in values:
+            if "metrics" in values:
+                raise ValueError("give metric or metrics, not both")
+            values["metrics"] = (values.pop("metric"),)
+        for key in ("labels", "seq2seq_labels"):
+            labels = values.get(key)
+            if isinstance(labels, Mapping):
+                values[key] = {label_text(value): word for value, word in labels.items()}
+            elif isinstance(labels, Sequence) and not isinstance(labels, str):
+                values[key] = {label_text(value): label_text(value) for value in labels}
+        for key in ("metrics", "aliases", "fields"):
+            if isinstance(values.get(key), str):
+                values[key] = (values[key],)
+        columns = values.get("columns")
+        if isinstance(columns, Mapping):
+            values["columns"] = {k: (v,) if isinstance(v, str) else v for k, v in columns.items()}
+        if not values.get("fields") and isinstance(values.get("template"), str):
+            values["fields"] = _fields_of(values["template"], *dict(values.get("templates") or {}).values())
+        if not values.get("metrics"):
+            values["metrics"] = (_DEFAULT_METRIC.get(str(values.get("kind", "classification")), "accuracy"),)
+        return values
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for metric in metrics:
+            if metric not in METRICS:
+                raise ValueError(f"no metric {metric!r}; the metrics are {', '.join(sorted(METRICS))}")
+        return metrics
+
+    @model_validator(mode="after")
+    def _templates_fit(self) -> TaskDefinition:
+        for name in {*RESERVED, CHOICE} & set(self.fields):
+            raise ValueError(f"no field may be called {name!r}, which has a meaning in templates; rename it")
+        known = (*self.fields, CHOICE) if self.kind == "choice" else self.fields
+        for source in (self.template, *self.templates.values()):
+            template = Template.parse(source, known)
+            if not template.fields:
+                raise ValueError(f"template {source!r} names no field; write one as {{text}}")
+            if template.has_choice and template.has_mask:
+                raise ValueError(f"template {source!r}: {{choice}} is the answer, so no {{mask}} may be there")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> TaskDefinition:
+        if self.kind == "classification" and len(self.labels) < 2:
+            raise ValueError("a classification task needs at least two labels, as labels=['terrible', 'great']")
+        if self.kind == "generation" and self.labels:
+            raise ValueError("a generation task has no labels; leave them out")
+        if self.kind == "regression" and self.labels and (len(self.labels) != 2 or self.bounds is None):
+            raise ValueError("a regression task has no labels, or two words for the ends of its bounds")
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError("bounds must be two numbers, the least first")
+        if self.seq2seq_labels and set(self.seq2seq_labels) != set(self.labels):
+            raise ValueError("seq2seq_labels must name the same values as labels")
+        for alias, value in self.label_aliases.items():
+            if value not in self.labels:
+                raise ValueError(f"label_aliases: {alias!r} stands for {value!r}, which labels has not")
+        if self.positive is not None and self.positive not in self.labels:
+            raise ValueError(f"positive: {self.positive!r} is not one of the labels {', '.join(self.labels)}")
+        for metric in self.metrics:
+            kinds = METRICS[metric].kinds
+            if self.kind not in kinds:
+                raise ValueError(f"metric {metric!r} is for {' and '.join(kinds)} tasks, not {self.kind}")
+        return self
+
+    def template_for(self, readout: TemplateName, seq2seq: bool = False) -> Template:
+        """The template of a readout.
+
+        A causal text readout's template ends with the mask, one of a sequence-to-sequence model has none (its
+        decoder answers), a mask readout's has one anywhere, and a head's has none and by default joins the
+        fields with the separator. In a choice task ``{choice}`` may take the mask's part.
+
+        Raises:
+            SoftPromptError: the task's template cannot serve the readout.
+        """
+        return template_for(self.template, tuple(self.templates.items()), readout, seq2seq)
+
+    def label_words(self, seq2seq: bool = False) -> tuple[str, ...]:
+        """The label words in the order of the class indices."""
+        words = self.seq2seq_labels if seq2seq and self.seq2seq_labels else self.labels
+        return tuple(words[value] for value in self.labels)
+
+    @property
+    def label_values(self) -> tuple[str, ...]:
+        """The data's label values in the order of the class indices."""
+        return tuple(self.labels)
+
+    @property
+    def metric(self) -> str:
+        """The main metric."""
+        return self.metrics[0]
+
+
+def _check_sizes(values: Mapping[str, Any]) -> None:
+    """Raise `SoftPromptError` where a definition has more or longer names than `limits` allows."""
+    for key, limit in (("labels", limits.LABELS), ("seq2seq_labels", limits.LABELS), ("fields", limits.FIELDS)):
+        if isinstance(values.get(key), (Mapping, Sequence)) and not isinstance(values[key], str):
+            limits.check(len(values[key]), limit, "entries", f"key {key!r}")
+            words = values[key].values() if isinstance(values[key], Mapping) else ()
+            for name in map(str, (*values[key], *words)):
+                limits.check_text(name, f"key {key!r}")
+                limits.check(len(name), limits.NAME, "characters in one entry", f"key {key!r}")
+    if isinstance(values.get("name"), str):
+        limits.check_text(values["name"], "key 'name'")
+        limits.check(len(values["name"]), limits.NAME, "characters", "key 'name'", "shorten it")
+
+
+def _fields_of(*sources: str) -> tuple[str, ...]:
+    names = (name for source in sources for name in Template.parse(source).fields)
+    return tuple(dict.fromkeys(names))

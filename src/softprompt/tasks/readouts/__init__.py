@@ -1,6 +1,0 @@
-"""Logits to answers: label words, a mask, a linear head, candidates, free text."""
-
-from softprompt.tasks.readouts.base import Batch, Item, Outcome, Readout
-from softprompt.tasks.readouts.make import ReadoutOptions, make_readout
-
-__all__ = ["Batch", "Item", "Outcome", "Readout", "ReadoutOptions", "make_readout"]

@@ -1,0 +1,96 @@
+"""Predictions scored by the metrics of a task, the main one with a 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from softprompt.errors import SoftPromptError
+from softprompt.tasks.definition import TaskDefinition
+from softprompt.tasks.metrics import METRICS, Array, Metric, Prediction
+from softprompt.tasks.rows import Row
+
+_Z = 1.959963984540054  # the 97.5 % point of the normal distribution
+_DRAWS = 1000
+_SEED = 0
+
+
+def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> dict[str, Any]:
+    """Score predictions with every metric of the task.
+
+    Args:
+        task: gives the metrics, the main one first.
+        rows: labelled rows.
+        predictions: for each row a class index (classification), a number (regression), the index or the text
+            of a choice (choice), or a text (generation).
+
+    Returns:
+        Each metric's value (fractions from 0 to 1; correlations from -1 to 1), ``rows`` (how many), and
+        ``interval``: the main metric's 95 % interval `[low, high]`, Wilson's for a share of rows, else the
+        percentiles of 1000 seeded bootstrap draws of rows or groups.
+
+    Raises:
+        SoftPromptError: no rows, another number of predictions than rows, a row without label, or a
+            prediction that is no answer of the task.
+    """
+    _check(task, rows, predictions)
+    result: dict[str, Any] = {}
+    for name in task.metrics:
+        metric = METRICS[name]
+        units = _units(metric, task, rows, predictions)
+        result[name] = float(metric.value(units.sum(axis=0)))
+        if name == task.metric:
+            interval = _wilson(units) if metric.proportion else _bootstrap(metric, units)
+    return {**result, "rows": len(rows), "interval": [float(bound) for bound in interval]}
+
+
+def _check(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
+    if not rows:
+        raise SoftPromptError(f"task {task.name!r}: no rows to score; give labelled rows")
+    if len(rows) != len(predictions):
+        raise SoftPromptError(f"task {task.name!r}: {len(predictions)} predictions for {len(rows)} rows")
+    unlabelled = next((row.index for row in rows if row.label is None), None)
+    if unlabelled is not None:
+        raise SoftPromptError(f"task {task.name!r}: row {unlabelled} has no label to score against")
+    if task.kind == "classification":
+        for prediction in predictions:
+            if not (isinstance(prediction, (int, np.integer)) and 0 <= prediction < len(task.labels)):
+                raise SoftPromptError(
+                    f"task {task.name!r}: prediction {prediction!r} is no class of {len(task.labels)}"
+                )
+
+
+def _units(metric: Metric, task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """One vector a unit, `[units, S]`."""
+    statistics = metric.statistics(task, rows, predictions)
+    if all(row.group is None for row in rows):
+        return statistics
+    groups: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(row.group if row.group is not None else f"row {row.index}", []).append(index)
+    combine = np.prod if metric.by_group else np.sum
+    return np.stack([combine(statistics[members], axis=0) for members in groups.values()])
+
+
+def _wilson(units: Array) -> tuple[float, float]:
+    hits, total = units.sum(axis=0)
+    share, extra = hits / total, _Z**2 / total
+    middle = (share + extra / 2) / (1 + extra)
+    half = _Z * np.sqrt(share * (1 - share) / total + extra / (4 * total)) / (1 + extra)
+    # The ends are exact where no unit or every unit is a hit; rounding would miss them by a hair.
+    return (0.0 if hits == 0 else middle - half), (1.0 if hits == total else middle + half)
+
+
+def _bootstrap(metric: Metric, units: Array) -> tuple[float, float]:
+    generator = np.random.default_rng(_SEED)
+    count = len(units)
+    sums = np.stack(
+        [
+            np.bincount(generator.integers(0, count, count), minlength=count).astype(np.float64) @ units
+            for _ in range(_DRAWS)
+        ]
+    )
+    low, high = np.percentile(metric.value(sums), [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""Templates, and rows as token ids."""

@@ -1,0 +1,155 @@
+"""Rows to ids: one sequence with the places of its virtual tokens, its mask and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import tokenise
+from softprompt.tasks.rows import Row
+from softprompt.tasks.text.fitting import FittedText, fit_text
+from softprompt.tasks.text.template import Mask, PromptSlot, Template
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One encoded text.
+
+    Attributes:
+        ids: token ids; `-1 - j` stands for the virtual token of rank j (see `with_virtual`).
+        mask: column of the mask, or None.
+        choice: column of the first token of a candidate, or None.
+        truncated: whether a field was cut.
+    """
+
+    ids: tuple[int, ...]
+    mask: int | None
+    choice: int | None
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class RowEncoder:
+    """Encodes rows with one template.
+
+    Attributes:
+        template: the readout's template.
+        tokenizer: the backbone's tokenizer.
+        limit: most columns of a sequence, virtual tokens and special tokens among them, answers apart.
+        virtual: P of the method; places for them in the template are filled, or left to the method's placement.
+        closing: whether the tokenizer's closing special tokens follow (encoders, encoder-decoders).
+        mask_id: what stands at the mask, or None where the template's mask is the place after the text.
+    """
+
+    template: Template
+    tokenizer: Any
+    limit: int
+    virtual: int
+    closing: bool
+    mask_id: int | None
+
+    def encode(self, row: Row, *, choice: str | None = None, room: int = 0) -> Encoded:
+        """Encode one row.
+
+        Args:
+            row: the row.
+            choice: the text of `{choice}`.
+            room: columns to leave free for an answer.
+
+        Raises:
+            SoftPromptError: the template's fixed text does not fit, or its places do not add up to P.
+        """
+        before, after = affixes(self.tokenizer)
+        after = after if self.closing else ()
+        ranks = self._ranks()
+        own = self.virtual
+        budget = self.limit - len(before) - len(after) - own - room - (1 if self.mask_id is not None else 0)
+        fitted = fit_text(self.template, row.fields, self.tokenizer, budget, choice)
+        return self._place(fitted, before, after, ranks)
+
+    def _place(
+        self, fitted: FittedText, before: tuple[int, ...], after: tuple[int, ...], ranks: list[range]
+    ) -> Encoded:
+        ids, mask, start = list(before), None, None
+        slots = iter(ranks)
+        for index, piece in enumerate(fitted.pieces):
+            if fitted.choice == index:
+                start = len(ids)
+            if isinstance(piece, PromptSlot):
+                ids.extend(-1 - rank for rank in next(slots))
+            elif isinstance(piece, Mask):
+                mask = len(ids)
+                if self.mask_id is not None:
+                    ids.append(self.mask_id)
+            else:
+                ids.append(piece)
+        return Encoded((*ids, *after), mask, start, fitted.truncated)
+
+    def _ranks(self) -> list[range]:
+        """The ranks of the virtual tokens at each place of the template; none where the method has none there."""
+        places = self.template.slots
+        if not places or not self.virtual:
+            return [range(0)] * len(places)
+        counts = [self.virtual if place.count is None else place.count for place in places]
+        if sum(counts) != self.virtual:
+            raise SoftPromptError(
+                f"template {str(self.template)!r} has places for {sum(counts)} virtual tokens and the method has "
+                f"{self.virtual}: let the counts add up, or write one place as {{prompt}}"
+            )
+        ends = list(accumulate(counts, initial=0))
+        return [range(start, end) for start, end in pairwise(ends)]
+
+
+def affixes(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The special tokens that the tokenizer puts before and after a text."""
+    bare = list(tokenise(tokenizer, "a", add_special_tokens=False)["input_ids"])
+    full = list(tokenise(tokenizer, "a")["input_ids"])
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return tuple(full[:start]), tuple(full[start + len(bare) :])
+    return (), ()
+
+
+def answer_place(template: Template) -> Mask | None:
+    """The mask of a template as it is rendered: whether a space stands before it shows only then."""
+    filled = template.render(dict.fromkeys(template.fields, "a"), choice="a" if template.has_choice else None)
+    return next((piece for piece in filled if isinstance(piece, Mask)), None)
+
+
+def continuation(tokenizer: Any, word: str, *, space: bool) -> tuple[int, ...]:
+    """The ids of a word that goes on a text, after a space or at the start of a line.
+
+    Raises:
+        SoftPromptError: the word has no tokens.
+    """
+    before = "a" if space else "\n"
+    carrier = list(tokenise(tokenizer, before, add_special_tokens=False)["input_ids"])
+    joined = list(tokenise(tokenizer, before + (" " if space else "") + word, add_special_tokens=False)["input_ids"])
+    ids = joined[len(carrier) :] if joined[: len(carrier)] == carrier else []
+    ids = ids or list(tokenise(tokenizer, word, add_special_tokens=False)["input_ids"])
+    if not ids or ids == [tokenizer.unk_token_id]:
+        raise SoftPromptError(f"label word {word!r} is unknown to the backbone's tokenizer: choose another word")
+    return tuple(ids)
+
+
+def pad(sequences: Sequence[Sequence[int]], filler: int, *, left: bool = False) -> tuple[Tensor, Tensor | None]:
+    """Sequences as a matrix `(rows, columns)` and its mask, which is None where nothing is padded."""
+    width = max(len(ids) for ids in sequences)
+    rows, masks = [], []
+    for ids in sequences:
+        gap = [filler] * (width - len(ids))
+        rows.append([*gap, *ids] if left else [*ids, *gap])
+        masks.append([0] * len(gap) + [1] * len(ids) if left else [1] * len(ids) + [0] * len(gap))
+    mask = torch.tensor(masks) if any(len(ids) < width for ids in sequences) else None
+    return torch.tensor(rows), mask
+
+
+def with_virtual(ids: Tensor, bases: Tensor) -> Tensor:
+    """Ids `(rows, columns)` with the stand-ins of virtual tokens turned into ids, given each row's first `(rows,)`."""
+    return torch.where(ids < 0, bases[:, None] - 1 - ids, ids)

@@ -1,0 +1,164 @@
+"""A rendered template as token ids within a budget: the longest field is cut, nothing else ever is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import tokenise
+from softprompt.tasks.text.template import CHOICE, Mask, PromptSlot, Sep, Template, Text
+
+Piece: TypeAlias = int | PromptSlot | Mask
+# Characters of a text beyond which its beginning may stand for it, and those that the longest tokens have.
+_LONG, _LONG_TOKEN = 100_000, 32
+
+
+@dataclass(frozen=True, slots=True)
+class FittedText:
+    """Token ids with the places of virtual tokens and of the mask among them.
+
+    Attributes:
+        pieces: token ids, `PromptSlot` and `Mask` in the order of the template.
+        truncated: whether a field was cut.
+        choice: where ``{choice}`` stands: the index into `pieces` of the first token that holds any of its
+            text, or None where the template has no choice.
+    """
+
+    pieces: tuple[Piece, ...]
+    truncated: bool
+    choice: int | None = None
+
+
+def fit_text(
+    template: Template,
+    fields: Mapping[str, str],
+    tokenizer: Any,
+    budget: int,
+    choice: str | None = None,
+) -> FittedText:
+    """Tokenise a row and cut its longest fields from the end until at most `budget` tokens remain.
+
+    Text is tokenised a whole segment at a time and without special tokens, so a template without places
+    tokenises like the plain string. Literals, the choice, prompt places and the mask are never cut.
+
+    Args:
+        template: the parsed template.
+        fields: the row's texts by field name.
+        tokenizer: any transformers tokenizer.
+        budget: how many token ids are allowed, separators among them; the prompt places and the mask do
+            not count, so the caller takes them and its special tokens off first.
+        choice: the text of ``{choice}``.
+
+    Returns:
+        The pieces and whether anything was cut.
+
+    Raises:
+        SoftPromptError: the template's fixed text alone is longer than the budget.
+    """
+    heads = _heads(template, fields, tokenizer, budget)
+    return _fit(template, {**fields, **heads}, tokenizer, budget, choice)
+
+
+def _heads(template: Template, fields: Mapping[str, str], tokenizer: Any, budget: int) -> dict[str, str]:
+    """The beginnings of very long texts, where these alone fill the budget and the rest would only be cut again.
+
+    Tokens far from a text's end do not depend on it, so what is kept is the same, in the time of the beginning.
+    """
+    size = max(_LONG, _LONG_TOKEN * budget)
+    long = {name: fields[name][:size] for name in template.fields if len(fields.get(name, "")) > size}
+    return {name: head for name, head in long.items() if _tokens(head, tokenizer) > budget}
+
+
+def _fit(template: Template, fields: Mapping[str, str], tokenizer: Any, budget: int, choice: str | None) -> FittedText:
+    texts = {name: fields[name] for name in template.fields if name in fields}
+    fitted = _tokenise(template, fields, tokenizer, choice)
+    count = _count(fitted)
+    if count <= budget:
+        return fitted
+    points = {name: _cut_points(text, tokenizer) for name, text in texts.items()}
+    shares = {name: sum(getattr(part, "name", None) == name for part in template.parts) for name in texts}
+    while count > budget:
+        if not any(texts.values()):
+            raise SoftPromptError(
+                f"template {str(template)!r} takes {count} tokens without its fields, and {budget} fit; "
+                "shorten the template, use fewer virtual tokens or raise the maximum length"
+            )
+        # A text of odd characters may have no token of its own; counting it as one lets it be cut too.
+        lengths = {name: max(_tokens(text, tokenizer), 1) for name, text in texts.items() if text}
+        for name, tokens in _surplus(lengths, shares, count - budget).items():
+            texts[name] = _cut(texts[name], points[name], tokens)
+        fitted = _tokenise(template, {**fields, **texts}, tokenizer, choice)
+        count = _count(fitted)
+    return FittedText(fitted.pieces, True, fitted.choice)
+
+
+def _tokenise(template: Template, fields: Mapping[str, str], tokenizer: Any, choice: str | None) -> FittedText:
+    separator: int | None = getattr(tokenizer, "sep_token_id", None)
+    pieces: list[Piece] = []
+    place: int | None = None
+    for segment in template.render(fields, choice, None if separator is not None else "\n"):
+        if isinstance(segment, Text):
+            ids = _ids(segment.text, tokenizer)
+            span = next((span for span in segment.spans if span.name == CHOICE), None)
+            if span is not None:
+                place = len(pieces) + _shared(ids, _ids(segment.text[: span.start].rstrip(" "), tokenizer))
+            pieces.extend(ids)
+        elif not isinstance(segment, Sep):
+            pieces.append(segment)
+        elif separator is not None:
+            pieces.append(separator)
+    return FittedText(tuple(pieces), False, place)
+
+
+def _ids(text: str, tokenizer: Any) -> list[int]:
+    # verbose=False: a text longer than the model is expected here, it is about to be cut.
+    return list(tokenise(tokenizer, text, add_special_tokens=False, verbose=False)["input_ids"]) if text else []
+
+
+def _tokens(text: str, tokenizer: Any) -> int:
+    return len(_ids(text, tokenizer))
+
+
+def _shared(whole: list[int], head: list[int]) -> int:
+    """How many tokens at the start of `whole` are those of `head`."""
+    return next((i for i, (a, b) in enumerate(zip(whole, head, strict=False)) if a != b), min(len(whole), len(head)))
+
+
+def _count(fitted: FittedText) -> int:
+    return sum(isinstance(piece, int) for piece in fitted.pieces)
+
+
+def _cut_points(text: str, tokenizer: Any) -> list[int]:
+    """For each token the character at which it starts, ascending: before it the text may end; any if unknown."""
+    if not getattr(tokenizer, "is_fast", False):
+        return list(range(len(text)))
+    encoded = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    points = sorted(start for start, _ in encoded["offset_mapping"])
+    return points if not text or points[:1] == [0] else [0, *points]
+
+
+def _surplus(lengths: Mapping[str, int], shares: Mapping[str, int], excess: int) -> dict[str, int]:
+    """Tokens to take off each field so that the longest become equal and `excess` go in all."""
+    total = sum(lengths[name] * shares[name] for name in lengths)
+    target = max(total - excess, 0)
+    low, high = 0, max(lengths.values(), default=0)
+    while low < high:  # the largest length to which all fields may be held
+        middle = math.ceil((low + high) / 2)
+        if sum(min(lengths[name], middle) * shares[name] for name in lengths) <= target:
+            low = middle
+        else:
+            high = middle - 1
+    surplus = {name: length - low for name, length in lengths.items() if length > low}
+    return surplus or dict.fromkeys(lengths, 1)
+
+
+def _cut(text: str, points: list[int], tokens: int) -> str:
+    """The text without its last `tokens` cut points, which are taken off the list too; no character is cut in two."""
+    keep = max(len(points) - tokens, 0)
+    end = points[keep] if keep < len(points) else len(text)
+    while points and points[-1] >= end:
+        points.pop()
+    return text[:end].rstrip()

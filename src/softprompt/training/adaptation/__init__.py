@@ -1,0 +1,1 @@
+"""Adapting a backbone to language modelling before prompts are tuned."""

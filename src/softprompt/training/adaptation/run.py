@@ -1,0 +1,181 @@
+r"""Language-model adaptation: an encoder-decoder learns to go on with text before prompts are trained on it.
+
+Lester, Al-Rfou, Constant, "The Power of Scale for Parameter-Efficient Prompt Tuning", EMNLP 2021, section 3.1,
+<https://arxiv.org/abs/2104.08691>: T5 1.1 was trained to fill spans behind sentinels and has never seen natural text to
+write. A frozen model cannot unlearn that, so its own pre-training goes on for a while with the prefix objective (see
+`softprompt.training.adaptation.prefix_lm`), once; the result serves every prompt. The paper takes up to 100,000 steps,
+and more are better.
+
+This is the one place where a model's own weights change: a copy that is loaded here, written to a folder of its own.
+Open in the paper, and decided here: Adafactor with parameter scaling at a constant rate of 1e-3, T5's own setting for
+training on; no dropout, as in the pre-training of T5 1.1; the weights are trained and stored in float32, unless another
+type is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.fingerprint import fingerprint
+from softprompt.backbones.load import load_backbone
+from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.files.documents import read_record
+from softprompt.files.manifest import check_files, named, sealed
+from softprompt.files.whole import replacing, write_json
+from softprompt.guards import limits
+from softprompt.methods.registry import checked
+from softprompt.progress import Progress
+from softprompt.training.adaptation.prefix_lm import Chunk, PrefixLM, Stream, chunks
+from softprompt.training.adaptation.trainer import AdaptOptions, AdaptTrainer
+from softprompt.training.divergence import Diverged, Fault, mend, told
+from softprompt.training.fitting import checkpoint
+from softprompt.training.hold import hold_folder
+from softprompt.training.measure import peak_memory, reset_peak, versions
+from softprompt.training.process import alone, reproducible, stop_signal
+from softprompt.training.run_folder import METRICS, claim, output_folder
+
+MODEL, STATE = "model", "state"
+# One chunk in so many is held out to measure on, at most so many in all.
+_HELD_SHARE, _HELD_MOST = 20, 64
+
+
+@dataclass
+class Adapted:
+    """A finished adaptation.
+
+    Attributes:
+        folder: where its files are.
+        model: the folder of the adapted model, which `load_backbone` takes.
+        metrics: what `metrics.json` holds.
+    """
+
+    folder: Path
+    model: Path
+    metrics: dict[str, Any]
+
+
+@alone()
+def adapt(
+    backbone: str | Path,
+    texts: Sequence[str],
+    *,
+    output: str | Path,
+    seed: int = 13,
+    resume: bool = False,
+    progress: bool | Progress = True,
+    dtype: str = "float32",
+    device: str | None = None,
+    **options: Any,
+) -> Adapted:
+    """Go on training an encoder-decoder as a prefix language model, and store it.
+
+    Args:
+        backbone: a name on the hub or a folder, as `load_backbone` takes it; it is left as it is.
+        texts: plain texts; long ones are cut into chunks.
+        output: the run's folder; the model is written to `model` in it, beside and renamed into place.
+        seed: of the order of chunks and of the split points.
+        resume: go on with the run that the folder holds.
+        progress: whether to show progress, or where.
+        dtype: of the weights, as `load_backbone` takes it; in 16 bits small steps get lost.
+        device: as `load_backbone` takes it.
+        **options: see `AdaptOptions`.
+
+    Returns:
+        The run. The same arguments on the same machine give the same weights, resumed or not.
+
+    Raises:
+        SoftPromptError: no encoder-decoder, no text that can be split, or a folder that holds something else.
+        Diverged: the loss did not stay finite (`softprompt.training.divergence`); no model is written.
+        Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
+    """
+    chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
+    show = progress if isinstance(progress, Progress) else Progress(progress)
+    folder = output_folder(output)
+    model, tokenizer = load_backbone(backbone, dtype=dtype, device=device, head=True)
+    anatomy = read_anatomy(model)
+    if anatomy.kind != "encoder-decoder":
+        raise SoftPromptError(
+            f"backbone {backbone} ({anatomy.family}) is no encoder-decoder: a language model needs no adaptation"
+        )
+    for number, text in enumerate(texts, 1):
+        limits.check_text(text, f"text {number:,}")
+    pieces = chunks(texts, tokenizer, chosen.max_length)
+    if not pieces:
+        raise SoftPromptError("no text has two tokens or more, so there is nothing to go on with: give longer texts")
+    identity = {
+        "task": "prefix language modelling",
+        "backbone": str(backbone),
+        "seed": seed,
+        "options": chosen.model_dump(mode="json"),
+        "texts": hashlib.sha256(repr(pieces).encode()).hexdigest(),
+        "fingerprint": fingerprint(model).model_dump(mode="json"),
+        "versions": versions(),
+    }
+    with hold_folder(folder):
+        if claim(folder, identity, resume):
+            show.say(f"{folder}: this run is finished already")
+            check_files(folder / MODEL, named(folder / MODEL))
+            metrics = read_record(folder / METRICS)
+        else:
+            with reproducible(seed, chosen.threads):
+                metrics = _adapt(model, tokenizer, pieces, chosen, seed, folder, show)
+            metrics = sealed({**{key: identity[key] for key in ("task", "backbone", "seed", "options")}, **metrics})
+            write_json(folder / METRICS, metrics)
+        shutil.rmtree(folder / STATE, ignore_errors=True)  # as large as the model several times over, and done with
+    return Adapted(folder, folder / MODEL, metrics)
+
+
+def _adapt(
+    model: Any, tokenizer: Any, pieces: list[Chunk], options: AdaptOptions, seed: int, folder: Path, show: Progress
+) -> dict[str, Any]:
+    reset_peak(model.device)
+    held = pieces[::_HELD_SHARE][:_HELD_MOST] if len(pieces) >= 2 * _HELD_SHARE else []
+    own = [piece for index, piece in enumerate(pieces) if index % _HELD_SHARE or index // _HELD_SHARE >= len(held)]
+    show.say(f"{len(own):,} chunks of text to train on, {len(held)} held out; files go to {folder}")
+    rows = options.steps * options.batch_size * options.accumulate
+    with stop_signal() as stop, show.work("adapting", options.steps, "steps") as tick:
+        trainer = AdaptTrainer(
+            PrefixLM(model),
+            Stream(own, tokenizer, rows, seed),
+            [Stream(held, tokenizer, len(held), seed)[index] for index in range(len(held))],
+            int(tokenizer.pad_token_id or 0),
+            options,
+            folder / STATE,
+            seed,
+            tick,
+            lambda: stop["asked"],
+        )
+        resumed = checkpoint.latest(folder / STATE, show.say)
+        if resumed is not None:
+            _check(checkpoint.load_extra(resumed)["diverged"], options, folder)
+        tick(0 if resumed is None else checkpoint.step_of(resumed))
+        trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+    _check(trainer.diverged(), options, folder)
+    if trainer.state.global_step < options.steps:
+        raise Interrupted(
+            f"stopped at step {trainer.state.global_step}; {folder / STATE} holds the state: resume goes on from it"
+        )
+    with replacing(folder / MODEL) as beside:
+        model.save_pretrained(beside)
+        tokenizer.save_pretrained(beside)
+    return {
+        "train_seconds": round(trainer.seconds(), 3),
+        "chunks": len(own),
+        "held_out_chunks": len(held),
+        "peak_memory_bytes": peak_memory(model.device),
+        "versions": versions(),
+        "history": trainer.history,
+    }
+
+
+def _check(fault: Fault | None, options: AdaptOptions, folder: Path) -> None:
+    if fault is not None:
+        # Adafactor clips each update by itself; the norm is Trainer's default.
+        tried = mend({"learning_rate": options.learning_rate}, 1.0)
+        raise Diverged(f"{told(fault)}; no model is written to {folder}: {tried}", fault, kept=False)

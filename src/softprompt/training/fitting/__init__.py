@@ -1,0 +1,1 @@
+"""One fit: stages, checkpoints, the best state."""

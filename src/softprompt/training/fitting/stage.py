@@ -1,0 +1,153 @@
+"""One stage of training: a fit that starts at its first step or goes on from its last checkpoint."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from softprompt.progress import Progress
+from softprompt.readouts import Item
+from softprompt.readouts.head import Head
+from softprompt.tasks import Task
+from softprompt.training.fitting import checkpoint
+from softprompt.training.fitting.frozen_states import PooledItem, keep_pooled, keep_states_below
+from softprompt.training.fitting.trainer import SoftPromptTrainer, TaskModel
+from softprompt.training.options import Plan, TrainingOptions
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one fit is made of.
+
+    Attributes:
+        name: None for the only stage of a run.
+        trained: the prompt and its readout.
+        task: for the metrics.
+        plan: rates and schedule.
+        options: the user's options.
+        items: encoded training rows.
+        validation: encoded validation rows.
+        folder: where checkpoints go.
+        seed: of the order of rows and of dropout.
+        show: progress.
+        stopping: whether the run was asked to stop.
+    """
+
+    name: str | None
+    trained: TaskModel
+    task: Task
+    plan: Plan
+    options: TrainingOptions
+    items: Sequence[Item]
+    validation: Sequence[Item]
+    folder: Path
+    seed: int
+    show: Progress
+    stopping: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class FittedStage:
+    """What a stage ended with, or stopped at.
+
+    Attributes:
+        steps: that were taken.
+        state: the best finite state, on the CPU; empty where no evaluation was finite.
+        extra: what its trainer told besides tensors; see `SoftPromptTrainer.extra`.
+    """
+
+    steps: int
+    state: dict[str, Tensor]
+    extra: dict[str, Any]
+
+
+def fit_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> FittedStage:
+    """Train a stage from its first step or its last checkpoint; one that is finished is read."""
+    last = checkpoint.latest(stage.folder, stage.show.say)
+    extra = {} if last is None else checkpoint.load_extra(last)
+    if last is not None and extra.get("finished"):
+        checkpoint.load_random(last)
+        return FittedStage(checkpoint.step_of(last), checkpoint.load_best(last), extra)
+    if stage.name is not None:
+        stage.show.say(f"stage {stage.name}")
+    done = _train(stage, trainer, last)
+    return FittedStage(done.state.global_step, done.selection.state, done.extra())
+
+
+def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
+    """Train until the last step, until nothing gets better, or until the run is asked to stop."""
+    items: list[Sequence[Item]] = [stage.items, stage.validation]
+    readout, prompts = stage.trained.readout, stage.trained.prompted.prompts
+    if isinstance(readout, Head):
+        kept = _features(stage, readout, items)
+        # A head that was trained before keeps the scale that it was trained on.
+        if resumed is None and not bool(readout.linear.weight.any()):
+            readout.standardise(torch.cat([item.features for item in kept[0]]))
+        if not any(p.requires_grad for p in prompts.parameters()):
+            items = [list(rows) for rows in kept]
+    items[0] = _begun(stage, items[0])
+    backbone: Any = stage.trained.prompted.backbone
+    with stage.show.work("training", 0, "steps") as tick:
+        fitting = trainer(
+            stage.trained,
+            stage.plan,
+            stage.options,
+            stage.task,
+            items[0],
+            items[1],
+            stage.folder,
+            stage.seed,
+            _telling(tick),
+            stage.stopping,
+        )
+        if stage.options.gradient_checkpointing:
+            stage.trained.prompted.activation_checkpointing_enable()
+        try:
+            fitting.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+        finally:
+            if stage.options.gradient_checkpointing:
+                backbone.activation_checkpointing_disable()
+    return fitting
+
+
+def _begun(stage: Stage, items: Sequence[Item]) -> Sequence[Item]:
+    """The training rows with the states that enter the first layer that the prompt touches, where that saves work."""
+    prompted, options = stage.trained.prompted, stage.options
+    rows = (options.max_steps or math.inf) * stage.plan.batch_size * options.accumulate
+    again = min(rows, stage.plan.epochs * len(items)) >= 2 * len(items)
+    if not prompted.first_layer or options.dropout or options.gradient_checkpointing or not again:
+        return items
+    with stage.show.work("frozen states", len(items), "rows") as tick:
+        size = options.eval_batch_size
+        return keep_states_below(prompted, stage.trained.readout, items, batch_size=size, tick=tick) or items
+
+
+def _telling(tick: Callable[..., None]) -> Callable[[int, int, str | None], None]:
+    done = {"steps": 0}
+
+    def on_step(step: int, steps: int, note: str | None) -> None:
+        tick(step - done["steps"], note=note, total=steps)
+        done["steps"] = step
+
+    return on_step
+
+
+def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[list[PooledItem]]:
+    """The rows with their pooled states; a row that comes again, as in a search's schedule, is computed once."""
+    prompted = stage.trained.prompted
+    trainable = any(p.requires_grad for p in prompted.prompts.parameters())
+    wanted = items[:1] if trainable else items
+    distinct = [list({id(item): item for item in rows}.values()) for rows in wanted]
+    with stage.show.work("frozen states", sum(len(rows) for rows in distinct), "rows") as tick:
+        size = stage.options.eval_batch_size
+        kept = [keep_pooled(prompted, head, rows, batch_size=size, tick=tick) for rows in distinct]
+    pairs = zip(itertools.chain(*distinct), itertools.chain(*kept), strict=True)
+    found = {id(item): one for item, one in pairs}
+    return [[found[id(item)] for item in rows] for rows in wanted]

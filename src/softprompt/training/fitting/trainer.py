@@ -1,0 +1,288 @@
+"""transformers' Trainer, with our loss, our evaluation and checkpoints that no pickle enters."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback
+from transformers.optimization import Adafactor
+
+from softprompt.attached.model import PromptedModel
+from softprompt.evaluation.score import metrics_of, score
+from softprompt.inference.predict import to_device
+from softprompt.readouts import Batch, Item, Readout
+from softprompt.sites.modes import evaluating
+from softprompt.sites.producer import Producer
+from softprompt.tasks import Task
+from softprompt.training.divergence import Fault, Guard, unsound
+from softprompt.training.fitting import checkpoint
+from softprompt.training.fitting.best import BestState
+from softprompt.training.fitting.frozen_states import PooledItem, PrefilledItem, collate_kept
+from softprompt.training.fitting.resumable import ResumableTrainer, arguments
+from softprompt.training.options import Plan, TrainingOptions
+
+
+class TaskModel(nn.Module):
+    """An attached prompt and its readout: what is trained. Its state holds the trained parameters alone."""
+
+    def __init__(self, prompted: PromptedModel, readout: Readout) -> None:
+        """See the class."""
+        super().__init__()
+        self.prompted = prompted
+        self.readout = readout
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The batch's mean loss, with what the prompts add to it."""
+        loss = self.readout.loss(self.prompted, batch)
+        for producer in self.prompted.prompts:
+            assert isinstance(producer, Producer)
+            penalty = producer.penalty()
+            loss = loss if penalty is None else loss + penalty
+        return loss
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take what `state_dict` gave; the attached model reads its own part."""
+        for name in ("prompted", "readout"):
+            own = {k.removeprefix(f"{name}."): v for k, v in state_dict.items() if k.startswith(f"{name}.")}
+            getattr(self, name).load_state_dict(own, strict=strict, assign=assign)
+
+
+class SoftPromptTrainer(ResumableTrainer):
+    """Trainer over a `TaskModel`.
+
+    Args:
+        model: the prompt and its readout.
+        plan: rates and schedule.
+        options: the user's options.
+        task: for the metrics.
+        train_items: encoded training rows.
+        validation: encoded validation rows.
+        folder: where checkpoints go.
+        seed: of the order of rows and of dropout.
+        on_step: called after every step with (step, steps, what to show beside the progress or None).
+        stopping: asked after every step whether to write a checkpoint and stop.
+    """
+
+    def __init__(
+        self,
+        model: TaskModel,
+        plan: Plan,
+        options: TrainingOptions,
+        task: Task,
+        train_items: Sequence[Item],
+        validation: Sequence[Item],
+        folder: Path,
+        seed: int,
+        on_step: Callable[[int, int, str | None], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        """See the class."""
+        self.trained, self.plan, self.options, self.task = model, plan, options, task
+        self.folder = folder
+        self.validation = list(validation)
+        self.selection = BestState()
+        self.seconds_before = 0.0
+        self.history: list[dict[str, Any]] = []
+        self.losses, self.guard = [], Guard()
+        steps = self._steps(len(train_items))
+        self.every = max(1, round(steps / options.evaluations))
+        super().__init__(
+            model=model,
+            args=arguments(
+                folder,
+                next(model.parameters()).device,
+                seed,
+                num_train_epochs=plan.epochs,
+                max_steps=options.max_steps or -1,
+                per_device_train_batch_size=plan.batch_size,
+                gradient_accumulation_steps=options.accumulate,
+                learning_rate=plan.learning_rate,
+                lr_scheduler_type=plan.schedule,
+                warmup_steps=plan.warmup_ratio,
+                weight_decay=plan.weight_decay,
+                max_grad_norm=options.max_grad_norm,
+            ),
+            train_dataset=list(train_items),
+            data_collator=self._collate,
+        )
+        self.prepare()
+        self.add_callback(_Steps(self, on_step, stopping))
+        self.started = time.monotonic()
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The readout's loss."""
+        states_below, prompted = inputs.pop("states_below", None), self.trained.prompted
+        with nullcontext() if states_below is None else prompted.starting_at_layer(states_below):
+            loss = model(to_device(inputs, prompted))
+        self.remember(loss)
+        return loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The prompt's parameters, one group a learning rate that it asks for, and the head's."""
+        if self.optimizer is not None:
+            return self.optimizer
+        by_rate: dict[float, list[nn.Parameter]] = {1.0: []}
+        for producer in self.trained.prompted.prompts:
+            assert isinstance(producer, Producer)
+            rates = producer.rates()
+            for name, parameter in producer.named_parameters():
+                if parameter.requires_grad:
+                    by_rate.setdefault(rates.get(name, 1.0), []).append(parameter)
+        head = [p for p in self.trained.readout.parameters() if p.requires_grad]
+        rate, decay = self.plan.learning_rate, self.plan.weight_decay
+        groups = [{"params": own, "lr": rate * times, "weight_decay": decay} for times, own in by_rate.items()]
+        groups.append({"params": head, "lr": self.plan.head_learning_rate, "weight_decay": 0.0})
+        groups = [group for group in groups if group["params"]]
+        if self.plan.optimizer == "adafactor":
+            # Lester et al., appendix A: no relative step, no parameter scaling.
+            self.optimizer = Adafactor(groups, relative_step=False, scale_parameter=False, warmup_init=False)
+        else:
+            self.optimizer = torch.optim.AdamW(groups)
+        return self.optimizer
+
+    def look(self) -> dict[str, Any]:
+        """Evaluate on the validation rows and keep the state if it is the best."""
+        self.guard.look(self.trained.named_parameters(), self.state.global_step)
+        metrics = self._measure()
+        self.selection.offer(metrics, self.task.metric, self.state.global_step, self.trained)
+        train_loss = sum(self.losses) / len(self.losses) if self.losses else None
+        self.losses.clear()
+        self.history.append({"step": self.state.global_step, "train_loss": train_loss, **metrics})
+        return metrics
+
+    def after_step(self) -> None:
+        """Called after every step, before anything is looked at or written."""
+
+    def note(self, metrics: dict[str, Any] | None) -> str | None:
+        """What progress shows after a step, whose evaluation `metrics` is; None leaves what is shown."""
+        main = self.task.metric
+        return None if metrics is None else f"{main} {metrics[main]:.3f}, loss {metrics['loss']:.3f}"
+
+    def seconds(self) -> float:
+        """Training time so far, over interruptions."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def finished(self) -> bool:
+        """Whether no step is left: all are done, or nothing got better for long enough."""
+        return self._ended() or self.guard.over(last=False)
+
+    def diverged(self) -> Fault | None:
+        """What was not finite, if that ended the training or leaves no state of it."""
+        if self.guard.over(last=self._ended()):
+            return self.guard.fault
+        if self.finished() and not self.selection.state:
+            return unsound(self.state.global_step, "validation loss", self.history[-1]["loss"])
+        return None
+
+    def extra(self) -> dict[str, Any]:
+        """What a checkpoint holds besides tensors, as JSON; sub-classes may add to it."""
+        return {
+            "best_metrics": self.selection.metrics,
+            "best_step": self.selection.step,
+            "stale": self.selection.stale,
+            "seconds": self.seconds(),
+            "history": self.history,
+            "losses": self.losses,
+            "finished": self.finished(),
+            "diverged": self.diverged(),
+            "guard": self.guard.state(),
+        }
+
+    def take_extra(self, extra: dict[str, Any]) -> None:
+        """Take what `extra` gave when a checkpoint is read."""
+        self.selection.metrics, self.selection.step = extra["best_metrics"], extra["best_step"]
+        self.selection.stale = extra["stale"]
+        self.seconds_before, self.history = extra["seconds"], extra["history"]
+        self.losses = [math.nan if loss is None else loss for loss in extra["losses"]]
+        self.guard.take(extra["guard"])
+
+    def write_checkpoint(self) -> Path:
+        """Write the training state."""
+        return checkpoint.write(
+            self.folder,
+            self.state.global_step,
+            self.trained,
+            self.create_optimizer(),
+            self.lr_scheduler,
+            self.state,
+            self.selection.state,
+            self.extra(),
+        )
+
+    def _ended(self) -> bool:
+        return self.selection.stale >= self.options.patience or self.state.global_step >= self.state.max_steps
+
+    def _measure(self) -> dict[str, Any]:
+        rows = [item.row for item in self.validation]
+        if all(isinstance(item, PooledItem) for item in self.validation):
+            return _measure_kept(self.trained, self.task, self.validation)
+        return metrics_of(
+            self.trained.prompted,
+            self.trained.readout,
+            self.task,
+            rows,
+            batch_size=self.options.eval_batch_size,
+            items=self.validation,
+        )
+
+    def _collate(self, items: list[Item]) -> Batch:
+        if all(isinstance(item, PooledItem) for item in items):
+            return collate_kept(self.trained.readout, items)
+        batch = self.trained.readout.collate(items, train=True)
+        states_below = [item.states_below for item in items if isinstance(item, PrefilledItem)]
+        return {**batch, "states_below": states_below} if states_below else batch
+
+    def _steps(self, rows: int) -> int:
+        batches = -(-rows // self.plan.batch_size)
+        return self.options.max_steps or self.plan.epochs * -(-batches // self.options.accumulate)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        path = Path(resume_from_checkpoint)
+        checkpoint.load_model(path, self.trained)
+        self.selection.state = checkpoint.load_best(path)
+        self.take_extra(checkpoint.load_extra(path))
+
+
+def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> dict[str, Any]:
+    """As `metrics_of`, from states that are kept."""
+    with evaluating(model), torch.inference_mode():
+        batch = to_device(collate_kept(model.readout, items), model.prompted)
+        return score(task, [item.row for item in items], model.readout.answer(model.prompted, batch))
+
+
+class _Steps(TrainerCallback):
+    """Looks at the validation rows, writes checkpoints and tells progress."""
+
+    def __init__(self, trainer: SoftPromptTrainer, on_step: Any, stopping: Callable[[], bool]) -> None:
+        self.trainer, self.on_step, self.stopping = trainer, on_step, stopping
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Before the first step the untrained prompt is a candidate, too."""
+        if state.global_step == 0:
+            self.on_step(0, state.max_steps, self.trainer.note(self.trainer.look()))
+        self.trainer.trained.train()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Every `every` steps and at the end: evaluate, save, and stop when nothing gets better."""
+        self.trainer.after_step()
+        metrics = None
+        due = state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
+        if due or self.trainer.finished():
+            metrics = self.trainer.look()
+            self.trainer.trained.train()
+            control.should_training_stop |= self.trainer.finished()
+            self.trainer.write_checkpoint()
+        elif self.stopping():
+            self.trainer.write_checkpoint()
+        if self.stopping():
+            control.should_training_stop = True
+        self.on_step(state.global_step, state.max_steps, self.trainer.note(metrics))

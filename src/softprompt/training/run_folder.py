@@ -1,0 +1,86 @@
+"""Whose a run's folder is, and what it holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from softprompt.errors import SoftPromptError
+from softprompt.files.documents import read_document
+from softprompt.files.whole import write_json
+from softprompt.guards.paths import entries, folder_for
+from softprompt.training.identity import run_difference
+
+IDENTITY, METRICS = "run.json", "metrics.json"
+
+
+def output_folder(output: str | Path | None, usual: str = "") -> Path:
+    """The folder of a run.
+
+    Args:
+        output: as the user gave it.
+        usual: its name in `runs` where the user gave none.
+
+    Raises:
+        SoftPromptError: nothing can be written there, or the usual name, which a task's name is part of, is no name of
+            a folder.
+    """
+    if output is None and Path(usual).name != usual:
+        raise SoftPromptError(f"runs/{usual} is no place for a run: give output, or a task name without / in it")
+    return folder_for(Path("runs") / usual if output is None else output, "output")
+
+
+@contextmanager
+def leaving_nothing(folder: Path, fresh: bool) -> Iterator[None]:
+    """Take back a claim of this very call where the run is refused before it has written anything else.
+
+    Args:
+        folder: in the hands of this process (`hold`): another's claim is none of its business.
+        fresh: it was made by this call.
+    """
+    try:
+        yield
+    except SoftPromptError:
+        if fresh and folder.is_dir() and {path.name for path in entries(folder)} <= {IDENTITY}:
+            (folder / IDENTITY).unlink(missing_ok=True)
+            folder.rmdir()
+        raise
+
+
+def claim(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
+    """Take the folder for this run; whether the run in it is finished.
+
+    Raises:
+        SoftPromptError: it holds something else.
+    """
+    known = folder / IDENTITY
+    if known.is_file():
+        if not resume:
+            raise SoftPromptError(f"{folder} holds a run already: go on with it with resume, or choose another output")
+        finished = (folder / METRICS).is_file()
+        check_same(folder, identity, finished=finished)
+        return finished
+    if folder.is_dir() and entries(folder):
+        raise SoftPromptError(f"{folder} is not empty and holds no run: choose another output")
+    if folder.exists() and not folder.is_dir():
+        raise SoftPromptError(f"{folder} is a file: choose another output")
+    write_json(known, identity)
+    return False
+
+
+def check_same(folder: Path, identity: dict[str, Any], *, finished: bool) -> None:
+    """Make sure that the run in a folder is this one.
+
+    Args:
+        folder: with a `run.json`.
+        identity: of this run.
+        finished: it will only be read.
+
+    Raises:
+        SoftPromptError: it is another, with the first difference.
+    """
+    differs = run_difference(read_document(folder / IDENTITY), identity, finished=finished)
+    if differs is not None:
+        raise SoftPromptError(f"{folder} holds {differs}")

@@ -1,0 +1,169 @@
+"""Where the parts of each family lie, and what a family that has them elsewhere is told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    BloomConfig,
+    DebertaV2Config,
+    MambaConfig,
+    PretrainedConfig,
+)
+
+from softprompt.attached.attach import attach
+from softprompt.backbones import anatomy
+from softprompt.backbones.anatomy import read_anatomy, register_anatomy
+from softprompt.errors import SoftPromptError
+from softprompt.methods import CaPT, DeepPrompt, HardPrompt, Method, PromptTuning, PTuningV2
+
+from ..models import (
+    DECODERS,
+    ENCODER_DECODERS,
+    ENCODERS,
+    FAMILIES,
+    HIDDEN,
+    LAYERS,
+    POSITIONS,
+    VOCABULARY,
+    heads,
+    ids,
+    model,
+    padded,
+    tokenizer,
+)
+from ..prompts import attached, close, logits
+
+METHODS = [
+    CaPT(init_std=0.5),
+    PromptTuning(num_virtual_tokens=3, init="random_uniform"),
+    PTuningV2(num_virtual_tokens=3, init_std=1.0),
+    DeepPrompt(num_virtual_tokens=2, init_std=0.5),
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parts(family: str) -> None:
+    part = read_anatomy(model(family))
+    kinds = {**dict.fromkeys(ENCODERS, "encoder"), **dict.fromkeys(ENCODER_DECODERS, "encoder-decoder")}
+    assert part.kind == kinds.get(family, "causal")
+    assert part.num_layers == LAYERS
+    assert len(set(part.layers)) == (1 if family == "albert" else LAYERS)
+    assert part.hidden_size == HIDDEN
+    assert part.embedding_size == (16 if family in ("albert", "electra") else HIDDEN)
+    assert part.vocab_size == VOCABULARY
+    assert part.num_key_value_heads == (2 if family in DECODERS and family != "gpt2" else 4)
+    assert part.head_dim == (12 if family in ("qwen3", "gemma3") else 8)
+    assert (part.decoder is not None) == (family in ENCODER_DECODERS)
+    assert part.absolute == (family in ("bert", "roberta", "albert", "distilbert", "electra", "bart", "gpt2"))
+    limit = {"t5": None, "mt5": None, "roberta": POSITIONS - 1}.get(family, POSITIONS)
+    assert part.max_positions == limit
+    assert part.position_offset == (1 if family == "roberta" else 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_every_family_serves_every_site(family: str, method: Method) -> None:
+    with attached(model(family), HardPrompt()) as plain, torch.no_grad():
+        without = logits(plain, ids(5))[0]
+    with attached(model(family), method) as prompted, torch.no_grad():
+        alone = logits(prompted, ids(5))[0]
+        assert (alone - without).abs().max() > 1e-3
+        for side in ("left", "right"):
+            close(logits(prompted, *padded([ids(5), ids(8, 1)], side))[0], alone)
+
+
+@pytest.mark.parametrize(("family", "head"), [(f, h) for f in FAMILIES for h in heads(f)])
+def test_every_head_has_the_same_anatomy(family: str, head: str) -> None:
+    part, plain = read_anatomy(model(family, head)), read_anatomy(model(family))
+    sizes = ("family", "num_layers", "hidden_size", "embedding_size", "vocab_size", "max_positions", "head_dim")
+    assert [getattr(part, name) for name in sizes] == [getattr(plain, name) for name in sizes]
+
+
+@pytest.mark.parametrize(
+    ("auto", "config"),
+    [
+        (AutoModelForCausalLM, BloomConfig(vocab_size=VOCABULARY, hidden_size=HIDDEN, n_layer=2, n_head=4)),
+        (
+            AutoModelForMaskedLM,
+            DebertaV2Config(
+                vocab_size=VOCABULARY,
+                hidden_size=HIDDEN,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=37,
+            ),
+        ),
+    ],
+    ids=["bloom", "deberta-v2"],
+)
+def test_a_closed_attention_is_named(auto: Any, config: Any) -> None:
+    backbone = auto.from_config(config)
+    with pytest.raises(SoftPromptError, match=f"'{config.model_type}' cannot serve the site 'attention'"):
+        attach(backbone, tokenizer(), METHODS[2])
+    with attach(backbone, tokenizer(), METHODS[1]) as prompted:  # the other sites serve it
+        assert prompted(input_ids=ids(5)).logits.shape == (1, 5, VOCABULARY)
+
+
+def test_a_family_without_attention() -> None:
+    backbone = AutoModelForCausalLM.from_config(
+        MambaConfig(vocab_size=VOCABULARY, hidden_size=HIDDEN, num_hidden_layers=2)
+    )
+    with pytest.raises(SoftPromptError, match="'mamba' follows no known anatomy.*register_anatomy"):
+        attach(backbone, tokenizer(), METHODS[0])
+
+
+class Strange(nn.Module):
+    """A model with its layers where no family has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.config.model_type = "strange"
+        self.inside = model("llama", seed=4)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.inside.get_input_embeddings()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
+        return self.inside(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+
+
+@pytest.fixture
+def _strange_is_known() -> Iterator[None]:
+    register_anatomy("strange", lambda found: dataclasses.replace(read_anatomy(found.inside), family="strange"))
+    yield
+    del anatomy._REGISTERED["strange"]
+
+
+def test_an_unknown_family_is_named() -> None:
+    with pytest.raises(SoftPromptError, match="'strange' follows no known anatomy.*register_anatomy"):
+        attach(Strange(), tokenizer(), METHODS[0])
+
+
+@pytest.mark.usefixtures("_strange_is_known")
+def test_a_family_registered_from_outside() -> None:
+    with attached(model("llama", seed=4), METHODS[0]) as prompted, torch.no_grad():
+        expected = prompted(input_ids=ids(5)).logits
+    with attached(Strange(), METHODS[0]) as prompted, torch.no_grad():
+        close(prompted(input_ids=ids(5)).logits, expected, 1e-6)
+
+
+def test_a_module_that_is_no_model() -> None:
+    with pytest.raises(SoftPromptError, match="Linear has no `config`"):
+        attach(nn.Linear(2, 2), tokenizer(), METHODS[0])
+
+
+def test_a_family_that_looks_ids_up_twice() -> None:
+    part = dataclasses.replace(read_anatomy(model("llama")), family="gemma4_text")
+    part.require_site("attention")
+    for site in ("stream", "hidden"):
+        with pytest.raises(SoftPromptError, match=f"'gemma4_text' cannot serve the site '{site}'"):
+            part.require_site(site)

@@ -1,0 +1,103 @@
+"""Answers behind T5's first sentinel: in every target, in no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from softprompt.attached.attach import attach
+from softprompt.errors import SoftPromptError
+from softprompt.methods import method as method_of
+from softprompt.readouts import ReadoutOptions, make_readout
+from softprompt.storage.prompt import load
+from softprompt.tasks import Row, Task
+from softprompt.training.run import train
+
+from ..models import model, tokenizer
+from ..training.helpers import task as words_task
+
+SENTINEL = 99
+OPTIONS = ReadoutOptions("text", True, False, 32, 0, 64, 0, True, sentinel_targets=True)
+
+
+def t5_tokenizer(*, special: bool = True) -> PreTrainedTokenizerFast:
+    words = tokenizer().get_vocab()
+    vocabulary = {word: index for word, index in words.items() if index != SENTINEL} | {"<extra_id_0>": SENTINEL}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    extra = {"extra_special_tokens": ["<extra_id_0>"]} if special else {}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="[PAD]", eos_token="[SEP]", unk_token="[UNK]", **extra
+    )
+
+
+def test_every_answer_is_scored_behind_the_sentinel() -> None:
+    task = Task(template="{text} {mask}", labels=["w10", "w11"])
+    row = Row({"text": "w20 w41"}, 1)
+    words = t5_tokenizer()
+    plain = make_readout(task, words, replace(OPTIONS, sentinel_targets=False)).encode(row)
+    led = make_readout(task, words, OPTIONS).encode(row)
+    assert [(SENTINEL, *ids) for ids in plain.targets] == list(led.targets)
+    assert plain.texts == led.texts
+    readout = make_readout(task, words, OPTIONS)
+    with attach(model("t5"), words, method_of("hard_prompt")) as prompted, torch.no_grad():
+        found = readout.answer(prompted, readout.collate([led]))[0]
+        text = torch.tensor([led.texts[0].ids])
+        logs = [
+            prompted(input_ids=text, decoder_input_ids=torch.tensor([[0, *ids[:-1]]])).logits[0].log_softmax(-1)
+            for ids in led.targets
+        ]
+        scores = torch.stack(
+            [sum(log[p, t] for p, t in enumerate(ids)) for log, ids in zip(logs, led.targets, strict=True)]  # type: ignore[misc]
+        )
+    assert found.probabilities == pytest.approx(scores.softmax(-1).tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_free_text_is_told_without_it(special: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(kind="generation", template="{text} {mask}")
+    words = t5_tokenizer(special=special)
+    readout = make_readout(task, words, replace(OPTIONS, max_new_tokens=3))
+    item = readout.encode(Row({"text": "w20 w41"}, "w50 w51", answers=("w50 w51",)))
+    assert item.targets[0][0] == SENTINEL
+    assert len(item.targets[0]) == 4
+    with attach(model("t5"), words, method_of("hard_prompt")) as prompted, torch.no_grad():
+        made: dict[str, Any] = {}
+
+        def generate(**given: Any) -> torch.Tensor:
+            made.update(given)
+            return torch.tensor([[0, SENTINEL, 50, 51, 2]])
+
+        monkeypatch.setattr(prompted, "generate", generate)
+        found = readout.answer(prompted, readout.collate([item]))[0]
+    assert found.prediction.replace("[PAD]", "").strip() == "w50 w51"  # type: ignore[union-attr]
+    assert made["max_new_tokens"] == 4
+
+
+def test_a_prompt_remembers_it(tmp_path: Path) -> None:
+    words = t5_tokenizer()
+    run = train(
+        model("t5"), words, words_task(tmp_path / "data"), "prompt_tuning", output=tmp_path / "run", seed=3,
+        progress=False, max_steps=2, sentinel_targets=True,
+    )  # fmt: skip
+    again = load(tmp_path / "run" / "prompt", model("t5"), words)
+    assert again.readout_options["sentinel_targets"] is True
+    assert again.readout is not None
+    assert all(ids[0] == SENTINEL for ids in again.readout.encode(Row({"text": "w20"}, 0)).targets)
+    assert run.predict(["w20"]) == again.predict(["w20"])
+
+
+def test_it_is_refused_where_there_is_nothing_to_put_it_before() -> None:
+    task = Task(template="{text} {mask}", labels=["w10", "w11"])
+    with pytest.raises(SoftPromptError, match="encoder-decoders"):
+        make_readout(task, t5_tokenizer(), replace(OPTIONS, seq2seq=False, causal=True))
+    with pytest.raises(SoftPromptError, match="encoder-decoders"):
+        make_readout(task, t5_tokenizer(), replace(OPTIONS, name="head"))
+    with pytest.raises(SoftPromptError, match="<extra_id_0>"):
+        make_readout(task, tokenizer(), OPTIONS)

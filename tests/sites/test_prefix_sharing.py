@@ -1,0 +1,250 @@
+"""Virtual columns shared by a batch, and a last feed-forward at the selected columns, change nothing but rounding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, LlamaConfig, NemotronConfig, StableLmConfig
+
+from softprompt.errors import SoftPromptError
+from softprompt.sites import hooks
+from softprompt.sites.prefix_sharing import share_prefix
+
+from ..models import HEADS, HIDDEN, LAYERS, VOCABULARY, ids, padded
+from ..prompts import attached, close, every_decoder, logits, tiny
+
+ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
+every_static = pytest.mark.parametrize("method", ["prompt_tuning", "deep_prompt"])
+
+
+@pytest.fixture
+def sharing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the batches that shared their columns."""
+    counted: list[int] = []
+
+    def counting(anatomy: Any, slots: Any, prompt: int, given: dict[str, Any]) -> Any:
+        counted.append(len(given["input_ids"]))
+        return share_prefix(anatomy, slots, prompt, given)
+
+    monkeypatch.setattr(hooks, "share_prefix", counting)
+    return counted
+
+
+def step(prompted: Any, batch: Tensor, mask: Tensor, **options: Any) -> list[Tensor]:
+    """The loss and every gradient."""
+    prompted.zero_grad()
+    seen = torch.cat(logits(prompted, batch, mask, **options))
+    loss = (seen * torch.linspace(-1, 1, seen.numel()).view_as(seen)).mean()
+    loss.backward()
+    return [loss.detach(), *(p.grad.clone() for p in prompted.parameters() if p.grad is not None)]
+
+
+@every_decoder
+@every_static
+@pytest.mark.parametrize("window", [5, 64])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_shared_columns_equal_each_rows_own(
+    family: str, method: str, side: str, window: int, sharing: list[int]
+) -> None:
+    batch, mask = padded(ROWS, side)
+    with tiny(family, method, window=window) as prompted:
+        own = logits(prompted, batch, mask, use_cache=True)
+        assert not sharing
+        shared = logits(prompted, batch, mask, use_cache=False)
+        assert sharing == [3]
+        for one, other in zip(own, shared, strict=True):
+            close(one, other, 1e-5)
+        for one, other in zip(
+            step(prompted, batch, mask, use_cache=True), step(prompted, batch, mask, use_cache=False), strict=True
+        ):
+            close(one, other, 1e-5)
+
+
+@every_decoder
+def test_columns_are_shared_without_a_mask_too(family: str, sharing: list[int]) -> None:
+    batch = torch.cat([ids(6, 1), ids(6, 2)])
+    with tiny(family, "prompt_tuning") as prompted, torch.no_grad():
+        for one, other in zip(
+            logits(prompted, batch, use_cache=True), logits(prompted, batch, use_cache=False), strict=True
+        ):
+            close(one, other, 1e-5)
+    assert sharing == [2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"output_attentions": True}, {"position_ids": torch.arange(5)[None]}, {"use_cache": None}],
+    ids=["attention maps", "positions", "a cache"],
+)
+def test_what_would_show_is_not_shared(options: dict[str, Any], sharing: list[int]) -> None:
+    batch = torch.cat([ids(5, 1), ids(5, 2)])
+    with tiny("llama", "prompt_tuning") as prompted:
+        prompted.backbone.set_attn_implementation("eager")
+        logits(prompted, batch, **{"use_cache": False, **options})
+    assert not sharing
+
+
+def test_a_prompt_that_reads_its_row_is_not_shared(sharing: list[int]) -> None:
+    with tiny("llama", "capt") as prompted:
+        logits(prompted, *padded(ROWS, "right"), use_cache=False)
+    assert not sharing
+
+
+def made(configuration: type = LlamaConfig, **options: Any) -> Any:
+    """A tiny model of its own, with weights large enough to show."""
+    config = configuration(
+        vocab_size=VOCABULARY, hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
+        num_key_value_heads=2, intermediate_size=37, max_position_embeddings=64, pad_token_id=0, **options,
+    )  # fmt: skip
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.25)
+    return model
+
+
+class Mixing(nn.Module):
+    """A layer's feed-forward behind a causal convolution over the columns."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+        self.mix = nn.Conv1d(HIDDEN, HIDDEN, 3, padding=2)
+
+    def forward(self, states: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(states.transpose(1, 2))[:, :, : states.shape[1]]
+        out: Tensor = self.inner(states + mixed.transpose(1, 2))
+        return out
+
+
+def renamed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A llama whose attention does not know the keyword."""
+    monkeypatch.setattr(hooks, "SHARED_PREFIX", "softprompt_other")
+    return made()
+
+
+def deaf(_: Any) -> Any:
+    """A llama whose last layer alone keeps its keywords from its attention."""
+    model = made()
+    attention = model.model.layers[-1].self_attn
+    inner = attention.forward
+    names = ("hidden_states", "position_embeddings", "attention_mask", "past_key_values")
+    attention.forward = lambda **given: inner(**{name: given.get(name) for name in names})
+    return model
+
+
+KEPT = {
+    "another keyword": renamed,
+    "one deaf layer": deaf,
+    "stablelm": lambda _: made(StableLmConfig),
+    "nemotron": lambda _: made(NemotronConfig),
+}
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("chosen", [None, torch.tensor([[2], [1], [3]])], ids=["all columns", "selected"])
+@pytest.mark.parametrize("kept", KEPT)
+def test_attention_that_is_not_told_gives_its_rows_apart(
+    kept: str, chosen: Tensor | None, checkpointing: bool, sharing: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call finds out and computes anew; no later one tries."""
+    batch, mask = padded(ROWS, "right")
+    options = {} if chosen is None else {"positions": chosen}
+    with attached(KEPT[kept](monkeypatch), "prompt_tuning") as prompted:
+        own = prompted(input_ids=batch, attention_mask=mask, use_cache=True, **options).logits
+        prompted.zero_grad()
+        own.square().mean().backward()
+        expected = [parameter.grad.clone() for parameter in prompted.prompts.parameters()]
+        if checkpointing:
+            prompted.activation_checkpointing_enable({"use_reentrant": False})
+            prompted.train()
+        for _ in range(2):
+            prompted.zero_grad()
+            found = prompted(input_ids=batch, attention_mask=mask, use_cache=False, **options).logits
+            close(found, own, 1e-5)
+            found.square().mean().backward()
+            for parameter, gradient in zip(prompted.prompts.parameters(), expected, strict=True):
+                close(parameter.grad, gradient, 1e-5)
+        assert sharing == [3]
+
+
+@pytest.mark.parametrize("config", [StableLmConfig, NemotronConfig])
+def test_attention_that_is_not_told_refuses_a_prefix(config: Any) -> None:
+    """These layers drop their keywords: keys and values would have no effect, silently."""
+    with (
+        attached(made(config), "p_tuning_v2") as prompted,
+        pytest.raises(SoftPromptError, match="does not hand keys and values on"),
+    ):
+        prompted(input_ids=ROWS[0])
+
+
+def test_attention_with_a_mask_of_its_own_gives_its_rows_apart(sharing: list[int]) -> None:
+    """Some families rework the mask inside attention: what was shared is not used there."""
+    model = made()
+    for layer in model.model.layers:
+        inner = layer.self_attn.forward
+        layer.self_attn.forward = lambda attention_mask=None, inner=inner, **given: inner(
+            attention_mask=None if attention_mask is None else attention_mask.expand(-1, HEADS, -1, -1), **given
+        )
+    batch, mask = padded(ROWS, "right")
+    with attached(model, "prompt_tuning") as prompted, torch.no_grad():
+        found = logits(prompted, batch, mask, use_cache=False)
+        for row, one in zip(ROWS, found, strict=True):
+            close(one, logits(prompted, row, use_cache=False)[0], 1e-5)
+    assert sharing == [3]
+
+
+def test_columns_that_meet_outside_attention_are_not_shared(sharing: list[int]) -> None:
+    batch, mask = padded(ROWS, "right")
+    model = made()
+    model.model.layers[1].mlp = Mixing(model.model.layers[1].mlp)
+    with attached(model, "prompt_tuning") as prompted, torch.no_grad():
+        found = logits(prompted, batch, mask, use_cache=False)
+        for row, one in zip(ROWS, found, strict=True):
+            close(one, logits(prompted, row, use_cache=False)[0], 1e-5)
+    assert not sharing
+
+
+@pytest.mark.parametrize(
+    "options", [{"layer_types": ["full_attention", "chunked_attention", "full_attention"]}, {"attention_chunk_size": 4}]
+)
+def test_other_attention_is_not_shared(options: dict[str, Any], sharing: list[int]) -> None:
+    model = made()
+    for name, value in options.items():
+        setattr(model.config, name, value)
+    with attached(model, "prompt_tuning") as prompted, torch.no_grad():
+        logits(prompted, *padded(ROWS, "right"), use_cache=False)
+        assert not prompted.anatomy.meets_in_attention
+    assert not sharing
+
+
+@every_decoder
+@pytest.mark.parametrize("method", ["prompt_tuning", "capt", "p_tuning_v2"])
+def test_selected_columns_equal_those_of_all(family: str, method: str) -> None:
+    batch, mask = padded(ROWS, "left")
+    chosen = torch.tensor([[batch.shape[1] - 1], [batch.shape[1] - 2], [batch.shape[1] - 1]])
+    with tiny(family, method) as prompted:
+        everything = prompted(input_ids=batch, attention_mask=mask, use_cache=False, output_hidden_states=True)
+        some = prompted(input_ids=batch, attention_mask=mask, use_cache=False, positions=chosen)
+    rows = torch.arange(3)[:, None]
+    close(some.logits, everything.logits[rows, chosen], 1e-5)
+
+
+@every_decoder
+def test_the_last_feed_forward_sees_the_selected_columns_only(family: str) -> None:
+    batch, mask = padded(ROWS, "right")
+    chosen = torch.tensor([[2], [1], [3]])
+    widths: list[int] = []
+    with tiny(family, "prompt_tuning") as prompted:
+        inner = next(m for m in prompted.anatomy.last_feed_forward.modules() if not list(m.children()))
+        handle = inner.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[-2]))
+        shown = {"positions": chosen, "output_hidden_states": True}  # each row then has its own virtual tokens
+        for options, expected in (({}, 4 + 3 * 7), ({"positions": chosen}, 3), (shown, 4 + 7)):
+            widths.clear()
+            prompted(input_ids=batch, attention_mask=mask, use_cache=False, **options)
+            assert widths[-1] == expected
+        handle.remove()

@@ -1,0 +1,121 @@
+"""Other endings, other places: parquet, the hub, folders above, a file of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from softprompt.tasks import Task
+
+from ..helpers import jsonl, load, repeated, tsv, write
+
+
+def test_parquet_in_shards(tmp_path: Path) -> None:
+    table = pa.table({"sentence": ["good", "bad"], "label": [1, 0], "idx": [0, 1]})
+    for shard in range(2):
+        pq.write_table(table, tmp_path / f"train-0000{shard}-of-00002.parquet")
+    pq.write_table(table, tmp_path / "validation-00000-of-00001.parquet")
+    pq.write_table(table.set_column(1, "label", [[-1, -1]]), tmp_path / "test-00000-of-00001.parquet")
+    splits = load("sst2", tmp_path)
+    assert splits.protocol == "official validation is test"
+    assert len(splits.train) + len(splits.validation) == 4
+    assert [row.label for row in splits.test] == [1, 0]
+
+
+HUB = {
+    "multirc": {
+        "paragraph": "p",
+        "question": "q?",
+        "answer": "a",
+        "idx": {"paragraph": 3, "question": 4, "answer": 5},
+        "label": 1,
+    },
+    "record": {
+        "passage": "Ann met Bob.",
+        "query": "@placeholder came.",
+        "entities": ["Ann", "Bob"],
+        "answers": ["Bob"],
+        "idx": {"passage": 0, "query": 0},
+    },
+    "wsc": {
+        "text": "Ann said she came.",
+        "span1_index": 0,
+        "span2_index": 2,
+        "span1_text": "Ann",
+        "span2_text": "she",
+        "label": 1,
+    },
+    "boolq": {"question": "is it", "passage": "It is.", "idx": 0, "label": 1},
+    "mnli": {"premise": "p", "hypothesis": "h", "label": 1, "idx": 0},
+}
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_the_hubs_flat_rows(tmp_path: Path, name: str) -> None:
+    for split in ("train", "validation"):
+        pq.write_table(pa.Table.from_pylist([HUB[name]] * 5), tmp_path / f"{split}.parquet")
+    splits = load(name, tmp_path)
+    assert [row.label for row in splits.test] == [1] * 5
+    if name == "multirc":
+        assert splits.test[0].group == "3-4"
+
+
+def test_the_hub_is_asked_for_what_the_task_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[Any] = []
+
+    def load_dataset(*arguments: Any, **options: Any) -> dict[str, list[dict[str, Any]]]:
+        asked.append((*arguments, options))
+        rows = [{"text": f"text {number}", "coarse_label": number % 6} for number in range(30)]
+        return {"train": rows, "test": rows}
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    splits = Task.load("trec").splits()
+    assert asked == [("CogComp/trec", None, {"revision": "refs/convert/parquet"})]
+    # The hub's order is ABBR ENTY DESC HUM LOC NUM, the published files' DESC ENTY ABBR HUM LOC NUM.
+    assert [row.label for row in splits.test[:6]] == [2, 1, 0, 3, 4, 5]
+
+
+def test_the_folder_above_and_the_folder_itself_are_the_same(tmp_path: Path) -> None:
+    record = {"premise": "a", "hypothesis": "b", "label": "entailment"}
+    for folder in ("CB", "RTE"):
+        jsonl(tmp_path / folder / "train.jsonl", repeated([{**record, "premise": folder}]))
+        jsonl(tmp_path / folder / "val.jsonl", [{**record, "premise": folder}])
+    assert load("cb", tmp_path) == load("cb", tmp_path / "CB")
+    assert load("rte", tmp_path).test[0].fields["premise"] == "RTE"
+
+
+def test_the_few_shot_folder_of_the_seed_is_taken(tmp_path: Path) -> None:
+    for seed in (13, 21):
+        for split in ("train", "dev", "test"):
+            write(tmp_path / "mr" / f"16-{seed}" / f"{split}.csv", f"0,seed {seed}\n1,good\n")
+    task = Task.load("mr", data=tmp_path, seed=21)
+    assert task.splits().test[0].fields["sentence"] == "seed 21"
+    assert task.splits(seed=13).test[0].fields["sentence"] == "seed 13"
+
+
+def test_labelled_test_files_beside_an_official_one_are_taken(tmp_path: Path) -> None:
+    rows = [["sentence", "label"], ["good", "1"], ["bad", "0"]]
+    for name in ("train_full", "dev", "test-labeled"):
+        tsv(tmp_path / f"{name}.tsv", rows)
+    tsv(tmp_path / "test.tsv", [["index", "sentence"], ["0", "secret"]])
+    splits = load("sst2", tmp_path)
+    assert splits.protocol == "published"
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [2, 2, 2]
+
+
+def test_a_task_of_ones_own_from_one_jsonl_file(tmp_path: Path) -> None:
+    text = "template: 'Mail: {mail} Spam? {mask}'\nlabels: {ham: 'No', spam: 'Yes'}\n"
+    definition = write(tmp_path / "spam.yaml", text)
+    rows = [{"mail": f"mail {number}", "label": ("ham", "spam")[number % 2]} for number in range(40)]
+    path = write(tmp_path / "mails.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task = Task.load(definition, data=path)
+    splits = task.splits()
+    assert (task.name, task.fields, task.metric) == ("spam", ("mail",), "accuracy")
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [32, 4, 4]

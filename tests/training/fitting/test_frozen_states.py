@@ -1,0 +1,130 @@
+"""States below the lowest prompted layer: computed once, with the same loss, gradients and prompt as without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from softprompt.attached.attach import attach
+from softprompt.attached.model import PromptedModel
+from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PromptTuning, PTuningV2
+from softprompt.readouts.build import build_readout
+from softprompt.training.fitting.frozen_states import keep_states_below
+from softprompt.training.fitting.trainer import TaskModel
+from softprompt.training.options import TrainingOptions
+from softprompt.training.setup import readout_wishes
+
+from ...models import model, tokenizer
+from ...prompts import close, producer
+from ..helpers import run, task
+
+METHODS: dict[str, Method] = {
+    "spt": SPT(select="2", num_virtual_tokens=2, bottleneck=8, dropout=0.0),
+    "spt_add": SPT(select="1,2", num_virtual_tokens=2, bottleneck=8, dropout=0.0, combine="add"),
+    "capt": CaPT(select="last:1", init_std=0.5),
+    "deep_prompt": DeepPrompt(select="1", num_virtual_tokens=2, init_std=0.5),
+    "p_tuning_v2": PTuningV2(select="2", num_virtual_tokens=3, init_std=0.5),
+    "lpt": LPT(layer=2, num_virtual_tokens=2, bottleneck=8, dropout=0.0),
+}
+SERVED = ("bert", "roberta", "gpt2", "llama", "qwen3", "gemma3")
+
+
+def setting(family: str, method: Method, folder: Path, **options: Any) -> tuple[PromptedModel, TaskModel, list[Any]]:
+    """An attached prompt, what is trained, and encoded rows of several lengths."""
+    backbone, rows = model(family), task(folder)
+    prompted = attach(backbone, tokenizer(), producer(backbone, method))
+    wishes = readout_wishes(backbone, rows, method, TrainingOptions(**options))
+    readout = build_readout(rows, backbone, tokenizer(), prompted.prompts[0], wishes)
+    return prompted, TaskModel(prompted, readout), [readout.encode(row) for row in rows.splits(1).train[:7]]
+
+
+def gradients(trained: TaskModel, items: list[Any], below: Any = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    trained.zero_grad()
+    batch = trained.readout.collate(items, train=True)
+    if below is None:
+        loss = trained(batch)
+    else:
+        with trained.prompted.starting_at_layer(below):
+            loss = trained(batch)
+    loss.backward()
+    return loss.detach(), [p.grad.clone() for p in trained.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("family", SERVED)
+@pytest.mark.parametrize("name", METHODS)
+def test_the_loss_and_its_gradients_are_the_same(family: str, name: str, tmp_path: Path) -> None:
+    prompted, trained, items = setting(family, METHODS[name], tmp_path)
+    with prompted:
+        first = prompted.first_layer
+        assert first > 0
+        kept = keep_states_below(prompted, trained.readout, items, batch_size=3)
+        assert kept is not None
+        ran: list[int] = []
+        handles = [
+            next(iter(layer.children())).register_forward_hook(lambda *_, place=place: ran.append(place))
+            for place, layer in enumerate(prompted.anatomy.layers)
+        ]
+        expected, whole = gradients(trained, items)
+        assert set(ran) == {0, 1, 2}
+        ran.clear()
+        found, partial = gradients(trained, items, [item.below for item in kept])
+        assert set(ran) == set(range(first, 3))  # the layers below are not run
+        close(found, expected, 1e-5)
+        assert len(whole) == len(partial) > 0
+        for one, other in zip(partial, whole, strict=True):
+            close(one, other, 1e-4)
+        for handle in handles:
+            handle.remove()
+        again, _ = gradients(trained, items)  # the layers are themselves again
+        assert torch.equal(again, expected)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_nothing_below_takes_a_gradient(family: str, tmp_path: Path) -> None:
+    prompted, trained, items = setting(family, METHODS["spt"], tmp_path)
+    with prompted:
+        seen: dict[int, bool] = {}
+        handles = [
+            layer.register_forward_hook(lambda m, a, out, place=place: seen.update({place: out.requires_grad}))
+            for place, layer in enumerate(prompted.anatomy.layers)
+        ]
+        trained(trained.readout.collate(items, train=True))
+        for handle in handles:
+            handle.remove()
+        assert seen == {0: False, 1: False, 2: True}
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_a_run_ends_in_the_same_prompt(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = METHODS["spt"]
+    kept = run(tmp_path / "kept", family, method, max_steps=20, data=tmp_path / "data")
+    monkeypatch.setattr(PromptedModel, "first_layer", 0)
+    whole = run(tmp_path / "whole", family, method, max_steps=20, data=tmp_path / "data")
+    for name, value in whole.prompt.producer.stored().items():
+        close(kept.prompt.producer.stored()[name], value, 1e-4)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "albert"])
+def test_families_that_cannot_begin_above_run_whole(family: str, tmp_path: Path) -> None:
+    """Relative positions handed from layer to layer, and layers that are one module."""
+    prompted, _, _ = setting(family, METHODS["spt"], tmp_path)
+    with prompted:
+        assert prompted.first_layer == 0
+    assert run(tmp_path, family, METHODS["spt"], max_steps=8).metrics["kept_layers"] == [2]
+
+
+def test_a_layer_that_gives_more_than_states_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softprompt.attached.model.can_begin", lambda anatomy: True)
+    prompted, trained, items = setting("t5", METHODS["spt"], tmp_path)
+    with prompted:
+        assert prompted.first_layer == 2
+        assert keep_states_below(prompted, trained.readout, items, batch_size=3) is None
+
+
+def test_prompts_at_the_input_begin_there(tmp_path: Path) -> None:
+    prompted, _, _ = setting("llama", PromptTuning(num_virtual_tokens=2), tmp_path)
+    with prompted:
+        assert prompted.first_layer == 0
