@@ -1,0 +1,207 @@
+"""Runs of before issue 13: finished ones open, and stopped ones go on to the end that they had then.
+
+A run goes on with the libraries that it was begun with alone, so the record of their versions is set to today's. On
+the processor that wrote them the ends are the same bytes; elsewhere products are rounded otherwise, so the ends are
+compared up to rounding. Bytes are compared where both sides run on one machine: `benchmarks/against.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import softprompt as sp
+from softprompt.progress import Progress
+
+from ..fixtures.kinds import EXPECTED, LONG, OUTSIDE, PROMPTS, RETRAINED, STOPPED, Bench, Made
+from ..fixtures.unpacked import alike, as_of_today, unpack
+
+CAPT = Made("capt", {"init_std": 0.5})
+PROMPT = Path("prompt", "prompt.safetensors")
+ROUNDED = 2e-3  # of trained numbers: ten steps of 0.01
+
+
+class Counted(Progress):
+    """Keeps the ticks of one work: its first is what was done before."""
+
+    def __init__(self, watched: str) -> None:
+        super().__init__(shown=False)
+        self.watched, self.ticks, self.told = watched, [], []  # type: ignore[var-annotated]
+
+    def say(self, message: str) -> None:
+        self.told.append(message)
+
+    @contextmanager
+    def work(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
+        def tick(done: int = 1, note: str | None = None, total: int | None = None) -> None:
+            if name == self.watched:
+                self.ticks.append(done)
+
+        yield tick
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders; each test changes some of its own."""
+    return unpack(tmp_path_factory.mktemp("old"))
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture(scope="module")
+def expected(old: Path) -> Any:
+    return json.loads((old / EXPECTED).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(autouse=True)
+def _inside(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths in the folders are relative."""
+    monkeypatch.chdir(old)
+
+
+def same_tensors(found: Path, wanted: Path, tolerance: float = ROUNDED) -> None:
+    one, other = load_file(found), load_file(wanted)
+    assert one.keys() == other.keys()
+    for name in other:
+        torch.testing.assert_close(one[name], other[name], rtol=tolerance, atol=tolerance, msg=name)
+
+
+def test_a_finished_run_opens(bench: Bench) -> None:
+    stored = json.loads(Path("finished/capt/metrics.json").read_text(encoding="utf-8"))
+    opened = sp.open_run("finished/capt", *bench.backbone("llama"))
+    assert opened.metrics == stored
+    assert opened.predict(["w20 w41"]) == opened.prompt.predict(["w20 w41"])
+    assert bench.train(CAPT, "finished/capt", **LONG, resume=True).metrics == stored
+    with pytest.raises(sp.SoftPromptError, match="holds a run already"):
+        bench.train(CAPT, "finished/capt", **LONG)
+
+
+@pytest.mark.parametrize("harm", ["metrics.json", "prompt/prompt.safetensors"])
+def test_what_a_finished_run_lost_is_made_again_without_a_step(harm: str, bench: Bench, tmp_path: Path) -> None:
+    whole, run = Path("finished/capt"), tmp_path / "run"
+    shutil.copytree(whole, run)
+    as_of_today(run)
+    (run / harm).write_bytes(b"{}")
+    counted = Counted("training")
+    again = bench.train(CAPT, str(run), **LONG, resume=True, progress=counted)
+    assert counted.ticks in ([], [10])
+    same_tensors(run / PROMPT, whole / PROMPT, 0)
+    alike(again.metrics["test"], json.loads((whole / "metrics.json").read_text(encoding="utf-8"))["test"], 1e-3)
+
+
+def test_a_run_that_diverged_opens_and_says_so_again(bench: Bench) -> None:
+    stored = json.loads(Path("finished/diverged/metrics.json").read_text(encoding="utf-8"))
+    opened = sp.open_run("finished/diverged", *bench.backbone("llama"))
+    assert opened.metrics == stored
+    assert opened.predict(["w20 w41"])
+    with pytest.raises(
+        sp.SoftPromptError, match=rf"diverged at step {stored['diverged']['step']}: .*finished/diverged/prompt"
+    ):
+        bench.train(Made("prompt_tuning"), "finished/diverged", **{**LONG, "evaluations": 5}, resume=True)
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_a_stopped_run_goes_on_to_the_same_end(name: str, bench: Bench, expected: Any) -> None:
+    made, watched, _ = STOPPED[name]
+    run = Path("stopped", name)
+    as_of_today(run)
+    scrap = run / ".softprompt-new-0123abcd"  # of a kill
+    scrap.mkdir()
+    counted = Counted(watched)
+    done = bench.train(made, str(run), **LONG, resume=True, progress=counted)
+    assert counted.ticks[0] > 1  # it did not begin again
+    assert not [line for line in counted.told if "damaged" in line]
+    assert not scrap.exists()
+    same_tensors(run / PROMPT, Path("expected", f"{name}.safetensors"))
+    alike({part: done.metrics[part] for part in expected["stopped"][name]}, expected["stopped"][name], 5e-3)
+
+
+def test_a_run_goes_on_with_the_same_options_alone(bench: Bench) -> None:
+    for name, made, options, differs in (
+        ("fit", CAPT, {"max_steps": 11}, r"training_options.max_steps \(10 then, 11 now\)"),
+        ("fit", Made("capt", {"init_std": 0.25}), {}, r"method_options.init_std \(0.5 then, 0.25 now\)"),
+        ("fit", CAPT, {"seed": 4}, r"seed \(3 then, 4 now\)"),
+        ("head", Made("head_only"), {}, "backbone"),
+    ):
+        with pytest.raises(sp.SoftPromptError, match=f"holds a run with another {differs}"):
+            bench.train(made, f"stopped/{name}", **{**LONG, **options}, resume=True)
+
+
+@pytest.mark.parametrize("name", RETRAINED)
+def test_a_seeded_run_ends_as_it_did(name: str, bench: Bench) -> None:
+    done = bench.train(PROMPTS[name], f"again/{name}")
+    same_tensors(done.folder / PROMPT, Path("prompts", name, PROMPT.name))
+
+
+def test_a_selection_of_layers_goes_on(bench: Bench, expected: Any) -> None:
+    for run in Path("select/stopped").iterdir():
+        as_of_today(run)
+    finished = Path("select/stopped/learned1-3/metrics.json")
+    before = finished.stat().st_mtime_ns
+    counted = Counted("training")
+    found = bench.select("select/stopped", seeds=(3, 4), progress=counted)
+    assert sum(counted.ticks) == 4  # of twelve steps; the search that was stopped had made its last one
+    assert finished.stat().st_mtime_ns == before
+    alike({part: found[part] for part in ("arms", "gates")}, {k: expected[k] for k in ("arms", "gates")}, 5e-3)
+
+
+def test_an_adaptation_goes_on_and_its_model_loads(bench: Bench, expected: Any) -> None:
+    as_of_today(Path("adapted/stopped"))
+    counted = Counted("adapting")
+    done = bench.adapt("adapted/stopped", resume=True, progress=counted)
+    assert counted.ticks[0] > 1
+    same_tensors(done.model / "model.safetensors", Path("expected/adapted.safetensors"))
+    alike(done.metrics["history"], expected["adapted"], 5e-3)
+    model, tokenizer = sp.load_backbone("adapted/finished/model", dtype="float32")
+    same_tensors(Path("adapted/finished/model/model.safetensors"), Path("expected/adapted.safetensors"), 0)
+    with sp.attach(model, tokenizer, sp.CaPT()) as prompted:
+        assert prompted.anatomy.kind == "encoder-decoder"
+
+
+# Registers methods, a course and a family, so it has a process of its own; what they warn of is told.
+_OUTSIDE = """
+import json, warnings
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always", DeprecationWarning)
+    from tests.fixtures import outside
+import softprompt as sp
+from tests.fixtures.kinds import ASKED, LONG, OUTSIDE, STOPPED_OUTSIDE, Bench, answers
+bench, found = Bench(), {"warnings": [str(one.message) for one in told if "softprompt" in str(one.message)]}
+for name in OUTSIDE:
+    found[name] = answers(sp.load(f"prompts/{name}", *bench.backbone("llama")), ASKED["words"])
+made = STOPPED_OUTSIDE["course"][0]
+done = bench.train(made, "stopped/course", **LONG, resume=True)
+found["course"] = {part: done.metrics[part] for part in ("test", "validation", "history")}
+found["report"] = json.loads((done.folder / "prompt" / "prompt.json").read_text())["report"]
+print(json.dumps(found))
+"""
+
+
+def test_methods_of_a_package_and_their_course(expected: Any, old: Path) -> None:
+    as_of_today(Path("stopped/course"))
+    root = Path(__file__).parents[2]
+    given = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", _OUTSIDE]
+    done = subprocess.run(command, cwd=old, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    for name in OUTSIDE:
+        alike(found[name], expected["prompts"][name], 1e-3)
+    alike(found["course"], expected["stopped"]["course"], 5e-3)
+    same_tensors(old / "stopped" / "course" / PROMPT, old / "expected" / "course.safetensors")
+    assert set(found["report"]) == {"first_gradient"}
+    assert not found["warnings"]  # what the pages named is where it was
