@@ -10,65 +10,55 @@ from typing import Any
 
 import pytest
 
-# `softprompt.__all__` of then, and the classes of methods that its pages use.
-EXPORTS = """
-Anatomy Ensemble Interrupted Method Producer Prompt PromptedModel Recipe Run Setting SoftPromptError Task TrainingOptions
-View adapt attach load load_backbone method nearest_words open_run read_anatomy register register_anatomy save
-select_layers similarity_of train transfer_metrics
-CaPT DeepPrompt HardPrompt HeadOnly Instruction LoRA PTuningV2 PrefixTuning PromptTuning SoftWords SPT WARP
-""".split()
-# What docs/api.md listed, what docs/extending.md and README imported, and what other pages named in full.
-PATHS = """
-softprompt.attaching.attach
-softprompt.backbone.load_backbone
-softprompt.errors.SoftPromptError
-softprompt.evaluation.ensemble.Ensemble
-softprompt.evaluation.transfer.transfer_metrics
-softprompt.explain.discretise.discretise
-softprompt.explain.discretise.drift
-softprompt.explain.nearest.nearest_words
-softprompt.explain.similarity.similarity_of
-softprompt.fingerprint.Fingerprint
-softprompt.fingerprint.difference
-softprompt.fingerprint.fingerprint
-softprompt.guards.limits
-softprompt.methods.base.Method
-softprompt.methods.base.Recipe
-softprompt.methods.base.Setting
-softprompt.methods.registry.register
-softprompt.prompted.PromptedModel
-softprompt.sites.anatomy.Anatomy
-softprompt.sites.anatomy.register_anatomy
-softprompt.sites.producer.Producer
-softprompt.sites.producer.View
-softprompt.storage.prompt.Prompt
-softprompt.storage.prompt.load
-softprompt.storage.prompt.save
-softprompt.tasks.seen.SeenRows
-softprompt.tasks.task.Task
-softprompt.training.adapt.adapt
-softprompt.training.controls.select_layers
-softprompt.training.courses.course
-softprompt.training.divergence
-softprompt.training.run.Run
-softprompt.training.run.train
-""".split()
-NAMES = [*(f"softprompt.{name}" for name in EXPORTS), *PATHS]
+# By the module that they were said to stand in. Of the package itself: its exports, and the classes of methods that its
+# pages use; then what docs/api.md listed, docs/extending.md and README imported, and other pages named in full.
+DOCUMENTED = {
+    "softprompt": (
+        "Anatomy Ensemble Interrupted Method Producer Prompt PromptedModel Recipe Run Setting SoftPromptError Task "
+        "TrainingOptions View adapt attach load load_backbone method nearest_words open_run read_anatomy register "
+        "register_anatomy save select_layers similarity_of train transfer_metrics "
+        "CaPT DeepPrompt HardPrompt HeadOnly Instruction LoRA PTuningV2 PrefixTuning PromptTuning SoftWords SPT WARP"
+    ),
+    "softprompt.attaching": "attach",
+    "softprompt.backbone": "load_backbone",
+    "softprompt.errors": "SoftPromptError",
+    "softprompt.evaluation.ensemble": "Ensemble",
+    "softprompt.evaluation.transfer": "transfer_metrics",
+    "softprompt.explain.discretise": "discretise drift",
+    "softprompt.explain.nearest": "nearest_words",
+    "softprompt.explain.similarity": "similarity_of",
+    "softprompt.fingerprint": "Fingerprint difference fingerprint",
+    "softprompt.guards": "limits",
+    "softprompt.methods.base": "Method Recipe Setting",
+    "softprompt.methods.registry": "register",
+    "softprompt.prompted": "PromptedModel",
+    "softprompt.sites.anatomy": "Anatomy register_anatomy",
+    "softprompt.sites.producer": "Producer View",
+    "softprompt.storage.prompt": "Prompt load save",
+    "softprompt.tasks.seen": "SeenRows",
+    "softprompt.tasks.task": "Task",
+    "softprompt.training": "divergence",
+    "softprompt.training.adapt": "adapt",
+    "softprompt.training.controls": "select_layers",
+    "softprompt.training.courses": "course",
+    "softprompt.training.run": "Run train",
+}
+NAMES = [f"{module}.{name}" for module, names in DOCUMENTED.items() for name in names.split()]
 # Moved, and nothing stands in their old places yet.
-PENDING = """
-softprompt.Setting
-softprompt.attaching.attach
-softprompt.backbone.load_backbone
-softprompt.fingerprint.Fingerprint
-softprompt.fingerprint.difference
-softprompt.fingerprint.fingerprint
-softprompt.methods.base.Setting
-softprompt.prompted.PromptedModel
-softprompt.sites.anatomy.Anatomy
-softprompt.sites.anatomy.register_anatomy
-softprompt.training.adapt.adapt
-softprompt.training.controls.select_layers
-""".split()
+PENDING = {
+    "softprompt.Setting",
+    "softprompt.attaching.attach",
+    "softprompt.backbone.load_backbone",
+    "softprompt.fingerprint.Fingerprint",
+    "softprompt.fingerprint.difference",
+    "softprompt.fingerprint.fingerprint",
+    "softprompt.methods.base.Setting",
+    "softprompt.prompted.PromptedModel",
+    "softprompt.sites.anatomy.Anatomy",
+    "softprompt.sites.anatomy.register_anatomy",
+    "softprompt.training.adapt.adapt",
+    "softprompt.training.controls.select_layers",
+}
 # In a process of its own, in which nothing has been imported from an old place before; each as a user writes it.
 _LOOK = """
 import json, warnings
