@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from softprompt.cli.common import emit, quiet, tell
-from softprompt.cli.options import Device, Dtype
+from softprompt.cli.options import Device, Dtype, MetricsJson, Resume
 from softprompt.guards.paths import folder_for
+
+if TYPE_CHECKING:
+    from softprompt.training.adaptation.run import Adapted
+
+EncoderDecoder = Annotated[str, typer.Option(help="an encoder-decoder: a hub name or a folder")]
+TextFiles = Annotated[
+    list[Path],
+    typer.Option(help="txt (one text a line), csv, tsv, jsonl or parquet with a column of texts; repeat"),
+]
+Out = Annotated[Path, typer.Option(help="folder of the run; the model goes to its sub-folder model")]
+Column = Annotated[str, typer.Option(help="which column holds the texts")]
+Steps = Annotated[int, typer.Option(min=1, help="optimiser steps; the paper takes up to 100,000")]
+LearningRate = Annotated[float, typer.Option(help="constant, with Adafactor's parameter scaling")]
+TextsABatch = Annotated[int, typer.Option(min=1, help="texts a batch")]
+Accumulate = Annotated[int, typer.Option(min=1, help="batches a step")]
+MaxLength = Annotated[int, typer.Option(min=2, help="most tokens of a chunk, inputs and targets together")]
+Saves = Annotated[int, typer.Option(min=1, help="how often the training state is written")]
+TextsSeed = Annotated[int, typer.Option(help="of the order of texts and where they are split")]
 
 
 def adapt(
-    backbone: Annotated[str, typer.Option(help="an encoder-decoder: a hub name or a folder")],
-    text: Annotated[
-        list[Path],
-        typer.Option(help="txt (one text a line), csv, tsv, jsonl or parquet with a column of texts; repeat"),
-    ],
-    out: Annotated[Path, typer.Option(help="folder of the run; the model goes to its sub-folder model")],
-    column: Annotated[str, typer.Option(help="which column holds the texts")] = "text",
-    steps: Annotated[int, typer.Option(min=1, help="optimiser steps; the paper takes up to 100,000")] = 1000,
-    learning_rate: Annotated[float, typer.Option(help="constant, with Adafactor's parameter scaling")] = 1e-3,
-    batch_size: Annotated[int, typer.Option(min=1, help="texts a batch")] = 16,
-    accumulate: Annotated[int, typer.Option(min=1, help="batches a step")] = 1,
-    max_length: Annotated[int, typer.Option(min=2, help="most tokens of a chunk, inputs and targets together")] = 256,
-    saves: Annotated[int, typer.Option(min=1, help="how often the training state is written")] = 8,
-    seed: Annotated[int, typer.Option(help="of the order of texts and where they are split")] = 13,
+    backbone: EncoderDecoder,
+    text: TextFiles,
+    out: Out,
+    column: Column = "text",
+    steps: Steps = 1000,
+    learning_rate: LearningRate = 1e-3,
+    batch_size: TextsABatch = 16,
+    accumulate: Accumulate = 1,
+    max_length: MaxLength = 256,
+    saves: Saves = 8,
+    seed: TextsSeed = 13,
     dtype: Dtype = "float32",
     device: Device = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --out")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print metrics.json")] = False,
+    resume: Resume = False,
+    json: MetricsJson = False,
 ) -> None:
     """Go on training an encoder-decoder as a language model, so that prompts work on it (Lester et al.).
 
@@ -39,11 +55,10 @@ def adapt(
     quiet()
     folder_for(out, "--out")
     from softprompt.training.adaptation.run import adapt as run
-    from softprompt.training.adaptation.texts import read_texts
 
     done = run(
         backbone,
-        [one for path in text for one in read_texts(path, column)],
+        _texts(text, column),
         output=out,
         seed=seed,
         resume=resume,
@@ -57,6 +72,16 @@ def adapt(
         max_length=max_length,
         saves=saves,
     )
+    _report(done, json)
+
+
+def _texts(paths: Sequence[Path], column: str) -> list[str]:
+    from softprompt.training.adaptation.texts import read_texts
+
+    return [one for path in paths for one in read_texts(path, column)]
+
+
+def _report(done: Adapted, json: bool) -> None:
     if json:
         emit(done.metrics)
         return

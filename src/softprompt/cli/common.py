@@ -20,6 +20,7 @@ from softprompt.guards.paths import path_of
 if TYPE_CHECKING:
     from softprompt.methods.base import Method
     from softprompt.storage.prompt import Prompt
+    from softprompt.tasks import Task
 
 
 class _Notes(logging.Handler):
@@ -102,6 +103,22 @@ def _unknown(key: str, fields: dict[str, set[str]], method: str) -> str:
         f"--set {key}: no such option; {method} has {', '.join(sorted(fields['method'])) or 'none'}; "
         f"training has {', '.join(sorted(fields['training']))}"
     )
+
+
+def checked_task(
+    name: str, data: Path | None, shots: int | None, seeds: Sequence[int], max_test_rows: int | None
+) -> Task:
+    """A task whose rows were read for each seed: faults in the data show before a backbone is loaded.
+
+    Raises:
+        SoftPromptError: no such task, no such data, or a fault in either.
+    """
+    from softprompt.tasks import Task
+
+    loaded = Task.load(name, data=data, shots=shots, seed=seeds[0], max_test_rows=max_test_rows)
+    for seed in seeds:
+        loaded.splits(seed)
+    return loaded
 
 
 def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device: str | None = None) -> Prompt:

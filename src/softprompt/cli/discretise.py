@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
-from softprompt.cli.options import Device, Dtype
-from softprompt.cli.scoring import Wanted, check_split, own_task
+from softprompt.cli.options import (
+    BatchSize,
+    Data,
+    Device,
+    Dtype,
+    Json,
+    PromptBackbone,
+    ShotsAsTrained,
+    Split,
+    SplitSeed,
+)
+from softprompt.cli.scoring import Asked, Wanted, own_task
+
+if TYPE_CHECKING:
+    from softprompt.explain.discretise import Discretised
+
+InstructionRun = Annotated[Path, typer.Argument(help="folder of a run of the method 'instruction', or of its prompt")]
+MeasuredTask = Annotated[str | None, typer.Option(help="task whose rows to measure on; default: the prompt's own")]
+MeasuredRows = Annotated[int | None, typer.Option(min=1, help="measure on at most so many rows")]
 
 
 def discretise(
-    run: Annotated[Path, typer.Argument(help="folder of a run of the method 'instruction', or of its prompt")],
-    task: Annotated[str | None, typer.Option(help="task whose rows to measure on; default: the prompt's own")] = None,
-    data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
-    split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
-    seed: Annotated[int | None, typer.Option(help="of the split; default: that of the prompt's own run")] = None,
-    shots: Annotated[int | None, typer.Option(min=1, help="rows a class; default: as in training")] = None,
-    max_test_rows: Annotated[int | None, typer.Option(min=1, help="measure on at most so many rows")] = None,
-    backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    run: InstructionRun,
+    task: MeasuredTask = None,
+    data: Data = None,
+    split: Split = "test",
+    seed: SplitSeed = None,
+    shots: ShotsAsTrained = None,
+    max_test_rows: MeasuredRows = None,
+    backbone: PromptBackbone = None,
+    batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
     device: Device = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: Json = False,
 ) -> None:
     """Put a trained instruction back into words, and tell what that costs.
 
@@ -35,15 +52,18 @@ def discretise(
     from softprompt.explain.discretise import discretise as put_into_words
     from softprompt.progress import Progress
 
-    check_split(split)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows)
     prompt = open_prompt(run, backbone, dtype, device)
-    own = own_task(prompt, run)
-    asked = Wanted(task, data, split, seed, shots, max_test_rows).rows([prompt], own, Progress(not json))
+    asked = wanted.rows([prompt], own_task(prompt, run), Progress(not json))
     found = put_into_words(prompt, asked.rows, batch_size=batch_size)
     if json:
         told = {name: getattr(found, name) for name in ("text", "faithful", "metric", "cost", "before", "after")}
         emit({**asked.record, **told, "rows": [dataclasses.asdict(row) for row in found.rows]})
         return
+    _report(found, asked)
+
+
+def _report(found: Discretised, asked: Asked) -> None:
     table(
         "Words of the trained instruction",
         ["row", "word", "cosine to it", "drift", "nearest word", "cosine to it"],
@@ -61,7 +81,7 @@ def discretise(
         right=(0, 2, 3, 5),
     )
     table(
-        f"{asked.task.name} ({split}, {found.before['rows']} rows)",
+        f"{asked.task.name} ({asked.split}, {found.before['rows']} rows)",
         ["prompt", f"{found.metric} [95 % interval]"],
         [["trained", interval(found.before, found.metric)], ["as text", interval(found.after, found.metric)]],
     )

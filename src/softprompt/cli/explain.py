@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet, table, tell
-from softprompt.cli.options import Device, Dtype
+from softprompt.cli.options import Device, Dtype, Json, Page, PromptBackbone, RunFolder
 from softprompt.guards.paths import file_for
+
+if TYPE_CHECKING:
+    from softprompt.explain.nearest import Nearest
 
 explain = typer.Typer(
     help="Look into trained prompts. Example: softprompt explain nearest runs/pt",
@@ -17,17 +20,21 @@ explain = typer.Typer(
     rich_markup_mode=None,
 )
 
+Neighbours = Annotated[int, typer.Option("-k", "--neighbours", min=1, max=50, help="words a row")]
+ControlSeed = Annotated[int, typer.Option(help="of the random vectors that are the control")]
+Runs = Annotated[list[Path], typer.Argument(help="folders of runs or prompts of one backbone and method")]
+
 
 @explain.command()
 def nearest(
-    run: Annotated[Path, typer.Argument(help="folder of a run or of a prompt")],
-    backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
-    k: Annotated[int, typer.Option("-k", "--neighbours", min=1, max=50, help="words a row")] = 5,
-    seed: Annotated[int, typer.Option(help="of the random vectors that are the control")] = 0,
-    page: Annotated[Path | None, typer.Option(help="write a picture to this HTML file")] = None,
+    run: RunFolder,
+    backbone: PromptBackbone = None,
+    k: Neighbours = 5,
+    seed: ControlSeed = 0,
+    page: Page = None,
     dtype: Dtype = "auto",
     device: Device = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: Json = False,
 ) -> None:
     """List the vocabulary words nearest to each virtual token, beside a random control.
 
@@ -46,6 +53,12 @@ def nearest(
     if json:
         emit(found.as_dict())
         return
+    _report_nearest(found, title)
+    if page is not None:
+        tell(f"picture: {page}")
+
+
+def _report_nearest(found: Nearest, title: str) -> None:
     table(
         title,
         ["row", "norm ratio", "random", "nearest words (cosine)"],
@@ -63,15 +76,13 @@ def nearest(
     tell(f"rows that share their nearest word: {found.repeated:.0%} (random vectors: {found.control_repeated:.0%})")
     for label in found.labels:
         tell(f"label word {label.word!r}: rank {label.rank:,} of {found.vocabulary:,} beside row {label.row}")
-    if page is not None:
-        tell(f"picture: {page}")
 
 
 @explain.command()
 def similarity(
-    runs: Annotated[list[Path], typer.Argument(help="folders of runs or prompts of one backbone and method")],
-    page: Annotated[Path | None, typer.Option(help="write a picture to this HTML file")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    runs: Runs,
+    page: Page = None,
+    json: Json = False,
 ) -> None:
     """Compare saved prompts, as SPoT does to choose one to start another task from.
 

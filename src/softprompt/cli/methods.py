@@ -10,12 +10,15 @@ from softprompt.cli.common import emit, quiet, table, tell
 from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
+CountedOn = Annotated[str | None, typer.Option(help="count scalars for this backbone")]
+OptionsJson = Annotated[bool, typer.Option("--json", help="print JSON, options and defaults included")]
+
 
 def methods(
-    backbone: Annotated[str | None, typer.Option(help="count scalars for this backbone")] = None,
+    backbone: CountedOn = None,
     dtype: Dtype = "auto",
     device: Device = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON, options and defaults included")] = False,
+    json: OptionsJson = False,
 ) -> None:
     """List the methods: paper, site, and their scalars on a backbone.
 

@@ -1,11 +1,39 @@
-"""Options that several verbs take, declared once."""
+"""Options that several verbs take, each declared once: a verb's signature names them, and says what they default to."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+# The prompt that is looked at.
+RunFolder = Annotated[Path, typer.Argument(help="folder of a run or of a prompt")]
+PromptBackbone = Annotated[str | None, typer.Option(help="where the prompt's backbone is now")]
+
+# What is trained, and where it goes.
+BackboneName = Annotated[
+    str,
+    typer.Option(
+        help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm; adapter:NAME adds its adapter"
+    ),
+]
+TaskName = Annotated[str, typer.Option(help="a task's name (softprompt tasks) or a YAML file")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in --out")]
+
+# Rows.
+Data = Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")]
+Split = Annotated[str, typer.Option(help="test, validation or train")]
+SplitSeed = Annotated[int | None, typer.Option(help="of the split; default: that of the prompt's own run")]
+Shots = Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")]
+ShotsAsTrained = Annotated[int | None, typer.Option(min=1, help="rows a class; default: as in training")]
+MaxTestRows = Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")]
+BatchSize = Annotated[int, typer.Option(min=1, help="rows a forward pass")]
+
+# The machine, and what is shown.
 Dtype = Annotated[
     str,
     typer.Option(help="of the backbone: float32, bfloat16, float16, or auto, which measures what is fast here"),
@@ -13,3 +41,6 @@ Dtype = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="for the backbone, as cpu or cuda:1; default: the first GPU, or the CPU")
 ]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+MetricsJson = Annotated[bool, typer.Option("--json", help="print metrics.json")]
+Page = Annotated[Path | None, typer.Option(help="write a picture to this HTML file")]

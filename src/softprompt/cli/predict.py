@@ -10,22 +10,25 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet
-from softprompt.cli.options import Device, Dtype
+from softprompt.cli.options import BatchSize, Device, Dtype, PromptBackbone, RunFolder
 from softprompt.errors import SoftPromptError, quoted, shown
+
+Texts = Annotated[list[str] | None, typer.Argument(help="one text or several, for a task of one field")]
+RowsFile = Annotated[Path | None, typer.Option(help="csv, tsv, jsonl, parquet or txt with the task's fields")]
+FieldPairs = Annotated[list[str] | None, typer.Option(help="name=text, one for each field of the task; makes one row")]
+AnswersJson = Annotated[bool, typer.Option("--json", help="print JSON with probabilities")]
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="folder of a run or of a prompt")],
-    text: Annotated[list[str] | None, typer.Argument(help="one text or several, for a task of one field")] = None,
-    file: Annotated[Path | None, typer.Option(help="csv, tsv, jsonl, parquet or txt with the task's fields")] = None,
-    field: Annotated[
-        list[str] | None, typer.Option(help="name=text, one for each field of the task; makes one row")
-    ] = None,
-    backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    run: RunFolder,
+    text: Texts = None,
+    file: RowsFile = None,
+    field: FieldPairs = None,
+    backbone: PromptBackbone = None,
+    batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
     device: Device = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON with probabilities")] = False,
+    json: AnswersJson = False,
 ) -> None:
     """Ask a trained prompt.
 

@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from softprompt.tasks.seen import SeenRows
 
 
-def check_split(split: str) -> None:
-    """Raise `SoftPromptError` where there is no such split."""
-    if split not in ("test", "validation", "train"):
-        raise SoftPromptError(f"--split {split!r}: choose test, validation or train")
-
-
 @dataclass(frozen=True)
 class Asked:
     """The rows that a verb scores.
@@ -57,6 +51,9 @@ class Wanted:
         seed: of the division; None takes that of the prompt's own run.
         shots: rows a class; None takes those of the run, where it was trained on this task.
         max_test_rows: at most so many test rows; None as for `shots`.
+
+    Raises:
+        SoftPromptError: there is no such split.
     """
 
     task: str | None
@@ -65,6 +62,11 @@ class Wanted:
     seed: int | None
     shots: int | None
     max_test_rows: int | None
+
+    def __post_init__(self) -> None:
+        """Check the split before a backbone is loaded."""
+        if self.split not in ("test", "validation", "train"):
+            raise SoftPromptError(f"--split {self.split!r}: choose test, validation or train")
 
     def rows(self, prompts: Sequence[Prompt], own: Task, show: Progress, *, alike: bool = True) -> Asked:
         """The rows, without those that a prompt was trained or chosen on.
@@ -136,6 +138,23 @@ def _kept(seen: Sequence[SeenRows], rows: list[Row], split: str, protocol: str, 
         return rows
     show.say(f"{count} were to train or to choose on, and are left out")
     return kept
+
+
+def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_size: int) -> dict[str, Any]:
+    """The metrics of a prompt on the rows.
+
+    Args:
+        prompt: with a task.
+        asked: the rows.
+        show: where the work is shown.
+        shown_as: what it is called there.
+        batch_size: rows a forward pass.
+    """
+    from softprompt.evaluation.score import metrics_of
+
+    assert prompt.readout is not None
+    with prompt.attach() as prompted, show.work(shown_as, len(asked.rows), "rows") as tick:
+        return metrics_of(prompted, prompt.readout, asked.task, asked.rows, batch_size=batch_size, tick=tick)
 
 
 def own_task(prompt: Prompt, folder: Path) -> Task:

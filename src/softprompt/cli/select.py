@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softprompt.cli.common import emit, quiet, split_options, table, tell
-from softprompt.cli.options import Device, Dtype
+from softprompt.cli.common import checked_task, emit, quiet, split_options, table, tell
+from softprompt.cli.options import BackboneName, Data, Device, Dtype, MaxTestRows, Set, Shots, TaskName
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
 
+if TYPE_CHECKING:
+    from softprompt.methods.base import Method
+
 FIGURES, PAGE = "select.json", "select.html"
+
+RunsFolder = Annotated[
+    Path, typer.Option(help="folder of the runs, one a choice and seed, of select.json and select.html")
+]
+LayersMethod = Annotated[str, typer.Option(help="a method whose layers can be chosen")]
+Keep = Annotated[
+    int | None, typer.Option(min=1, help="K, layers that learned, first, last and random keep; default: 8, or half")
+]
+Arms = Annotated[str, typer.Option(help="choices of layers to compare, any that --select knows but numbers")]
+Seeds = Annotated[str, typer.Option(help="of the runs, at least two for a test, better five")]
+SelectJson = Annotated[bool, typer.Option("--json", help="print select.json")]
 
 
 def select(
-    backbone: Annotated[str, typer.Option(help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm")],
-    task: Annotated[str, typer.Option(help="a task's name (softprompt tasks) or a YAML file")],
-    out: Annotated[
-        Path, typer.Option(help="folder of the runs, one a choice and seed, of select.json and select.html")
-    ],
-    method: Annotated[str, typer.Option(help="a method whose layers can be chosen")] = "spt",
-    keep: Annotated[
-        int | None, typer.Option(min=1, help="K, layers that learned, first, last and random keep; default: 8, or half")
-    ] = None,
-    arms: Annotated[
-        str, typer.Option(help="choices of layers to compare, any that --select knows but numbers")
-    ] = "learned,all,first,last,random,input,middle",
-    seeds: Annotated[str, typer.Option(help="of the runs, at least two for a test, better five")] = "13,21,42",
-    data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
-    ] = None,
-    shots: Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")] = None,
-    max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
+    backbone: BackboneName,
+    task: TaskName,
+    out: RunsFolder,
+    method: LayersMethod = "spt",
+    keep: Keep = None,
+    arms: Arms = "learned,all,first,last,random,input,middle",
+    seeds: Seeds = "13,21,42",
+    data: Data = None,
+    set_: Set = None,
+    shots: Shots = None,
+    max_test_rows: MaxTestRows = None,
     dtype: Dtype = "auto",
     device: Device = None,
-    json: Annotated[bool, typer.Option("--json", help="print select.json")] = False,
+    json: SelectJson = False,
 ) -> None:
     """Learn which layers to prompt, and compare with every control: all layers, the first, the last, random ones.
 
@@ -48,19 +54,11 @@ def select(
     quiet()
     folder_for(out, "--out")
     words, numbers = _words(arms), _numbers(seeds)
-    chosen, training = split_options(set_ or [], method)
-    if any(pair.partition("=")[0] in ("select", "method.select") for pair in set_ or []):
-        raise SoftPromptError("--set select: the arms are what this verb varies; give --arms and --keep")
+    chosen, training = _without_layers(set_ or [], method)
     from softprompt.backbones.load import load_backbone
-    from softprompt.compare.layers import over_layers, select_layers
-    from softprompt.explain.layers import layers_page
-    from softprompt.files.whole import write_json
-    from softprompt.tasks import Task
+    from softprompt.compare.layers import select_layers
 
-    over_layers(chosen)
-    loaded = Task.load(task, data=data, shots=shots, seed=numbers[0], max_test_rows=max_test_rows)
-    for seed in numbers:
-        loaded.splits(seed)  # faults in the data show before the backbone is loaded
+    loaded = checked_task(task, data, shots, numbers, max_test_rows)
     model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
     found = select_layers(
         model,
@@ -75,12 +73,7 @@ def select(
         backbone=backbone,
         **training,
     )
-    write_json(out / FIGURES, found)
-    layers_page(found, out / PAGE, f"Which layers {found['method']} needs on {found['task']}")
-    if json:
-        emit(found)
-        return
-    _report(found, out)
+    _finish(found, out, json)
 
 
 def _words(text: str) -> list[str]:
@@ -95,6 +88,29 @@ def _numbers(text: str) -> list[int]:
     if not found:
         raise SoftPromptError(f"--seeds {text!r}: give whole numbers with commas between, as 13,21,42")
     return found
+
+
+def _without_layers(pairs: list[str], method: str) -> tuple[Method, dict[str, Any]]:
+    """A method over layers and options of training; which layers is not among them."""
+    from softprompt.compare.layers import over_layers
+
+    chosen, training = split_options(pairs, method)
+    if any(pair.partition("=")[0] in ("select", "method.select") for pair in pairs):
+        raise SoftPromptError("--set select: the arms are what this verb varies; give --arms and --keep")
+    return over_layers(chosen), training
+
+
+def _finish(found: dict[str, Any], out: Path, json: bool) -> None:
+    """Write what was found and show it."""
+    from softprompt.explain.layers import layers_page
+    from softprompt.files.whole import write_json
+
+    write_json(out / FIGURES, found)
+    layers_page(found, out / PAGE, f"Which layers {found['method']} needs on {found['task']}")
+    if json:
+        emit(found)
+    else:
+        _report(found, out)
 
 
 def _report(found: dict[str, Any], out: Path) -> None:

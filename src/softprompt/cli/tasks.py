@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, quiet, table, tell
+from softprompt.cli.options import Json
 
 
 def tasks(
     name: Annotated[str | None, typer.Argument(help="show one task whole")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: Json = False,
 ) -> None:
     """List the tasks of the catalog, or show one.
 

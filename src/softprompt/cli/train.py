@@ -7,34 +7,49 @@ from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import counted, emit, interval, quiet, split_options, table, tell
-from softprompt.cli.options import Device, Dtype
+from softprompt.cli.common import checked_task, counted, emit, interval, quiet, split_options, table, tell
+from softprompt.cli.options import (
+    BackboneName,
+    Data,
+    Device,
+    Dtype,
+    MaxTestRows,
+    MetricsJson,
+    Resume,
+    Set,
+    Shots,
+    TaskName,
+)
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
 
+MethodName = Annotated[str, typer.Option(help="a method's name (softprompt methods)")]
+Out = Annotated[Path, typer.Option(help="folder of the run")]
+InitFrom = Annotated[
+    Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")
+]
+Layers = Annotated[
+    str | None, typer.Option(help="layers of a method over layers: learned:8, all, first:8, random:8, 0,3,7 ...")
+]
+Seed = Annotated[int, typer.Option(help="of the split, the first values and the order of rows")]
+
 
 def train(
-    backbone: Annotated[str, typer.Option(help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm")],
-    task: Annotated[str, typer.Option(help="a task's name (softprompt tasks) or a YAML file")],
-    method: Annotated[str, typer.Option(help="a method's name (softprompt methods)")],
-    out: Annotated[Path, typer.Option(help="folder of the run")],
-    data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
-    ] = None,
-    init_from: Annotated[
-        Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")
-    ] = None,
-    select: Annotated[
-        str | None, typer.Option(help="layers of a method over layers: learned:8, all, first:8, random:8, 0,3,7 ...")
-    ] = None,
-    shots: Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")] = None,
-    seed: Annotated[int, typer.Option(help="of the split, the first values and the order of rows")] = 13,
-    max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
+    backbone: BackboneName,
+    task: TaskName,
+    method: MethodName,
+    out: Out,
+    data: Data = None,
+    set_: Set = None,
+    init_from: InitFrom = None,
+    select: Layers = None,
+    shots: Shots = None,
+    seed: Seed = 13,
+    max_test_rows: MaxTestRows = None,
     dtype: Dtype = "auto",
     device: Device = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --out")] = False,
-    json: Annotated[bool, typer.Option("--json", help="print metrics.json")] = False,
+    resume: Resume = False,
+    json: MetricsJson = False,
 ) -> None:
     """Train a prompt, measure it and store it.
 
@@ -46,11 +61,9 @@ def train(
     if init_from is not None:
         training["init_from"] = str(init_from)
     from softprompt.backbones.load import load_backbone
-    from softprompt.tasks import Task
     from softprompt.training.run import train as run
 
-    loaded = Task.load(task, data=data, shots=shots, seed=seed, max_test_rows=max_test_rows)
-    loaded.splits(seed)  # faults in the data show before the backbone is loaded
+    loaded = checked_task(task, data, shots, [seed], max_test_rows)
     model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
     done = run(
         model,
@@ -64,10 +77,7 @@ def train(
         backbone=backbone,
         **training,
     )
-    if json:
-        emit(done.metrics)
-        return
-    _report(done.metrics, out)
+    _report(done.metrics, out, json)
 
 
 def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]:
@@ -83,7 +93,10 @@ def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]
     return [*pairs, f"method.select={select}"]
 
 
-def _report(metrics: dict[str, Any], out: Path) -> None:
+def _report(metrics: dict[str, Any], out: Path, json: bool) -> None:
+    if json:
+        emit(metrics)
+        return
     rows = [
         [name, interval(metrics[name], metrics["metric"]), counted(metrics[name])]
         for name in ("validation", "test")

@@ -3,77 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
-from softprompt.cli.options import Device, Dtype
-from softprompt.cli.scoring import Wanted, check_split, own_task
+from softprompt.cli.options import (
+    BatchSize,
+    Data,
+    Device,
+    Dtype,
+    Json,
+    MaxTestRows,
+    PromptBackbone,
+    RunFolder,
+    Split,
+    SplitSeed,
+)
+from softprompt.cli.scoring import Asked, Wanted, own_task, scored
 from softprompt.errors import SoftPromptError
+
+if TYPE_CHECKING:
+    from softprompt.evaluation.transfer import Whose
+    from softprompt.progress import Progress
+    from softprompt.storage.prompt import Prompt
+    from softprompt.tasks import Task
+
+OtherTask = Annotated[str, typer.Option(help="the other task: a name (softprompt tasks) or a YAML file")]
+Words = Annotated[str, typer.Option(help="label words of the prompt and what they mean there: here=there,here=there")]
+Fields = Annotated[str, typer.Option(help="fields of the prompt's task and those there: question1=sentence1")]
+WhoseText = Annotated[str, typer.Option(help="whose text stands around a row: source or target")]
+SourceData = Annotated[
+    Path | None,
+    typer.Option(help="score the prompt's own task anew on this data; default: as measured in training"),
+]
+SourceTask = Annotated[str | None, typer.Option(help="its name or YAML file, with --source-data")]
 
 
 def transfer(
-    run: Annotated[Path, typer.Argument(help="folder of a run or of a prompt")],
-    task: Annotated[str, typer.Option(help="the other task: a name (softprompt tasks) or a YAML file")],
-    data: Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")] = None,
-    words: Annotated[
-        str, typer.Option(help="label words of the prompt and what they mean there: here=there,here=there")
-    ] = "",
-    fields: Annotated[str, typer.Option(help="fields of the prompt's task and those there: question1=sentence1")] = "",
-    template: Annotated[str, typer.Option(help="whose text stands around a row: source or target")] = "source",
-    source_data: Annotated[
-        Path | None,
-        typer.Option(help="score the prompt's own task anew on this data; default: as measured in training"),
-    ] = None,
-    source_task: Annotated[str | None, typer.Option(help="its name or YAML file, with --source-data")] = None,
-    split: Annotated[str, typer.Option(help="test, validation or train")] = "test",
-    seed: Annotated[int | None, typer.Option(help="of the split; default: that of the prompt's own run")] = None,
-    max_test_rows: Annotated[int | None, typer.Option(min=1, help="test on at most so many rows")] = None,
-    backbone: Annotated[str | None, typer.Option(help="where the prompt's backbone is now")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="rows a forward pass")] = 32,
+    run: RunFolder,
+    task: OtherTask,
+    data: Data = None,
+    words: Words = "",
+    fields: Fields = "",
+    template: WhoseText = "source",
+    source_data: SourceData = None,
+    source_task: SourceTask = None,
+    split: Split = "test",
+    seed: SplitSeed = None,
+    max_test_rows: MaxTestRows = None,
+    backbone: PromptBackbone = None,
+    batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
     device: Device = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: Json = False,
 ) -> None:
     """Score a trained prompt on another task, without training on it.
 
     Example: softprompt transfer runs/qqp --task mrpc --data MRPC --words duplicate=equivalent,...
     """
     quiet()
-    from softprompt.evaluation.score import metrics_of
-    from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.progress import Progress
 
-    check_split(split)
-    if template not in ("source", "target"):
-        raise SoftPromptError(f"--template {template!r}: choose source or target")
-    if source_task is not None and source_data is None:
-        raise SoftPromptError("--source-task has no rows: give its --source-data")
+    wanted = Wanted(task, data, split, seed, None, max_test_rows)
+    whose = _whose(template)
+    anew = _wanted_anew(source_task, source_data, split, seed, max_test_rows)
     meant, renamed = pairs(words, "--words"), pairs(fields, "--fields")
     prompt = open_prompt(run, backbone, dtype, device)
-    own = own_task(prompt, run)
-    show = Progress(not json)
-    asked = Wanted(task, data, split, seed, None, max_test_rows).rows([prompt], own, show, alike=False)
-    source = {"task": own.name, "metric": own.metric, "split": "as trained", **(prompt.meta.get("metrics") or {})}
-    if source_data is not None:
-        anew = Wanted(source_task, source_data, split, seed, None, max_test_rows).rows([prompt], own, show)
-        assert prompt.readout is not None
-        with prompt.attach() as prompted, show.work(anew.task.name, len(anew.rows), "rows") as tick:
-            found = metrics_of(prompted, prompt.readout, anew.task, anew.rows, batch_size=batch_size, tick=tick)
-        source = {**anew.record, "metric": anew.task.metric, **found}
-    with show.work(asked.task.name, len(asked.rows), "rows") as tick:
-        scored = transfer_metrics(
-            prompt,
-            asked.task,
-            asked.rows,
-            words=meant,
-            fields=renamed,
-            template=template,  # type: ignore[arg-type]
-            batch_size=batch_size,
-            tick=tick,
-        )
-    target = {**asked.record, "metric": asked.task.metric, **scored}
+    own, show = own_task(prompt, run), Progress(not json)
+    asked = wanted.rows([prompt], own, show, alike=False)
+    source = _trained(prompt, own) if anew is None else _scored_anew(prompt, own, anew, show, batch_size)
+    target = _scored_there(prompt, asked, show, meant, renamed, whose, batch_size)
     if json:
         emit({"method": prompt.method.name, "template": template, "source": source, "target": target})
         return
@@ -95,6 +95,56 @@ def pairs(text: str, option: str) -> dict[str, str]:
             raise SoftPromptError(f"{option} names {name!r} twice: leave one of them out")
         found[name] = value
     return found
+
+
+def _whose(template: str) -> Whose:
+    choices: dict[str, Whose] = {"source": "source", "target": "target"}
+    if template not in choices:
+        raise SoftPromptError(f"--template {template!r}: choose source or target")
+    return choices[template]
+
+
+def _wanted_anew(
+    task: str | None, data: Path | None, split: str, seed: int | None, max_test_rows: int | None
+) -> Wanted | None:
+    """The rows of the prompt's own task that it is to be scored on, None where it was scored in training."""
+    if data is not None:
+        return Wanted(task, data, split, seed, None, max_test_rows)
+    if task is not None:
+        raise SoftPromptError("--source-task has no rows: give its --source-data")
+    return None
+
+
+def _trained(prompt: Prompt, own: Task) -> dict[str, Any]:
+    """What the prompt was measured at in training."""
+    return {"task": own.name, "metric": own.metric, "split": "as trained", **(prompt.meta.get("metrics") or {})}
+
+
+def _scored_anew(prompt: Prompt, own: Task, wanted: Wanted, show: Progress, batch_size: int) -> dict[str, Any]:
+    """What the prompt reaches on other rows of its own task."""
+    asked = wanted.rows([prompt], own, show)
+    found = scored(prompt, asked, show, asked.task.name, batch_size)
+    return {**asked.record, "metric": asked.task.metric, **found}
+
+
+def _scored_there(
+    prompt: Prompt,
+    asked: Asked,
+    show: Progress,
+    words: dict[str, str],
+    fields: dict[str, str],
+    template: Whose,
+    batch_size: int,
+) -> dict[str, Any]:
+    """What the prompt reaches on the other task."""
+    from softprompt.evaluation.transfer import transfer_metrics
+
+    how = {"words": words, "fields": fields}
+    with show.work(asked.task.name, len(asked.rows), "rows") as tick:
+        found = transfer_metrics(
+            prompt, asked.task, asked.rows, **how, template=template, batch_size=batch_size, tick=tick
+        )
+    return {**asked.record, "metric": asked.task.metric, **found}
 
 
 def _report(method: str, source: dict[str, Any], target: dict[str, Any]) -> None:

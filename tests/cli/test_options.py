@@ -1,0 +1,70 @@
+"""Options of the command line are declared once, and a verb's signature is one line an option."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import pytest
+import typer
+
+from softprompt.cli import options
+from softprompt.cli.main import app
+
+VERBS = {str(verb.callback and verb.callback.__name__): verb.callback for verb in app.registered_commands} | {
+    str(verb.callback and verb.callback.__name__): verb.callback
+    for group in app.registered_groups
+    if group.typer_instance is not None
+    for verb in group.typer_instance.registered_commands
+}
+
+
+def declared() -> Iterator[tuple[str, str, Any]]:
+    """Verb, parameter and declaration of every option and argument."""
+    for name, verb in VERBS.items():
+        assert verb is not None
+        for parameter, hint in get_type_hints(verb, include_extras=True).items():
+            if parameter != "return":
+                yield name, parameter, hint
+
+
+def test_no_option_is_declared_twice() -> None:
+    first: dict[tuple[str, str | None], tuple[str, Any]] = {}
+    for verb, parameter, hint in declared():
+        (about,) = hint.__metadata__
+        other, seen = first.setdefault((parameter, about.help), (verb, about))
+        assert seen is about, f"{verb} and {other} both declare {parameter}: {about.help}"
+
+
+def test_what_several_verbs_take_stands_in_options() -> None:
+    users: dict[int, set[str]] = {}
+    shared = {id(each.__metadata__[0]): name for name, each in vars(options).items() if hasattr(each, "__metadata__")}
+    for verb, _, hint in declared():
+        users.setdefault(id(hint.__metadata__[0]), set()).add(verb)
+    assert {shared.get(key) for key, verbs in users.items() if len(verbs) > 1} <= set(shared.values())
+    assert {name for key, name in shared.items() if len(users.get(key, ())) < 2} == set()
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_signature_is_one_line_an_option(name: str) -> None:
+    source = inspect.getsource(VERBS[name])  # type: ignore[arg-type]
+    (verb,) = ast.parse(source).body
+    assert isinstance(verb, ast.FunctionDef)
+    lines = [argument.lineno for argument in verb.args.args]
+    assert all(argument.lineno == argument.end_lineno for argument in verb.args.args)
+    assert len(set(lines)) == len(lines)
+
+
+def test_each_option_says_what_it_is() -> None:
+    for verb, parameter, hint in declared():
+        (about,) = hint.__metadata__
+        assert isinstance(about, (typer.models.OptionInfo, typer.models.ArgumentInfo))
+        assert about.help, f"{verb} does not say what {parameter} is"
+
+
+def test_backbone_names_every_kind_of_name() -> None:
+    (about,) = options.BackboneName.__metadata__  # type: ignore[attr-defined]
+    for kind in ("hub", "folder", "GGUF", "embedded:", "adapter:"):
+        assert kind in about.help
