@@ -29,7 +29,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     from softprompt.readouts.build import build_readout
     from softprompt.training.fitting.trainer import TaskModel
     from softprompt.training.options import TrainingOptions
-    from softprompt.training.setup import readout_wishes
+    from softprompt.training.setup import readout_spec
 
     quiet()
     model, tokenizer = sp.load_backbone(options.backbone)
@@ -38,8 +38,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     for select in options.select:
         method = SPT(select=select)
         with sp.attach(model, tokenizer, method, seed=13) as prompted:
-            wishes = readout_wishes(model, task, method, TrainingOptions())
-            trained = TaskModel(prompted, build_readout(task, model, tokenizer, prompted.prompts[0], wishes))
+            spec = readout_spec(model, task, method, TrainingOptions())
+            trained = TaskModel(prompted, build_readout(task, model, tokenizer, prompted.prompts[0], spec))
             items = [trained.readout.encode(row) for row in task.splits(13).train[:16]]
             rows.append({"select": select, **steps(trained, items, options.steps), "backbone": options.backbone})
         print(rows[-1], flush=True)

@@ -21,7 +21,7 @@ from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.process import alone
-from softprompt.training.setup import readout_wishes
+from softprompt.training.setup import readout_spec
 
 from ..attacks.threads import attack, together
 from ..models import ids, model, padded, tokenizer
@@ -150,10 +150,10 @@ def test_predict_from_eight_threads() -> None:
     texts = [f"w{20 + index} w{40 + index}" for index in range(6)]
     prompts = []
     for name in ("capt", "prompt_tuning", "lora", "p_tuning_v2"):
-        made, wishes = producer(backbone, name), readout_wishes(backbone, task, METHODS[name], TrainingOptions())
-        readout = build_readout(task, backbone, tokenizer(), made, wishes)
+        made, spec = producer(backbone, name), readout_spec(backbone, task, METHODS[name], TrainingOptions())
+        readout = build_readout(task, backbone, tokenizer(), made, spec)
         known = fingerprint(backbone)
-        prompts.append(Prompt(METHODS[name], made, task, readout, wishes, known, backbone, tokenizer()))
+        prompts.append(Prompt(METHODS[name], made, task, readout, spec, known, backbone, tokenizer()))
     wanted = [prompt.outcomes(texts, batch_size=4) for prompt in prompts]
     same: list[bool] = []
 

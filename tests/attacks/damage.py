@@ -21,7 +21,7 @@ from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.explain.vectors import stored_rows
 from softprompt.files.manifest import MANIFEST
-from softprompt.readouts.build import build_readout
+from softprompt.readouts import ReadoutSpec, build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.training.measure import peak_memory, reset_peak
 from softprompt.training.warm_start import start_from
@@ -58,18 +58,17 @@ def save_prompt(method: str, folder: Path) -> Path:
     """A prompt that nobody trained, as a run would save it."""
     family, name = PROMPTS[method]
     backbone = model(family)
-    options = {"name": name, "loss": "auto", "pooling": "auto", "max_length": 40, "max_new_tokens": 4}
-    options["sentinel_targets"] = False
+    spec = ReadoutSpec(name=name, loss="auto", pooling="auto", max_length=40, max_new_tokens=4)
     task = sp.Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
     made = producer(backbone, method)
     if method == "full_finetuning":
         with sp.attach(backbone, tokenizer(), METHODS[method]) as prompted:
             made = prompted.prompts[0]
-    readout = build_readout(task, backbone, tokenizer(), made, options)
+    readout = build_readout(task, backbone, tokenizer(), made, spec)
     metrics = {"accuracy": 0.5, "rows": 4, "interval": [0.1, 0.9], "loss": 0.7}
     meta = {"backbone_name": family, "seed": 3, "versions": {"torch": "2"}, "metrics": metrics, "kept_layers": [0, 1]}
     own = fingerprint(backbone)
-    prompt = Prompt(METHODS[method], made, task, readout, options, own, backbone, tokenizer(), {**meta, "told": {}})
+    prompt = Prompt(METHODS[method], made, task, readout, spec, own, backbone, tokenizer(), {**meta, "told": {}})
     return sp.save(prompt, folder)
 
 

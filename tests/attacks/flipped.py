@@ -155,7 +155,7 @@ def _same(found: Any, right: Any) -> bool:
 def _parts(prompt: Any) -> Iterator[tuple[str, Any]]:
     yield "method", prompt.method
     yield "task", prompt.task
-    yield "readout", prompt.readout_options
+    yield "readout", prompt.readout_spec
     yield "meta", prompt.meta
     yield "seen", prompt.seen
     for name, tensor in prompt.producer.stored().items():

@@ -41,17 +41,17 @@ def member(task: Task, family: str, method: Method | str, seed: int, **wishes: A
     from softprompt.backbones.fingerprint import fingerprint
     from softprompt.readouts.build import build_readout
     from softprompt.training.options import TrainingOptions
-    from softprompt.training.setup import readout_wishes
+    from softprompt.training.setup import readout_spec
 
     backbone, chosen = model(family), method_of(method) if isinstance(method, str) else method
     made = producer(backbone, chosen, seed)
-    options = readout_wishes(backbone, task, chosen, TrainingOptions(**wishes))
-    readout = build_readout(task, backbone, tokenizer(), made, options)
+    spec = readout_spec(backbone, task, chosen, TrainingOptions(**wishes))
+    readout = build_readout(task, backbone, tokenizer(), made, spec)
     with torch.no_grad():
         generator = torch.Generator().manual_seed(seed)
         for parameter in readout.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
-    return Prompt(chosen, made, task, readout, options, fingerprint(backbone), backbone, tokenizer(), {"seed": seed})
+    return Prompt(chosen, made, task, readout, spec, fingerprint(backbone), backbone, tokenizer(), {"seed": seed})
 
 
 def alone(prompt: Prompt, rows: Any) -> list[Outcome]:
@@ -182,7 +182,7 @@ def test_members_that_do_not_belong_together_are_refused(tmp_path: Path) -> None
         Ensemble([one, member(task, "llama", "capt", 0, readout="head")])
     with pytest.raises(SoftPromptError, match="model object"):
         Ensemble([one, member(task, "qwen3", "prompt_tuning", 0)])
-    bare = Prompt(one.method, one.producer, None, None, {}, one.fingerprint, one.model, one.tokenizer)
+    bare = Prompt(one.method, one.producer, None, None, None, one.fingerprint, one.model, one.tokenizer)
     with pytest.raises(SoftPromptError, match="without a task"):
         Ensemble([bare])
     with pytest.raises(SoftPromptError, match="alone"):

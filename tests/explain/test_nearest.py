@@ -26,7 +26,7 @@ def prompt_of(family: str, method: Any, rows: torch.Tensor | None = None, task: 
     made = build(backbone, tokenizer(), method, label_words=("w10", "w11"))
     if rows is not None:
         made.load_stored({"table": rows})
-    return Prompt(method, made, task, None, {}, None, backbone, tokenizer())  # type: ignore[arg-type]
+    return Prompt(method, made, task, None, None, None, backbone, tokenizer())  # type: ignore[arg-type]
 
 
 def vocabulary(family: str) -> torch.Tensor:

@@ -26,7 +26,7 @@ def saved(folder: Path, method: str, seed: int, family: str = "llama", task: str
     backbone, chosen = model(family), method_of(method, **options)
     made = producer(backbone, chosen, seed) if method != "head_only" else build(backbone, tokenizer(), chosen)
     named = Task(name=task, template="{text} {mask}", labels=["w10", "w11"]) if task else None
-    save(Prompt(chosen, made, named, None, {}, fingerprint(backbone), backbone, tokenizer()), folder)
+    save(Prompt(chosen, made, named, None, None, fingerprint(backbone), backbone, tokenizer()), folder)
     return made
 
 

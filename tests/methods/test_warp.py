@@ -15,7 +15,7 @@ from softprompt.readouts.build import build_readout
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import open_run
-from softprompt.training.setup import readout_wishes
+from softprompt.training.setup import readout_spec
 
 from ..models import ENCODER_DECODERS, HIDDEN, MASK, PAD, model, tokenizer
 from ..prompts import close, every_family
@@ -165,7 +165,7 @@ def test_what_is_refused() -> None:
 
 def test_a_body_without_a_head_is_refused() -> None:
     body = model("bert").bert
-    wishes = readout_wishes(body, TASK, WARP(), TrainingOptions())
+    spec = readout_spec(body, TASK, WARP(), TrainingOptions())
     producer = build(body, tokenizer(), WARP())
     with pytest.raises(SoftPromptError, match="'rows' needs a backbone with a language-model head"):
-        build_readout(TASK, body, tokenizer(), producer, wishes)
+        build_readout(TASK, body, tokenizer(), producer, spec)

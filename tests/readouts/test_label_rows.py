@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from softprompt.backbones.heads import label_rows
 from softprompt.methods import SoftWords
-from softprompt.readouts.build import label_rows
 from softprompt.readouts.label_rows import LabelRows
 from softprompt.readouts.mixture import Mixture
 from softprompt.readouts.surround import surrounded

@@ -18,7 +18,7 @@ from softprompt.tasks import Task
 from softprompt.tasks.text.encoding import affixes, continuation, pad, with_virtual
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
-from softprompt.training.setup import readout_wishes
+from softprompt.training.setup import readout_spec
 
 from ..models import model, tokenizer
 from ..prompts import METHODS
@@ -28,9 +28,9 @@ TEXTS = ["w20 w21 w22", "w30", "w40 w41 w42 w43 w44 w45"]
 
 def made(task: Task, family: str, method: Method, **options: Any) -> tuple[Any, Readout]:
     """An attached prompt and the task's readout."""
-    wishes = readout_wishes(model(family), task, method, TrainingOptions(**options))
+    spec = readout_spec(model(family), task, method, TrainingOptions(**options))
     prompt = build(model(family), tokenizer(), method)
-    readout = build_readout(task, model(family), tokenizer(), prompt, wishes)
+    readout = build_readout(task, model(family), tokenizer(), prompt, spec)
     return attach(model(family), tokenizer(), prompt), readout
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.methods import method as method_of
-from softprompt.readouts import ReadoutOptions, make_readout
+from softprompt.readouts import Readout, ReadoutSpec, build_readout
+from softprompt.sites.producer import Producer
 from softprompt.storage.prompt import load
 from softprompt.tasks import Row, Task
 from softprompt.training.run import train
@@ -23,7 +23,11 @@ from ..models import model, tokenizer
 from ..training.helpers import task as words_task
 
 SENTINEL = 99
-OPTIONS = ReadoutOptions("text", True, False, 32, 0, 64, 0, True, sentinel_targets=True)
+SPEC = ReadoutSpec(name="text", loss="auto", pooling="auto", max_length=64, max_new_tokens=32, sentinel_targets=True)
+
+
+def made(task: Task, words: Any, family: str = "t5", **changed: Any) -> Readout:
+    return build_readout(task, model(family), words, Producer(), SPEC.model_copy(update=changed))
 
 
 def t5_tokenizer(*, special: bool = True) -> PreTrainedTokenizerFast:
@@ -41,11 +45,11 @@ def test_every_answer_is_scored_behind_the_sentinel() -> None:
     task = Task(template="{text} {mask}", labels=["w10", "w11"])
     row = Row({"text": "w20 w41"}, 1)
     words = t5_tokenizer()
-    plain = make_readout(task, words, replace(OPTIONS, sentinel_targets=False)).encode(row)
-    led = make_readout(task, words, OPTIONS).encode(row)
+    plain = made(task, words, sentinel_targets=False).encode(row)
+    led = made(task, words).encode(row)
     assert [(SENTINEL, *ids) for ids in plain.targets] == list(led.targets)
     assert plain.texts == led.texts
-    readout = make_readout(task, words, OPTIONS)
+    readout = made(task, words)
     with attach(model("t5"), words, method_of("hard_prompt")) as prompted, torch.no_grad():
         found = readout.answer(prompted, readout.collate([led]))[0]
         text = torch.tensor([led.texts[0].ids])
@@ -63,21 +67,21 @@ def test_every_answer_is_scored_behind_the_sentinel() -> None:
 def test_free_text_is_told_without_it(special: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     task = Task(kind="generation", template="{text} {mask}")
     words = t5_tokenizer(special=special)
-    readout = make_readout(task, words, replace(OPTIONS, max_new_tokens=3))
+    readout = made(task, words, max_new_tokens=3)
     item = readout.encode(Row({"text": "w20 w41"}, "w50 w51", answers=("w50 w51",)))
     assert item.targets[0][0] == SENTINEL
     assert len(item.targets[0]) == 4
     with attach(model("t5"), words, method_of("hard_prompt")) as prompted, torch.no_grad():
-        made: dict[str, Any] = {}
+        asked: dict[str, Any] = {}
 
         def generate(**given: Any) -> torch.Tensor:
-            made.update(given)
+            asked.update(given)
             return torch.tensor([[0, SENTINEL, 50, 51, 2]])
 
         monkeypatch.setattr(prompted, "generate", generate)
         found = readout.answer(prompted, readout.collate([item]))[0]
     assert found.prediction.replace("[PAD]", "").strip() == "w50 w51"  # type: ignore[union-attr]
-    assert made["max_new_tokens"] == 4
+    assert asked["max_new_tokens"] == 4
 
 
 def test_a_prompt_remembers_it(tmp_path: Path) -> None:
@@ -87,7 +91,7 @@ def test_a_prompt_remembers_it(tmp_path: Path) -> None:
         progress=False, max_steps=2, sentinel_targets=True,
     )  # fmt: skip
     again = load(tmp_path / "run" / "prompt", model("t5"), words)
-    assert again.readout_options["sentinel_targets"] is True
+    assert again.readout_spec == run.prompt.readout_spec == SPEC.model_copy(update={"max_length": 256})
     assert again.readout is not None
     assert all(ids[0] == SENTINEL for ids in again.readout.encode(Row({"text": "w20"}, 0)).targets)
     assert run.predict(["w20"]) == again.predict(["w20"])
@@ -96,8 +100,8 @@ def test_a_prompt_remembers_it(tmp_path: Path) -> None:
 def test_it_is_refused_where_there_is_nothing_to_put_it_before() -> None:
     task = Task(template="{text} {mask}", labels=["w10", "w11"])
     with pytest.raises(SoftPromptError, match="encoder-decoders"):
-        make_readout(task, t5_tokenizer(), replace(OPTIONS, seq2seq=False, causal=True))
+        made(task, t5_tokenizer(), "gemma3")
     with pytest.raises(SoftPromptError, match="encoder-decoders"):
-        make_readout(task, t5_tokenizer(), replace(OPTIONS, name="head"))
+        made(task, t5_tokenizer(), name="head")
     with pytest.raises(SoftPromptError, match="<extra_id_0>"):
-        make_readout(task, tokenizer(), OPTIONS)
+        made(task, tokenizer())

@@ -15,13 +15,13 @@ from softprompt.readouts.build import build_readout
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
 from softprompt.training.options import TrainingOptions
-from softprompt.training.setup import readout_wishes
+from softprompt.training.setup import readout_spec
 
 from ..models import model, tokenizer
 from ..prompts import tiny
 
 TASK = Task(name="two", template="{sentence} {mask}", labels={"0": "w10", "1": "w11"}, fields=("sentence",))
-WISHES = readout_wishes(model("bert"), TASK, PTuningV2(), TrainingOptions())
+SPEC = readout_spec(model("bert"), TASK, PTuningV2(), TrainingOptions())
 ROWS = [Row(fields={"sentence": "w20 w21"}, label=0), Row(fields={"sentence": "w30"}, label=1)]
 
 
@@ -58,7 +58,7 @@ def test_predict_gives_the_model_back(training: bool, stop: type[BaseException] 
             raise stop
 
     with tiny("bert", method) as prompted:
-        readout: Any = build_readout(TASK, model("bert"), tokenizer(), prompted.prompts[0], WISHES)
+        readout: Any = build_readout(TASK, model("bert"), tokenizer(), prompted.prompts[0], SPEC)
         prompted.train(training)
         prompted.prompts[0].body.dropout.train(not training)  # a part of another mode than the whole
         readout.train(not training)

@@ -14,24 +14,25 @@ import softprompt as sp
 from softprompt.attached.attach import build
 from softprompt.backbones import load as loading
 from softprompt.backbones.fingerprint import fingerprint
+from softprompt.backbones.source import BackboneSource
 from softprompt.methods.registry import methods
-from softprompt.readouts.build import build_readout
+from softprompt.readouts import ReadoutSpec, build_readout
 from softprompt.storage.prompt import Prompt
 
 from ..backbones.test_load import BERT, save
 from ..models import model, tokenizer
 from ..prompts import METHODS
 
-READOUT = {"loss": "auto", "pooling": "auto", "max_length": 40, "max_new_tokens": 4}
+READOUT = ReadoutSpec(name="mask", loss="auto", pooling="auto", max_length=40, max_new_tokens=4)
 
 
 def card(folder: Path, method: Any, name: str = "mask", backbone: Any = None, **meta: Any) -> str:
     own = model("bert") if backbone is None else backbone
     task = sp.Task(template="{text} and {mask}", templates={"head": "so {text}"}, labels={"0": "w10", "1": "w11"})
     made = build(own, tokenizer(), method)
-    options = {"name": name, **READOUT}
-    readout = build_readout(task, own, tokenizer(), made, options)
-    sp.save(Prompt(method, made, task, readout, options, fingerprint(own), own, tokenizer(), meta), folder)
+    spec = READOUT.model_copy(update={"name": name})
+    readout = build_readout(task, own, tokenizer(), made, spec)
+    sp.save(Prompt(method, made, task, readout, spec, fingerprint(own), own, tokenizer(), meta), folder)
     return (folder / "README.md").read_text()
 
 
@@ -92,11 +93,11 @@ def test_from_python_a_backbone_has_the_name_that_was_given(tmp_path: Path, monk
     """And not the place where an embedded model, or one of the hub, lies on this machine."""
     torch.manual_seed(0)
     packed = save(tmp_path / "site-packages" / "minilm", BertModel(BERT))
-    monkeypatch.setattr(loading, "locate", lambda name: loading.Source(name, str(packed)))
+    monkeypatch.setattr(loading, "locate", lambda name: BackboneSource(name, str(packed)))
     found, _ = sp.load_backbone("embedded:minilm")
     before = fingerprint(found)
     assert found.config.name_or_path == "embedded:minilm"
-    prompt = Prompt(sp.CaPT(), build(found, None, sp.CaPT()), None, None, {}, before, found, None)
+    prompt = Prompt(sp.CaPT(), build(found, None, sp.CaPT()), None, None, None, before, found, None)
     sp.save(prompt, tmp_path / "prompt")
     assert sp.load(tmp_path / "prompt", found, None).meta["backbone_name"] == "embedded:minilm"
     assert "site-packages" not in "".join(path.read_text("latin-1") for path in (tmp_path / "prompt").iterdir())

@@ -31,7 +31,7 @@ def saved(folder: Path, family: str, method: Any, seed: int = 4) -> Prompt:
     with attach(backbone, tokenizer(), vectors), torch.no_grad():  # a weight-side method has none before
         for parameter in vectors.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    made = Prompt(method, vectors, None, None, {}, fingerprint(backbone), backbone, tokenizer())
+    made = Prompt(method, vectors, None, None, None, fingerprint(backbone), backbone, tokenizer())
     save(made, folder)
     return made
 

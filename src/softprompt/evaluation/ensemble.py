@@ -156,7 +156,7 @@ class Ensemble:
             if getattr(member.task, key) != getattr(first.task, key):
                 raise SoftPromptError(f"{name}: its task has another {key} than {self.names[0]}: vote with one task")
         for key in _WISHES:
-            if member.readout_options.get(key) != first.readout_options.get(key):
+            if getattr(member.readout_spec, key) != getattr(first.readout_spec, key):
                 raise SoftPromptError(f"{name}: its readout has another {key} than {self.names[0]}; train it alike")
 
 

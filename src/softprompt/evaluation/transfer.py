@@ -21,8 +21,7 @@ from typing import Any, Literal
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import score
 from softprompt.inference.predict import Tick, answered, predict
-from softprompt.readouts import Outcome, Readout
-from softprompt.readouts.build import build_readout
+from softprompt.readouts import Outcome, Readout, build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 
@@ -121,7 +120,8 @@ def _with_template(source: Task, target: Task) -> Task:
 
 def _readout(prompt: Prompt, task: Task) -> Readout:
     assert prompt.readout is not None
-    made = build_readout(task, prompt.model, prompt.tokenizer, prompt.producer, dict(prompt.readout_options))
+    assert prompt.readout_spec is not None
+    made = build_readout(task, prompt.model, prompt.tokenizer, prompt.producer, prompt.readout_spec)
     if prompt.readout.stored():
         made.load_stored(prompt.readout.stored())
     return made

@@ -20,7 +20,7 @@ from softprompt.evaluation.score import metrics_of
 from softprompt.explain.nearest import Neighbour, Reading, as_text, nearest_words
 from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.instruction import Instruction, InstructionWords
-from softprompt.readouts.build import build_readout
+from softprompt.readouts import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row
 
@@ -144,7 +144,8 @@ def _with_text(prompt: Prompt, text: str) -> Prompt:
     assert prompt.task is not None
     if producer.keys is not None:
         producer.keys.use(trained.stored()["prefix"])
-    readout = build_readout(prompt.task, prompt.model, prompt.tokenizer, producer, prompt.readout_options)
+    assert prompt.readout_spec is not None
+    readout = build_readout(prompt.task, prompt.model, prompt.tokenizer, producer, prompt.readout_spec)
     stored = {} if prompt.readout is None else prompt.readout.stored()
     if stored:
         readout.load_stored(stored)

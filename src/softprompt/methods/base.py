@@ -12,6 +12,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy, BackboneKind
+from softprompt.backbones.heads import ReadoutName
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
 from softprompt.guards.tokenizing import tokenise
@@ -21,7 +22,6 @@ from softprompt.sites.producer import Producer
 MOST = 1 << 20  # the largest whole number among a method's options
 # Of an option, the other one that it depends on and that one's values; True for all that count as true.
 Needs: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...] | Literal[True]]]
-ReadoutName = Literal["text", "mask", "head", "rows"]
 
 
 @dataclass(frozen=True)

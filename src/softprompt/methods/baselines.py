@@ -17,8 +17,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import BackboneKind
+from softprompt.backbones.heads import ReadoutName
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import BuildContext, Method, ReadoutName, Recipe
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.lists import split_at
 from softprompt.methods.registry import register
 from softprompt.sites.producer import Producer, StandIn

@@ -21,7 +21,8 @@ from pydantic import Field
 from torch import nn
 
 from softprompt.backbones.anatomy import BackboneKind
-from softprompt.methods.base import BuildContext, Needs, ReadoutName, Recipe
+from softprompt.backbones.heads import ReadoutName
+from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
 from softprompt.methods.parts.layers import OverLayers

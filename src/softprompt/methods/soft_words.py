@@ -27,7 +27,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import BackboneKind
-from softprompt.methods.base import BuildContext, Method, ReadoutName, Recipe
+from softprompt.backbones.heads import ReadoutName
+from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.lists import split_at
 from softprompt.methods.registry import register
 from softprompt.sites.producer import Producer, View

@@ -25,8 +25,9 @@ from pydantic import Field
 from torch import Tensor
 
 from softprompt.backbones.anatomy import BackboneKind
+from softprompt.backbones.heads import ReadoutName
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import BuildContext, Method, Needs, ReadoutName, Recipe
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.prompt_tuning import Table
 from softprompt.methods.registry import register

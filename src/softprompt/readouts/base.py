@@ -1,9 +1,8 @@
 """What every readout does: encode a row, batch the encodings, give a loss and an answer.
 
-A readout asks three things of the attached model: `prompted(...)` with `positions`, `prompted.states(...)` and
-`prompted.generate(...)`. It knows no method and no family.
+What a readout asks of the attached model is `sites.attached.Attached`. It knows no method and no family.
 
-Loss and answer go three steps, so that what stands between them (see `Pool`) is written once for all readouts:
+Loss and answer go three steps, so that what stands between them (see `Mixture`) is written once for all readouts:
 `outputs` runs the model, `scores` makes log-probabilities of what it gave, `loss_of` and `outcomes_of` read these.
 A list in a batch has one entry a row; tensors may have one a sequence.
 """
@@ -16,13 +15,15 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor, nn
 
+from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 from softprompt.tasks.seen import SeenRows
 from softprompt.tasks.text.encoding import Encoded, with_virtual
 
-Batch: TypeAlias = dict[str, Any]
+Batch: TypeAlias = dict[str, Any]  # tensors, lists a row, and a batch inside it: what each readout's `collate` gives
 
 _LEAST = -1e30  # a log-probability whose exponential is 0 in fp32
 
@@ -93,7 +94,7 @@ class Readout(nn.Module, ABC):
     def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
         """Batch encoded rows; with `train` only what the loss needs."""
 
-    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """What the model gives that scores are made of, fp32, the rows (or their sequences) first."""
         raise TypeError(f"readout {self.name!r} has no scores")
 
@@ -117,15 +118,15 @@ class Readout(nn.Module, ABC):
         # Candidates that a row lacks score minus infinity, whose gradient would be NaN.
         return torch.logsumexp(scores.clamp(min=_LEAST) + log_weights[:, None], dim=1)
 
-    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Mean loss of a batch, a scalar in fp32."""
         return self.loss_of(self.scores(self.outputs(prompted, batch, prompts), batch), batch)
 
-    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
+    def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """The answers to a batch."""
         return self.outcomes_of(self.scores(self.outputs(prompted, batch, prompts), batch).detach(), batch)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, JsonValue]:
         """What a run's metrics tell of the readout itself: nothing but for a mixture."""
         return {}
 
@@ -138,7 +139,7 @@ class Readout(nn.Module, ABC):
         self.calibration = tensors.get("head.calibration")
 
 
-def inputs(prompted: Any, batch: Batch, prompts: Any) -> dict[str, Any]:
+def inputs(prompted: Attached, batch: Batch, prompts: Rows) -> dict[str, Any]:
     """The keywords of the attached model's forward: ids with their virtual tokens, mask and each row's prompt."""
     ids, mask = batch["input_ids"], batch.get("attention_mask")
     rows = prompted.rows(_repeated(prompts, batch), ids.shape[0])
@@ -182,12 +183,13 @@ def completed(ids: Tensor, mask: Tensor | None, counts: Tensor) -> tuple[Tensor,
     return torch.cat([ids, tail], 1), torch.nn.functional.pad(seen, (0, width))
 
 
-def _repeated(prompts: Any, batch: Batch) -> Any:
+def _repeated(prompts: Rows, batch: Batch) -> Rows:
     """A prompt a row of the user's, given to each of the row's sequences."""
     owners = batch.get("owners")
     if prompts is None or isinstance(prompts, str) or owners is None:
         return prompts
-    return [prompts[owner] for owner in owners.tolist()]
+    each = prompts.tolist() if isinstance(prompts, Tensor) else prompts
+    return [each[owner] for owner in owners.tolist()]
 
 
 def outcomes(scores: Tensor, labels: Sequence[int | float | None]) -> list[Outcome]:

@@ -7,14 +7,14 @@ The score of a candidate is the sum of the log-probabilities of its tokens (and,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.base import Batch, Item, Readout, inputs
+from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.encoding import RowEncoder, pad
 
@@ -28,7 +28,7 @@ class Candidates(Readout):
         filler: the padding id.
         decoder_start: first id of an encoder-decoder's decoder, or None for a causal model.
         vocabulary: which loss.
-        encode_choice: ids of a choice that is an answer of its own (encoder-decoder).
+        encode_choice: ids of a choice that is an answer of its own.
     """
 
     name = "text"
@@ -41,7 +41,7 @@ class Candidates(Readout):
         decoder_start: int | None,
         *,
         vocabulary: bool,
-        encode_choice: Any = None,
+        encode_choice: Callable[[str], tuple[int, ...]] | None = None,
     ) -> None:
         super().__init__()
         self.row_encoder = row_encoder
@@ -57,7 +57,7 @@ class Candidates(Readout):
         if self.row_encoder.template.has_choice:
             texts = tuple(self.row_encoder.encode(row, choice=choice) for choice in self._choices(row))
             return Item(texts, tuple(text.ids[text.choice :] for text in texts), label, row)
-        targets = self.targets or tuple(self.encode_choice(choice) for choice in self._choices(row))
+        targets = self.targets or self._encoded_choices(row)
         room = 0 if self.decoder_start is not None else max(len(ids) for ids in targets)
         text = self.row_encoder.encode(row, room=room)
         return Item((text,) * len(targets), targets, label, row)
@@ -96,7 +96,7 @@ class Candidates(Readout):
         batch["conditioning_mask"] = torch.arange(batch["input_ids"].shape[1])[None, :] < starts[:, None]
         return batch
 
-    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Log-probabilities of the candidates, fp32, `(rows, most candidates)`; minus infinity for those absent."""
         logs = self.token_logs(prompted, batch, prompts)
         width = int(batch["candidates"].max()) + 1
@@ -119,7 +119,11 @@ class Candidates(Readout):
             raise SoftPromptError(f"row {row.index}: a task of the kind 'choice' needs the row's choices")
         return row.choices
 
-    def token_logs(self, prompted: Any, batch: Batch, prompts: Any) -> Tensor:
+    def _encoded_choices(self, row: Row) -> tuple[tuple[int, ...], ...]:
+        assert self.encode_choice is not None
+        return tuple(self.encode_choice(choice) for choice in self._choices(row))
+
+    def token_logs(self, prompted: Attached, batch: Batch, prompts: Rows) -> Tensor:
         """Log-probability of each target token, 0 at padding: fp32, shape `(sequences, tokens)`."""
         given = inputs(prompted, batch, prompts)
         if self.decoder_start is not None:

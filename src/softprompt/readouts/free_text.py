@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from softprompt.readouts.base import Batch, Item, Outcome, Readout, inputs
 from softprompt.readouts.candidates import Candidates
+from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.encoding import RowEncoder, continuation, pad
 
@@ -69,11 +69,11 @@ class FreeText(Readout):
             }
         return batch
 
-    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Cross-entropy of the answer's tokens."""
         return self.scorer.loss(prompted, batch, prompts)
 
-    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
+    def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """Greedy answers."""
         logs = self.scorer.token_logs(prompted, batch, prompts)
         losses = (-logs.sum(-1) / batch["target_mask"].sum(-1)).tolist()

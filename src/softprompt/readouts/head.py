@@ -9,12 +9,13 @@ score a candidate; a regression one output.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.readouts.base import Batch, Item, Outcome, Readout, inputs, numbers, squared_error
+from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.encoding import RowEncoder, pad
 
@@ -76,7 +77,7 @@ class Head(Readout):
             "labels": [item.label for item in items],
         }
 
-    def features(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def features(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Pooled states, fp32, shape `(sequences, H)`."""
         if "features" in batch:
             kept: Tensor = batch["features"]
@@ -98,7 +99,7 @@ class Head(Readout):
         self.shift.copy_(features.mean(0))
         self.scale.copy_(features.std(0, correction=0).clamp(min=1e-4))
 
-    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """The features."""
         return self.features(prompted, batch, prompts)
 

@@ -18,8 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.heads import lm_head
 from softprompt.readouts.base import Batch, Outcome, inputs, numbers, squared_error
 from softprompt.readouts.single_column import SingleColumn
+from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.text.encoding import RowEncoder
 
 
@@ -51,7 +53,7 @@ class LabelRows(SingleColumn):
         self.weight = nn.Parameter(weight.clone())
         self.bias = nn.Parameter(bias.clone())
 
-    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """F at the answers' columns, fp32, shape `(rows, E)`."""
         given = inputs(prompted, batch, prompts)
         if "decoder_input_ids" in batch:
@@ -83,7 +85,7 @@ class LabelRows(SingleColumn):
         self.bias.copy_(tensors["head.bias"])
 
 
-def head_features(prompted: Any, given: dict[str, Any], columns: Tensor) -> Tensor:
+def head_features(prompted: Attached, given: dict[str, Any], columns: Tensor) -> Tensor:
     """What the head's last matrix is applied to, at one column a row: fp32, shape `(rows, E)`.
 
     The matrix itself is given no rows, so the vocabulary's logits are never computed.
@@ -100,7 +102,8 @@ def head_features(prompted: Any, given: dict[str, Any], columns: Tensor) -> Tens
         return beneath(args[0][..., :0, :], *args[1:], **kwargs)
 
     rows, conditioning = tuple(given.pop("prompts")), given.pop("conditioning_mask", None)
-    head = prompted.backbone.get_output_embeddings()
+    head = lm_head(prompted.backbone)
+    assert head is not None
     with prompted.calling(rows, conditioning, columns, around={head: take}):
         prompted.backbone(**given, use_cache=False)
     return found[0].reshape(len(rows), -1).float()

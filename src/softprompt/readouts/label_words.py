@@ -8,13 +8,13 @@ section 3.2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from softprompt.readouts.base import Batch, Outcome, inputs, shared_out
 from softprompt.readouts.single_column import SingleColumn
+from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.text.encoding import RowEncoder
 
 
@@ -38,7 +38,7 @@ class LabelWords(SingleColumn):
         self.vocabulary = vocabulary
         self.label_tokens: Tensor | None = None  # several tokens a label, `(C, k)`, where a search found them
 
-    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Vocabulary logits at the answers' columns alone, fp32, shape `(rows, V)`."""
         output = prompted(**inputs(prompted, batch, prompts), positions=batch["columns"], use_cache=False)
         logits: Tensor = output.logits[:, 0].float()

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from softprompt.readouts.base import Batch, Item, Outcome, Readout
+from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 
 
@@ -59,10 +60,13 @@ class Mixture(Readout):
         """One batch of every row R times; its lists have R entries a row."""
         return self.members[0].collate([one for item in items for one in _asked(item)], train=train)
 
-    def outputs(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Of every member, row after row."""
         count = len(self.members)
-        each = prompts if prompts is None or isinstance(prompts, str) else [p for p in prompts for _ in range(count)]
+        if prompts is None or isinstance(prompts, str):
+            return self.members[0].outputs(prompted, batch, prompts)
+        names = prompts.tolist() if isinstance(prompts, Tensor) else prompts
+        each = [name for name in names for _ in range(count)]
         return self.members[0].outputs(prompted, batch, each)
 
     def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -87,7 +91,7 @@ class Mixture(Readout):
         labels = torch.tensor(once["labels"], device=each.device)[:, None, None].expand(-1, count, 1)
         return (each.gather(-1, labels)[..., 0] + self.log_weights).softmax(-1)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, JsonValue]:
         """The weights, and exp(H(w)): how many prompts the mixture is worth."""
         log_weights = self.log_weights.detach().double()
         weights = log_weights.exp()

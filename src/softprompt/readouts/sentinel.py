@@ -6,14 +6,17 @@ only seen targets that begin with `<extra_id_0>`, so every answer gets it in fro
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from softprompt.errors import SoftPromptError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 SENTINEL = "<extra_id_0>"
 
 
-def lead_of(tokenizer: Any, readout: str, *, seq2seq: bool, wanted: bool) -> tuple[int, ...]:
+def lead_of(tokenizer: PreTrainedTokenizerBase, readout: str, *, seq2seq: bool, wanted: bool) -> tuple[int, ...]:
     """The ids that stand before every answer: the sentinel's where it is wanted, else none.
 
     Raises:

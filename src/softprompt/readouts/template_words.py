@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.tokenizing import tokenise
 from softprompt.tasks.text.encoding import Encoded, RowEncoder
-from softprompt.tasks.text.fitting import FittedText
+from softprompt.tasks.text.fitting import FittedText, Piece
 from softprompt.tasks.text.template import PromptSlot, Segment, Template, Text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class RenderedTemplate(Template):
@@ -60,7 +63,7 @@ class TemplateWordsEncoder(RowEncoder):
         return super()._place(FittedText(tuple(pieces), fitted.truncated, fitted.choice), before, after, places)
 
 
-def word_ids(source: str, tokenizer: Any) -> tuple[int, ...]:
+def word_ids(source: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """The ids of a template's own words: of its text, neither fields nor mask nor separators.
 
     Args:
@@ -81,7 +84,7 @@ def word_ids(source: str, tokenizer: Any) -> tuple[int, ...]:
     return tuple(token for text in texts for token, mine in _tokens(text, tokenizer) if mine)
 
 
-def _own(segments: Sequence[Segment], tokenizer: Any) -> list[bool]:
+def _own(segments: Sequence[Segment], tokenizer: PreTrainedTokenizerBase) -> list[bool]:
     """For each piece that `fit` made of the segments whether it is the template's own word."""
     own: list[bool] = []
     for segment in segments:
@@ -89,7 +92,7 @@ def _own(segments: Sequence[Segment], tokenizer: Any) -> list[bool]:
     return own
 
 
-def _tokens(text: Text, tokenizer: Any) -> list[tuple[int, bool]]:
+def _tokens(text: Text, tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, bool]]:
     """The tokens of a run of text, and whether each shows no character of a field."""
     encoded = tokenise(tokenizer, text.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     return [
@@ -98,7 +101,7 @@ def _tokens(text: Text, tokenizer: Any) -> list[tuple[int, bool]]:
     ]
 
 
-def _ranks(found: Sequence[Any], words: Sequence[int]) -> list[int | None]:
+def _ranks(found: Sequence[Piece], words: Sequence[int]) -> list[int | None]:
     """The place among `words` of each token found, in order; None for one that is not there."""
     ranks: list[int | None] = []
     after = 0

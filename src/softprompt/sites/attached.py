@@ -14,7 +14,7 @@ from softprompt.sites.forward_call import Call
 from softprompt.sites.layout import Slots
 
 # Which prompt each row takes: a name for all, a name or an index a row, or None where one prompt is attached.
-Rows: TypeAlias = str | Sequence[str] | Sequence[int] | Tensor | None
+Rows: TypeAlias = str | Sequence[str | int] | Tensor | None
 
 
 class Attached(Protocol):

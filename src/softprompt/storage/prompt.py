@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
 from torch import nn
 
 from softprompt.attached.attach import attach
@@ -22,8 +24,7 @@ from softprompt.files.written import check_written
 from softprompt.guards.paths import folder_for, unicode_path_of
 from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.methods.base import Method
-from softprompt.readouts import Outcome, Readout
-from softprompt.readouts.build import build_readout
+from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
 from softprompt.storage.record import Description, read_description, recorded
@@ -42,7 +43,7 @@ class Prompt:
         producer: the vectors.
         task: what it was trained for, or None.
         readout: how its answers are read, or None where there is no task.
-        readout_options: the wishes the readout was built with, as stored.
+        readout_spec: what that readout was built from, or None where there is none.
         fingerprint: the backbone it belongs to.
         meta: all else that `prompt.json` holds: versions, metrics, seed.
         seen: the rows that it was trained and chosen on, as far as they are known. Whatever scores its readout's
@@ -53,7 +54,7 @@ class Prompt:
     producer: Producer
     task: Task | None
     readout: Readout | None
-    readout_options: dict[str, Any]
+    readout_spec: ReadoutSpec | None
     fingerprint: Fingerprint
     model: nn.Module
     tokenizer: Any
@@ -69,6 +70,12 @@ class Prompt:
     def name(self) -> str:
         """The task's name, or the method's."""
         return self.task.name if self.task is not None else self.method.name
+
+    @property
+    def readout_options(self) -> dict[str, JsonValue]:
+        """The old form of `readout_spec`."""
+        warnings.warn("Prompt.readout_options is Prompt.readout_spec now", DeprecationWarning, stacklevel=2)
+        return {} if self.readout_spec is None else self.readout_spec.model_dump(mode="json")
 
     @property
     def stored_parameters(self) -> int:
@@ -132,7 +139,7 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
         "method": prompt.method.name,
         "options": prompt.method.model_dump(mode="json"),
         "task": None if prompt.task is None else prompt.task.model_dump(mode="json"),
-        "readout": prompt.readout_options,
+        "readout": None if prompt.readout_spec is None else prompt.readout_spec.model_dump(mode="json"),
         "backbone": prompt.fingerprint.model_dump(mode="json"),
     }
     if prompt.seen.division is not None:
@@ -163,11 +170,10 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     forms = read_forms(path / TENSORS)
     record = described.record
     producer = blank_producer(path, described, forms, model, tokenizer)
-    options = {} if record.readout is None else record.readout.model_dump()
     readout = None
-    if described.task is not None and options:
+    if described.task is not None and record.readout is not None:
         try:
-            readout = build_readout(described.task, model, tokenizer, producer, options)
+            readout = build_readout(described.task, model, tokenizer, producer, record.readout)
         except SoftPromptError as error:
             raise SoftPromptError(f"{path / META}: task or readout: {error}") from None
     check_head(path, described, forms, readout)
@@ -180,7 +186,7 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
     seen = read_seen(path, record.rows)
     check_written(path)
     return Prompt(
-        described.method, producer, described.task, readout, options, own, model, tokenizer, record.more, seen
+        described.method, producer, described.task, readout, record.readout, own, model, tokenizer, record.more, seen
     )
 
 

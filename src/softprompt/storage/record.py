@@ -20,6 +20,7 @@ from softprompt.files.documents import plain, read_document
 from softprompt.files.places import META
 from softprompt.methods.base import Method
 from softprompt.methods.registry import methods
+from softprompt.readouts.spec import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.seen import Division
 
@@ -33,17 +34,6 @@ class Strict(BaseModel):
     """Types as they are, no field besides these, and no number that is not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class ReadoutRecord(Strict):
-    """How answers are read; the options of training of the same names."""
-
-    name: Literal["text", "mask", "head", "rows"]
-    loss: Literal["auto", "labels", "vocabulary"]
-    pooling: Literal["auto", "first", "last", "mean"]
-    max_length: int = Field(ge=1, le=1 << 24)
-    max_new_tokens: int = Field(ge=1, le=1 << 24)
-    sentinel_targets: bool = False
 
 
 class Measured(Strict):
@@ -120,7 +110,7 @@ class PromptRecord(CourseRecord):
     method: str
     options: dict[str, JsonValue]
     task: dict[str, JsonValue] | None
-    readout: ReadoutRecord | None
+    readout: ReadoutSpec | None
     backbone: Fingerprint
     backbone_name: str | None = None
     seed: int | None = None

@@ -14,6 +14,7 @@ from softprompt.backbones.fingerprint import fingerprint
 from softprompt.files.places import TENSORS, folder_of
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
+from softprompt.readouts import ReadoutSpec
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import RowsHash
 from softprompt.training.measure import versions
@@ -28,7 +29,7 @@ def identity_of(
     task: Task,
     method: Method,
     options: TrainingOptions,
-    wishes: dict[str, Any],
+    spec: ReadoutSpec,
     splits: Splits,
     backbone: str | None,
 ) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def identity_of(
         "task_definition": task.model_dump(mode="json"),
         "method_options": method.model_dump(mode="json"),
         "training_options": options.model_dump(mode="json"),
-        "readout": wishes,
+        "readout": spec.model_dump(mode="json"),
         "rows": {part: RowsHash.of(getattr(splits, part)).model_dump(mode="json") for part in _PARTS},
         "starts": {place: _digest(folder_of(Path(place)) / TENSORS) for place in starts_of(method, options)},
         "fingerprint": own,

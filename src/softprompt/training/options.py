@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from softprompt.backbones.heads import ReadoutName
 from softprompt.methods.base import Recipe
 from softprompt.methods.options import Options
+from softprompt.readouts.spec import LossName, PoolingName
 
 
 class TrainingOptions(Options):
@@ -28,11 +30,9 @@ class TrainingOptions(Options):
     patience: int = Field(5, ge=1, description="evaluations without a better one before training stops early")
     max_grad_norm: float = Field(1.0, ge=0, description="gradients are clipped to this norm; 0 leaves them")
     max_length: int = Field(256, ge=8, description="most tokens of a row, virtual tokens and label among them")
-    readout: Literal["text", "mask", "head", "rows"] | None = Field(
-        None, description="default: the method's for the backbone"
-    )
-    loss: Literal["auto", "labels", "vocabulary"] = Field("auto", description="over the label words or the vocabulary")
-    pooling: Literal["auto", "first", "last", "mean"] = Field("auto", description="of a linear head")
+    readout: ReadoutName | None = Field(None, description="default: the method's for the backbone")
+    loss: LossName = Field("auto", description="over the label words or the vocabulary")
+    pooling: PoolingName = Field("auto", description="of a linear head")
     max_new_tokens: int = Field(32, ge=1, description="longest answer of a free-text task")
     sentinel_targets: bool = Field(
         False, description="T5: put <extra_id_0> before each answer, as span corruption does"

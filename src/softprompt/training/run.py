@@ -22,7 +22,7 @@ from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
-from softprompt.readouts import Item
+from softprompt.readouts import Item, ReadoutSpec
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.storage.seen import seen_of
 from softprompt.tasks import Row, Splits, Task
@@ -39,7 +39,7 @@ from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, planned
 from softprompt.training.process import alone, reproducible, stop_signal
 from softprompt.training.run_folder import METRICS, check_same, claim, leaving_nothing, output_folder
-from softprompt.training.setup import counts, readout_wishes
+from softprompt.training.setup import counts, readout_spec
 from softprompt.training.warm_start import start_from
 
 PROMPT, STATE = "prompt", "state"
@@ -108,10 +108,10 @@ def train(
     method = method_of(method) if isinstance(method, str) else method
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
-    wishes = readout_wishes(model, task, method, chosen)
+    spec = readout_spec(model, task, method, chosen)
     splits = task.splits(seed)
     _check_splits(task, splits)
-    identity = identity_of(model, task, method, chosen, wishes, splits, backbone)
+    identity = identity_of(model, task, method, chosen, spec, splits, backbone)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         if claim(folder, identity, resume):
             damaged = damage(folder / METRICS, folder / PROMPT)
@@ -120,7 +120,7 @@ def train(
             check_same(folder, identity, finished=False)
             show.say(f"{damaged}; made again from {folder / STATE}")
         with reproducible(seed, chosen.threads):
-            return _train(model, tokenizer, task, method, chosen, wishes, splits, folder, identity, show)
+            return _train(model, tokenizer, task, method, chosen, spec, splits, folder, identity, show)
 
 
 def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
@@ -148,7 +148,7 @@ def _train(
     task: Task,
     method: Method,
     options: TrainingOptions,
-    wishes: dict[str, Any],
+    spec: ReadoutSpec,
     splits: Splits,
     folder: Path,
     identity: dict[str, Any],
@@ -164,7 +164,7 @@ def _train(
             start_from(prompted, method, options.init_from)
         used = planned(options, method.recipe(anatomy.family, anatomy.kind))
         work = Work(
-            prompted, task, method, splits.train, splits.validation, used, options, wishes, folder / STATE, seed, show
+            prompted, task, method, splits.train, splits.validation, used, options, spec, folder / STATE, seed, show
         )
         _tell(show, task, splits, [work.items, work.validation], folder)
         own, head = counts(work.producer, work.readout)
@@ -182,7 +182,7 @@ def _train(
         work.producer,
         work.task,
         work.readout,
-        wishes,
+        spec,
         fingerprint(model),
         model,
         tokenizer,
@@ -210,7 +210,7 @@ def _train(
         "peak_memory_bytes": memory,
         "versions": versions(),
         "protocol": splits.protocol,
-        "readout": wishes,
+        "readout": spec.model_dump(mode="json"),
         "options": {"method": method.model_dump(mode="json"), "training": used.model_dump(mode="json")},
         "history": work.history,
         **work.readout.report(),

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from torch import nn
 
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.heads import has_lm_head
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method
-from softprompt.readouts import Readout
-from softprompt.readouts.build import has_lm_head
+from softprompt.methods.registry import checked
+from softprompt.readouts import Readout, ReadoutSpec
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 
 
-def readout_wishes(model: Any, task: Task, method: Method, options: TrainingOptions) -> dict[str, Any]:
-    """The readout's options that a prompt file records.
+def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
+    """The readout of a training: the user's, else the method's.
 
     Raises:
-        SoftPromptError: the method is used with a head only, and another readout was asked for.
+        SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
+            bounds.
     """
     anatomy = read_anatomy(model)
     default = method.readout(anatomy.kind, has_lm_head=has_lm_head(model))
@@ -32,14 +34,9 @@ def readout_wishes(model: Any, task: Task, method: Method, options: TrainingOpti
             f"method {method.name!r} trains nothing, so readout {name!r} stays untrained: use method 'head_only', or a "
             "backbone with a language-model head"
         )
-    return {
-        "name": name,
-        "loss": options.loss,
-        "pooling": options.pooling,
-        "max_length": options.max_length,
-        "max_new_tokens": options.max_new_tokens,
-        "sentinel_targets": options.sentinel_targets,
-    }
+    chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
+    spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")
+    return spec
 
 
 def counts(producer: Producer, readout: Readout | None) -> tuple[int, int]:

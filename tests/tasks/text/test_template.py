@@ -145,3 +145,12 @@ def test_an_absent_field_of_a_row_is_told() -> None:
 def test_a_choice_that_is_not_given_is_told() -> None:
     with pytest.raises(SoftPromptError, match="no choices"):
         Template.parse("{a} {choice}").render({"a": "x"})
+
+
+@pytest.mark.parametrize(
+    ("source", "space"),
+    [("{text} {mask}", True), ("{text}{mask}", False), ("It was {mask}.", True), ("{text}\n{mask}", False),
+     ("{text}", False), ("{text} {sep} {mask} {choice}", True)],
+)  # fmt: skip
+def test_a_template_says_whether_a_space_stands_before_its_answer(source: str, space: bool) -> None:
+    assert Template.parse(source).space_before_answer is space

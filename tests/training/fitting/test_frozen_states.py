@@ -15,7 +15,7 @@ from softprompt.readouts.build import build_readout
 from softprompt.training.fitting.frozen_states import keep_states_below
 from softprompt.training.fitting.trainer import TaskModel
 from softprompt.training.options import TrainingOptions
-from softprompt.training.setup import readout_wishes
+from softprompt.training.setup import readout_spec
 
 from ...models import model, tokenizer
 from ...prompts import close, producer
@@ -36,8 +36,8 @@ def setting(family: str, method: Method, folder: Path, **options: Any) -> tuple[
     """An attached prompt, what is trained, and encoded rows of several lengths."""
     backbone, rows = model(family), task(folder)
     prompted = attach(backbone, tokenizer(), producer(backbone, method))
-    wishes = readout_wishes(backbone, rows, method, TrainingOptions(**options))
-    readout = build_readout(rows, backbone, tokenizer(), prompted.prompts[0], wishes)
+    spec = readout_spec(backbone, rows, method, TrainingOptions(**options))
+    readout = build_readout(rows, backbone, tokenizer(), prompted.prompts[0], spec)
     return prompted, TaskModel(prompted, readout), [readout.encode(row) for row in rows.splits(1).train[:7]]
 
 
@@ -70,7 +70,7 @@ def test_the_loss_and_its_gradients_are_the_same(family: str, name: str, tmp_pat
         expected, whole = gradients(trained, items)
         assert set(ran) == {0, 1, 2}
         ran.clear()
-        found, partial = gradients(trained, items, [item.below for item in kept])
+        found, partial = gradients(trained, items, [item.states_below for item in kept])
         assert set(ran) == set(range(first, 3))  # the layers below are not run
         close(found, expected, 1e-5)
         assert len(whole) == len(partial) > 0
@@ -117,7 +117,7 @@ def test_families_that_cannot_begin_above_run_whole(family: str, tmp_path: Path)
 
 
 def test_a_layer_that_gives_more_than_states_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softprompt.attached.model.can_begin", lambda anatomy: True)
+    monkeypatch.setattr("softprompt.attached.model.can_skip_layers", lambda anatomy: True)
     prompted, trained, items = setting("t5", METHODS["spt"], tmp_path)
     with prompted:
         assert prompted.first_layer == 2

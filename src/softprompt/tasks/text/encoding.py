@@ -116,12 +116,6 @@ def affixes(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (), ()
 
 
-def answer_place(template: Template) -> Mask | None:
-    """The mask of a template as it is rendered: whether a space stands before it shows only then."""
-    filled = template.render(dict.fromkeys(template.fields, "a"), choice="a" if template.has_choice else None)
-    return next((piece for piece in filled if isinstance(piece, Mask)), None)
-
-
 def continuation(tokenizer: Any, word: str, *, space: bool) -> tuple[int, ...]:
     """The ids of a word that goes on a text, after a space or at the start of a line.
 

@@ -180,6 +180,12 @@ class Template:
         """Whether a ``{choice}`` stands in it."""
         return any(isinstance(part, Field) and part.name == CHOICE for part in self.parts)
 
+    @cached_property
+    def space_before_answer(self) -> bool:
+        """Whether a space stands before the answer, so that its first word goes on a line."""
+        filled = self.render(dict.fromkeys(self.fields, "a"), "a" if self.has_choice else None)
+        return any(isinstance(piece, Mask) and piece.space for piece in filled)
+
     def render(
         self, fields: Mapping[str, str], choice: str | None = None, sep: str | None = None
     ) -> tuple[Segment, ...]:

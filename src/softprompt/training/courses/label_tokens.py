@@ -12,7 +12,7 @@ from softprompt.inference.predict import to_device
 from softprompt.methods.parts.vocabulary import readable, word_of
 from softprompt.readouts.label_words import LabelWords
 from softprompt.sites.modes import evaluating
-from softprompt.tasks.text.encoding import answer_place, continuation
+from softprompt.tasks.text.encoding import continuation
 from softprompt.training.courses.templates import template_of
 from softprompt.training.courses.work import Work
 
@@ -88,8 +88,7 @@ def ranking(weight: Tensor, embedding: Tensor) -> Tensor:
 def _words(work: Work, scores: Tensor, count: int) -> list[int]:
     """The first tokens of a ranking that are words as the template's answer would be."""
     tokenizer: Any = work.prompted.tokenizer
-    place = answer_place(template_of(work.readout))
-    space = place is not None and place.space
+    space = template_of(work.readout).space_before_answer
     chosen: list[int] = []
     for token in scores.argsort(descending=True, stable=True).tolist():
         if readable(token, tokenizer) and continuation(tokenizer, word_of(token, tokenizer), space=space) == (token,):

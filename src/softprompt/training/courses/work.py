@@ -23,8 +23,7 @@ from softprompt.files import strict_json
 from softprompt.inference.predict import to_device
 from softprompt.methods.base import Method
 from softprompt.progress import Progress
-from softprompt.readouts import Item, Readout
-from softprompt.readouts.build import build_readout
+from softprompt.readouts import Item, Readout, ReadoutSpec, build_readout
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Row, Task
@@ -52,7 +51,7 @@ class Work:
         validation_rows: the rows that choose.
         plan: rates and schedule.
         options: the user's options of training.
-        wishes: the readout's options.
+        readout_spec: how the answers are read.
         state: the folder of the training state.
         seed: of everything drawn.
         show: progress.
@@ -75,7 +74,7 @@ class Work:
     validation_rows: Sequence[Row]
     plan: Plan
     options: TrainingOptions
-    wishes: dict[str, Any]
+    readout_spec: ReadoutSpec
     state: Path
     seed: int
     show: Progress
@@ -304,7 +303,8 @@ class Work:
             raise Interrupted(f"stopped {where}; {self.state} holds the state: resume goes on from it")
 
     def _read_out(self) -> None:
-        readout = build_readout(self.task, self.prompted.backbone, self.prompted.tokenizer, self.producer, self.wishes)
+        backbone, tokenizer = self.prompted.backbone, self.prompted.tokenizer
+        readout = build_readout(self.task, backbone, tokenizer, self.producer, self.readout_spec)
         self.trained = TaskModel(self.prompted, readout)
         self.items = [readout.encode(row) for row in self.rows]
         self.validation = [readout.encode(row) for row in self.validation_rows]

@@ -1,0 +1,50 @@
+"""The head of a language model, and what answers can be read off.
+
+A readout's name stands here because methods prefer one and readouts have it, and neither room knows the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+ReadoutName: TypeAlias = Literal["text", "mask", "head", "rows"]
+
+
+def lm_head(model: nn.Module) -> nn.Module | None:
+    """The matrix that gives vocabulary logits; None where a model has none."""
+    read = getattr(model, "get_output_embeddings", None)
+    head: nn.Module | None = None if read is None else read()
+    return head
+
+
+def has_lm_head(model: nn.Module) -> bool:
+    """Whether the model gives vocabulary logits."""
+    return lm_head(model) is not None
+
+
+@torch.no_grad()
+def label_rows(model: nn.Module, labels: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+    """The rows `(C, E)` and biases `(C,)` of a language-model head at label words, fp32.
+
+    Args:
+        model: with such a head.
+        labels: the ids of each label's word; of several the mean is taken.
+    """
+    head = lm_head(model)
+    assert head is not None
+    weight = head.weight
+    assert isinstance(weight, Tensor)
+    # BART's bias is no part of its head.
+    own = (getattr(head, "bias", None), getattr(model, "final_logits_bias", None))
+    biases = [part.flatten() for part in own if isinstance(part, Tensor)]
+    rows = weight.new_zeros(len(labels), weight.shape[1], dtype=torch.float32)
+    bias = rows.new_zeros(len(labels))
+    for index, label in enumerate(labels):
+        ids = torch.tensor(label, device=weight.device)
+        rows[index] = weight[ids].float().mean(0)
+        bias[index] = sum(part[ids].float().mean() for part in biases)
+    return rows, bias

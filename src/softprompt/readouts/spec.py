@@ -1,0 +1,34 @@
+"""`ReadoutSpec`: how the answers of a prompt are read, as the user chose it and as `prompt.json` holds it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from softprompt.backbones.heads import ReadoutName
+
+LossName: TypeAlias = Literal["auto", "labels", "vocabulary"]
+PoolingName: TypeAlias = Literal["auto", "first", "last", "mean"]
+
+
+class ReadoutSpec(BaseModel):
+    """A readout and its options; the options of training have the same names.
+
+    Attributes:
+        name: which readout.
+        loss: `labels`, `vocabulary`, or `auto`: labels where every label is one token or a choice, else vocabulary.
+        pooling: of a head; `auto` is `last` on causal models and `mean` elsewhere.
+        max_length: most columns of a row, virtual tokens and answer among them.
+        max_new_tokens: longest free answer.
+        sentinel_targets: answers stand behind T5's first sentinel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: ReadoutName
+    loss: LossName
+    pooling: PoolingName
+    max_length: int = Field(ge=1, le=1 << 24)
+    max_new_tokens: int = Field(ge=1, le=1 << 24)
+    sentinel_targets: bool = False

@@ -1,0 +1,67 @@
+"""What was chosen of a readout is one value, from the training to the prompt's file."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from softprompt.backbones.fingerprint import fingerprint
+from softprompt.backbones.heads import ReadoutName
+from softprompt.errors import SoftPromptError
+from softprompt.methods import method as method_of
+from softprompt.readouts import ReadoutSpec
+from softprompt.storage.prompt import Prompt
+from softprompt.storage.record import PromptRecord
+from softprompt.tasks import Task
+from softprompt.training.options import TrainingOptions
+from softprompt.training.setup import readout_spec
+
+from ..models import model, tokenizer
+from ..prompts import producer
+
+TASK = Task(template="{text} {mask}", labels=["w10", "w11"])
+
+
+def test_a_training_says_every_part_of_it() -> None:
+    options = TrainingOptions(loss="labels", pooling="first", max_length=9, max_new_tokens=3, sentinel_targets=True)
+    spec = readout_spec(model("t5"), TASK, method_of("prompt_tuning"), options)
+    assert spec.name == "text"
+    assert spec.model_dump(exclude={"name"}) == {
+        name: getattr(options, name) for name in spec.model_dump(exclude={"name"})
+    }
+
+
+@pytest.mark.parametrize("field", ["max_length", "max_new_tokens"])
+def test_what_no_file_could_hold_is_refused_before_a_training(field: str) -> None:
+    options = TrainingOptions.model_validate({field: 1 << 25})
+    with pytest.raises(SoftPromptError, match=rf"option '{field}' of training: .*less than or equal to"):
+        readout_spec(model("gemma3"), TASK, method_of("prompt_tuning"), options)
+
+
+def test_it_is_read_as_it_was_written_and_nothing_else() -> None:
+    spec = ReadoutSpec(name="rows", loss="auto", pooling="mean", max_length=40, max_new_tokens=4)
+    assert PromptRecord.model_fields["readout"].annotation == ReadoutSpec | None
+    assert ReadoutSpec.model_validate_json(spec.model_dump_json()) == spec
+    for wrong in ({"name": "speech"}, {"max_length": "40"}, {"more": 1}, {"loss": None}):
+        with pytest.raises(ValidationError):
+            ReadoutSpec.model_validate({**spec.model_dump(), **wrong})
+
+
+def test_there_is_one_list_of_names() -> None:
+    assert TrainingOptions.model_fields["readout"].annotation == ReadoutName | None
+    assert ReadoutSpec.model_fields["name"].annotation == ReadoutName
+    assert get_args(ReadoutName) == ("text", "mask", "head", "rows")
+
+
+def test_the_old_name_on_a_prompt_still_answers() -> None:
+    backbone, spec = (
+        model("gemma3"),
+        ReadoutSpec(name="text", loss="auto", pooling="auto", max_length=9, max_new_tokens=2),
+    )
+    made, known = producer(backbone, "prompt_tuning"), fingerprint(backbone)
+    for given in (spec, None):
+        prompt = Prompt(method_of("prompt_tuning"), made, TASK, None, given, known, backbone, tokenizer())
+        with pytest.warns(DeprecationWarning, match="readout_spec"):
+            assert prompt.readout_options == ({} if given is None else given.model_dump())
