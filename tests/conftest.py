@@ -17,7 +17,7 @@ import transformers
 
 from softprompt.backbones.arithmetic import ProductRates
 
-from .pairwise import pairwise
+from .shared.pairwise import pairwise
 
 torch.set_num_threads(1)
 os.fsync = lambda handle: None  # a test that is killed loses nothing of what it wrote, and a disk takes milliseconds
@@ -28,7 +28,7 @@ transformers.utils.logging.disable_progress_bar()
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out pairs of a method and a family that it does not serve, and mark those beyond the default as slow."""
-    from .prompts import FAMILIES, near
+    from .shared.prompts import FAMILIES, near
 
     kept, left = [], []
     for item in items:

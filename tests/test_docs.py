@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 from collections import Counter
 from functools import cache, partial
@@ -18,8 +17,9 @@ from softprompt.tasks import Task
 from softprompt.tasks.data import sources
 from softprompt.tasks.data.files import Record
 
+from .shared.outside import SHARED
+
 DOCS = Path(__file__).parent.parent / "docs"
-SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", DOCS.parent.parent / "shared"))
 SMALL = SHARED / "models" / "stories260K"
 LONG = ("autoprompt",)  # thousands of candidates, tried one by one
 PAGES = [

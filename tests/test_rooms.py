@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from .imports import PACKAGE, circles, graph, imports_of, modules
+from .shared.imports import PACKAGE, circles, graph, imports_of, modules
 
 # From the foundations to what users call. Rooms of one line know nothing of one another; a room with lines of its own
 # keeps them in the same way.

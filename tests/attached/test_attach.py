@@ -11,8 +11,8 @@ from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, DeepPrompt, FullFinetuning, PromptTuning, PTuningV2
 
-from ..models import POSITIONS, ids, model, padded, tokenizer
-from ..prompts import attached, call, close, logits, producer, tiny
+from ..shared.models import POSITIONS, ids, model, padded, tokenizer
+from ..shared.prompts import attached, call, close, logits, producer, tiny
 
 
 def fails(match: str) -> Any:

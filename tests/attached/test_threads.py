@@ -24,8 +24,8 @@ from softprompt.training.process import alone
 from softprompt.training.setup import readout_spec
 
 from ..attacks.threads import attack, together
-from ..models import ids, model, padded, tokenizer
-from ..prompts import METHODS, attached, call, loss_of, producer, tiny
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import METHODS, attached, call, loss_of, producer, tiny
 
 
 @pytest.mark.parametrize("family", ["bert", "t5", "llama", "gpt2"])

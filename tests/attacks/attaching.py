@@ -23,8 +23,8 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 
-from ..models import fresh, ids, tokenizer
-from ..prompts import producer
+from ..shared.models import fresh, ids, tokenizer
+from ..shared.prompts import producer
 
 Edge = Callable[[Any], Any]  # given a model; see `attempt`
 

@@ -22,7 +22,7 @@ from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.training.measure import peak_memory, reset_peak
 
-from ..backbones.test_load import LLAMA, TIED, save, write_gguf
+from ..shared.checkpoints import LLAMA, TIED, save, write_gguf
 
 TITLE = "checkpoints with pickle or code in them, and damaged ones"
 PROMISE = "nothing of theirs is run; refused in one line that names the backbone, within 200 MB, or loaded"

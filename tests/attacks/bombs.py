@@ -19,7 +19,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.tasks import Template
 from softprompt.training.adaptation.texts import read_texts
 
-from ..commands import woken
+from ..shared.commands import woken
 
 TITLE = "bombs"
 PROMISE = (

@@ -26,8 +26,8 @@ from softprompt.storage.prompt import Prompt
 from softprompt.training.measure import peak_memory, reset_peak
 from softprompt.training.warm_start import start_from
 
-from ..models import model, tokenizer
-from ..prompts import METHODS, producer
+from ..shared.models import model, tokenizer
+from ..shared.prompts import METHODS, producer
 
 TITLE = "damaged prompt folders"
 PROMISE = (

@@ -10,10 +10,8 @@ import contextlib
 import functools
 import importlib.util
 import inspect
-import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -26,15 +24,14 @@ from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
 
-from ..models import tokenizer
+from ..shared.models import tokenizer
+from ..shared.outside import SHARED
 
 TITLE = "model families"
 PROMISE = "a model is read as what it does with its tokens and positions, or refused in one line"
 TESTS = ["tests/backbones/test_probe.py"]
 
-BUILDER = (
-    Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared")) / "cases" / "sweep" / "build.py"
-)
+BUILDER = SHARED / "cases" / "sweep" / "build.py"
 LONG, SHORT = [1, 10, 61, 12, 13, 74, 15, 36, 57, 31, 2], [1, 40, 41, 68, 2]
 Side: TypeAlias = Literal["left", "right"]
 SIDES: tuple[Side, ...] = get_args(Side)

@@ -15,9 +15,9 @@ import pytest
 import softprompt as sp
 from softprompt.errors import Interrupted, SoftPromptError
 
-from ..models import model, tokenizer
-from ..prompts import METHODS
-from ..training.helpers import Interrupting, run, task
+from ..shared.models import model, tokenizer
+from ..shared.prompts import METHODS
+from ..shared.runs import Interrupting, run, task
 
 TITLE = "damaged files of a run and of its training state"
 PROMISE = "made again to the same bytes, or refused in one line that names the file; never taken as whole"

@@ -23,9 +23,10 @@ import softprompt as sp
 from softprompt.errors import SoftPromptError
 from softprompt.files.scratch import sweep
 
-from ..models import model, tokenizer
-from ..prompts import METHODS
-from ..training.helpers import run, task
+from ..shared import adaptation
+from ..shared.models import model, tokenizer
+from ..shared.prompts import METHODS
+from ..shared.runs import run, task
 
 TITLE = "runs killed while they write"
 PROMISE = "the same command goes on and ends in the same bytes; an exchanged prompt is the old or the new one"
@@ -68,16 +69,15 @@ def training(method: str, **options: Any) -> Killed:
 
 def adapting() -> Killed:
     """An adaptation of a tiny encoder-decoder."""
-    from ..training import test_adapt as adapted
 
     def work(folder: Path) -> None:
         source = folder.parent / "t5"
         if not source.is_dir():
-            adapted.folder_of("t5", source)
-        adapted.run(source, folder / "run", resume=True)
+            adaptation.folder_of("t5", source)
+        adaptation.run(source, folder / "run", resume=True)
 
     def result(folder: Path) -> Any:
-        return sorted(p.name for p in (folder / "run").iterdir()), adapted.weights(folder / "run"), scraps(folder)
+        return sorted(p.name for p in (folder / "run").iterdir()), adaptation.weights(folder / "run"), scraps(folder)
 
     return Killed(work, result)
 

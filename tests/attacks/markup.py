@@ -17,7 +17,7 @@ from rich.console import Console
 
 from softprompt.errors import OBEYED
 
-from ..commands import Bench, Told, ask, bench
+from ..shared.commands import Bench, Told, ask, bench
 
 TITLE = "markup"
 PROMISE = (

@@ -18,8 +18,8 @@ from typing import Any
 import softprompt as sp
 from softprompt.errors import SoftPromptError
 
-from ..commands import SECONDS, Bench, Told, ask, bench, woken
-from ..models import model, tokenizer
+from ..shared.commands import SECONDS, Bench, Told, ask, bench, woken
+from ..shared.models import model, tokenizer
 
 TITLE = "paths"
 PROMISE = (

@@ -14,8 +14,8 @@ from torch import Tensor
 from softprompt.attached.attach import attach
 from softprompt.sites.producer import Producer
 
-from ..models import ids, model, padded, tokenizer
-from ..prompts import FAMILIES, producer
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import FAMILIES, producer
 
 TITLE = "threads"
 PROMISE = "calls of the bare model and of attached ones, in any thread, give the bits of each alone"

@@ -24,7 +24,7 @@ from softprompt.backbones.anatomy import read_anatomy, register_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, DeepPrompt, HardPrompt, Method, PromptTuning, PTuningV2
 
-from ..models import (
+from ..shared.models import (
     DECODERS,
     ENCODER_DECODERS,
     ENCODERS,
@@ -39,7 +39,7 @@ from ..models import (
     padded,
     tokenizer,
 )
-from ..prompts import attached, close, logits
+from ..shared.prompts import attached, close, logits
 
 METHODS = [
     CaPT(init_std=0.5),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
-import peft
 import pytest
 import torch
 from huggingface_hub.errors import EntryNotFoundError
@@ -23,9 +21,7 @@ from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
 
 from ..attacks.backbones import attack
-from .test_load import LLAMA, WORDS, save
-
-IDS = torch.tensor([[1, 3, 4, 5]])
+from ..shared.checkpoints import IDS, LLAMA, WORDS, save, with_adapter
 
 
 @pytest.fixture(scope="module")
@@ -100,20 +96,6 @@ def test_a_weight_that_is_no_number(folder: Path) -> None:
     tensors["model.norm.weight"][3] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     assert "its weight model.norm.weight holds NaN or infinity" in refusal(folder)
-
-
-def with_adapter(folder: Path, scale: float = 0.5) -> torch.Tensor:
-    """Put a LoRA adapter beside a folder's weights; the logits with it."""
-    config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    with warnings.catch_warnings(action="ignore"):  # PEFT asks for an attribute that transformers renamed
-        adapted = peft.get_peft_model(LlamaForCausalLM.from_pretrained(folder), config)
-    with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
-            if "lora_" in name:
-                parameter.normal_(0.0, scale)
-        logits: torch.Tensor = adapted.eval()(IDS).logits
-    adapted.save_pretrained(folder)
-    return logits
 
 
 def test_an_adapter_is_applied_where_it_is_asked_for_and_never_else(

@@ -19,9 +19,9 @@ from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 
-from ..models import model, tokenizer
-from ..training.helpers import task
-from .test_checkpoint import with_adapter
+from ..shared.checkpoints import with_adapter
+from ..shared.models import model, tokenizer
+from ..shared.runs import task
 
 AVX2 = ProductRates(float32=95, bfloat16=2.5, float16=5)
 AVX512_BF16 = ProductRates(float32=95, bfloat16=200, float16=5)

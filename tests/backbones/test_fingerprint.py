@@ -12,7 +12,8 @@ from softprompt.attached.attach import attach
 from softprompt.backbones.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
-from tests.models import FAMILIES, model, tokenizer
+
+from ..shared.models import FAMILIES, model, tokenizer
 
 
 def copied(family: str):

@@ -11,31 +11,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import gguf
-import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
-    BartConfig,
     BartModel,
-    BertConfig,
     BertForMaskedLM,
     BertForPreTraining,
     BertForSequenceClassification,
     BertModel,
     BertTokenizer,
-    ElectraConfig,
     ElectraForMaskedLM,
     ElectraForPreTraining,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
-    T5Config,
     T5EncoderModel,
     T5ForConditionalGeneration,
 )
@@ -43,38 +34,20 @@ from transformers import (
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 
-WORDS = ["<unk>", "<s>", "</s>", "a", "moving", "film", "▁a", "▁film"]
-SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-LLAMA = LlamaConfig(**SIZES, num_key_value_heads=1, vocab_size=8, tie_word_embeddings=False)
-TIED = LlamaConfig(**SIZES, num_key_value_heads=1, vocab_size=8, tie_word_embeddings=True)
-BERT = BertConfig(**SIZES, vocab_size=8)
-ROBERTA = RobertaConfig(**SIZES, vocab_size=8)
-ELECTRA = ElectraConfig(**SIZES, embedding_size=8, vocab_size=8)
-T5 = T5Config(d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, vocab_size=8)
-BART = BartConfig(
-    d_model=16,
-    encoder_layers=1,
-    decoder_layers=1,
-    encoder_attention_heads=2,
-    decoder_attention_heads=2,
-    encoder_ffn_dim=16,
-    decoder_ffn_dim=16,
-    vocab_size=8,
+from ..shared import checkpoints
+from ..shared.checkpoints import (
+    BART,
+    BERT,
+    ELECTRA,
+    LLAMA,
+    ROBERTA,
+    SIZES,
+    T5,
+    TIED,
+    WORDS,
+    save,
+    write_gguf,
 )
-
-
-def tokenizer(**special: str) -> PreTrainedTokenizerFast:
-    vocabulary = {word: index for index, word in enumerate(WORDS)}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", **special)
-
-
-def save(folder: Path, model, **special: str) -> Path:
-    model.save_pretrained(folder)
-    tokenizer(**(special or {"bos_token": "<s>", "eos_token": "</s>"})).save_pretrained(folder)
-    return folder
-
 
 CLASSES = [
     (LlamaForCausalLM, LLAMA, "LlamaForCausalLM", "LlamaModel"),
@@ -156,7 +129,7 @@ def test_padding_token(special, padding, tmp_path):
 
 
 def test_an_unused_padding_token_goes_before_the_end_of_sequence(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys.modules[__name__], "WORDS", [*WORDS[:-1], "[PAD]"])
+    monkeypatch.setattr(checkpoints, "WORDS", [*WORDS[:-1], "[PAD]"])
     _, loaded = load_backbone(save(tmp_path, LlamaForCausalLM(LLAMA)))
     assert loaded.pad_token == "[PAD]"
 
@@ -365,38 +338,3 @@ def test_a_gguf_file_gives_the_model_it_was_written_from(tmp_path):
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(SoftPromptError, match=r"tiny\.gguf"):
         load_backbone(file)
-
-
-def write_gguf(model: LlamaForCausalLM, file: Path) -> None:
-    """Llama as llama.cpp writes it: rows of queries and keys are interleaved for its rotary embedding."""
-    config = model.config
-    writer = gguf.GGUFWriter(file, "llama")
-    writer.add_name("tiny")
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_context_length(64)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(WORDS)
-    writer.add_token_scores([-float(index) for index in range(len(WORDS))])
-    writer.add_token_types([2, 3, 3, *[1] * (len(WORDS) - 3)])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    for name, value in model.state_dict().items():
-        if name == "lm_head.weight":
-            continue
-        array = value.numpy().astype(np.float32)
-        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(name.split(".")[-2])
-        if heads:
-            array = array.reshape(heads, 2, -1, array.shape[1]).swapaxes(1, 2).reshape(array.shape)
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()

@@ -29,7 +29,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
 
 from ..attacks import families
-from ..models import HEADS, HIDDEN, POSITIONS, VOCABULARY, ids, model, tokenizer
+from ..shared.models import HEADS, HIDDEN, POSITIONS, VOCABULARY, ids, model, tokenizer
 
 SIZES = {
     "vocab_size": VOCABULARY,

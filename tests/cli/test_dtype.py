@@ -17,8 +17,6 @@ from softprompt.backbones.arithmetic import ProductRates
 from softprompt.cli import main as cli
 from softprompt.errors import SoftPromptError
 
-from .test_cli import ask, backbone, data, trained  # noqa: F401
-
 ROOT = Path(__file__).parents[2]
 LOADS = {"load_backbone", "open_prompt", "adapt", "_runs"}
 
@@ -63,7 +61,7 @@ def test_the_options_are_declared_once() -> None:
         (["--device", ""], "cannot be used"),
     ],
 )
-def test_a_type_or_device_that_cannot_be_used_is_one_line(given: Any, told: str, ask: Any, trained: Any) -> None:  # noqa: F811
+def test_a_type_or_device_that_cannot_be_used_is_one_line(given: Any, told: str, ask: Any, trained: Any) -> None:
     for verb in (["predict", trained, "w20"], ["methods", "--backbone", trained]):
         code, printed, err = ask(*verb, *given)
         assert (code, printed) == (1, "")
@@ -73,8 +71,8 @@ def test_a_type_or_device_that_cannot_be_used_is_one_line(given: Any, told: str,
 
 
 def test_the_type_is_told_on_standard_error(
-    ask: Any,  # noqa: F811
-    trained: Any,  # noqa: F811
+    ask: Any,
+    trained: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rates = ProductRates(float32=95, bfloat16=2.5, float16=5)

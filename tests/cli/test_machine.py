@@ -11,8 +11,6 @@ import torch
 from softprompt.backbones.arithmetic import ProductRates
 from softprompt.cli.machine import demo_seconds
 
-from .test_cli import ask  # noqa: F401
-
 MACHINES = {
     "AVX2": (
         ProductRates(float32=95, bfloat16=4.5, float16=5),
@@ -24,7 +22,7 @@ MACHINES = {
 
 
 @pytest.mark.parametrize("kind", MACHINES)
-def test_doctor_tells_what_the_machine_can_do(kind: str, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_doctor_tells_what_the_machine_can_do(kind: str, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rates, dtype, why = MACHINES[kind]
     monkeypatch.setattr("softprompt.backbones.arithmetic.measured_rates", lambda device: rates)
     code, printed, _ = ask("doctor", "--json")
@@ -44,7 +42,7 @@ def test_doctor_tells_what_the_machine_can_do(kind: str, ask: Any, monkeypatch: 
     assert max(map(len, printed.splitlines())) <= 100
 
 
-def test_a_gpu_is_asked_first(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_gpu_is_asked_first(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     slow, fast = (
         ProductRates(float32=4000, bfloat16=1000, float16=20000),
         ProductRates(float32=95, bfloat16=200, float16=5),

@@ -10,7 +10,7 @@ from softprompt.errors import shown
 from softprompt.progress import Progress
 
 from ..attacks.markup import HOSTILE, PATHS, commands, hostile_bench, judge, obeyed, terminal
-from ..commands import Bench, ask, bench
+from ..shared.commands import Bench, ask, bench
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from .test_cli import ask, backbone, data  # noqa: F401  (fixtures)
-
 ROWS = [{"sentence": f"w{20 + 10 * (i % 2)} w{40 + i}", "label": str(i % 2)} for i in range(50)]
 # Of the five test rows of seed 21 three are no row to train or to choose on for seed 8, and none is for seed 13.
 SEEDS = (21, 8)
@@ -22,14 +20,14 @@ def table(path: Path, rows: list[dict[str, str]]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one_file(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:  # noqa: F811
+def one_file(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """The options that name a table of 50 rows, of which 5 test, 5 validate and 40 train."""
     path = table(tmp_path_factory.mktemp("table") / "rows.jsonl", ROWS)
     return ["--task", data / "task.yaml", "--data", path]
 
 
 @pytest.fixture(scope="module")
-def runs(backbone: Path, one_file: list[Any], tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:  # noqa: F811
+def runs(backbone: Path, one_file: list[Any], tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     from softprompt.cli.train import train
 
     place = tmp_path_factory.mktemp("runs")
@@ -55,7 +53,7 @@ def found(code: int, printed: str, err: str) -> dict[str, Any]:
     return own
 
 
-def test_evaluate_takes_the_division_of_the_run(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:  # noqa: F811
+def test_evaluate_takes_the_division_of_the_run(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:
     own = json.loads((runs[21] / "metrics.json").read_text())["test"]
     again = found(*ask("evaluate", runs[21], *one_file, "--json"))
     assert (again["seed"], again["rows"], again["seen_rows"], again["left_out_rows"]) == (21, 5, 0, 0)
@@ -65,7 +63,7 @@ def test_evaluate_takes_the_division_of_the_run(ask: Any, runs: dict[int, Path],
     assert own["seen_rows"] == 0
 
 
-def test_another_division_leaves_out_what_was_seen(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:  # noqa: F811
+def test_another_division_leaves_out_what_was_seen(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:
     again = found(*ask("evaluate", runs[21], *one_file, "--seed", 8, "--json"))
     assert (again["seed"], again["rows"], again["seen_rows"], again["left_out_rows"]) == (8, 3, 0, 2)
     code, _, err = ask("evaluate", runs[21], *one_file, "--seed", 8)
@@ -75,7 +73,7 @@ def test_another_division_leaves_out_what_was_seen(ask: Any, runs: dict[int, Pat
 
 
 def test_flipped_labels_white_space_and_another_format_hide_nothing(
-    ask: Any,  # noqa: F811
+    ask: Any,
     runs: dict[int, Path],
     one_file: list[Any],
     tmp_path: Path,
@@ -89,7 +87,7 @@ def test_flipped_labels_white_space_and_another_format_hide_nothing(
     assert "each of its 4 test rows of seed 21 is one to train or to choose on" in err.splitlines()[-1]
 
 
-def test_train_and_validation_rows_are_scored_and_told(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:  # noqa: F811
+def test_train_and_validation_rows_are_scored_and_told(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:
     for split, count in (("train", 40), ("validation", 5)):
         again = found(*ask("evaluate", runs[21], *one_file, "--split", split, "--json"))
         assert (again["rows"], again["seen_rows"], again["left_out_rows"]) == (count, count, 0)
@@ -99,7 +97,7 @@ def test_train_and_validation_rows_are_scored_and_told(ask: Any, runs: dict[int,
 
 
 def test_published_test_rows_stay_and_are_told(
-    ask: Any,  # noqa: F811
+    ask: Any,
     runs: dict[int, Path],
     one_file: list[Any],
     tmp_path: Path,
@@ -114,7 +112,7 @@ def test_published_test_rows_stay_and_are_told(
     assert "3 of 4 test rows read like rows to train or to choose on, and are scored" in err
 
 
-def test_no_member_of_an_ensemble_has_seen_a_row(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:  # noqa: F811
+def test_no_member_of_an_ensemble_has_seen_a_row(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:
     alone = found(*ask("ensemble", runs[21], *one_file, "--json"))
     assert (alone["seed"], alone["rows"], alone["seen_rows"]) == (21, 5, 0)
     both = found(*ask("ensemble", *runs.values(), *one_file, "--json"))
@@ -125,7 +123,7 @@ def test_no_member_of_an_ensemble_has_seen_a_row(ask: Any, runs: dict[int, Path]
 
 
 def test_transfer_to_the_same_table_under_another_name(
-    ask: Any,  # noqa: F811
+    ask: Any,
     runs: dict[int, Path],
     one_file: list[Any],
     tmp_path: Path,
@@ -144,7 +142,7 @@ def test_transfer_to_the_same_table_under_another_name(
 
 
 def test_a_prompt_of_an_earlier_version_says_that_it_cannot_know(
-    ask: Any,  # noqa: F811
+    ask: Any,
     runs: dict[int, Path],
     one_file: list[Any],
     tmp_path: Path,
@@ -163,14 +161,14 @@ def test_a_prompt_of_an_earlier_version_says_that_it_cannot_know(
     assert found(*ask("ensemble", tmp_path / "old", runs[21], *one_file, "--json"))["seen_rows"] is None
 
 
-def test_the_prompts_own_task_needs_no_name(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:  # noqa: F811
+def test_the_prompts_own_task_needs_no_name(ask: Any, runs: dict[int, Path], one_file: list[Any]) -> None:
     again = found(*ask("evaluate", runs[21], *one_file[2:], "--json"))
     assert (again["task"], again["rows"]) == ("words", 5)
 
 
 def test_a_few_shot_run_is_evaluated_as_it_was_tested(
-    ask: Any,  # noqa: F811
-    backbone: Path,  # noqa: F811
+    ask: Any,
+    backbone: Path,
     one_file: list[Any],
     tmp_path: Path,
 ) -> None:
@@ -191,8 +189,8 @@ def test_a_few_shot_run_is_evaluated_as_it_was_tested(
 
 
 def test_an_instruction_is_put_into_words_on_rows_that_were_not_seen(
-    ask: Any,  # noqa: F811
-    backbone: Path,  # noqa: F811
+    ask: Any,
+    backbone: Path,
     one_file: list[Any],
     tmp_path: Path,
 ) -> None:

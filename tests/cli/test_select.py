@@ -12,15 +12,14 @@ import pytest
 import softprompt as sp
 from softprompt.errors import Interrupted
 
-from ..models import LAYERS, model, tokenizer
-from ..training.helpers import Interrupting
-from ..training.helpers import task as words_task
-from .test_cli import ask, backbone, data  # noqa: F401  (fixtures)
+from ..shared.models import LAYERS, model, tokenizer
+from ..shared.runs import Interrupting
+from ..shared.runs import task as words_task
 
 QUICK = {"max_steps": 4, "evaluations": 1, "batch_size": 4}
 
 
-def told(command: list[Any], data: Path, backbone: Path) -> list[Any]:  # noqa: F811
+def told(command: list[Any], data: Path, backbone: Path) -> list[Any]:
     common = ["--backbone", backbone, "--task", data / "task.yaml", "--data", data]
     return [*command, *common, *(word for name, value in QUICK.items() for word in ("--set", f"{name}={value}"))]
 
@@ -32,7 +31,7 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
-def test_train_select(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_train_select(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     common = told(["train", "--method", "capt"], data, backbone)
     code, _, err = ask(*common, "--select", "learned:2", "--out", tmp_path / "a")
     assert code == 0, err
@@ -55,9 +54,9 @@ def test_train_select(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> N
 def test_a_select_that_cannot_be(
     words: list[str],
     message: str,
-    ask: Any,  # noqa: F811
-    backbone: Path,  # noqa: F811
-    data: Path,  # noqa: F811
+    ask: Any,
+    backbone: Path,
+    data: Path,
     tmp_path: Path,
 ) -> None:
     code, _, err = ask(*told(["train", *words], data, backbone), "--out", tmp_path / "run")
@@ -65,7 +64,7 @@ def test_a_select_that_cannot_be(
     assert message in one_line(err)
 
 
-def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "layers"
     common = told(["select", "--method", "capt", "--out", out, "--keep", 2], data, backbone)
     code, printed, err = ask(*common, "--arms", "learned,random,middle", "--seeds", "1,2")
@@ -143,9 +142,9 @@ def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str
 def test_a_fault_is_one_line(
     words: list[str],
     message: str,
-    ask: Any,  # noqa: F811
-    backbone: Path,  # noqa: F811
-    data: Path,  # noqa: F811
+    ask: Any,
+    backbone: Path,
+    data: Path,
     tmp_path: Path,
 ) -> None:
     code, _, err = ask(*told(["select", "--out", tmp_path / "layers"], data, backbone), *words)
@@ -154,7 +153,7 @@ def test_a_fault_is_one_line(
     assert not (tmp_path / "layers").exists()
 
 
-def test_help_has_an_example(ask: Any) -> None:  # noqa: F811
+def test_help_has_an_example(ask: Any) -> None:
     code, printed, _ = ask("select", "--help")
     assert code == 0
     assert "Example: softprompt select" in " ".join(printed.split())

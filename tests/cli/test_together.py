@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from ..models import model, tokenizer
-from .test_cli import ask, backbone, data  # noqa: F401  (fixtures)
+from ..shared.models import model, tokenizer
 
 OTHER = 'name: other\ntemplate: "{sentence} {mask}"\nlabels: {nay: w12, yea: w13}\nmetrics: [accuracy]\n'
 
 
 @pytest.fixture(scope="module")
-def runs(backbone: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:  # noqa: F811
+def runs(backbone: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     from softprompt.cli.train import train
 
     folders = [tmp_path_factory.mktemp("runs") / f"seed{seed}" for seed in (1, 2, 3)]
@@ -28,7 +27,7 @@ def runs(backbone: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def other(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def other(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other")
     for name in ("train", "dev", "test"):
         text = (data / f"{name}.tsv").read_text().replace("\t0", "\tnay").replace("\t1", "\tyea")
@@ -41,7 +40,7 @@ def narrow(printed: str) -> bool:
     return max(map(len, printed.splitlines())) <= 100
 
 
-def test_ensemble(ask: Any, runs: list[Path], data: Path) -> None:  # noqa: F811
+def test_ensemble(ask: Any, runs: list[Path], data: Path) -> None:
     common = ["--task", data / "task.yaml", "--data", data]
     code, printed, _ = ask("ensemble", *runs, *common, "--json")
     assert code == 0
@@ -57,7 +56,7 @@ def test_ensemble(ask: Any, runs: list[Path], data: Path) -> None:  # noqa: F811
     assert all(word in printed for word in ("majority vote", "mean probability", "95 % interval"))
 
 
-def test_explain_nearest(ask: Any, runs: list[Path], tmp_path: Path) -> None:  # noqa: F811
+def test_explain_nearest(ask: Any, runs: list[Path], tmp_path: Path) -> None:
     code, printed, _ = ask("explain", "nearest", runs[0], "-k", 3, "--json")
     assert code == 0
     found = json.loads(printed)
@@ -71,7 +70,7 @@ def test_explain_nearest(ask: Any, runs: list[Path], tmp_path: Path) -> None:  #
     assert "Nearest words" in page.read_text()
 
 
-def test_explain_similarity(ask: Any, runs: list[Path], tmp_path: Path) -> None:  # noqa: F811
+def test_explain_similarity(ask: Any, runs: list[Path], tmp_path: Path) -> None:
     code, printed, _ = ask("explain", "similarity", *runs, "--json")
     assert code == 0
     assert [row[index] for index, row in enumerate(json.loads(printed)["mean_tokens"])] == pytest.approx([1, 1, 1])
@@ -83,7 +82,7 @@ def test_explain_similarity(ask: Any, runs: list[Path], tmp_path: Path) -> None:
     assert page.is_file()
 
 
-def test_transfer(ask: Any, runs: list[Path], data: Path, other: Path) -> None:  # noqa: F811
+def test_transfer(ask: Any, runs: list[Path], data: Path, other: Path) -> None:
     common = [runs[0], "--task", other / "task.yaml", "--data", other]
     code, printed, _ = ask("transfer", *common, "--words", "w10=nay,w11=yea", "--json")
     assert code == 0
@@ -103,9 +102,9 @@ def test_transfer(ask: Any, runs: list[Path], data: Path, other: Path) -> None: 
 @pytest.mark.parametrize("method", ["prompt_tuning", "capt", "p_tuning_v2", "deep_prompt"])
 def test_a_run_starts_from_another_prompt(
     method: str,
-    ask: Any,  # noqa: F811
-    backbone: Path,  # noqa: F811
-    data: Path,  # noqa: F811
+    ask: Any,
+    backbone: Path,
+    data: Path,
     tmp_path: Path,
 ) -> None:
     common = [
@@ -130,7 +129,7 @@ def test_a_run_starts_from_another_prompt(
         assert abs(one["table"] - again["table"]).max() < 1e-6
 
 
-def test_adapt(ask: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_adapt(ask: Any, tmp_path: Path) -> None:
     model("t5").save_pretrained(tmp_path / "t5")
     tokenizer().save_pretrained(tmp_path / "t5")
     lines = [" ".join(f"w{20 + (start + step) % 70}" for step in range(9)) for start in range(60)]
@@ -168,10 +167,10 @@ def test_adapt(ask: Any, tmp_path: Path) -> None:  # noqa: F811
 def test_a_fault_is_one_line(
     words: list[str],
     message: str,
-    ask: Any,  # noqa: F811
+    ask: Any,
     runs: list[Path],
-    backbone: Path,  # noqa: F811
-    data: Path,  # noqa: F811
+    backbone: Path,
+    data: Path,
     other: Path,
     tmp_path: Path,
 ) -> None:
@@ -191,7 +190,7 @@ def test_a_fault_is_one_line(
 @pytest.mark.parametrize(
     "verb", [["ensemble"], ["transfer"], ["adapt"], ["explain", "nearest"], ["explain", "similarity"]]
 )
-def test_every_verb_has_help_with_an_example(verb: list[str], ask: Any) -> None:  # noqa: F811
+def test_every_verb_has_help_with_an_example(verb: list[str], ask: Any) -> None:
     code, printed, _ = ask(*verb, "--help")
     assert code == 0
     assert f"Example: softprompt {' '.join(verb)}" in " ".join(printed.split())

@@ -14,8 +14,8 @@ from softprompt.evaluation.transfer import transfer_metrics, translation
 from softprompt.inference.predict import predict
 from softprompt.tasks import Row, Task
 
-from ..training.helpers import task as words_task
-from .test_ensemble import GENERATION, few, member
+from ..shared.members import GENERATION, few, member
+from ..shared.runs import task as words_task
 
 NLI = {"entailment": "w10", "neutral": "w11", "contradiction": "w12"}
 

@@ -15,12 +15,11 @@ from softprompt.explain.discretise import discretise, drift
 from softprompt.storage.prompt import Prompt
 from softprompt.training.run import Run
 
-from ..methods.test_instruction import TEXT
-from ..models import model, tokenizer
-from ..prompts import call, close
-from ..training.helpers import run, task
+from ..shared.models import model, tokenizer
+from ..shared.prompts import call, close
+from ..shared.runs import run, task
 
-IDS = (30, 41, 52)
+TEXT, IDS = "w30 w41 w52", (30, 41, 52)
 
 
 def trained(folder: Path, family: str = "llama", **options: Any) -> Run:

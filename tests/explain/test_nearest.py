@@ -16,7 +16,7 @@ from softprompt.methods import method as method_of
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Task
 
-from ..models import model, tokenizer
+from ..shared.models import model, tokenizer
 
 TASK = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
 

@@ -18,8 +18,8 @@ from softprompt.sites.producer import Producer
 from softprompt.storage.prompt import Prompt, save
 from softprompt.tasks import Task
 
-from ..models import model, tokenizer
-from ..prompts import producer
+from ..shared.models import model, tokenizer
+from ..shared.prompts import producer
 
 
 def saved(folder: Path, method: str, seed: int, family: str = "llama", task: str = "", **options: Any) -> Producer:

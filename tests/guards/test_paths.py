@@ -12,7 +12,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import check_file, file_for, folder_for, path_of
 
 from ..attacks.paths import HOSTILE, calls, hostile, try_call
-from ..commands import Bench, bench
+from ..shared.commands import Bench, bench
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_task_whose_name_is_a_path_gives_no_folder(made: Bench) -> None:
 def test_a_run_that_is_refused_leaves_nothing(made: Bench, tmp_path: Path) -> None:
     from softprompt.training.run import train
 
-    from ..models import model, tokenizer
+    from ..shared.models import model, tokenizer
 
     task = sp.Task.load(made.task, data=made.rows)
     out = tmp_path / "out"

@@ -14,8 +14,8 @@ from transformers import DataCollatorForLanguageModeling, DataCollatorWithPaddin
 from softprompt.attached.model import PromptedModel
 
 from ..attacks.attaching import state
-from ..models import CLASSES, ids, model, tokenizer
-from ..prompts import attached
+from ..shared.models import CLASSES, ids, model, tokenizer
+from ..shared.prompts import attached
 
 METHODS = ["capt", "prompt_tuning", "p_tuning_v2", "p_tuning_v2_projection", "deep_prompt"]
 every_method = pytest.mark.parametrize("method", METHODS)

@@ -23,8 +23,8 @@ from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
 
-from ..models import EOS, MASK, PAD, ids, model, padded, tokenizer
-from ..prompts import attached, close, every_decoder, every_generative, every_method, producer, tiny
+from ..shared.models import EOS, MASK, PAD, ids, model, padded, tokenizer
+from ..shared.prompts import attached, close, every_decoder, every_generative, every_method, producer, tiny
 
 WORDS = torch.tensor([[21, 34, 47, 60]])
 ROWS = [ids(7, 1), ids(3, 2), ids(5, 3)]

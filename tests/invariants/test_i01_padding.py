@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ..models import PAD, ids, padded
-from ..prompts import close, every_family, every_method, logits, tiny
+from ..shared.models import PAD, ids, padded
+from ..shared.prompts import close, every_family, every_method, logits, tiny
 
 
 @every_family

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ..models import EOS, ids, padded
-from ..prompts import close, every_family, every_generative, every_method, logits, tiny
+from ..shared.models import EOS, ids, padded
+from ..shared.prompts import close, every_family, every_generative, every_method, logits, tiny
 
 ROWS = [ids(7, 1), ids(3, 2), ids(5, 3)]
 

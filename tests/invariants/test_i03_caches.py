@@ -12,8 +12,8 @@ from transformers import DynamicCache, StaticCache
 from softprompt.attached.model import PromptedModel
 from softprompt.methods import PromptTuning, PTuningV2
 
-from ..models import ids, padded
-from ..prompts import attached, close, every_decoder, every_generative, every_method, model, tiny
+from ..shared.models import ids, padded
+from ..shared.prompts import attached, close, every_decoder, every_generative, every_method, model, tiny
 
 STEPS = 6
 GREEDY = {"max_new_tokens": STEPS, "min_new_tokens": STEPS, "do_sample": False}

@@ -10,8 +10,8 @@ from softprompt.attached.attach import attach
 from softprompt.methods import CaPT, DeepPrompt, HardPrompt, Method, PromptTuning, PTuningV2
 from softprompt.sites.producer import Producer
 
-from ..models import ids, model, padded, tokenizer
-from ..prompts import close, every_family, every_generative, logits, producer
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import close, every_family, every_generative, logits, producer
 
 PROMPTS: dict[str, Method] = {
     "front": PromptTuning(num_virtual_tokens=4, init="random_uniform", init_bound=1.0),

@@ -15,8 +15,8 @@ from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, PromptTuning, PTuningV2
 
-from ..models import ids, model, tokenizer
-from ..prompts import close, every_decoder, every_method, producer, tiny
+from ..shared.models import ids, model, tokenizer
+from ..shared.prompts import close, every_decoder, every_method, producer, tiny
 
 DOCUMENTS = [ids(5, 1), ids(1, 2), ids(7, 3), ids(2, 4)]
 

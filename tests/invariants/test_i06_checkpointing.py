@@ -12,8 +12,8 @@ from torch import Tensor
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 
-from ..models import CORE, ids, padded
-from ..prompts import attached, every_trained, loss_of, model, tiny
+from ..shared.models import CORE, ids, padded
+from ..shared.prompts import attached, every_trained, loss_of, model, tiny
 
 every_family = pytest.mark.parametrize("family", [family for family in CORE if family != "albert"])
 

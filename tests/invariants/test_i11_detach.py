@@ -11,8 +11,8 @@ from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 
 from ..attacks.attaching import state
-from ..models import ids, model, padded, tokenizer
-from ..prompts import attached, every_family, every_method, loss_of, producer, tiny
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import attached, every_family, every_method, loss_of, producer, tiny
 
 
 def use(prompted: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ..models import ids, model
-from ..prompts import call, every_family, every_method, every_trained, loss_of, tiny
-from .test_i11_detach import state
+from ..attacks.attaching import state
+from ..shared.models import ids, model
+from ..shared.prompts import call, every_family, every_method, every_trained, loss_of, tiny
 
 
 @every_family

@@ -11,8 +11,8 @@ from transformers import StaticCache
 
 from softprompt.methods import PromptTuning
 
-from ..models import CORE, ids, model, padded
-from ..prompts import EVERYWHERE, METHODS, attached, close, logits, near, tiny
+from ..shared.models import CORE, ids, model, padded
+from ..shared.prompts import EVERYWHERE, METHODS, attached, close, logits, near, tiny
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:torch"),

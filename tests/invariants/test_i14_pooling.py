@@ -10,8 +10,8 @@ from softprompt.attached.model import PromptedModel
 from softprompt.methods import BuildContext, CaPT, Method
 from softprompt.sites.producer import Producer, View
 
-from ..models import PAD, ids, padded
-from ..prompts import close, every_decoder, every_family, every_method, logits, tiny
+from ..shared.models import PAD, ids, padded
+from ..shared.prompts import close, every_decoder, every_family, every_method, logits, tiny
 
 
 class Pooled(Method):

@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from softprompt.attached.model import PromptedModel
 
-from ..models import CLASSES, CORE, EOS, HIDDEN, LAYERS, VOCABULARY, heads, ids, padded
-from ..prompts import call, close, every_family, every_method, tiny
+from ..shared.models import CLASSES, CORE, EOS, HIDDEN, LAYERS, VOCABULARY, heads, ids, padded
+from ..shared.prompts import call, close, every_family, every_method, tiny
 
 N = 7
 PAIRS = [(family, head) for family in CORE for head in heads(family)]

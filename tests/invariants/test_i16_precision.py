@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ..models import ids, model, padded
-from ..prompts import attached, call, every_family, every_method, every_trained, logits, loss_of, tiny
+from ..shared.models import ids, model, padded
+from ..shared.prompts import attached, call, every_family, every_method, every_trained, logits, loss_of, tiny
 
 BF16 = torch.bfloat16
 

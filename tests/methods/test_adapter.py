@@ -13,9 +13,9 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import Adapter
 from softprompt.sites.producer import Producer
 
-from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, close, every_family, logits, loss_of
-from .by_modules import Followed, copied, path_in
+from ..shared.by_modules import Followed, copied, path_in
+from ..shared.models import HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, close, every_family, logits, loss_of
 
 EXAMPLES = {
     "adapter": {"method": "adapter", "bottleneck": 4, "init_std": 0.3},

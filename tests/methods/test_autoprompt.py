@@ -18,9 +18,9 @@ from softprompt.training.courses.label_tokens import probe, ranking
 from softprompt.training.courses.templates import spliced
 from softprompt.training.run import Interrupted, open_run
 
-from ..models import MASK, ids, model, tokenizer
-from ..prompts import call, close, every_family, loss_of, tiny
-from ..training.helpers import Interrupting, run
+from ..shared.models import MASK, ids, model, tokenizer
+from ..shared.prompts import call, close, every_family, loss_of, tiny
+from ..shared.runs import Interrupting, run
 
 EXAMPLES = {
     "autoprompt": {"method": "autoprompt", "num_virtual_tokens": 3, "rounds": 3, "candidates": 3, "search_batches": 1},

@@ -17,9 +17,9 @@ from softprompt.tasks import Task
 from softprompt.training.courses.hard_prompt import contextual, median
 from softprompt.training.run import Run, open_run, train
 
-from ..models import ids, tokenizer
-from ..prompts import logits, model, tiny
-from ..training.helpers import run, task
+from ..shared.models import ids, tokenizer
+from ..shared.prompts import logits, model, tiny
+from ..shared.runs import run, task
 
 EXAMPLES = {
     "hard_prompt": {"method": "hard_prompt"},

@@ -12,9 +12,9 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import BitFit
 from softprompt.sites.producer import Producer
 
-from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, close, logits, loss_of
-from .by_modules import copied, path_in
+from ..shared.by_modules import copied, path_in
+from ..shared.models import HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, close, logits, loss_of
 
 EXAMPLES = {"bitfit": {"method": "bitfit", "families": ["bert", "roberta", "albert", "bart", "gpt2"]}}
 

@@ -12,9 +12,9 @@ from torch.nn.functional import gelu
 from softprompt.attached.attach import attach, build
 from softprompt.methods import CaPT
 
-from ..models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
-from ..prompts import TARGET, attached, close, every_family, logits, loss_of
-from .by_hand import ByHand, mean, neutral
+from ..shared.by_hand import ByHand, mean, neutral
+from ..shared.models import HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, attached, close, every_family, logits, loss_of
 
 EXAMPLES = {
     "capt": {"method": "capt", "init_std": 0.5},

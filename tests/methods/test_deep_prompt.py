@@ -12,9 +12,9 @@ from softprompt.attached.attach import attach, build
 from softprompt.methods import DeepPrompt
 from softprompt.methods.parts import tables
 
-from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, attached, close, every_family, logits, tiny
-from .by_hand import ByHand, neutral
+from ..shared.by_hand import ByHand, neutral
+from ..shared.models import HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, attached, close, every_family, logits, tiny
 
 EXAMPLES = {"deep_prompt": {"method": "deep_prompt", "num_virtual_tokens": 2, "init_std": 0.5}}
 

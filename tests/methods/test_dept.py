@@ -12,10 +12,10 @@ from softprompt.attached.attach import attach
 from softprompt.methods import DePT, PromptTuning
 from softprompt.training.fitting import trainer
 
-from ..models import ids, model, padded, tokenizer
-from ..prompts import attached, call, close, every_decoder, every_family, logits, producer, tiny
-from ..training.helpers import run
-from .by_embeddings import FAMILIES, ROWS, agrees, embedded
+from ..shared.by_embeddings import FAMILIES, ROWS, agrees, embedded
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import attached, call, close, every_decoder, every_family, logits, producer, tiny
+from ..shared.runs import run
 
 EXAMPLES = {"dept": {"method": "dept", "num_virtual_tokens": 3, "rank": 4, "max_positions": 9}}
 

@@ -7,16 +7,16 @@ from typing import Any
 import peft
 import pytest
 import torch
+from transformers import MixtralConfig, MixtralForCausalLM
 
 from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import IA3
 from softprompt.sites.producer import Producer
 
-from ..models import HEADS, HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, close, every_family, logits
-from .by_modules import copied, path_in
-from .test_adapter import MixtralConfig, MixtralForCausalLM
+from ..shared.by_modules import copied, path_in
+from ..shared.models import HEADS, HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, close, every_family, logits
 
 EXAMPLES = {"ia3": {"method": "ia3"}}
 

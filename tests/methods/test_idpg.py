@@ -16,8 +16,8 @@ from softprompt.methods import IDPG
 from softprompt.methods.parts.first_pass import FirstPass
 from softprompt.methods.parts.generators import PHM
 
-from ..models import CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, attached, close, every_family, logits
+from ..shared.models import CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, attached, close, every_family, logits
 
 EXAMPLES = {
     "idpg": {"method": "idpg", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0},

@@ -12,8 +12,8 @@ from softprompt.attached.attach import attach, build
 from softprompt.methods import HardPrompt, Instruction, PTuningV2
 from softprompt.methods.instruction import InstructionWords
 
-from ..models import BOS, CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import GENERATIVE, attached, call, close, every_family, logits, tiny
+from ..shared.models import BOS, CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import GENERATIVE, attached, call, close, every_family, logits, tiny
 
 EXAMPLES = {
     "instruction": {"method": "instruction", "text": "w20 w30 w40"},

@@ -13,9 +13,9 @@ from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import LoRA
 
-from ..models import HEADS, HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, close, every_family, logits, producer
-from .by_modules import copied, path_in
+from ..shared.by_modules import copied, path_in
+from ..shared.models import HEADS, HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, close, every_family, logits, producer
 
 EXAMPLES = {"lora": {"method": "lora", "rank": 4}}
 

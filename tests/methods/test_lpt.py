@@ -14,9 +14,9 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import LPT
 from softprompt.methods.parts.generators import adaptive_average, adaptive_max, sentence
 
-from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, attached, close, every_family, graded, logits, tiny
-from .by_hand import ByHand
+from ..shared.by_hand import ByHand
+from ..shared.models import HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, attached, close, every_family, graded, logits, tiny
 
 EXAMPLES = {
     "lpt": {"method": "lpt", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0},

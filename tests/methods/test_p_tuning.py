@@ -16,11 +16,11 @@ from softprompt.attached.attach import attach, build
 from softprompt.methods import PTuning
 from softprompt.training.run import Interrupted
 
-from ..cli.test_cli import call as command
-from ..models import ids, model, padded, tokenizer
-from ..prompts import attached, close, every_family, logits, producer, tiny
-from ..training.helpers import Interrupting, run, task
-from .by_embeddings import FAMILIES, ROWS, agrees, embedded
+from ..shared.by_embeddings import FAMILIES, ROWS, agrees, embedded
+from ..shared.commands import call as command
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import attached, close, every_family, logits, producer, tiny
+from ..shared.runs import Interrupting, run, task
 
 EXAMPLES = {
     "p_tuning": {"method": "p_tuning", "num_virtual_tokens": 4},

@@ -14,8 +14,8 @@ from softprompt.attached.attach import attach
 from softprompt.methods import PTuningV2
 from softprompt.methods.parts.prefixes import Prefixes
 
-from ..models import HIDDEN, LAYERS, ids, model, padded
-from ..prompts import attached, call, close, every_decoder, every_family, logits, producer, tiny
+from ..shared.models import HIDDEN, LAYERS, ids, model, padded
+from ..shared.prompts import attached, call, close, every_decoder, every_family, logits, producer, tiny
 
 EXAMPLES = {
     "p_tuning_v2": {"method": "p_tuning_v2", "num_virtual_tokens": 3, "init_std": 1.0},

@@ -17,8 +17,8 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import PrefixTuning
 from softprompt.methods.parts.prefixes import Prefixes, stacks
 
-from ..models import HIDDEN, ids, model, padded, tokenizer
-from ..prompts import TARGET, attached, call, close, every_decoder, every_family, logits, producer, tiny
+from ..shared.models import HIDDEN, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, attached, call, close, every_decoder, every_family, logits, producer, tiny
 
 EXAMPLES = {
     "prefix_tuning": {"method": "prefix_tuning", "num_virtual_tokens": 3, "encoder_hidden_size": 16},

@@ -13,8 +13,8 @@ from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
 
-from ..models import UNK, ids, model, padded, tokenizer
-from ..prompts import attached, call, close, every_family, logits, tiny
+from ..shared.models import UNK, ids, model, padded, tokenizer
+from ..shared.prompts import attached, call, close, every_family, logits, tiny
 
 EXAMPLES = {
     "prompt_tuning": {

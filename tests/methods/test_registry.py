@@ -15,8 +15,8 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import BuildContext, Method, Recipe, method, methods, register, registry
 from softprompt.sites.producer import Producer, View
 
-from ..models import ids, model, padded, tokenizer
-from ..prompts import close, every_family, logits, loss_of
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import close, every_family, logits, loss_of
 
 
 class Shifted(Method):

@@ -12,10 +12,10 @@ from torch.nn.functional import layer_norm, relu
 from softprompt.attached.attach import attach, build
 from softprompt.methods import PromptTuning, ResidualPrompt
 
-from ..models import ids, model, tokenizer
-from ..prompts import attached, close, every_family, logits, producer, tiny
-from ..training.helpers import run
-from .by_embeddings import FAMILIES, ROWS, agrees
+from ..shared.by_embeddings import FAMILIES, ROWS, agrees
+from ..shared.models import ids, model, tokenizer
+from ..shared.prompts import attached, close, every_family, logits, producer, tiny
+from ..shared.runs import run
 
 EXAMPLES = {
     "residual_prompt": {"method": "residual_prompt", "num_virtual_tokens": 3, "bottleneck": 16},

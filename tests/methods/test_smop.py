@@ -12,10 +12,10 @@ from softprompt.attached.attach import attach, build
 from softprompt.methods import SMoP
 from softprompt.training.run import Interrupted
 
-from ..models import ids, model, padded, tokenizer
-from ..prompts import attached, close, every_family, logits, loss_of, producer, tiny
-from ..training.helpers import Interrupting, run
-from .by_embeddings import FAMILIES, ROWS, agrees, embedded
+from ..shared.by_embeddings import FAMILIES, ROWS, agrees, embedded
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import attached, close, every_family, logits, loss_of, producer, tiny
+from ..shared.runs import Interrupting, run
 
 # Noise is drawn anew in every training pass, so that invariants between two of them speak of a router without it.
 EXAMPLES = {"smop": {"method": "smop", "num_prompts": 3, "num_virtual_tokens": 2, "router_noise": 0.0}}

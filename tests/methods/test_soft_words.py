@@ -21,10 +21,10 @@ from softprompt.tasks import Row, Task
 from softprompt.tasks.text.template import Template
 from softprompt.training.run import open_run, train
 
-from ..models import CORE, ENCODERS, HIDDEN, LAYERS, MASK, model, tokenizer
-from ..prompts import close, every_family
-from ..readouts.test_readouts import TEXTS, answers, ids_of, made
-from ..training.helpers import run, task
+from ..shared.models import CORE, ENCODERS, HIDDEN, LAYERS, MASK, model, tokenizer
+from ..shared.prompts import close, every_family
+from ..shared.readouts import TEXTS, answers, ids_of, made
+from ..shared.runs import run, task
 
 EXAMPLES = {
     "soft_words": {"method": "soft_words", "prompts": ["w60 {text} w61 w62 {mask}", "{text} w63 {mask}"]},

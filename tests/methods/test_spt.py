@@ -16,9 +16,9 @@ from softprompt.methods import LPT, SPT, method
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.generators import LevelGenerator
 
-from ..models import HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..prompts import METHODS, TARGET, attached, close, every_family, graded, logits, producer, tiny
-from .by_hand import ByHand, neutral
+from ..shared.by_hand import ByHand, neutral
+from ..shared.models import HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.prompts import METHODS, TARGET, attached, close, every_family, graded, logits, producer, tiny
 
 EXAMPLES = {
     "spt": {"method": "spt", "select": "odd", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0,

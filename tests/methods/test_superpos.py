@@ -8,9 +8,9 @@ import torch
 from softprompt.attached.attach import attach, build
 from softprompt.methods import SuperPos
 
-from ..models import UNK, ids, model, tokenizer
-from ..prompts import attached, close, every_family, logits, producer, tiny
-from .by_embeddings import FAMILIES, ROWS, agrees
+from ..shared.by_embeddings import FAMILIES, ROWS, agrees
+from ..shared.models import UNK, ids, model, tokenizer
+from ..shared.prompts import attached, close, every_family, logits, producer, tiny
 
 EXAMPLES = {
     "superpos": {"method": "superpos", "num_virtual_tokens": 3, "num_words": 6},

@@ -17,10 +17,10 @@ from softprompt.training.options import TrainingOptions
 from softprompt.training.run import open_run
 from softprompt.training.setup import readout_spec
 
-from ..models import ENCODER_DECODERS, HIDDEN, MASK, PAD, model, tokenizer
-from ..prompts import close, every_family
-from ..readouts.test_readouts import TEXTS, answers, ids_of, made
-from ..training.helpers import run
+from ..shared.models import ENCODER_DECODERS, HIDDEN, MASK, PAD, model, tokenizer
+from ..shared.prompts import close, every_family
+from ..shared.readouts import TEXTS, answers, ids_of, made
+from ..shared.runs import run
 
 EXAMPLES = {"warp": {"method": "warp", "num_virtual_tokens": 5, "init": "normal"}}
 

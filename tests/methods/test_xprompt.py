@@ -12,8 +12,8 @@ from softprompt.methods import PromptTuning, XPrompt
 from softprompt.methods import method as method_of
 from softprompt.methods.xprompt import Pruned
 
-from ..models import ids, model, padded, tokenizer
-from ..prompts import call, close, every_family, loss_of, tiny
+from ..shared.models import ids, model, padded, tokenizer
+from ..shared.prompts import call, close, every_family, loss_of, tiny
 
 EXAMPLES = {
     "xprompt": {

@@ -18,9 +18,9 @@ from softprompt.tasks import Task
 from softprompt.tasks.text.template import Mask, Template
 from softprompt.training.run import train
 
-from ..models import HIDDEN, model, tokenizer
-from ..prompts import METHODS, close
-from .test_readouts import TEXTS, answers, ids_of, made
+from ..shared.models import HIDDEN, model, tokenizer
+from ..shared.prompts import METHODS, close
+from ..shared.readouts import TEXTS, answers, ids_of, made
 
 TASK = Task(template="{text} w50 {mask}", labels={"0": "w10", "1": "w11 w12", "2": "w13"})
 

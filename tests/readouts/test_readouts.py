@@ -9,44 +9,21 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
-from softprompt.methods import HeadOnly, Method
-from softprompt.readouts import Readout
-from softprompt.readouts.build import build_readout
+from softprompt.methods import HeadOnly
 from softprompt.tasks import Task
 from softprompt.tasks.text.encoding import affixes, continuation, pad, with_virtual
-from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
-from softprompt.training.setup import readout_spec
 
-from ..models import model, tokenizer
-from ..prompts import METHODS
-
-TEXTS = ["w20 w21 w22", "w30", "w40 w41 w42 w43 w44 w45"]
-
-
-def made(task: Task, family: str, method: Method, **options: Any) -> tuple[Any, Readout]:
-    """An attached prompt and the task's readout."""
-    spec = readout_spec(model(family), task, method, TrainingOptions(**options))
-    prompt = build(model(family), tokenizer(), method)
-    readout = build_readout(task, model(family), tokenizer(), prompt, spec)
-    return attach(model(family), tokenizer(), prompt), readout
-
-
-def ids_of(text: str) -> list[int]:
-    return list(tokenizer()(text)["input_ids"])
+from ..shared.models import model, tokenizer
+from ..shared.prompts import METHODS
+from ..shared.readouts import TEXTS, answers, ids_of, made
 
 
 @torch.no_grad()
 def next_logs(prompted: Any, text: str) -> torch.Tensor:
     """Log-probabilities after a text, row alone and whole."""
     return prompted(input_ids=torch.tensor([ids_of(text)])).logits[0, -1].log_softmax(-1)
-
-
-def answers(prompted: Any, readout: Readout, rows: Any) -> Any:
-    with torch.no_grad():
-        return readout.answer(prompted, readout.collate([readout.encode(row) for row in rows]))
 
 
 @pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2", "hard_prompt"])

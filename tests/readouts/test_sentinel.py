@@ -19,8 +19,8 @@ from softprompt.storage.prompt import load
 from softprompt.tasks import Row, Task
 from softprompt.training.run import train
 
-from ..models import model, tokenizer
-from ..training.helpers import task as words_task
+from ..shared.models import model, tokenizer
+from ..shared.runs import task as words_task
 
 SENTINEL = 99
 SPEC = ReadoutSpec(name="text", loss="auto", pooling="auto", max_length=64, max_new_tokens=32, sentinel_targets=True)

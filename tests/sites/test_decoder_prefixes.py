@@ -16,8 +16,8 @@ from softprompt.methods import HardPrompt, Method, PrefixTuning, PromptTuning, P
 from softprompt.sites.attention import recording
 from softprompt.sites.producer import Producer
 
-from ..models import ENCODER_DECODERS, ids, model, padded, tokenizer
-from ..prompts import TARGET, call, close, logits, producer
+from ..shared.models import ENCODER_DECODERS, ids, model, padded, tokenizer
+from ..shared.prompts import TARGET, call, close, logits, producer
 
 PROMPTS: dict[str, Method] = {
     "long": PrefixTuning(num_virtual_tokens=4, encoder_hidden_size=16),

@@ -17,8 +17,8 @@ from softprompt.tasks import Row, Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.setup import readout_spec
 
-from ..models import model, tokenizer
-from ..prompts import tiny
+from ..shared.models import model, tokenizer
+from ..shared.prompts import tiny
 
 TASK = Task(name="two", template="{sentence} {mask}", labels={"0": "w10", "1": "w11"}, fields=("sentence",))
 SPEC = readout_spec(model("bert"), TASK, PTuningV2(), TrainingOptions())

@@ -13,8 +13,8 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites import hooks
 from softprompt.sites.prefix_sharing import share_prefix
 
-from ..models import HEADS, HIDDEN, LAYERS, VOCABULARY, ids, padded
-from ..prompts import attached, close, every_decoder, logits, tiny
+from ..shared.models import HEADS, HIDDEN, LAYERS, VOCABULARY, ids, padded
+from ..shared.prompts import attached, close, every_decoder, logits, tiny
 
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
 every_static = pytest.mark.parametrize("method", ["prompt_tuning", "deep_prompt"])

@@ -19,9 +19,9 @@ from softprompt.methods.registry import methods
 from softprompt.readouts import ReadoutSpec, build_readout
 from softprompt.storage.prompt import Prompt
 
-from ..backbones.test_load import BERT, save
-from ..models import model, tokenizer
-from ..prompts import METHODS
+from ..shared.checkpoints import BERT, save
+from ..shared.models import model, tokenizer
+from ..shared.prompts import METHODS
 
 READOUT = ReadoutSpec(name="mask", loss="auto", pooling="auto", max_length=40, max_new_tokens=4)
 

@@ -25,9 +25,9 @@ from softprompt.training.measure import peak_memory, reset_peak
 from softprompt.training.run import open_run
 
 from ..attacks.damage import attack, attempt, save_prompt
-from ..models import model, tokenizer
-from ..prompts import FAMILIES, METHODS
-from ..training.helpers import run
+from ..shared.models import model, tokenizer
+from ..shared.prompts import FAMILIES, METHODS
+from ..shared.runs import run
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,14 @@ import softprompt as sp
 from softprompt.errors import SoftPromptError
 from softprompt.files import tensors as files
 
-from ..models import ids, model, tokenizer
-from ..prompts import METHODS, near
-from ..training.helpers import run
+from ..shared.models import ids, model, tokenizer
+from ..shared.prompts import METHODS, near
+from ..shared.runs import run
 
 _FRESH = """
 import sys, torch
 import softprompt as sp
-from tests.models import ids, model, tokenizer
+from tests.shared.models import ids, model, tokenizer
 from safetensors.torch import save_file
 found = {}
 for line in sys.stdin.read().split():

@@ -20,8 +20,8 @@ from softprompt.evaluation.transfer import transfer_metrics
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks.seen import SeenRows
 
-from ..models import model, tokenizer
-from ..training.helpers import run, task
+from ..shared.models import model, tokenizer
+from ..shared.runs import run, task
 
 ROWS = "rows.safetensors"
 

@@ -9,7 +9,7 @@ import pytest
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
 
-from .helpers import told, write
+from ..shared.tables import told, write
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from softprompt.readouts.base import Readout
 from softprompt.training.divergence import LIMIT, Diverged, Guard
 from softprompt.training.fitting.best import BestState, rank
 
-from ..models import model, tokenizer
-from ..prompts import METHODS
-from .helpers import Interrupting, run
+from ..shared.models import model, tokenizer
+from ..shared.prompts import METHODS
+from ..shared.runs import Interrupting, run
 
 
 class Poison:
@@ -127,7 +127,7 @@ def test_without_a_finite_state_nothing_is_stored(tmp_path: Path) -> None:
 
     from softprompt.training.run import train
 
-    from .helpers import task
+    from ..shared.runs import task
 
     given = {"output": tmp_path / "run", "progress": False, "batch_size": 4, "max_steps": 10}
     for resume in (False, True):

@@ -13,8 +13,8 @@ from softprompt.progress import Progress
 from softprompt.training.run import open_run
 
 from ..attacks.flipped import FINISHED, MADE_AGAIN, REFUSED, UNREAD, again, attack, stopped
-from ..prompts import METHODS
-from .helpers import Interrupting, run
+from ..shared.prompts import METHODS
+from ..shared.runs import Interrupting, run
 
 
 class Told(Progress):

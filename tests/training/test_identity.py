@@ -15,8 +15,8 @@ from softprompt.errors import SoftPromptError
 from softprompt.training import identity
 from softprompt.training.run import Interrupted, Run
 
-from ..models import model, tokenizer
-from .helpers import Interrupting
+from ..shared.models import model, tokenizer
+from ..shared.runs import Interrupting
 
 METHOD = sp.PromptTuning(num_virtual_tokens=2)
 OPTIONS: dict[str, Any] = {"max_steps": 6, "evaluations": 2, "batch_size": 4, "learning_rate": 1e-2}

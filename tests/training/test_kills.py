@@ -47,8 +47,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Killed, int, Path]:
 
 
 def test_a_folder_of_scraps_alone_is_started_in(tmp_path: Path) -> None:
-    from ..prompts import METHODS
-    from .helpers import run
+    from ..shared.prompts import METHODS
+    from ..shared.runs import run
 
     (tmp_path / "run" / ".softprompt-new-0123abcd").mkdir(parents=True)
     (tmp_path / "run" / ".run.json-k3j_9xq2").write_text('{"half')

@@ -15,8 +15,8 @@ import pytest
 from softprompt.errors import SoftPromptError
 from softprompt.training.run import Interrupted
 
-from ..prompts import METHODS, TRAINED, every_family
-from .helpers import Interrupting, run, task
+from ..shared.prompts import METHODS, TRAINED, every_family
+from ..shared.runs import Interrupting, run, task
 
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"
 
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert (tmp_path / "a" / PROMPT).read_bytes() == (tmp_path / "b" / PROMPT).read_bytes()
     from softprompt.training.run import train
 
-    from ..models import model, tokenizer
+    from ..shared.models import model, tokenizer
 
     train(
         model("llama"), tokenizer(), task(tmp_path / "data"), METHODS["capt"], output=tmp_path / "c", seed=4,
@@ -59,8 +59,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 _KILLED = """
 import pathlib, signal, sys
-from tests.training.helpers import Interrupting, run
-from tests.prompts import METHODS
+from tests.shared.runs import Interrupting, run
+from tests.shared.prompts import METHODS
 progress = Interrupting(13)
 progress.sent = signal.SIGKILL
 run(pathlib.Path(sys.argv[1]), "llama", METHODS["prompt_tuning"], max_steps=20, evaluations=4, progress=progress)

@@ -15,9 +15,10 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import methods
 from softprompt.training.run import open_run
 
-from ..models import ENCODERS, model, tokenizer
-from ..prompts import METHODS, every_family, every_method
-from .helpers import run, stories, task
+from ..shared.models import ENCODERS, model, tokenizer
+from ..shared.outside import stories
+from ..shared.prompts import METHODS, every_family, every_method
+from ..shared.runs import run, task
 
 KEYS = {
     "task", "method", "backbone", "seed", "metric", "test", "validation", "trained_parameters", "stored_parameters",

@@ -17,9 +17,9 @@ from softprompt.storage.prompt import Prompt, save
 from softprompt.training.run import Interrupted
 from softprompt.training.warm_start import start_from
 
-from ..models import model, tokenizer
-from ..prompts import FAMILIES, METHODS, TRAINED, logits, producer
-from .helpers import Interrupting, run
+from ..shared.models import model, tokenizer
+from ..shared.prompts import FAMILIES, METHODS, TRAINED, logits, producer
+from ..shared.runs import Interrupting, run
 
 BATCH = torch.tensor([[1, 20, 41, 42]])
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"

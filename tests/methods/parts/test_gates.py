@@ -14,8 +14,8 @@ from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.gates import GateForm, Gates, concrete, kept_layers, ratio, straight_through
 from softprompt.methods.parts.layers import OverLayers
 
-from ...models import LAYERS, ids, model, padded, tokenizer
-from ...prompts import close, logits, loss_of, producer
+from ...shared.models import LAYERS, ids, model, padded, tokenizer
+from ...shared.prompts import close, logits, loss_of, producer
 
 G = torch.tensor([-2.0, -0.1, 0.0, 0.3, 1.7])
 A = torch.sigmoid(G)

@@ -16,8 +16,8 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import PTuningV2, method
 from softprompt.methods.parts.layers import LayerSelection, selection, usual
 
-from ...models import ENCODER_DECODERS, LAYERS, ids, model, padded, tokenizer
-from ...prompts import attached, close, every_family, every_generative, graded, logits, producer
+from ...shared.models import ENCODER_DECODERS, LAYERS, ids, model, padded, tokenizer
+from ...shared.prompts import attached, close, every_family, every_generative, graded, logits, producer
 
 WORDS = ("all", "input", "first_half", "latter_half", "odd", "middle", "learned", "learned:open")
 COUNTED = ("first", "last", "random", "learned")

@@ -9,7 +9,7 @@ import pytest
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
 
-from ..helpers import told, write
+from ...shared.tables import told, write
 
 GOOD = "sentence\tlabel\n" + "good\t1\nbad\t0\n" * 5
 REVIEWS = Task(template="{text} It was {mask}", labels={"0": "terrible", "1": "great"})

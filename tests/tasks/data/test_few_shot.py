@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..helpers import load, write
+from ...shared.tables import load, write
 
 
 @pytest.mark.parametrize("name", ["mr", "cr", "mpqa", "subj", "SST-5", "trec"])

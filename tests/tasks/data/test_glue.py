@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ..helpers import every, jsonl, load, repeated, tsv, write
+from ...shared.tables import every, jsonl, load, repeated, tsv, write
 
 GLUE = {
     "sst2": (["sentence", "label"], ["it 's \" good ", "1"], ["it 's bad", "0"], ["index", "sentence"]),

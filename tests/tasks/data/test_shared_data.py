@@ -8,7 +8,7 @@ import pytest
 
 from softprompt.tasks import Task
 
-from ..helpers import shared
+from ...shared.outside import outside
 
 SUPERGLUE = {
     "cb": (225, 25, 56),
@@ -28,7 +28,7 @@ FEW_SHOT = {
 
 @pytest.mark.parametrize("name", SUPERGLUE)
 def test_superglue(name: str) -> None:
-    splits = Task.load(name, data=shared("superglue")).splits()
+    splits = Task.load(name, data=outside("data", "superglue")).splits()
     assert splits.protocol == "official validation is test"
     assert splits.notes == ()
     if name == "multirc":  # whole questions validate, so the tenth is not exact
@@ -44,17 +44,17 @@ def test_superglue(name: str) -> None:
 @pytest.mark.parametrize("name", FEW_SHOT)
 def test_few_shot(name: str, seed: int) -> None:
     classes, tests = FEW_SHOT[name]
-    task = Task.load(name, data=shared("fewshot"), seed=seed)
+    task = Task.load(name, data=outside("data", "fewshot"), seed=seed)
     splits = task.splits()
     assert splits.protocol == "published"
     for part in (splits.train, splits.validation):
         assert Counter(row.label for row in part) == dict.fromkeys(range(classes), 16)
     assert len(splits.test) == tests
-    assert Task.load(name, data=shared("fewshot"), seed=seed, shots=16).splits().train == splits.train
+    assert Task.load(name, data=outside("data", "fewshot"), seed=seed, shots=16).splits().train == splits.train
 
 
 def test_the_classes_of_trec() -> None:
-    rows = Task.load("trec", data=shared("fewshot")).splits().test
+    rows = Task.load("trec", data=outside("data", "fewshot")).splits().test
     words = Task.load("trec").label_words()
     found = {row.fields["sentence"]: words[int(row.label or 0)] for row in rows}
     assert found["How far is it from Denver to Aspen ?"] == "Number"
@@ -64,7 +64,7 @@ def test_the_classes_of_trec() -> None:
 
 
 def test_sst2_in_full() -> None:
-    splits = Task.load("sst2", data=shared("glue")).splits()
+    splits = Task.load("sst2", data=outside("data", "glue")).splits()
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (67_349, 872, 1821)
     assert splits.protocol == "published"
 
@@ -73,5 +73,5 @@ def test_sst2_in_full() -> None:
 def test_secret_test_files_can_be_predicted(name: str) -> None:
     task = Task.load(name)
     folder = {"cb": "CB", "copa": "COPA", "rte": "RTE", "multirc": "MultiRC"}[name]
-    rows = task.rows_from(shared("superglue", folder, "test.jsonl"))
+    rows = task.rows_from(outside("data", "superglue", folder, "test.jsonl"))
     assert {"cb": 250, "copa": 500, "rte": 3000, "multirc": 9693}[name] == len(rows)

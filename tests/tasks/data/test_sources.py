@@ -12,7 +12,7 @@ import pytest
 
 from softprompt.tasks import Task
 
-from ..helpers import jsonl, load, repeated, tsv, write
+from ...shared.tables import jsonl, load, repeated, tsv, write
 
 
 def test_parquet_in_shards(tmp_path: Path) -> None:

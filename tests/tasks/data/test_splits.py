@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from softprompt.tasks import Row, Task
 from softprompt.tasks.data.sampling import take
 
-from ..helpers import jsonl, tsv, write
+from ...shared.tables import jsonl, tsv, write
 
 REVIEWS = Task(template="{text} It was {mask}", labels={"0": "terrible", "1": "great"})
 HEADER = ["text", "label"]

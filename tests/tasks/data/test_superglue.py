@@ -9,7 +9,7 @@ import pytest
 
 from softprompt.tasks import Task
 
-from ..helpers import jsonl, load, repeated
+from ...shared.tables import jsonl, load, repeated
 
 
 def superglue(folder: Path, record: dict[str, Any], other: dict[str, Any], secret: dict[str, Any]) -> Path:

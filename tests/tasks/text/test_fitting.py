@@ -11,7 +11,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.tasks.text.fitting import fit_text
 from softprompt.tasks.text.template import Mask, PromptSlot, Template
 
-from ..helpers import CORPUS, CharacterTokenizer, byte_level, word_piece
+from ...shared.tokenizers import CORPUS, CharacterTokenizer, byte_level, word_piece
 
 TOKENIZERS = {"byte_level": byte_level, "word_piece": word_piece, "characters": CharacterTokenizer}
 VOCABULARY = [*" ".join(CORPUS[:4]).split(), "é", "\U0001f600", "{"]

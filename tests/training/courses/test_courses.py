@@ -16,9 +16,9 @@ from softprompt.training import courses
 from softprompt.training.courses import Work, course, registry
 from softprompt.training.run import Interrupted, Run, open_run
 
-from ...models import model, tokenizer
-from ...prompts import METHODS
-from ..helpers import Interrupting, run
+from ...shared.models import model, tokenizer
+from ...shared.prompts import METHODS
+from ...shared.runs import Interrupting, run
 
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"
 

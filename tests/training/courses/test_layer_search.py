@@ -21,8 +21,8 @@ from softprompt.training.fitting import stage
 from softprompt.training.fitting.frozen_states import keep_pooled
 from softprompt.training.run import Interrupted, Run, open_run, train
 
-from ...models import LAYERS, model, tokenizer
-from ..helpers import Interrupting, run, task
+from ...shared.models import LAYERS, model, tokenizer
+from ...shared.runs import Interrupting, run, task
 
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"
 SMALL: dict[str, Any] = {"num_virtual_tokens": 2, "bottleneck": 6}

@@ -12,7 +12,7 @@ from softprompt.readouts import Item
 from softprompt.tasks.rows import Row
 from softprompt.training.courses.layer_search import as_bars, consistency, halves, schedule, settled
 
-from ...prompts import close
+from ...shared.prompts import close
 
 
 def items(counts: dict[Any, int]) -> list[Item]:

@@ -17,9 +17,9 @@ from softprompt.training.fitting.trainer import TaskModel
 from softprompt.training.options import TrainingOptions
 from softprompt.training.setup import readout_spec
 
-from ...models import model, tokenizer
-from ...prompts import close, producer
-from ..helpers import run, task
+from ...shared.models import model, tokenizer
+from ...shared.prompts import close, producer
+from ...shared.runs import run, task
 
 METHODS: dict[str, Method] = {
     "spt": SPT(select="2", num_virtual_tokens=2, bottleneck=8, dropout=0.0),

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..models import ENCODER_DECODERS, ids, model, padded
-from ..prompts import TARGET, close, logits
+from .models import ENCODER_DECODERS, ids, model, padded
+from .prompts import TARGET, close, logits
 
 FAMILIES = ("bert", "albert", "t5", "llama", "gemma3")
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]

@@ -10,13 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.training.run import Run, train
 
-from ..models import model, tokenizer
+from .models import model, tokenizer
 
 
 def task(folder: Path, rows: int = 40, **options: Any) -> Task:
@@ -65,18 +63,3 @@ class Interrupting(Progress):
                 signal.raise_signal(self.sent)
 
         yield tick
-
-
-def stories() -> Path:
-    """The folder of the trained 260K Llama, or a skip."""
-    folder = shared() / "models" / "stories260K"
-    if not folder.is_dir():
-        pytest.skip("needs the shared folder's models/stories260K")
-    return folder
-
-
-def shared() -> Path:
-    """The shared folder beside the checkout, or where SOFTPROMPT_SHARED says."""
-    import os
-
-    return Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared"))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..models import model
+from .models import model
 
 
 def path_in(backbone: nn.Module, path: str) -> str:

@@ -29,7 +29,7 @@ def _examples() -> dict[str, dict[str, Any]]:
     They are read without importing the files, which import this one.
     """
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted((Path(__file__).parent / "methods").glob("test_*.py")):
+    for path in sorted((Path(__file__).parents[1] / "methods").glob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "EXAMPLES":
                 found.update(ast.literal_eval(node.value))

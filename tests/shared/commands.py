@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
+
 from softprompt.cli import main as cli
 
 from .models import model, tokenizer
@@ -129,3 +131,18 @@ def bench(folder: Path) -> Bench:
     told = ask(*made.train(made.run))
     assert told.code == 0, told
     return made
+
+
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: Any) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command."""
+    import warnings
+
+    monkeypatch.setattr("sys.argv", ["softprompt", *map(str, words)])
+    code = 0
+    with warnings.catch_warnings():
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err

@@ -1,49 +1,18 @@
-"""Small files in published layouts, and tokenizers that need no download."""
+"""Tokenizers that need no download, trained on a few lines."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from softprompt.errors import SoftPromptError
-from softprompt.tasks import Row, Splits, Task
-
-SHARED = Path(os.environ.get("SOFTPROMPT_SHARED", Path(__file__).parents[3] / "shared"))
 CORPUS = [
     "the film is a moving and often funny story about a family that never gives up",
     "it was terrible , dull and far too long ; nobody in the theatre laughed",
     "Does the passage answer the question? Yes or No, it was great.",
     "a charming and often affecting journey through the streets of an old town",
 ] * 4
-
-
-def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode(encoding))
-    return path
-
-
-def tsv(path: Path, rows: Iterable[Sequence[Any]]) -> Path:
-    return write(path, "".join("\t".join(map(str, row)) + "\n" for row in rows))
-
-
-def jsonl(path: Path, rows: Iterable[Any]) -> Path:
-    return write(path, "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def shared(*parts: str) -> Path:
-    path = SHARED.joinpath("data", *parts)
-    if not path.exists():
-        pytest.skip(f"{path} is absent")
-    return path
 
 
 @lru_cache(maxsize=1)
@@ -79,22 +48,3 @@ class CharacterTokenizer:
     def __call__(self, text: str, add_special_tokens: bool, verbose: bool) -> dict[str, list[int]]:
         assert not add_special_tokens
         return {"input_ids": [ord(character) for character in text]}
-
-
-def load(name: str, folder: Path, **options: Any) -> Splits:
-    return Task.load(name, data=folder, **options).splits()
-
-
-def every(splits: Splits) -> list[Row]:
-    return sorted([*splits.train, *splits.validation], key=lambda row: row.index)
-
-
-def repeated(rows: list[Any], times: int = 6) -> list[Any]:
-    return rows * times
-
-
-def told(error: pytest.ExceptionInfo[SoftPromptError], *parts: str) -> None:
-    message = str(error.value)
-    assert "\n" not in message
-    for part in parts:
-        assert part in message, message

@@ -1,0 +1,36 @@
+"""A task's readout over an attached prompt, and its answers to rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from softprompt.attached.attach import attach, build
+from softprompt.methods import Method
+from softprompt.readouts import Readout
+from softprompt.readouts.build import build_readout
+from softprompt.tasks import Task
+from softprompt.training.options import TrainingOptions
+from softprompt.training.setup import readout_spec
+
+from .models import model, tokenizer
+
+TEXTS = ["w20 w21 w22", "w30", "w40 w41 w42 w43 w44 w45"]
+
+
+def made(task: Task, family: str, method: Method, **options: Any) -> tuple[Any, Readout]:
+    """An attached prompt and the task's readout."""
+    spec = readout_spec(model(family), task, method, TrainingOptions(**options))
+    prompt = build(model(family), tokenizer(), method)
+    readout = build_readout(task, model(family), tokenizer(), prompt, spec)
+    return attach(model(family), tokenizer(), prompt), readout
+
+
+def ids_of(text: str) -> list[int]:
+    return list(tokenizer()(text)["input_ids"])
+
+
+def answers(prompted: Any, readout: Readout, rows: Any) -> Any:
+    with torch.no_grad():
+        return readout.answer(prompted, readout.collate([readout.encode(row) for row in rows]))
