@@ -111,7 +111,7 @@ def test_the_one_that_comes_second_leaves_the_first_its_claim(tmp_path: Path, mo
     import os
 
     from softprompt.files.scratch import lock
-    from softprompt.training import hold_folder as held
+    from softprompt.training import hold
 
     handles = []
 
@@ -121,7 +121,7 @@ def test_the_one_that_comes_second_leaves_the_first_its_claim(tmp_path: Path, mo
         assert lock(handles[0])
         (folder / "run.json").write_text("{}")
 
-    monkeypatch.setattr(held, "make_folder", first)
+    monkeypatch.setattr(hold, "make_folder", first)
     with pytest.raises(SoftPromptError, match="another run is at work"):
         run(tmp_path, "llama", METHODS["prompt_tuning"])
     os.close(handles[0])
