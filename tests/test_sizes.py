@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .imports import PACKAGE
+from .shared.imports import PACKAGE
 
 LINES, PARAMETERS, FILE = 45, 7, 300
 

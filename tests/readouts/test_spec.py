@@ -18,8 +18,8 @@ from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.setup import readout_spec
 
-from ..models import model, tokenizer
-from ..prompts import producer
+from ..shared.models import model, tokenizer
+from ..shared.prompts import producer
 
 TASK = Task(template="{text} {mask}", labels=["w10", "w11"])
 

@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 
 import softprompt as sp
 
-from ..commands import ask
 from ..fixtures.kinds import ASKED, EXPECTED, OUTSIDE, PROMPTS, VERBS, Bench, Made, answers
 from ..fixtures.unpacked import alike, unpack
+from ..shared.commands import ask
 
 # PEFT asks transformers for a name that this deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
