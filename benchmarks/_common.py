@@ -38,7 +38,6 @@ def run(
         **options: of training.
     """
     import softprompt as sp
-    from softprompt.training.process import Interrupted
 
     name = method if isinstance(method, str) else method.name
     try:
@@ -46,9 +45,9 @@ def run(
         return sp.train(
             *loaded, task, method, seed=seed, output=folder, resume=resume, backbone=backbone, **options
         ).metrics
+    except sp.Interrupted as stop:
+        raise SystemExit(f"{name}: {stop}") from None
     except sp.SoftPromptError as error:
-        if isinstance(error, Interrupted):
-            raise SystemExit(f"{name}: {error}") from None
         print(f"{name}: {error}")
     except Exception:
         traceback.print_exc()  # one method's fault must not cost the night's other rows

@@ -2,10 +2,14 @@
 
     git worktree add ../before COMMIT
     python benchmarks/against.py --before ../before [--rounds 5]
+    python benchmarks/against.py --before ../before --quick
 
 Each side runs in processes of its own, in turns (before, after, before, ...), on the same rows of movie reviews; a
 round's ratio is of neighbours in time, the figure is the median over the rounds, with the smallest and the largest.
 Seeded runs must end in the same bytes on both sides. Figures go to benchmarks/results/against.json.
+
+`--quick` compares bytes alone, in under a minute: those of a short seeded run of every kind in tests/fixtures, on tiny
+backbones. It writes no figures, and exits with 1 where a byte differs. Both sides are asked in public names alone.
 """
 
 from __future__ import annotations
@@ -70,6 +74,42 @@ def child(options: argparse.Namespace) -> None:
     print(json.dumps(found, allow_nan=False))
 
 
+def bytes_of_kinds(folder: Path) -> dict[str, str]:
+    """What a seeded run of every kind stores, as sha256 by its name; `folder` is worked in."""
+    import transformers
+    from tests.fixtures.kinds import LONG, PROMPTS, STOPPED, Bench
+    from tests.fixtures.unpacked import unpack
+
+    transformers.utils.logging.disable_progress_bar()
+    os.chdir(unpack(folder))
+    bench, found = Bench(), {}
+    short = {f"two steps of {name}": (made, {}) for name, made in PROMPTS.items()}
+    long = {f"ten steps of {name}": (made, LONG) for name, (made, _, _) in STOPPED.items()}
+    for name, (made, options) in {**short, **long}.items():
+        run = bench.train(made, f"runs/{name}", **options, threads=1)
+        found[name] = hashlib.sha256((run.folder / "prompt" / "prompt.safetensors").read_bytes()).hexdigest()
+    return found
+
+
+def quick(before: Path) -> None:
+    """Compare bytes alone; the sides run at the same time."""
+    command = [sys.executable, "-W", "ignore", __file__, "--child", "--quick"]
+    with tempfile.TemporaryDirectory() as folder:
+        sides = []
+        for name, root in (("before", before.resolve()), ("after", HERE)):
+            path = os.pathsep.join([str(root / "src"), str(HERE)])
+            env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+            place = [*command, "--before", f"{folder}/{name}"]
+            sides.append(subprocess.Popen(place, stdout=subprocess.PIPE, text=True, env=env))
+        told = [one.communicate()[0] for one in sides]
+    if any(one.returncode for one in sides):
+        raise SystemExit("a side failed: its fault stands above")
+    one, other = (json.loads(text.splitlines()[-1]) for text in told)
+    differ = [name for name in one if one[name] != other[name]]
+    print("\n".join([*(f"other bytes: {name}" for name in differ), f"{len(one) - len(differ)} of {len(one)} alike"]))
+    raise SystemExit(1 if differ else 0)
+
+
 def side(root: Path, backbone: str, dtype: str, with_bytes: bool, steps: int) -> dict[str, Any]:
     """One side in a process of its own."""
     command = [sys.executable, __file__, "--child", "--backbone", backbone, "--dtype", dtype, "--steps", str(steps)]
@@ -112,15 +152,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--backbone", nargs="+", default=["embedded:minilm", "embedded:gemma3-270m"])
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--quick", action="store_true", help="bytes alone, on tiny backbones")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--bytes", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.child and options.quick:
+        print(json.dumps(bytes_of_kinds(options.before)))
+        return
     if options.child:
         options.backbone = options.backbone[0]
         child(options)
         return
     if options.before is None:
         parser.error("--before FOLDER names the checkout to compare with")
+    if options.quick:
+        quick(options.before)
     found = [compare(options, backbone, options.dtype) for backbone in options.backbone]
     RESULTS.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=2, allow_nan=False))

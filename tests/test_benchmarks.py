@@ -138,3 +138,52 @@ def test_the_tables_of_all_choices(subsets: Any, tmp_path: Path) -> None:
     assert lines[8].startswith("Mean of all choices 0.650. Choices: F = ")
     assert lines[12] == "| 0 | -0.150 | +0.000 | -0.300 |"  # mean of .6 and .8 less .7; of .5 and .5 less .8
     assert lines[-1] == "| 13 | 0,2 | 0.800 | 1 | +0.100 | -0.100 |"
+
+
+@pytest.fixture
+def against(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import against
+
+    return against
+
+
+def test_bytes_of_a_kind_are_those_of_its_run(against: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from .fixtures import kinds
+
+    capt = {"capt": kinds.PROMPTS["capt"]}
+    monkeypatch.chdir(tmp_path)  # and back: the sides work in folders of their own
+    found = []
+    for seed, folder in ((3, "a"), (3, "b"), (4, "c")):
+        monkeypatch.setattr(
+            kinds, "PROMPTS", {name: made._replace(training={"seed": seed}) for name, made in capt.items()}
+        )
+        monkeypatch.setattr(kinds, "STOPPED", {})
+        found.append(against.bytes_of_kinds(tmp_path / folder))
+    assert list(found[0]) == ["two steps of capt"]
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("other", "code", "told"), [("1", 0, "2 of 2 alike"), ("2", 1, "other bytes: b\n1 of 2 alike")]
+)
+def test_bytes_that_differ_are_named(
+    other: str, code: int, told: str, against: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    class Side:
+        """What a side prints, which PYTHONPATH tells from the other."""
+
+        returncode = 0
+
+        def __init__(self, command: list[str], env: dict[str, str], **_: Any) -> None:
+            self.number = other if "elsewhere" in env["PYTHONPATH"] else "1"
+
+        def communicate(self) -> tuple[str, None]:
+            return json.dumps({"a": "1", "b": self.number}) + "\n", None
+
+    monkeypatch.setattr(against.subprocess, "Popen", Side)
+    with pytest.raises(SystemExit) as stop:
+        against.quick(Path("elsewhere"))
+    assert stop.value.code == code
+    assert capsys.readouterr().out == f"{told}\n"
