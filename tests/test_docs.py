@@ -12,12 +12,14 @@ import pytest
 
 import softprompt.backbones.load
 import softprompt.training.run
-from softprompt.methods import registry
+from softprompt.methods.registry import METHODS
 from softprompt.tasks import Task
 from softprompt.tasks.data import sources
 from softprompt.tasks.data.files import Record
+from softprompt.training.courses.registry import COURSES
 
 from .shared.outside import SHARED
+from .shared.plugins import forgotten
 
 DOCS = Path(__file__).parent.parent / "docs"
 SMALL = SHARED / "models" / "stories260K"
@@ -53,7 +55,7 @@ def short_reviews(task: str = "movie_reviews", rows: int = 40) -> list[Record]:
 def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     load = softprompt.backbones.load.load_backbone
     monkeypatch.setattr(softprompt.backbones.load, "load_backbone", lambda name, **options: load(SMALL, **options))
-    monkeypatch.setattr(registry, "_METHODS", dict(registry.methods()))
+    forgotten(monkeypatch, METHODS, COURSES)
     reviews = short_reviews()
     monkeypatch.setattr(sources, "_package", lambda task, package: list(reviews))
     monkeypatch.chdir(tmp_path)

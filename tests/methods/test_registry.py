@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
-from softprompt.methods import BuildContext, Method, Recipe, method, methods, register, registry
+from softprompt.methods import BuildContext, Method, Recipe, method, methods, register
+from softprompt.methods.registry import METHODS
 from softprompt.sites.producer import Producer, View
 
 from ..shared.models import ids, model, padded, tokenizer
+from ..shared.plugins import forgotten, installed
 from ..shared.prompts import close, every_family, logits, loss_of
 
 
@@ -47,8 +49,7 @@ class ShiftedVector(Producer):
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts from the library's own methods."""
-    methods()
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    forgotten(monkeypatch, METHODS)
 
 
 def check(made: Method, family: str) -> None:
@@ -70,15 +71,8 @@ def test_a_decorated_class(family: str) -> None:
     check(method("shifted", num_virtual_tokens=3), family)
 
 
-def test_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("shifted", f"{__name__}:Shifted", registry.ENTRY_POINTS)
-
-    def entry_points(**wanted: str) -> list[EntryPoint]:
-        return [point] if wanted == {"group": "softprompt.methods"} else []
-
-    monkeypatch.setattr(registry, "_state", {"loaded": False})
-    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+def test_an_entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed(monkeypatch, tmp_path, "shifting", {"methods": {"shifted": f"{__name__}:Shifted"}}, {})
     check(method("shifted"), "llama")
     assert "shifted" in methods()
 
@@ -90,7 +84,7 @@ def test_a_name_is_taken_once() -> None:
     class Other(Shifted):
         name: ClassVar[str] = "shifted"
 
-    with pytest.raises(SoftPromptError, match="'shifted' is registered already"):
+    with pytest.raises(SoftPromptError, match="'shifted' is registered already.*Shifted.*Other"):
         register(Other)
 
 
@@ -122,3 +116,48 @@ def test_every_method_says_where_it_comes_from(name: str) -> None:
         # Label rows and mixtures read label words, so without a language-model head they are refused by name.
         own = {"warp": "rows", "soft_words": "mask" if kind == "encoder" else "text"}
         assert found().readout(kind, has_lm_head=False) == own.get(name, "head")
+
+
+UNFIT = {
+    "a function": ("def Shifted(): ...", "is no sub-class of softprompt.Method"),
+    "a module's number": ("Shifted = 3", "3 is no sub-class of softprompt.Method"),
+    "an instance": ("Shifted = sp.PromptTuning()", "is no sub-class of softprompt.Method"),
+    "no recipes": (
+        "class Shifted(sp.Method):\n  name = 'shifted'\n  def build(self, context): ...",
+        "has no title, url, site, recipes",
+    ),
+    "no build": (
+        "class Shifted(sp.Method):\n  name = title = url = site = 'shifted'\n  recipes = {}",
+        "has no build: see softprompt.Method",
+    ),
+    "no default recipe": ("class Shifted(sp.PromptTuning):\n  name = 'shifted'\n  recipes = {}", "no recipe 'default'"),
+    "another build": (
+        "class Shifted(sp.PromptTuning):\n  name = 'shifted'\n  def build(self, anatomy, tokenizer, words): ...",
+        r"build takes something else than a BuildContext: write build\(self, context\)",
+    ),
+    "a class of an earlier version": ("class Shifted(sp.methods.base.Prompting): ...", "AttributeError"),
+    "an option of no type": ("class Shifted(sp.PromptTuning):\n  name = 'shifted'\n  tokens = 3", "PydanticUserError"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_package_whose_method_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str) -> None:
+    code, said = UNFIT[case]
+    files = {"unfit_package.py": f"import softprompt as sp\nimport softprompt.methods\n{code}"}
+    installed(monkeypatch, tmp_path, "unfit", {"methods": {"shifted": "unfit_package:Shifted"}}, files)
+    assert method("capt").name == "capt"
+    assert "shifted" not in methods()
+    with pytest.raises(SoftPromptError, match=rf"'shifted' of package unfit 1\.0 .* cannot be used: .*{said}") as error:
+        method("shifted")
+    assert "\n" not in str(error.value)
+
+
+def test_a_method_that_says_too_little_is_told_when_it_is_registered() -> None:
+    class Silent(Method):
+        name: ClassVar[str] = "silent"
+
+        def build(self, context: BuildContext) -> Producer:
+            raise NotImplementedError
+
+    with pytest.raises(SoftPromptError, match=r"Silent has no title, url, site, recipes"):
+        register(Silent)

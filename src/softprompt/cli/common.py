@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +18,7 @@ from softprompt.guards import limits
 from softprompt.guards.paths import path_of
 
 if TYPE_CHECKING:
+    from softprompt.guards.registry import Fault
     from softprompt.methods.base import Method
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Task
@@ -156,6 +157,12 @@ def emit(value: Any) -> None:
 def tell(line: str) -> None:
     """One line on standard output, whatever names stand in it."""
     print(shown(line))
+
+
+def tell_faults(faults: Iterable[Fault], stream: TextIO | None = None) -> None:
+    """One line for each thing that an installed package brings and that cannot be used."""
+    for fault in faults:
+        print(shown(f"fails: {fault.reason}"), file=stream)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

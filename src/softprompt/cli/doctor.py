@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from softprompt.cli.common import emit, quiet, table
+from softprompt.cli.common import emit, quiet, table, tell_faults
 from softprompt.cli.machine import Check, machine_checks
 from softprompt.cli.options import Json
 from softprompt.errors import SoftPromptError
@@ -35,7 +35,8 @@ def doctor(
 ) -> None:
     """Look at the machine: versions, devices, what they multiply, memory, embedded packages, room on disk.
 
-    Exit code 1 where something that every run needs is missing.
+    What installed packages bring that cannot be used is told, too. Exit code 1 where something that every run needs is
+    missing.
 
     Example: softprompt doctor
     """
@@ -48,6 +49,8 @@ def doctor(
     import torch
 
     from softprompt.backbones.cache import cache_folder
+    from softprompt.methods.registry import METHODS
+    from softprompt.training.courses.registry import COURSES
     from softprompt.training.measure import versions
 
     cache = cache_folder()
@@ -64,11 +67,14 @@ def doctor(
         there = importlib.util.find_spec(module) is not None
         detail = "there" if there else "not installed: pip install softprompt[embedded]"
         checks.append(Check(name, there or None, detail))
+    faults = (*METHODS.faults(), *COURSES.faults())
     if json:
-        emit([{"check": one.name, "ok": one.ok, "detail": one.detail, **one.values} for one in checks])
+        broken = [Check("installed package", False, fault.reason) for fault in faults]
+        emit([{"check": one.name, "ok": one.ok, "detail": one.detail, **one.values} for one in (*checks, *broken)])
     else:
         marks = {True: "ok", False: "FAIL", None: "-"}
         table("doctor", ["check", "", "found"], [[one.name, marks[one.ok], one.detail] for one in checks])
+        tell_faults(faults)
     if any(one.ok is False for one in checks):
         raise typer.Exit(1)
 

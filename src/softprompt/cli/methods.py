@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from softprompt.cli.common import emit, quiet, table, tell
+from softprompt.cli.common import emit, quiet, table, tell, tell_faults
 from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
@@ -25,7 +26,7 @@ def methods(
     Example: softprompt methods --backbone embedded:gemma3-270m
     """
     quiet()
-    from softprompt.methods import methods as known
+    from softprompt.methods.registry import METHODS
 
     model: Any = None
     tokenizer: Any = None
@@ -33,9 +34,10 @@ def methods(
         from softprompt.backbones.load import load_backbone
 
         model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
-    found = [_describe(cls, model, tokenizer) for cls in known().values()]
+    found = [_describe(cls, model, tokenizer) for cls in METHODS.all().values()]
     if json:
         emit(found)
+        tell_faults(METHODS.faults(), sys.stderr)
         return
     rows = [
         [m["name"], m["site"], _number(m["trained"]), _number(m["stored"]), m["refused"] or f"{m['title']} {m['url']}"]
@@ -45,6 +47,7 @@ def methods(
     table(f"methods{where}", ["name", "site", "trained", "stored", "paper"], rows, right=(2, 3))
     if backbone:
         tell("a linear head adds C * (H + 1) scalars where the readout is a head")
+    tell_faults(METHODS.faults())
 
 
 def _describe(cls: Any, model: Any, tokenizer: Any) -> dict[str, Any]:
@@ -65,11 +68,13 @@ def _describe(cls: Any, model: Any, tokenizer: Any) -> dict[str, Any]:
         return about
     from softprompt.attached.attach import attach
     from softprompt.backbones.anatomy import read_anatomy
+    from softprompt.methods.registry import checked
 
     anatomy = read_anatomy(model)
-    about["recipe"] = vars(cls().recipe(anatomy.family, anatomy.kind))
     try:
-        with attach(model, tokenizer, cls()) as prompted:
+        own = checked(cls, {}, f"method {cls.name!r}")
+        about["recipe"] = vars(own.recipe(anatomy.family, anatomy.kind))
+        with attach(model, tokenizer, own) as prompted:
             about["trained"] = sum(p.numel() for p in prompted.prompts.parameters() if p.requires_grad)
             about["stored"] = sum(t.numel() for t in prompted.prompts[0].stored().values())  # type: ignore[operator]
     except SoftPromptError as error:

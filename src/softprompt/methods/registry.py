@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.registry import Entry, Registry, defined
 from softprompt.methods.base import Method
 
-ENTRY_POINTS = "softprompt.methods"
-_METHODS: dict[str, type[Method]] = {}
 _M = TypeVar("_M", bound=type[Method])
-_state = {"loaded": False}
+
+
+def _of_package(_: str, given: object) -> list[tuple[str, Entry[type[Method]]]]:
+    """A package's method; its own name counts, not that of the entry point."""
+    return [_entry(given)]
+
+
+METHODS: Registry[type[Method]] = Registry("method", _of_package)
 
 
 def register(method: _M) -> _M:
     """Class decorator: make a method known under its `name`.
 
     Raises:
-        SoftPromptError: the name is taken by another class.
+        SoftPromptError: it is no method that can be used, or the name is taken by another class.
     """
-    taken = _METHODS.get(method.name)
-    if taken is not None and taken.__qualname__ != method.__qualname__:
-        raise SoftPromptError(f"a method named {method.name!r} is registered already: choose another name")
-    _METHODS[method.name] = method
+    METHODS.add(*_entry(method))
     return method
 
 
 def methods(*, installed: bool = True) -> dict[str, type[Method]]:
-    """All methods by name; with `installed` those of entry points (group `softprompt.methods`) too."""
-    if installed and not _state["loaded"]:
-        _state["loaded"] = True
-        for point in entry_points(group=ENTRY_POINTS):
-            register(point.load())
-    return dict(sorted(_METHODS.items()))
+    """All methods by name; with `installed` those of entry points (group `softprompt.methods`) too.
+
+    A package whose method cannot be used fails for that name alone: see `METHODS.faults`.
+    """
+    return METHODS.all(installed=installed)
 
 
 def method(name: str, **options: Any) -> Method:
@@ -45,11 +47,32 @@ def method(name: str, **options: Any) -> Method:
     Raises:
         SoftPromptError: an unknown name or option, or a value of the wrong type; the message lists what there is.
     """
-    known = methods()
-    if name not in known:
-        raise SoftPromptError(f"no method named {name!r}: choose from {', '.join(known)}")
-    made: Method = checked(known[name], options, f"method {name!r}")
+    made: Method = checked(METHODS.get(name), options, f"method {name!r}")
     return made
+
+
+def _entry(given: object) -> tuple[str, Entry[type[Method]]]:
+    """The entry of a method's class.
+
+    Raises:
+        SoftPromptError: it is none, or lacks what this version asks of one.
+    """
+    if not (isinstance(given, type) and issubclass(given, Method)):
+        raise SoftPromptError(f"{quoted(given)} is no sub-class of softprompt.Method: give the method's class")
+    where = defined(given)
+    wanted = ("name", "title", "url", "site", "recipes")
+    missing = [name for name in wanted if not hasattr(given, name)] + sorted(given.__abstractmethods__)
+    if missing:
+        raise SoftPromptError(f"{where} has no {', '.join(missing)}: see softprompt.Method for what a method says")
+    if "default" not in given.recipes:
+        raise SoftPromptError(f"{where} has no recipe 'default': add it to its recipes")
+    try:
+        inspect.signature(given.build).bind(None, None)
+    except TypeError:
+        raise SoftPromptError(
+            f"{where}: build takes something else than a BuildContext: write build(self, context)"
+        ) from None
+    return given.name, Entry(given, where)
 
 
 def checked(model: Callable[..., Any], options: dict[str, Any], owner: str) -> Any:

@@ -10,13 +10,17 @@ import pytest
 import torch
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.registry import Entry, defined
 from softprompt.methods import PromptTuning, XPrompt
+from softprompt.methods import registry as methods
 from softprompt.methods.base import Method
 from softprompt.training import courses
-from softprompt.training.courses import Work, course, registry
+from softprompt.training.courses import Work, course
+from softprompt.training.courses.registry import COURSES
 from softprompt.training.run import Interrupted, Run, open_run
 
 from ...shared.models import model, tokenizer
+from ...shared.plugins import forgotten
 from ...shared.prompts import METHODS
 from ...shared.runs import Interrupting, run
 
@@ -33,10 +37,8 @@ class TwoStages(PromptTuning):
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The course of `TwoStages`, and what it did."""
-    from softprompt.methods import registry as methods
-
-    monkeypatch.setattr(registry, "_COURSES", dict(registry._COURSES))
-    monkeypatch.setattr(methods, "_METHODS", {**methods._METHODS, "two_stages": TwoStages})
+    forgotten(monkeypatch, methods.METHODS, COURSES)
+    methods.METHODS.add("two_stages", Entry(TwoStages, defined(TwoStages)))
     done: list[str] = []
 
     @course("two_stages")
@@ -108,7 +110,7 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
 
 
 def test_the_registry(own: list[str]) -> None:
-    assert {"fit", "xprompt", "autoprompt", "hard_prompt"} <= set(registry._COURSES)
+    assert {"fit", "xprompt", "autoprompt", "hard_prompt"} <= set(COURSES.all())
     with pytest.raises(SoftPromptError, match="no course named 'magic': choose from autoprompt, fit"):
         courses.of("magic")
     with pytest.raises(SoftPromptError, match="registered already"):

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.registry import Entry, Registry, defined
 from softprompt.training.courses.work import Work
 
-Course = Callable[[Work], None]
-_COURSES: dict[str, Course] = {}
+Course: TypeAlias = Callable[[Work], None]
 _C = TypeVar("_C", bound=Course)
+
+
+def _of_package(name: str, given: object) -> list[tuple[str, Entry[Course]]]:
+    if not callable(given):
+        raise SoftPromptError(f"{quoted(given)} is no function of a Work: give the course's function")
+    return [(name, Entry(given, defined(given)))]
+
+
+COURSES: Registry[Course] = Registry("course", _of_package, ", or register one with @course")
 
 
 def course(name: str) -> Callable[[_C], _C]:
     """Decorator: make a course known under a name, by which a method's `course` asks for it.
+
+    A package names its courses by entry points of the group `softprompt.courses`.
 
     Raises:
         SoftPromptError: the name is taken by another function.
     """
 
     def register(function: _C) -> _C:
-        taken = _COURSES.get(name)
-        if taken is not None and (taken.__module__, taken.__qualname__) != (
-            function.__module__,
-            function.__qualname__,
-        ):
-            raise SoftPromptError(f"a course named {name!r} is registered already: choose another name")
-        _COURSES[name] = function
+        COURSES.add(name, Entry(function, defined(function)))
         return function
 
     return register
@@ -37,10 +42,6 @@ def of(name: str) -> Course:
     """The course of a name.
 
     Raises:
-        SoftPromptError: there is none.
+        SoftPromptError: there is none, or the package that brings it cannot be used.
     """
-    if name not in _COURSES:
-        raise SoftPromptError(
-            f"no course named {name!r}: choose from {', '.join(sorted(_COURSES))}, or register one with @course"
-        )
-    return _COURSES[name]
+    return COURSES.get(name)
