@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -11,7 +11,7 @@ from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 from softprompt.tasks import loading
 from softprompt.tasks.metrics import METRICS
-from softprompt.tasks.origins import Hub, Package
+from softprompt.tasks.origins import Hub, Package, SplitName
 from softprompt.tasks.text.readout_templates import TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import label_text
@@ -48,7 +48,7 @@ class TaskDefinition(BaseModel):
     metrics: tuple[str, ...] = Field(default=(), validate_default=True)
     columns: dict[str, tuple[str, ...]] = {}
     headerless: tuple[str, ...] = ()
-    files: dict[Literal["train", "validation", "test"], tuple[str, ...]] = {}
+    files: dict[SplitName, tuple[str, ...]] = {}
     layout: RecordLayout = "table"
     skip_labels: tuple[str, ...] = ()
     skip_incomplete: bool = False
@@ -56,7 +56,7 @@ class TaskDefinition(BaseModel):
     hub: Hub | None = None
     package: Package | None = None
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: object) -> None:
         """Build a task; see the class for the arguments."""
         try:
             super().__init__(**values)
@@ -67,7 +67,7 @@ class TaskDefinition(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _shorthands(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _shorthands(cls, values: dict[str, object]) -> dict[str, object]:
         values = dict(values)
         _check_sizes(values)
         if "metric" in values:
@@ -86,8 +86,10 @@ class TaskDefinition(BaseModel):
         columns = values.get("columns")
         if isinstance(columns, Mapping):
             values["columns"] = {k: (v,) if isinstance(v, str) else v for k, v in columns.items()}
-        if not values.get("fields") and isinstance(values.get("template"), str):
-            values["fields"] = _fields_of(values["template"], *dict(values.get("templates") or {}).values())
+        if not values.get("fields"):
+            templates = values.get("templates")
+            others = templates.values() if isinstance(templates, Mapping) else ()
+            values["fields"] = _fields_of(values.get("template"), *others)
         if not values.get("metrics"):
             values["metrics"] = (_DEFAULT_METRIC.get(str(values.get("kind", "classification")), "accuracy"),)
         return values
@@ -164,20 +166,23 @@ class TaskDefinition(BaseModel):
         return self.metrics[0]
 
 
-def _check_sizes(values: Mapping[str, Any]) -> None:
+def _check_sizes(values: Mapping[str, object]) -> None:
     """Raise `SoftPromptError` where a definition has more or longer names than `limits` allows."""
     for key, limit in (("labels", limits.LABELS), ("seq2seq_labels", limits.LABELS), ("fields", limits.FIELDS)):
-        if isinstance(values.get(key), (Mapping, Sequence)) and not isinstance(values[key], str):
-            limits.check(len(values[key]), limit, "entries", f"key {key!r}")
-            words = values[key].values() if isinstance(values[key], Mapping) else ()
-            for name in map(str, (*values[key], *words)):
-                limits.check_text(name, f"key {key!r}")
-                limits.check(len(name), limits.NAME, "characters in one entry", f"key {key!r}")
-    if isinstance(values.get("name"), str):
-        limits.check_text(values["name"], "key 'name'")
-        limits.check(len(values["name"]), limits.NAME, "characters", "key 'name'", "shorten it")
+        given = values.get(key)
+        if isinstance(given, (Mapping, Sequence)) and not isinstance(given, str):
+            limits.check(len(given), limit, "entries", f"key {key!r}")
+            words = given.values() if isinstance(given, Mapping) else ()
+            for entry in map(str, (*given, *words)):
+                limits.check_text(entry, f"key {key!r}")
+                limits.check(len(entry), limits.NAME, "characters in one entry", f"key {key!r}")
+    name = values.get("name")
+    if isinstance(name, str):
+        limits.check_text(name, "key 'name'")
+        limits.check(len(name), limits.NAME, "characters", "key 'name'", "shorten it")
 
 
-def _fields_of(*sources: str) -> tuple[str, ...]:
-    names = (name for source in sources for name in Template.parse(source).fields)
-    return tuple(dict.fromkeys(names))
+def _fields_of(*sources: object) -> tuple[str, ...]:
+    """The fields that templates name, in order; what is no text is the schema's to tell."""
+    texts = [source for source in sources if isinstance(source, str)]
+    return tuple(dict.fromkeys(name for text in texts for name in Template.parse(text).fields))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +21,7 @@ def catalog_names() -> list[str]:
     return sorted(path.stem for path in _CATALOG.glob("*.yaml"))
 
 
-def read_task(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
+def read_task(name_or_path: str | Path) -> tuple[dict[str, object], str]:
     """The keys of a task definition, and the file they are from.
 
     Raises:
@@ -68,12 +67,13 @@ def _names() -> dict[str, str]:
     """The catalog's names by their folded spellings, aliases among them."""
     names: dict[str, str] = {}
     for name in catalog_names():
-        aliases = _read_yaml(_CATALOG / f"{name}.yaml", f"{name}.yaml").get("aliases", [])
-        names.update({folded(alias): name for alias in (name, *aliases)})
+        aliases = _read_yaml(_CATALOG / f"{name}.yaml", f"{name}.yaml").get("aliases")
+        spellings = (name, *(aliases if isinstance(aliases, list) else ()))
+        names.update({folded(str(alias)): name for alias in spellings})
     return names
 
 
-def _read_yaml(path: Path, name: str) -> dict[str, Any]:
+def _read_yaml(path: Path, name: str) -> dict[str, object]:
     check_file(path)
     with reading(path), path.open("rb") as file:
         data = file.read(limits.DEFINITION + 1)

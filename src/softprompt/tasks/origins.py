@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
+
+SplitName: TypeAlias = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 class Hub(BaseModel):
@@ -24,7 +27,7 @@ class Hub(BaseModel):
     path: str
     name: str | None = None
     revision: str | None = None
-    splits: dict[Literal["train", "validation", "test"], str] = {}
+    splits: dict[SplitName, str] = {}
     columns: dict[str, str] = {}
     labels: dict[str, str] = {}
 

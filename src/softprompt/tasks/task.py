@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import PrivateAttr
 
@@ -126,6 +125,6 @@ class Task(TaskDefinition):
         """The rows of one file to predict; labels are read where the file has them."""
         return records.rows_of_file(self, path_of(path, "file"))
 
-    def rows_of(self, values: Iterable[str | Mapping[str, Any]]) -> list[Row]:
+    def rows_of(self, values: Iterable[str | Mapping[str, object]]) -> list[Row]:
         """Rows of Python values: mappings by field name, or plain strings where the task has one field."""
         return records.rows_of_values(self, list(values))

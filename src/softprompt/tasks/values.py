@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from softprompt.errors import SoftPromptError, quoted
 
 
-def label_text(value: Any) -> str:
+def label_text(value: object) -> str:
     """A label value as text: JSON's true and false, and whole numbers without a decimal point."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -20,6 +19,6 @@ def label_text(value: Any) -> str:
         raise SoftPromptError(f"label {quoted(value)}: give numbers of fewer digits, or texts") from None
 
 
-def listed(names: Sequence[Any]) -> str:
+def listed(names: Sequence[object]) -> str:
     """Names for a message."""
     return " or ".join(map(repr, names)) if len(names) < 3 else ", ".join(map(repr, names))

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +27,7 @@ _PHYSICAL = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 class Record:
     """One record of a file: values by column, and where it stands for messages."""
 
-    values: dict[str, Any]
+    values: dict[str, object]
     path: str
     line: int
 
@@ -204,7 +203,7 @@ def _parquet(path: Path) -> Iterator[Record]:
         raise SoftPromptError(f"{path}: not a parquet file ({reason}); write it again") from None
 
 
-def _check_unpacked(path: Path, about: Any) -> None:
+def _check_unpacked(path: Path, about: pq.FileMetaData) -> None:
     """Make sure that a column, packed, stands for no more than rows of its size do, as far as the footer tells.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import SupportsFloat, SupportsIndex
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
@@ -21,7 +21,7 @@ def is_label(task: TaskDefinition, cell: str) -> bool:
 
 
 def answer_of(
-    task: TaskDefinition, raw: Any, choices: tuple[str, ...] | None, from_one: bool, place: str
+    task: TaskDefinition, raw: object, choices: tuple[str, ...] | None, from_one: bool, place: str
 ) -> tuple[int | float | str | None, tuple[str, ...]]:
     """The row's label and the texts of its right answers."""
     if raw is None:
@@ -49,7 +49,7 @@ def answer_of(
     return int(text), (choices[int(text)],)
 
 
-def _class(task: TaskDefinition, raw: Any, from_one: bool, place: str) -> int:
+def _class(task: TaskDefinition, raw: object, from_one: bool, place: str) -> int:
     text = label_text(raw)
     if from_one and _is_index(text):
         text = str(int(text) - 1)
@@ -67,7 +67,7 @@ def _is_index(text: str) -> bool:
     return text.isdecimal() and len(text) < 10
 
 
-def _value(task: TaskDefinition, raw: Any, place: str) -> float:
+def _value(task: TaskDefinition, raw: object, place: str) -> float:
     value = _number(raw)
     low, high = task.bounds or (-math.inf, math.inf)
     if value is None or not low <= value <= high:
@@ -75,7 +75,9 @@ def _value(task: TaskDefinition, raw: Any, place: str) -> float:
     return value
 
 
-def _number(raw: Any) -> float | None:
+def _number(raw: object) -> float | None:
+    if not isinstance(raw, (str, bytes, SupportsFloat, SupportsIndex)):
+        return None
     try:
         value = float(raw)
     except (TypeError, ValueError, OverflowError):

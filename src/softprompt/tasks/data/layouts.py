@@ -1,16 +1,21 @@
 """Records whose shape is not one row each: SuperGLUE's nested files, and columns that make a text together.
 
 A layout turns a record into flat ones, whose keys are field names, ``label``, ``choices``, ``answers`` and
-``group``. The hub's flat forms of the same tasks pass through the same functions.
+``group``. The hub's flat forms of the same tasks pass through the same functions. What a record lacks is a `KeyError`,
+and what is of another kind a `TypeError` that names its key.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
-Values: TypeAlias = dict[str, Any]
+from softprompt.tasks.values import label_text
+
+Values: TypeAlias = dict[str, object]
+Kind = TypeVar("Kind")
+_KINDS = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
 
 
 def flat_table(values: Values) -> Iterator[Values]:
@@ -20,21 +25,24 @@ def flat_table(values: Values) -> Iterator[Values]:
 
 def copa(values: Values) -> Iterator[Values]:
     """COPA: two choices, and the connective that its question (cause or effect) asks for."""
-    connective = {"cause": "because", "effect": "so"}[values["question"]]
+    connective = {"cause": "because", "effect": "so"}[_at(values, "question", str)]
     yield {**values, "connective": connective, "choices": [values["choice1"], values["choice2"]]}
 
 
 def multirc(values: Values) -> Iterator[Values]:
     """MultiRC: a row an answer, grouped by question. The hub's rows are flat already."""
     if "paragraph" in values:
-        place = values.get("idx") or {}
-        group = f"{place['paragraph']}-{place['question']}" if "question" in place else None
-        yield {"group": group or f"{values['paragraph']}\n{values['question']}", **values}
+        place = values.get("idx")
+        group = f"{values['paragraph']}\n{values['question']}"
+        if isinstance(place, dict) and "question" in place:
+            group = f"{place['paragraph']}-{place['question']}"
+        yield {"group": group, **values}
         return
-    for question in values["passage"]["questions"]:
-        for answer in question["answers"]:
+    passage = _at(values, "passage", dict)
+    for question in _each(passage, "questions", dict):
+        for answer in _each(question, "answers", dict):
             yield {
-                "paragraph": values["passage"]["text"],
+                "paragraph": passage["text"],
                 "question": question["question"],
                 "answer": answer["text"],
                 "label": answer.get("label"),
@@ -44,16 +52,20 @@ def multirc(values: Values) -> Iterator[Values]:
 
 def record(values: Values) -> Iterator[Values]:
     """ReCoRD: a row a query, whose choices are the passage's entities. The hub's rows are flat already."""
-    passage = values["passage"]
-    if isinstance(passage, str):
-        yield _cloze(passage, values["query"], values["entities"], values.get("answers"))
+    if isinstance(values["passage"], str):
+        answers = None if values.get("answers") is None else _each(values, "answers", str)
+        yield _cloze(values["passage"], _at(values, "query", str), _each(values, "entities", str), answers)
         return
+    passage = _at(values, "passage", dict)
+    text = _at(passage, "text", str)
     # The official files give the place of the last character, not the one after it.
-    entities = [passage["text"][span["start"] : span["end"] + 1] for span in passage["entities"]]
-    for query in values["qas"]:
-        answers = query.get("answers")
-        texts = None if answers is None else [answer["text"] for answer in answers]
-        yield _cloze(passage["text"], query["query"], entities, texts)
+    spans = _each(passage, "entities", dict)
+    entities = [text[_at(span, "start", int) : _at(span, "end", int) + 1] for span in spans]
+    for query in _each(values, "qas", dict):
+        answers = None
+        if query.get("answers") is not None:
+            answers = [_at(answer, "text", str) for answer in _each(query, "answers", dict)]
+        yield _cloze(text, _at(query, "query", str), entities, answers)
 
 
 def _cloze(passage: str, query: str, entities: list[str], answers: list[str] | None) -> Values:
@@ -78,10 +90,10 @@ def _cloze(passage: str, query: str, entities: list[str], answers: list[str] | N
 
 def wsc(values: Values) -> Iterator[Values]:
     """WSC: the two spans, and the text with the pronoun between asterisks (the second span)."""
-    target = values.get("target", values)
-    words = values["text"].split()
-    start = int(target["span2_index"])
-    end = start + len(target["span2_text"].split())
+    target = _at(values, "target", dict) if "target" in values else values
+    words = _at(values, "text", str).split()
+    start = int(label_text(target["span2_index"]))
+    end = start + len(_at(target, "span2_text", str).split())
     marked = [*words[:start], f"*{' '.join(words[start:end])}*", *words[end:]]
     spans = {"span1": target["span1_text"], "span2": target["span2_text"]}
     yield {**values, **spans, "marked": " ".join(marked)}
@@ -104,3 +116,18 @@ LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
     "wsc": wsc,
     "agnews": agnews,
 }
+
+
+def _at(values: Values, key: str, kind: type[Kind]) -> Kind:
+    return _of(values[key], key, kind)
+
+
+def _each(values: Values, key: str, kind: type[Kind]) -> list[Kind]:
+    found = values[key]
+    return [_of(one, key, kind) for one in (found if isinstance(found, tuple) else _of(found, key, list))]
+
+
+def _of(value: object, key: str, kind: type[Kind]) -> Kind:
+    if not isinstance(value, kind):
+        raise TypeError(f"{key!r} is a {type(value).__name__} where {_KINDS[kind]} should be")
+    return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
@@ -111,7 +110,9 @@ def rows_of_file(task: TaskDefinition, path: Path) -> list[Row]:
     return rows_of_records(task, files.read_records(path, columns), from_one=False, with_labels=False)[0]
 
 
-def rows_of_values(task: TaskDefinition, values: Sequence[str | Mapping[str, Any]], origin: str = "rows") -> list[Row]:
+def rows_of_values(
+    task: TaskDefinition, values: Sequence[str | Mapping[str, object]], origin: str = "rows"
+) -> list[Row]:
     """Rows of Python values."""
     if not values:
         raise SoftPromptError(f"{origin}: no rows; give at least one text")
@@ -141,7 +142,7 @@ def _one(task: TaskDefinition, record: Record, index: int) -> Row:
 # -- one record ------------------------------------------------------------------------------------------
 
 
-def _flat(task: TaskDefinition, record: Record) -> Iterator[dict[str, Any]]:
+def _flat(task: TaskDefinition, record: Record) -> Iterator[dict[str, object]]:
     try:
         yield from LAYOUTS[task.layout](record.values)
     except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -153,11 +154,11 @@ def _names(task: TaskDefinition, key: str) -> tuple[str, ...]:
     return (*task.columns.get(key, ()), key)
 
 
-def _find(task: TaskDefinition, flat: Mapping[str, Any], key: str) -> Any:
+def _find(task: TaskDefinition, flat: Mapping[str, object], key: str) -> object:
     return next((flat[name] for name in _names(task, key) if name in flat), None)
 
 
-def _text(task: TaskDefinition, flat: Mapping[str, Any], key: str, record: Record) -> str | None:
+def _text(task: TaskDefinition, flat: Mapping[str, object], key: str, record: Record) -> str | None:
     value = _find(task, flat, key)
     if isinstance(value, str):
         limits.check_text(value, record.place)
@@ -174,14 +175,14 @@ def _text(task: TaskDefinition, flat: Mapping[str, Any], key: str, record: Recor
     raise SoftPromptError(f"{record.place}: the field {key!r} holds {type(value).__name__}, not text")
 
 
-def _no_label(task: TaskDefinition, flat: Mapping[str, Any], record: Record) -> str:
+def _no_label(task: TaskDefinition, flat: Mapping[str, object], record: Record) -> str:
     names = _names(task, "label")
     if any(name in flat for name in names):
         return f"{record.place}: the row has no label in column {listed(names)}; fill it in or delete it"
     return f"{record.place}: no column {listed(names)} for the label; found {listed(tuple(flat)[:12])}"
 
 
-def _raw_label(task: TaskDefinition, flat: Mapping[str, Any]) -> Any:
+def _raw_label(task: TaskDefinition, flat: Mapping[str, object]) -> object:
     """The label's value in the file, None where there is none."""
     answers = _find(task, flat, "answers")
     if answers is not None and task.kind in ("choice", "generation"):
@@ -195,7 +196,7 @@ def _raw_label(task: TaskDefinition, flat: Mapping[str, Any]) -> Any:
     return value if known or inside else None
 
 
-def _skipped(task: TaskDefinition, flat: Mapping[str, Any]) -> bool:
+def _skipped(task: TaskDefinition, flat: Mapping[str, object]) -> bool:
     value = _find(task, flat, "label")
     return value is not None and label_text(value) in task.skip_labels
 
@@ -203,8 +204,8 @@ def _skipped(task: TaskDefinition, flat: Mapping[str, Any]) -> bool:
 def _row(
     task: TaskDefinition,
     texts: dict[str, str],
-    flat: Mapping[str, Any],
-    raw: Any,
+    flat: Mapping[str, object],
+    raw: object,
     from_one: bool,
     index: int,
     place: str,
@@ -215,7 +216,7 @@ def _row(
     return Row(texts, label, choices, None if group is None else str(group), index, answers)
 
 
-def _choices(task: TaskDefinition, flat: Mapping[str, Any], place: str) -> tuple[str, ...] | None:
+def _choices(task: TaskDefinition, flat: Mapping[str, object], place: str) -> tuple[str, ...] | None:
     if task.kind != "choice":
         return None
     choices = _find(task, flat, "choices")

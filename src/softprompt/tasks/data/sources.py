@@ -6,7 +6,6 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import entries, kind_of, reading
@@ -15,10 +14,10 @@ from softprompt.tasks.data import files
 from softprompt.tasks.data.files import Record
 from softprompt.tasks.data.records import columns_of, has_answer
 from softprompt.tasks.definition import TaskDefinition
-from softprompt.tasks.origins import Hub, Package
+from softprompt.tasks.origins import SPLITS, Hub, Package, SplitName
 from softprompt.tasks.values import label_text
 
-_STEMS: Mapping[str, tuple[str, ...]] = {
+_STEMS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "train_full"),
     "validation": ("dev", "val", "valid", "validation"),
     # GLUE's own test files have no labels; labelled ones that others published beside them come first.
@@ -99,11 +98,11 @@ def _of_seed(path: Path, folders: Sequence[Path], seed: int, shots: int | None) 
     return of_seed[shots] if shots in of_seed else next(iter(of_seed.values()))
 
 
-def _stems(task: TaskDefinition, split: Any) -> tuple[str, ...]:
+def _stems(task: TaskDefinition, split: SplitName) -> tuple[str, ...]:
     return task.files.get(split, _STEMS[split])
 
 
-def _split_files(task: TaskDefinition, folder: Path, split: str) -> list[Path]:
+def _split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[Path]:
     """The split's file, or the shards of its parquet file, under the first of its names that exists."""
     there = [entry for entry in entries(folder) if entry.suffix in files.ENDINGS and entry.is_file()]
     for stem in _stems(task, split):
@@ -156,7 +155,7 @@ def _hub(task: TaskDefinition) -> dict[str, list[Record]]:
             f"task {task.name!r}: {hub.path} cannot be had from the hub ({reason}); give its folder as data"
         ) from None
     records: dict[str, list[Record]] = {}
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         name = hub.splits.get(split, split)
         if name not in loaded:
             continue
@@ -167,7 +166,7 @@ def _hub(task: TaskDefinition) -> dict[str, list[Record]]:
     return records
 
 
-def _from_hub(hub: Hub, values: dict[str, Any]) -> dict[str, Any]:
+def _from_hub(hub: Hub, values: dict[str, object]) -> dict[str, object]:
     renamed = {**values, **{ours: values[theirs] for ours, theirs in hub.columns.items() if theirs in values}}
     label = renamed.get("label")
     if label is not None and hub.labels:

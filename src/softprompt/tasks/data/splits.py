@@ -16,6 +16,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.tasks.data import sampling, sources
 from softprompt.tasks.data.records import counts_from_one, rows_of_records
 from softprompt.tasks.definition import TaskDefinition
+from softprompt.tasks.origins import SPLITS
 from softprompt.tasks.row_hash import fields_read, row_text
 from softprompt.tasks.rows import Row, Splits
 from softprompt.tasks.seen import without
@@ -72,7 +73,7 @@ class DataSource:
 def _published(
     task: TaskDefinition, rows: dict[str, list[Row]], shots: int | None, seed: int, notes: list[str]
 ) -> Splits:
-    train, validation, test = (rows.get(name, []) for name in ("train", "validation", "test"))
+    train, validation, test = (rows.get(name, []) for name in SPLITS)
     protocol = "published"
     if not test:
         protocol, validation, test = "official validation is test", [], validation

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
-from softprompt.guards.tokenizing import tokenise
+from softprompt.guards.tokenizing import token_ids
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.fitting import FittedText, fit_text
 from softprompt.tasks.text.template import Mask, PromptSlot, Template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class RowEncoder:
     """
 
     template: Template
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     limit: int
     virtual: int
     closing: bool
@@ -106,27 +109,27 @@ class RowEncoder:
         return [range(start, end) for start, end in pairwise(ends)]
 
 
-def affixes(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def affixes(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The special tokens that the tokenizer puts before and after a text."""
-    bare = list(tokenise(tokenizer, "a", add_special_tokens=False)["input_ids"])
-    full = list(tokenise(tokenizer, "a")["input_ids"])
+    bare = token_ids(tokenizer, "a")
+    full = token_ids(tokenizer, "a", special=True)
     for start in range(len(full) - len(bare) + 1):
         if full[start : start + len(bare)] == bare:
             return tuple(full[:start]), tuple(full[start + len(bare) :])
     return (), ()
 
 
-def continuation(tokenizer: Any, word: str, *, space: bool) -> tuple[int, ...]:
+def continuation(tokenizer: PreTrainedTokenizerBase, word: str, *, space: bool) -> tuple[int, ...]:
     """The ids of a word that goes on a text, after a space or at the start of a line.
 
     Raises:
         SoftPromptError: the word has no tokens.
     """
     before = "a" if space else "\n"
-    carrier = list(tokenise(tokenizer, before, add_special_tokens=False)["input_ids"])
-    joined = list(tokenise(tokenizer, before + (" " if space else "") + word, add_special_tokens=False)["input_ids"])
+    carrier = token_ids(tokenizer, before)
+    joined = token_ids(tokenizer, before + (" " if space else "") + word)
     ids = joined[len(carrier) :] if joined[: len(carrier)] == carrier else []
-    ids = ids or list(tokenise(tokenizer, word, add_special_tokens=False)["input_ids"])
+    ids = ids or token_ids(tokenizer, word)
     if not ids or ids == [tokenizer.unk_token_id]:
         raise SoftPromptError(f"label word {word!r} is unknown to the backbone's tokenizer: choose another word")
     return tuple(ids)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from softprompt.errors import SoftPromptError
-from softprompt.guards.tokenizing import tokenise
+from softprompt.guards.tokenizing import token_ids, tokenise
 from softprompt.tasks.text.template import CHOICE, Mask, PromptSlot, Sep, Template, Text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Piece: TypeAlias = int | PromptSlot | Mask
 # Characters of a text beyond which its beginning may stand for it, and those that the longest tokens have.
@@ -35,7 +38,7 @@ class FittedText:
 def fit_text(
     template: Template,
     fields: Mapping[str, str],
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     budget: int,
     choice: str | None = None,
 ) -> FittedText:
@@ -62,7 +65,9 @@ def fit_text(
     return _fit(template, {**fields, **heads}, tokenizer, budget, choice)
 
 
-def _heads(template: Template, fields: Mapping[str, str], tokenizer: Any, budget: int) -> dict[str, str]:
+def _heads(
+    template: Template, fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, budget: int
+) -> dict[str, str]:
     """The beginnings of very long texts, where these alone fill the budget and the rest would only be cut again.
 
     Tokens far from a text's end do not depend on it, so what is kept is the same, in the time of the beginning.
@@ -72,7 +77,9 @@ def _heads(template: Template, fields: Mapping[str, str], tokenizer: Any, budget
     return {name: head for name, head in long.items() if _tokens(head, tokenizer) > budget}
 
 
-def _fit(template: Template, fields: Mapping[str, str], tokenizer: Any, budget: int, choice: str | None) -> FittedText:
+def _fit(
+    template: Template, fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, budget: int, choice: str | None
+) -> FittedText:
     texts = {name: fields[name] for name in template.fields if name in fields}
     fitted = _tokenise(template, fields, tokenizer, choice)
     count = _count(fitted)
@@ -95,7 +102,9 @@ def _fit(template: Template, fields: Mapping[str, str], tokenizer: Any, budget: 
     return FittedText(fitted.pieces, True, fitted.choice)
 
 
-def _tokenise(template: Template, fields: Mapping[str, str], tokenizer: Any, choice: str | None) -> FittedText:
+def _tokenise(
+    template: Template, fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, choice: str | None
+) -> FittedText:
     separator: int | None = getattr(tokenizer, "sep_token_id", None)
     pieces: list[Piece] = []
     place: int | None = None
@@ -113,12 +122,11 @@ def _tokenise(template: Template, fields: Mapping[str, str], tokenizer: Any, cho
     return FittedText(tuple(pieces), False, place)
 
 
-def _ids(text: str, tokenizer: Any) -> list[int]:
-    # verbose=False: a text longer than the model is expected here, it is about to be cut.
-    return list(tokenise(tokenizer, text, add_special_tokens=False, verbose=False)["input_ids"]) if text else []
+def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    return token_ids(tokenizer, text) if text else []
 
 
-def _tokens(text: str, tokenizer: Any) -> int:
+def _tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
     return len(_ids(text, tokenizer))
 
 
@@ -131,7 +139,7 @@ def _count(fitted: FittedText) -> int:
     return sum(isinstance(piece, int) for piece in fitted.pieces)
 
 
-def _cut_points(text: str, tokenizer: Any) -> list[int]:
+def _cut_points(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """For each token the character at which it starts, ascending: before it the text may end; any if unknown."""
     if not getattr(tokenizer, "is_fast", False):
         return list(range(len(text)))

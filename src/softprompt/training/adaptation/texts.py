@@ -21,11 +21,15 @@ def read_texts(given: str | Path, column: str = "text") -> list[str]:
     else:
         columns = files.Columns(frozenset({column}), (), lambda _: False)
         records = files.read_records(path, columns)
-        lacking = next((record for record in records if not isinstance(record.values.get(column), str)), None)
-        if lacking is not None:
-            raise SoftPromptError(f"{lacking.place}: no text in column {column!r}: name another --column")
-        found = [record.values[column].strip() for record in records]
+        found = [_text(record, column).strip() for record in records]
     texts = [text for text in found if text]
     if not texts:
         raise SoftPromptError(f"{path}: no text in it: give one a line")
     return texts
+
+
+def _text(record: files.Record, column: str) -> str:
+    found = record.values.get(column)
+    if not isinstance(found, str):
+        raise SoftPromptError(f"{record.place}: no text in column {column!r}: name another --column")
+    return found
