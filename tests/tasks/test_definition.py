@@ -38,6 +38,9 @@ from ..shared.tables import told, write
         ({"template": "{a}", "fields": ["a", "mask"], "labels": ["x", "y"]}, ("'mask'", "rename")),
         ({"template": "{a", "labels": ["x", "y"]}, ("lone '{'",)),
         ({"template": "{a}", "labels": ["x", "y"], "metric": "f1", "metrics": ["f1"]}, ("not both",)),
+        ({"template": "{a}", "labels": ["x", "y"], "templates": 5}, ("'templates'", "dictionary")),
+        ({"template": "{a}", "labels": ["x", "y"], "templates": {"mask": 5}}, ("'templates.mask'", "quotes")),
+        ({"template": 5, "labels": ["x", "y"]}, ("'template'", "quotes")),
         ({"template": "{a}", "labels": ["x", "y"], "hub": {"path": "p", "config": "q"}}, ("'hub.config'",)),
     ],
 )
