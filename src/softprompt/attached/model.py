@@ -19,6 +19,7 @@ from softprompt.guards.tokenizing import tokenise
 from softprompt.sites.asking import TRAINING, Around, ask, current, opened
 from softprompt.sites.attached import Rows
 from softprompt.sites.attention import Join, join_in, own_implementation
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
 from softprompt.sites.held import changing
@@ -95,21 +96,22 @@ class PromptedModel(Wrapper):
             )
         if self._producers and any(_changes_weights(one) for one in (producer, *self._producers)):
             raise SoftPromptError("a weight-side method changes the model for every row: attach it alone")
-        if producer.joins:
+        own = producer.footprint
+        if own.joins:
             self.anatomy.require_site("attention")
-        if producer.decoder_prefix or producer.cross_prefix:
+        if own.decoder_prefix or own.cross_prefix:
             self.anatomy.require_decoder()
-        if producer.count:
-            self.anatomy.require_site("hidden" if producer.hidden_layers else "stream")
-        shift = producer.shift or not self.anatomy.absolute or self.anatomy.kind == "causal"
-        prefix = producer.prefix if shift else 0
-        taken, limit = producer.count + prefix, self.anatomy.max_positions
+        if own.count:
+            self.anatomy.require_site("hidden" if own.hidden_layers else "stream")
+        shift = own.shift or not self.anatomy.absolute or self.anatomy.kind == "causal"
+        prefix = own.prefix if shift else 0
+        taken, limit = own.count + prefix, self.anatomy.max_positions
         if limit is not None and taken >= limit:
             raise SoftPromptError(
                 f"prompt {name!r} takes {taken} positions, but the backbone ({self.anatomy.family}) has {limit}: "
                 "lower num_virtual_tokens"
             )
-        if (producer.joins or self._shares_prefix(producer)) and not self._joined:
+        if (own.joins or self._shares_prefix(own)) and not self._joined:
             part = self.anatomy
             with changing():
                 self._undo.append(join_in(part.body, *([] if part.decoder is None else [part.decoder])))
@@ -119,8 +121,8 @@ class PromptedModel(Wrapper):
         self._stand_in(stand_ins)
         self.prompts.append(producer)
         self.names.append(name)
-        self.slots.append(Slots(self._next_id, producer.count, producer.placement, shift, prefix))
-        self._next_id += producer.count
+        self.slots.append(Slots(self._next_id, own.count, own.placement, shift, prefix))
+        self._next_id += own.count
 
     def remove(self, name: str) -> Producer:
         """Take one prompt away and return it, once no call of this attached model runs.
@@ -317,9 +319,11 @@ class PromptedModel(Wrapper):
         with self._gate.passing():
             self._still_fits()
             producers = tuple(self._producers)
+            footprints = tuple(one.footprint for one in producers)
             call = Call(
                 owner=self,
                 producers=producers,
+                footprints=footprints,
                 slots=tuple(self.slots),
                 rows=rows,
                 around=self._around if around is None else {**self._around, **around},
@@ -327,7 +331,7 @@ class PromptedModel(Wrapper):
                 training=self.training,
                 dropout=self.training and self._dropout,
                 inserting=inserting,
-                join=Join(producers, rows),
+                join=Join(producers, footprints, rows),
                 conditioning=conditioning,
                 select=select,
                 states_below=_recorded_of(self),
@@ -363,7 +367,11 @@ class PromptedModel(Wrapper):
     @property
     def first_layer(self) -> int:
         """No state below this layer depends on what is trained; 0 where the family cannot leave layers out."""
-        return min((one.first_layer for one in self._producers), default=0) if can_skip_layers(self.anatomy) else 0
+        return (
+            min((one.footprint.first_layer for one in self._producers), default=0)
+            if can_skip_layers(self.anatomy)
+            else 0
+        )
 
     @contextmanager
     def starting_at_layer(self, rows: Sequence[Tensor] | None = None) -> Iterator[RecordedStates]:
@@ -380,11 +388,11 @@ class PromptedModel(Wrapper):
         finally:
             _RECORDED.reset(token)
 
-    def _shares_prefix(self, producer: Producer) -> bool:
+    def _shares_prefix(self, footprint: Footprint) -> bool:
         """Whether attention may run a batch as one row for this prompt (`sites/prefix_sharing.py`)."""
         config: Any = self.anatomy.body.config
         served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
-        return served and own_implementation(config) == "sdpa" and can_share(producer)
+        return served and own_implementation(config) == "sdpa" and can_share(footprint)
 
     def _index(self, row: str | int) -> int:
         if isinstance(row, str):
@@ -397,8 +405,8 @@ class PromptedModel(Wrapper):
 
     def _check(self, given: Mapping[str, Any], rows: tuple[int, ...], select: Tensor | None) -> None:
         """Refuse what would be silently wrong."""
-        in_encoder = any(self._producers[row].count or self._producers[row].prefix for row in rows)
-        if given.get("encoder_outputs") is not None and in_encoder:
+        footprints = [self._producers[row].footprint for row in set(rows)]
+        if given.get("encoder_outputs") is not None and any(one.count or one.prefix for one in footprints):
             raise SoftPromptError("encoder_outputs hold no virtual tokens and no prefix: pass input_ids")
         if select is not None and given.get("labels") is not None:
             raise SoftPromptError("`positions` selects logits, the labels are for all columns: leave one of them out")

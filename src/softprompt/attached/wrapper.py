@@ -57,7 +57,7 @@ class Wrapper(Wrapping):
             raise SoftPromptError("the backbone was made in torch.inference_mode, which cannot train: load it outside")
         if mode and first.device.type == "cpu":
             keep_freed()
-        if mode and self._frozen.reentrant and any(producer.joins for producer in self._producers):
+        if mode and self._frozen.reentrant and any(producer.footprint.joins for producer in self._producers):
             raise SoftPromptError(
                 "keys and values get no gradient through reentrant checkpoints: pass use_reentrant=False"
             )

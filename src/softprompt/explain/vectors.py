@@ -30,15 +30,16 @@ def embeddings(producer: Producer, width: int, name: str) -> Tensor:
         SoftPromptError: the prompt has no embeddings of its own (another site, or made from each text).
     """
     # A prompt over layers starts its slots at a neutral vector, which is none of its own.
-    if producer.count and producer.static and not isinstance(producer, LayerPrompt):
+    own = producer.footprint
+    if own.count and own.static and not isinstance(producer, LayerPrompt):
         device = next(producer.parameters(), torch.empty(0)).device
-        slots = torch.arange(producer.count, device=device)[None]
-        none = torch.zeros(1, producer.count, dtype=torch.bool, device=device)
-        made = producer.embed(View(torch.zeros(1, producer.count, width, device=device), slots, none))
+        slots = torch.arange(own.count, device=device)[None]
+        none = torch.zeros(1, own.count, dtype=torch.bool, device=device)
+        made = producer.embed(View(torch.zeros(1, own.count, width, device=device), slots, none))
         if made is not None:
             return made.detach().reshape(-1, width).float().cpu()
     table = producer.stored().get("table")
-    if producer.count and not producer.hidden_layers and table is not None and table.shape == (producer.count, width):
+    if own.count and not own.hidden_layers and table is not None and table.shape == (own.count, width):
         return table.float().cpu()
     raise SoftPromptError(
         f"method {name!r} puts no words of its own into the input, so no vocabulary word is near them: "

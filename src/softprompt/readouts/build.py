@@ -14,6 +14,7 @@ from softprompt.readouts.base import Readout
 from softprompt.readouts.choose import make_readout
 from softprompt.readouts.context import ReadoutContext
 from softprompt.readouts.spec import ReadoutSpec
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.producer import Producer
 from softprompt.tasks.task import Task
 
@@ -29,26 +30,26 @@ def build_readout(
     Raises:
         SoftPromptError: the backbone or the task cannot serve it; the message says what can.
     """
-    anatomy = read_anatomy(model)
+    anatomy, footprint = read_anatomy(model), producer.footprint
     context = ReadoutContext(
         spec,
         tokenizer,
         anatomy.kind,
         anatomy.hidden_size,
-        _limit(anatomy, producer, spec.max_length),
+        _limit(anatomy, footprint, spec.max_length),
         _decoder_start(model) if anatomy.kind == "encoder-decoder" else None,
         has_lm_head(model),
         partial(label_rows, model),
-        producer.count,
-        producer.around,
-        producer.pool,
+        footprint.count,
+        footprint.around,
+        footprint.pool,
     )
     return make_readout(task, context).to(next(model.parameters()).device)
 
 
-def _limit(anatomy: Anatomy, producer: Producer, max_length: int) -> int:
+def _limit(anatomy: Anatomy, footprint: Footprint, max_length: int) -> int:
     positions = anatomy.max_positions
-    return max_length if positions is None else min(max_length, positions - producer.prefix)
+    return max_length if positions is None else min(max_length, positions - footprint.prefix)
 
 
 def _decoder_start(model: nn.Module) -> int:

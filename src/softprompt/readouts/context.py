@@ -32,8 +32,8 @@ class ReadoutContext:
         label_rows: for ids of label words, one sequence a label, the rows `(C, E)` and the biases `(C,)` of the
             language-model head, fp32; the mean over several tokens.
         virtual: P of the prompt.
-        around: how many virtual tokens stand at the four places around text and answer; see `Producer.around`.
-        pool: templates whose own words are the virtual tokens; see `Producer.pool`.
+        around: how many virtual tokens stand at the four places around text and answer; see `Footprint`.
+        pool: templates whose own words are the virtual tokens; see `Footprint`.
         words: of the one member of a pool that is being built: its words and the rank of the first.
     """
 

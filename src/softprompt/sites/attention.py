@@ -28,6 +28,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMa
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from softprompt.errors import SoftPromptError
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.held import changing, hold
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, attend_shared
 from softprompt.sites.producer import Producer
@@ -196,9 +197,9 @@ def _widen(
 class Join:
     """The keys and values of one call, made once and handed to each layer."""
 
-    def __init__(self, prompts: Sequence[Producer], rows: Sequence[int]) -> None:
+    def __init__(self, prompts: Sequence[Producer], footprints: Sequence[Footprint], rows: Sequence[int]) -> None:
         """Remember who stands in which row; nothing is computed before a layer asks."""
-        self._prompts = prompts
+        self._prompts, self._footprints = prompts, footprints
         self._rows = tuple(rows)
         self._waiting: set[nn.Module] = set()
         self._made: dict[tuple[int, Place], Pairs] = {}
@@ -246,8 +247,8 @@ class Join:
             )
 
     def _length(self, index: int, place: Place) -> int:
-        prompt = self._prompts[index]
-        return {"body": prompt.prefix, "decoder": prompt.decoder_prefix, "cross": prompt.cross_prefix}[place]
+        own = self._footprints[index]
+        return {"body": own.prefix, "decoder": own.decoder_prefix, "cross": own.cross_prefix}[place]
 
     def _pairs(self, index: int, place: Place, dtype: torch.dtype) -> Pairs:
         if (index, place) not in self._made:

@@ -13,6 +13,7 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around
 from softprompt.sites.attention import Join
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.insertion import extend_mask, insert
 from softprompt.sites.layer_skipping import RecordedStates
 from softprompt.sites.layout import Layout, Slots
@@ -29,6 +30,7 @@ class Call:
     Attributes:
         owner: the attached model whose call it is.
         producers: the prompts that were attached when it began.
+        footprints: what each of them occupies.
         slots: their virtual ids.
         rows: the prompt of each row of the user's batch.
         around: what works around the calls of the backbone's modules.
@@ -51,6 +53,7 @@ class Call:
 
     owner: Any
     producers: tuple[Producer, ...]
+    footprints: tuple[Footprint, ...]
     slots: tuple[Slots, ...]
     rows: tuple[int, ...]
     around: Mapping[nn.Module, Around]
@@ -161,9 +164,9 @@ def begin(call: Call, anatomy: Anatomy, kwargs: dict[str, Any]) -> dict[str, Any
 
 def cross_mask(call: Call, mask: Tensor | None, states: Tensor) -> Tensor | None:
     """The decoder's mask over the encoder's states `(B, T, H)`, virtual tokens among them: `(B, T)` or None."""
-    slots, prompts = call.slots, call.producers
+    slots, shown = call.slots, [one.visible_to_decoder for one in call.footprints]
     rows = call.rows_of(states.shape[0])
-    hidden = any(slots[row].count and not prompts[row].visible_to_decoder for row in rows)
+    hidden = any(slots[row].count and not shown[row] for row in rows)
     ragged = len({slots[row].count for row in rows}) > 1
     if mask is None:
         if not (hidden or ragged):
@@ -172,7 +175,7 @@ def cross_mask(call: Call, mask: Tensor | None, states: Tensor) -> Tensor | None
         mask = torch.ones(states.shape[0], states.shape[1] - width, dtype=torch.long, device=states.device)
     if mask.shape[1] == states.shape[1]:
         return mask
-    return extend_mask(mask, slots, rows, [int(prompts[row].visible_to_decoder) for row in rows])
+    return extend_mask(mask, slots, rows, [int(shown[row]) for row in rows])
 
 
 def _ids(call: Call, kwargs: dict[str, Any]) -> Tensor:

@@ -9,15 +9,21 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.layout import Group
 from softprompt.sites.producer import Producer, view_of, write_vectors
 
 
-def rewrite(states: Tensor, layer: int, groups: Sequence[Group], prompts: Sequence[Producer]) -> Tensor:
+def rewrite(
+    states: Tensor,
+    layer: int,
+    groups: Sequence[Group],
+    prompts: Sequence[Producer],
+    footprints: Sequence[Footprint],
+) -> Tensor:
     """The states `(B, T, H)` that enter `layer`, with each prompt's slots rewritten, out of place."""
     out = states
     for group in groups:
-        producer = prompts[group.prompt]
-        if layer in producer.hidden_layers:
-            out = write_vectors(out, group, producer.rewrite(layer, view_of(states, group)))
+        if layer in footprints[group.prompt].hidden_layers:
+            out = write_vectors(out, group, prompts[group.prompt].rewrite(layer, view_of(states, group)))
     return out

@@ -16,7 +16,7 @@ from softprompt.sites.asking import Around
 from softprompt.sites.attention import PREFIXES, Place
 from softprompt.sites.forward_call import Call, begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.hidden import rewrite
-from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, may_share, share_prefix
+from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve
 
 Beneath = Callable[..., Any]
@@ -77,7 +77,7 @@ class Hooks:
         if not self._shares or not call.inserting or call.states_below is not None or not isinstance(ids, Tensor):
             return None
         rows = call.rows_of(ids.shape[0])
-        if not may_share(self._anatomy, call.slots, call.producers, rows, given) or holds_virtual(ids, self._anatomy):
+        if why_unshared(self._anatomy, call.footprints, rows, given) or holds_virtual(ids, self._anatomy):
             return None
         check_length(self._anatomy, ids, given.get("attention_mask"), [call.slots[row] for row in rows], False)
         call.resolved = False
@@ -128,7 +128,7 @@ class Hooks:
         if states_below is not None and call.layout is not None and layer == states_below.layer:
             states = states_below.enter(states, call.layout)
         if call.layout is not None and not (states_below is not None and layer < states_below.layer):
-            states = rewrite(states, layer, call.layout.groups, call.producers)
+            states = rewrite(states, layer, call.layout.groups, call.producers, call.footprints)
         output = beneath(states, *args[1:], **kwargs) if by_position else beneath(**{**kwargs, "hidden_states": states})
         if states_below is not None:
             states_below.plain = states_below.plain and isinstance(output, Tensor)

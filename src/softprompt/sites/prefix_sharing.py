@@ -9,7 +9,7 @@ changes, only the order of its sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.layout import Group, Layout, Slots
-from softprompt.sites.producer import Producer
 
 SHARED_PREFIX = "softprompt_shared_prefix"
 # The one attention that understands it: the twin of `sites/attention.py`.
 _ATTENTION = "softprompt_sdpa"
+_UNWANTED = ("past_key_values", "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
 # Below this many scores a head, attention in bf16 on a CPU is quicker written out than in torch's fused kernel, whose
 # backward pass is slow there (benchmarks/step.py).
 _SMALL = 1 << 16
@@ -80,45 +81,51 @@ class SharedPrefix:
         return states[0, self.virtual :].view(self.rows, self.width, -1)
 
 
-def can_share(producer: Producer) -> bool:
+def can_share(footprint: Footprint) -> bool:
     """Whether a prompt's virtual tokens are the same in every row of a causal model."""
-    return producer.static and producer.count > 0 and producer.placement == "front" and not producer.joins
+    return footprint.static and footprint.count > 0 and footprint.placement == "front" and not footprint.joins
 
 
-def may_share(
-    anatomy: Anatomy, slots: Sequence[Slots], prompts: Sequence[Producer], rows: tuple[int, ...], given: dict[str, Any]
-) -> bool:
-    """Whether a call of the body may run its rows as one.
+def why_unshared(
+    anatomy: Anatomy, footprints: Sequence[Footprint], rows: tuple[int, ...], given: Mapping[str, object]
+) -> str | None:
+    """Why a call of the body cannot run its rows as one, in a clause; None where it may.
 
-    It must want nothing that would show the difference (a cache, attention maps, the states of every layer), and the
-    text's rows must meet nowhere but in attention, which alone knows that they are rows.
+    The call must want nothing that would show the difference (a cache, attention maps, the states of every layer), and
+    the text's rows must meet nowhere but in attention, which alone knows that they are rows. What costs least is looked
+    at first.
 
     Args:
         anatomy: the parts of the backbone.
-        slots: the bank's virtual ids.
-        prompts: the bank.
+        footprints: of the bank.
         rows: the prompt of each row.
         given: the body's arguments.
     """
-    config: Any = anatomy.body.config
+    if torch.compiler.is_compiling():
+        return "it is compiled"
+    if len(rows) < 2:
+        return "there is one row"
+    if given.get("use_cache") is not False:
+        return "it may make a cache"
+    if anatomy.kind != "causal" or not anatomy.takes_position_ids or anatomy.stack is not anatomy.body:
+        return f"family {anatomy.family!r} is no decoder that takes position ids and whose states the heads read"
+    if len(set(rows)) > 1:
+        return "its rows have several prompts"
+    if not can_share(footprints[rows[0]]):
+        return "the virtual tokens may differ from row to row, or do not stand in front"
+    wanted = next((name for name in _UNWANTED if given.get(name) is not None and given[name] is not False), None)
+    if wanted is not None:
+        return f"it is given {wanted}"
     ids, mask = given.get("input_ids"), given.get("attention_mask")
-    unwanted = ("past_key_values", "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
-    return (
-        anatomy.kind == "causal"
-        and anatomy.takes_position_ids
-        and anatomy.stack is anatomy.body
-        and len(rows) > 1
-        and len(set(rows)) == 1
-        and can_share(prompts[rows[0]])
-        and given.get("use_cache") is False
-        and all(given.get(name) is None or given[name] is False for name in unwanted)
-        and not (config.output_attentions or config.output_hidden_states)
-        and config._attn_implementation == _ATTENTION
-        and not torch.compiler.is_compiling()
-        and isinstance(ids, Tensor)
-        and (mask is None or mask.ndim == 2)
-        and anatomy.meets_in_attention
-    )
+    if not isinstance(ids, Tensor) or not (mask is None or (isinstance(mask, Tensor) and mask.ndim == 2)):
+        return "it has no ids and mask of shape (batch, tokens)"
+    config = anatomy.body.config
+    if getattr(config, "output_attentions", False) or getattr(config, "output_hidden_states", False):
+        return "the configuration asks for attention maps or the states of every layer"
+    running = getattr(config, "_attn_implementation", None)
+    if running != _ATTENTION:
+        return f"attention runs as {running}"
+    return None if anatomy.meets_in_attention else "columns meet elsewhere than in full or sliding attention"
 
 
 def share_prefix(

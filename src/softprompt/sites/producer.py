@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.sites.asking import Around
+from softprompt.sites.footprint import PARTS, Footprint
 from softprompt.sites.layout import Group, Placement
 
 
@@ -65,30 +66,29 @@ class StandIn:
 class Producer(nn.Module):
     """A prompt: the trained parameters of one method and the vectors it makes of them.
 
-    Sub-classes set `count` and override what their site needs.
+    Sub-classes set what they occupy, in attributes of their class or their instances, and override what their site
+    needs.
 
     Attributes:
-        count: P, the virtual tokens that stand in the sequence (0 where the method works elsewhere).
-        placement: where they stand when the text does not say.
-        prefix: keys and values in front of every self-attention of the body (0 at the other sites).
-        decoder_prefix: the same in an encoder-decoder's decoder.
-        cross_prefix: keys and values in front of every cross-attention of an encoder-decoder's decoder.
-        shift: whether virtual tokens and `prefix` take positions on encoders with absolute positions.
-        hidden_layers: the layers (0..L-1) before which `rewrite` is called.
-        first_layer: no state below this layer depends on what is trained.
-        visible_to_decoder: whether an encoder-decoder's decoder attends to the virtual tokens' outputs.
-        static: whether no vector depends on the row's text; causal models then compute the virtual tokens once a batch.
-        around: how many virtual tokens stand before the text, before the answer, after it and at the end of a task's
-            template that has no places for them; () leaves them to `placement`.
-        pool: templates whose own words the virtual tokens stand for, member after member, each with the ids of its
-            words; a row is then asked once a member. () takes the task's template.
+        count: what `Footprint` says of it, like all that follow.
+        placement: see there.
+        prefix: see there.
+        decoder_prefix: see there.
+        cross_prefix: see there.
+        shift: see there.
+        hidden_layers: see there.
+        first_layer: see there.
+        visible_to_decoder: see there.
+        static: see there.
+        around: see there.
+        pool: see there.
     """
 
     count: int = 0
+    placement: Placement = "front"
     prefix: int = 0
     decoder_prefix: int = 0
     cross_prefix: int = 0
-    placement: Placement = "front"
     shift: bool = True
     hidden_layers: frozenset[int] = frozenset()
     first_layer: int = 0
@@ -98,9 +98,14 @@ class Producer(nn.Module):
     pool: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
+    def footprint(self) -> Footprint:
+        """What the prompt occupies, made of the attributes of the same names; nothing else is asked for them."""
+        return Footprint(**{name: getattr(self, name) for name in PARTS})
+
+    @property
     def joins(self) -> bool:
         """Whether there are keys and values at any place of the site `attention`."""
-        return bool(self.prefix or self.decoder_prefix or self.cross_prefix)
+        return self.footprint.joins
 
     def embed(self, view: View) -> Tensor | None:
         """Site `stream`: embeddings of the virtual tokens, `(P, E)` or `(U, P, E)`; None stands for zeros."""

@@ -13,19 +13,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from softprompt.errors import SoftPromptError
 from softprompt.methods.parts.gates import Gates
 from softprompt.methods.parts.layers import OverLayers
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.producer import Producer, View
-
-_SEEN_BY_SITES = (
-    "count",
-    "prefix",
-    "placement",
-    "shift",
-    "hidden_layers",
-    "visible_to_decoder",
-    "static",
-)
 
 
 class Gated(Producer):
@@ -42,11 +34,24 @@ class Gated(Producer):
     """
 
     def __init__(self, inner: Producer, gates: Gates, limit: int | None, options: OverLayers) -> None:
+        """See the class.
+
+        Raises:
+            SoftPromptError: the prompt does something at its layers that no gate could close.
+        """
         super().__init__()
+        why = why_ungated(inner)
+        if why is not None:
+            raise SoftPromptError(
+                f"method {options.name!r} is searched with a gate a layer, but {why}: name the layers in select"
+            )
         self.inner, self.gates, self.limit, self.options = inner, gates, limit, options
         self.mask: Tensor | None = None
-        for name in _SEEN_BY_SITES:
-            setattr(self, name, getattr(inner, name))
+
+    @property
+    def footprint(self) -> Footprint:
+        """The prompt's own."""
+        return self.inner.footprint
 
     def values(self) -> Tensor:
         """The value v of each layer, shape `(L,)`."""
@@ -66,6 +71,10 @@ class Gated(Producer):
     def embed(self, view: View) -> Tensor | None:
         """As the prompt's own."""
         return self.inner.embed(view)
+
+    def shift_text(self, view: View) -> Tensor | None:
+        """As the prompt's own."""
+        return self.inner.shift_text(view)
 
     def rewrite(self, layer: int, view: View) -> Tensor:
         """The slots v M_l + (1 - v) P~_l, shape `(U, P, H)`."""
@@ -87,3 +96,17 @@ class Gated(Producer):
     def rates(self) -> dict[str, float]:
         """As the prompt's own."""
         return {f"inner.{name}": rate for name, rate in self.inner.rates().items()}
+
+
+def why_ungated(inner: Producer) -> str | None:
+    """What a prompt does that its gates could not close, in a clause; None where they close all of it."""
+    own = inner.footprint
+    if own.decoder_prefix or own.cross_prefix:
+        return "its keys and values stand in a decoder too, whose layers have no gates"
+    if type(inner).stand_ins is not Producer.stand_ins:
+        return "it changes weights, which have no gates"
+    if type(inner).prefix_values is not Producer.prefix_values:
+        return "its prompt weighs its layers itself"
+    if not own.hidden_layers and not own.prefix:
+        return "its prompt stands at no layer"
+    return None
