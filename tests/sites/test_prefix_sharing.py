@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, NemotronConfig, StableLmConfig
 
+from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.sites import hooks
-from softprompt.sites.prefix_sharing import share_prefix
+from softprompt.sites.prefix_sharing import share_prefix, why_unshared
 
-from ..shared.models import HEADS, HIDDEN, LAYERS, VOCABULARY, ids, padded
-from ..shared.prompts import attached, close, every_decoder, logits, tiny
+from ..shared.models import HEADS, HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
+from ..shared.prompts import attached, close, every_decoder, logits, producer, tiny
 
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
 every_static = pytest.mark.parametrize("method", ["prompt_tuning", "deep_prompt"])
@@ -74,23 +75,70 @@ def test_columns_are_shared_without_a_mask_too(family: str, sharing: list[int]) 
     assert sharing == [2]
 
 
+@pytest.fixture
+def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Why the batches were not shared, None for one that was."""
+    told: list[str | None] = []
+
+    def telling(*args: Any) -> str | None:
+        told.append(why_unshared(*args))
+        return told[-1]
+
+    monkeypatch.setattr(hooks, "why_unshared", telling)
+    return told
+
+
 @pytest.mark.parametrize(
-    "options",
-    [{"output_attentions": True}, {"position_ids": torch.arange(5)[None]}, {"use_cache": None}],
-    ids=["attention maps", "positions", "a cache"],
+    ("options", "why"),
+    [
+        ({}, None),
+        ({"output_attentions": True}, "output_attentions"),
+        ({"output_hidden_states": True}, "output_hidden_states"),
+        ({"position_ids": torch.arange(5)[None]}, "position_ids"),
+        ({"use_cache": None}, "cache"),
+        ({"use_cache": True}, "cache"),
+    ],
 )
-def test_what_would_show_is_not_shared(options: dict[str, Any], sharing: list[int]) -> None:
+def test_what_would_show_is_not_shared(
+    options: dict[str, Any], why: str | None, sharing: list[int], reasons: list[str | None]
+) -> None:
     batch = torch.cat([ids(5, 1), ids(5, 2)])
     with tiny("llama", "prompt_tuning") as prompted:
-        prompted.backbone.set_attn_implementation("eager")
         logits(prompted, batch, **{"use_cache": False, **options})
-    assert not sharing
+    assert len(sharing) == (why is None)
+    (told,) = reasons
+    assert told == why if why is None else why in str(told)
 
 
-def test_a_prompt_that_reads_its_row_is_not_shared(sharing: list[int]) -> None:
-    with tiny("llama", "capt") as prompted:
-        logits(prompted, *padded(ROWS, "right"), use_cache=False)
-    assert not sharing
+@pytest.mark.parametrize(
+    ("family", "method", "rows", "attention", "why"),
+    [
+        ("llama", "prompt_tuning", 1, "sdpa", "there is one row"),
+        ("llama", "capt", 2, "sdpa", "differ from row to row"),
+        ("llama", "prompt_tuning", 2, "eager", "attention runs as eager"),
+        ("bert", "prompt_tuning", 2, "sdpa", "family 'bert' is no decoder"),
+        ("t5", "prompt_tuning", 2, "sdpa", "family 't5' is no decoder"),
+    ],
+)
+def test_each_reason_is_told(
+    family: str, method: str, rows: int, attention: str, why: str, reasons: list[str | None]
+) -> None:
+    batch = torch.cat([ids(5, row) for row in range(rows)])
+    with attached(model(family, attention=attention), method) as prompted, torch.no_grad():
+        prompted.states(input_ids=batch, **({"use_cache": False} if family == "llama" else {}))
+        if family != "llama":  # what makes no cache is told as what it is
+            given = {"input_ids": batch, "use_cache": False}
+            reasons.append(why_unshared(prompted.anatomy, [prompted.prompts[0].footprint], (0,) * rows, given))
+    assert why in str(reasons[-1])
+
+
+def test_rows_of_several_prompts_are_not_shared(reasons: list[str | None]) -> None:
+    batch, backbone = torch.cat([ids(5, 1), ids(5, 2)]), model("llama")
+    named = {name: producer(backbone, name) for name in ("prompt_tuning", "deep_prompt")}
+    with attach(backbone, tokenizer(), named) as prompted, torch.no_grad():
+        prompted(input_ids=batch, prompts=[0, 1], use_cache=False)
+        prompted(input_ids=batch, prompts=[1, 1], use_cache=False)
+    assert reasons == ["its rows have several prompts", None]
 
 
 def made(configuration: type = LlamaConfig, **options: Any) -> Any:
