@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import torch
 
-from softprompt.attached.attach import attach
+from softprompt.attached.attach import attach, build, sketch
 from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, DeepPrompt, FullFinetuning, PromptTuning, PTuningV2
+from softprompt.methods.base import MOST
+from softprompt.training.measure import peak_memory, reset_peak
 
 from ..shared.models import POSITIONS, ids, model, padded, tokenizer
-from ..shared.prompts import attached, call, close, logits, producer, tiny
-
-
-def fails(match: str) -> Any:
-    return pytest.raises(SoftPromptError, match=match)
+from ..shared.prompts import FAMILIES, METHODS, call, close, fails, logits, producer, tiny
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "llama", "gemma3", "bart"])
@@ -123,56 +122,28 @@ def test_flash_attention_is_refused() -> None:
         backbone.config._attn_implementation_internal = "sdpa"
 
 
-def test_inputs_that_leave_no_place_for_a_prompt() -> None:
-    with tiny("llama", "prompt_tuning") as prompted:
-        vectors = prompted.anatomy.embedding(ids(4))
-        with fails("pass input_ids, not inputs_embeds"):
-            prompted(inputs_embeds=vectors)
-        with fails("attention_mask of shape"):
-            prompted(input_ids=ids(4), attention_mask=torch.ones(1, 1, 4, 4))
-        with fails("without input_ids"):
-            prompted()
-        with fails("generate needs input_ids"):
-            prompted.generate(inputs_embeds=vectors)
-        with fails("leave one of them out"):
-            prompted(input_ids=ids(4), labels=ids(4), positions=torch.tensor([[1]]))
-    with tiny("t5", "prompt_tuning") as prompted, fails("encoder_outputs hold no virtual tokens"):
-        prompted(input_ids=ids(4), encoder_outputs=(torch.zeros(1, 4, 32),), decoder_input_ids=ids(2))
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_sketch_has_the_forms_of_the_prompt_and_nothing_is_made_that_is_not_stored(method: str) -> None:
+    backbone = model(FAMILIES[method][0])
+    blank = build(backbone, tokenizer(), METHODS[method], blank=True)
+    drawn = sketch(backbone, tokenizer(), METHODS[method])
+    forms = [{name: (value.dtype, value.shape) for name, value in one.stored().items()} for one in (blank, drawn)]
+    assert forms[0] == forms[1]
+    assert {parameter.device.type for parameter in drawn.parameters()} <= {"meta"}
+    size = sum(value.numel() for value in blank.stored().values())
+    assert sum(parameter.numel() for parameter in blank.parameters()) <= size
 
 
-def test_inputs_that_a_prefix_takes() -> None:
-    """Keys and values need no place in the sequence."""
-    with tiny("llama", "p_tuning_v2") as prompted, torch.no_grad():
-        expected = prompted(input_ids=ids(4)).logits
-        close(prompted(inputs_embeds=prompted.anatomy.embedding(ids(4))).logits, expected)
-        causal = torch.ones(4, 4, dtype=torch.bool).tril()[None, None]
-        close(prompted(input_ids=ids(4), attention_mask=causal).logits, expected)
-
-
-def test_one_call_at_a_time() -> None:
-    with tiny("llama", "capt") as prompted, prompted.calling((0,)), fails("running already"):
-        prompted(input_ids=ids(4))
-
-
-def test_a_call_that_fails_leaves_no_call_open() -> None:
-    with tiny("llama", "capt") as prompted:
-        expected = prompted(input_ids=ids(4)).logits
-        with pytest.raises(IndexError):
-            prompted(input_ids=torch.tensor([[-5]]))
-        assert torch.equal(prompted(input_ids=ids(4)).logits, expected)
-
-
-def test_the_backbone_runs_as_if_nothing_were_attached() -> None:
-    plain = model("llama")(input_ids=ids(4)).logits
-    for method in ("capt", "prompt_tuning", "p_tuning_v2"):
-        with attached(model("llama"), method) as prompted:
-            close(prompted.backbone(input_ids=ids(4)).logits, plain, 1e-6)
-
-
-def test_encoding() -> None:
-    with tiny("llama", "capt") as prompted:
-        batch = prompted.encode(["w9 w8 w7", "w6"])
-        assert batch["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
-        assert prompted(**batch).logits.shape[:2] == (2, 3)
-    with tiny("bert", "capt") as prompted:
-        assert prompted.encode("w9 w8")["input_ids"].tolist() == [[9, 8]]
+@pytest.mark.parametrize("method", list(METHODS))
+def test_the_largest_options_are_weighed_before_they_are_made(method: str) -> None:
+    """The sketch of each whole number at its largest takes no memory, or is refused."""
+    backbone, chosen = model(FAMILIES[method][0]), METHODS[method]
+    whole = [name for name in type(chosen).model_fields if isinstance(getattr(chosen, name), int)]
+    for name in whole:
+        if isinstance(getattr(chosen, name), bool):
+            continue
+        reset_peak()
+        before = peak_memory()
+        with suppress(SoftPromptError, RuntimeError, TypeError):
+            sketch(backbone, tokenizer(), chosen.model_copy(update={name: MOST})).stored()
+        assert peak_memory() - before < 200 << 20, name

@@ -30,7 +30,7 @@ Edge = Callable[[Any], Any]  # given a model; see `attempt`
 
 TITLE = "edges of attaching"
 PROMISE = "each works or is refused in one line, and the backbone is bit-equal after"
-TESTS = ["tests/attached/test_edges.py"]
+TESTS = ["tests/attacks/test_attaching.py"]
 
 
 def measure(tick: Callable[[int], Any]) -> dict[str, int]:

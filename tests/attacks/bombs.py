@@ -26,7 +26,7 @@ PROMISE = (
     "what would cost more than it is long is refused in one line that names the limit, in under a second of computing "
     "and within 200 MB; what is ordinary but long is read"
 )
-TESTS = ["tests/guards/test_bombs.py"]
+TESTS = ["tests/attacks/test_bombs.py"]
 SECONDS, MEGABYTES = 1.0, 200
 
 TASK = sp.Task(template="{text} It was {mask}", labels={"0": "bad", "1": "good"})

@@ -34,7 +34,7 @@ PROMISE = (
     "refused in one line that names the file and the field, within 200 MB; without checksums, or loaded where each "
     "field has a value that it may have"
 )
-TESTS = ["tests/storage/test_damage.py"]
+TESTS = ["tests/attacks/test_damage.py", "tests/storage/test_record.py"]
 
 MEMORY = 200 << 20
 LOADED = "loaded, each field of a kind that it may have"

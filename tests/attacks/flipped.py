@@ -21,7 +21,7 @@ from ..shared.runs import Interrupting, run, task
 
 TITLE = "damaged files of a run and of its training state"
 PROMISE = "made again to the same bytes, or refused in one line that names the file; never taken as whole"
-TESTS = ["tests/training/test_flipped.py"]
+TESTS = ["tests/attacks/test_flipped.py"]
 
 MADE_AGAIN, REFUSED, UNREAD = "made again to the same bytes", "refused in one line", "not read, and no matter"
 WRONG, TRACEBACK = "taken as whole though it was not", "tracebacks"

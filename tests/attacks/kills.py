@@ -30,7 +30,7 @@ from ..shared.runs import run, task
 
 TITLE = "runs killed while they write"
 PROMISE = "the same command goes on and ends in the same bytes; an exchanged prompt is the old or the new one"
-TESTS = ["tests/training/test_kills.py", "tests/training/test_resume.py"]
+TESTS = ["tests/attacks/test_kills.py", "tests/training/test_resume.py"]
 
 _EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT

@@ -26,7 +26,7 @@ PROMISE = (
     "a path that cannot be used is one line and exit code 1, in Python `SoftPromptError`, within a second; nothing on "
     "disk is lost or left behind"
 )
-TESTS = ["tests/cli/test_paths.py", "tests/guards/test_paths.py"]
+TESTS = ["tests/attacks/test_paths.py", "tests/guards/test_paths.py"]
 
 
 def _pipe(path: Path) -> None:

@@ -19,7 +19,7 @@ from ..shared.prompts import FAMILIES, producer
 
 TITLE = "threads"
 PROMISE = "calls of the bare model and of attached ones, in any thread, give the bits of each alone"
-TESTS = ["tests/attached/test_threads.py"]
+TESTS = ["tests/attacks/test_threads.py"]
 
 METHODS = ("prompt_tuning", "p_tuning_v2", "capt", "lora", "bitfit", "adapter", "full_finetuning")
 PATIENCE = 120  # seconds after which a thread counts as locked

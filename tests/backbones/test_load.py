@@ -35,19 +35,7 @@ from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 
 from ..shared import checkpoints
-from ..shared.checkpoints import (
-    BART,
-    BERT,
-    ELECTRA,
-    LLAMA,
-    ROBERTA,
-    SIZES,
-    T5,
-    TIED,
-    WORDS,
-    save,
-    write_gguf,
-)
+from ..shared.checkpoints import BART, BERT, ELECTRA, LLAMA, ROBERTA, SIZES, T5, TIED, WORDS, save, write_gguf
 
 CLASSES = [
     (LlamaForCausalLM, LLAMA, "LlamaForCausalLM", "LlamaModel"),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from softprompt.attached.attach import attach, build
 from softprompt.attached.model import PromptedModel
+from softprompt.errors import SoftPromptError
 from softprompt.methods import Method
 from softprompt.methods import method as method_of
 from softprompt.sites.producer import Producer
@@ -140,3 +141,7 @@ def graded(prompted: PromptedModel) -> list[bool]:
     for handle in handles:
         handle.remove()
     return found
+
+
+def fails(match: str) -> Any:
+    return pytest.raises(SoftPromptError, match=match)

@@ -63,3 +63,14 @@ class Interrupting(Progress):
                 signal.raise_signal(self.sent)
 
         yield tick
+
+
+class Listening(Progress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(shown=False)
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)

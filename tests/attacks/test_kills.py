@@ -9,7 +9,7 @@ import pytest
 import softprompt as sp
 from softprompt.files.scratch import sweep
 
-from ..attacks.kills import Killed, kept, operations, saving, scraps, struck, survives, training
+from .kills import Killed, kept, operations, saving, scraps, struck, survives, training
 
 OPTIONS = {"max_steps": 2, "evaluations": 1}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..attacks.attaching import EDGES, Edge, attempt
+from .attaching import EDGES, Edge, attempt
 
 # What is refused, and a part of the line; the rest works.
 REFUSED = {

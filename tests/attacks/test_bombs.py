@@ -8,7 +8,7 @@ import pytest
 
 from softprompt.errors import SoftPromptError
 
-from ..attacks.bombs import SECONDS, bombs, ordinary, refusal
+from .bombs import SECONDS, bombs, ordinary, refusal
 
 # Files of 100 MB take longer to write than to refuse.
 HEAVY = ("100 MB", "endless")

@@ -13,19 +13,17 @@ from transformers import TextIteratorStreamer
 
 from softprompt.attached.attach import attach
 from softprompt.backbones.fingerprint import fingerprint
-from softprompt.errors import SoftPromptError
 from softprompt.readouts.build import build_readout
 from softprompt.sites.asking import _ASKERS, current
 from softprompt.sites.held import _HELD
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
-from softprompt.training.process import alone
 from softprompt.training.setup import readout_spec
 
-from ..attacks.threads import attack, together
 from ..shared.models import ids, model, padded, tokenizer
 from ..shared.prompts import METHODS, attached, call, loss_of, producer, tiny
+from .threads import attack, together
 
 
 @pytest.mark.parametrize("family", ["bert", "t5", "llama", "gpt2"])
@@ -127,22 +125,6 @@ def test_tasks_of_one_thread() -> None:
         assert torch.equal(found[1], asyncio.run(both(other))[0])
 
 
-def test_texts_are_encoded_as_if_alone() -> None:
-    long = " ".join(f"w{index}" for index in range(10, 40))
-    with tiny("llama", "capt") as prompted:
-        asks = [{}, {"truncation": True, "max_length": 5}, {"padding": "max_length", "max_length": 40}]
-        wanted = [prompted.encode([long, "w6"], **options)["input_ids"] for options in asks]
-        same: list[bool] = []
-
-        def encode(index: int) -> None:
-            found = (prompted.encode([long, "w6"], **asks[index])["input_ids"] for _ in range(50))
-            same.extend(torch.equal(one, wanted[index]) for one in found)
-
-        faults: list[BaseException] = []
-        assert together([partial(encode, index) for index in (0, 1, 2, 0, 1, 2)], faults) == 0
-    assert (same, faults) == ([True] * 300, [])
-
-
 def test_predict_from_eight_threads() -> None:
     """Loaded prompts of several methods on one backbone, each asked by two threads at once."""
     backbone = model("bert")
@@ -163,18 +145,3 @@ def test_predict_from_eight_threads() -> None:
     faults: list[BaseException] = []
     assert together([partial(ask, index % 4) for index in range(8)], faults) == 0
     assert (same, faults) == ([True] * 24, [])
-
-
-def test_two_trainings_in_one_process() -> None:
-    refused: list[BaseException] = []
-
-    def train() -> None:
-        with alone():
-            pass
-
-    with alone(), alone():  # one thread may nest them
-        assert together([train], refused) == 0
-    assert [type(one) for one in refused] == [SoftPromptError]
-    assert "another thread of this process is training" in str(refused[0])
-    assert together([train], refused) == 0
-    assert len(refused) == 1

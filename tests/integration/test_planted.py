@@ -25,7 +25,7 @@ from softprompt.methods import SPT
 from softprompt.tasks import Task
 from softprompt.training.run import Run, train
 
-from ...shared.models import VOCABULARY, tokenizer
+from ..shared.models import VOCABULARY, tokenizer
 
 pytestmark = pytest.mark.no_cover  # a thousand steps of lines that test_search.py counts
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ..attacks.paths import hostile, inside, try_inside, try_verb, verbs
 from ..shared.commands import Bench, ask, bench
+from .paths import hostile, inside, try_inside, try_verb, verbs
 
 # Every place meets these, and each meets two more by turns; `benchmarks/reliability.py --only paths` tries them all.
 ALWAYS = ("circle of links", "empty")

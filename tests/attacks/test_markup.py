@@ -9,8 +9,8 @@ import pytest
 from softprompt.errors import shown
 from softprompt.progress import Progress
 
-from ..attacks.markup import HOSTILE, PATHS, commands, hostile_bench, judge, obeyed, terminal
 from ..shared.commands import Bench, ask, bench
+from .markup import HOSTILE, PATHS, commands, hostile_bench, judge, obeyed, terminal
 
 
 @pytest.fixture(scope="module")

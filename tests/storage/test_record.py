@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import softprompt as sp
-from softprompt.attached.attach import build, sketch
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.files.forms import read_forms
 from softprompt.methods.base import MOST
 from softprompt.methods.baselines import HardPrompt
 from softprompt.storage.record import read_description, recorded
-from softprompt.training.measure import peak_memory, reset_peak
-from softprompt.training.run import open_run
 
-from ..attacks.damage import attack, attempt, save_prompt
+from ..attacks.damage import attempt, save_prompt
 from ..shared.models import model, tokenizer
-from ..shared.prompts import FAMILIES, METHODS
 from ..shared.runs import run
 
 
@@ -57,20 +52,6 @@ def refusal(folder: Path) -> str:
         sp.load(folder, model("bert"), tokenizer())
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
-
-
-def test_a_part_of_the_attack() -> None:
-    """`benchmarks/reliability.py --only damage` tries every damage."""
-    found = attack(lambda count: None, every=173, flips=10)
-    assert {name for name in found if not name.startswith("refused")} == set()
-    assert found.total() > 30
-
-
-def test_a_part_of_the_attack_on_prompts_without_checksums() -> None:
-    """What an earlier version wrote."""
-    found = attack(lambda count: None, every=179, flips=10, manifest=False)
-    assert {name for name in found if not name.startswith(("refused", "loaded"))} == set()
-    assert found.total() > 30
 
 
 def test_what_is_refused_is_named_with_its_mend(copied: Path) -> None:
@@ -112,33 +93,6 @@ def test_nothing_is_read_as_another_thing(path: tuple[Any, ...], value: Any, tol
 def test_numbers_need_no_point(copied: Path) -> None:
     edit(copied, "options", "init_bound", value=1)
     assert read_description(copied).method.init_bound == 1.0  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("method", list(METHODS))
-def test_a_sketch_has_the_forms_of_the_prompt_and_nothing_is_made_that_is_not_stored(method: str) -> None:
-    backbone = model(FAMILIES[method][0])
-    blank = build(backbone, tokenizer(), METHODS[method], blank=True)
-    drawn = sketch(backbone, tokenizer(), METHODS[method])
-    forms = [{name: (value.dtype, value.shape) for name, value in one.stored().items()} for one in (blank, drawn)]
-    assert forms[0] == forms[1]
-    assert {parameter.device.type for parameter in drawn.parameters()} <= {"meta"}
-    size = sum(value.numel() for value in blank.stored().values())
-    assert sum(parameter.numel() for parameter in blank.parameters()) <= size
-
-
-@pytest.mark.parametrize("method", list(METHODS))
-def test_the_largest_options_are_weighed_before_they_are_made(method: str) -> None:
-    """The sketch of each whole number at its largest takes no memory, or is refused."""
-    backbone, chosen = model(FAMILIES[method][0]), METHODS[method]
-    whole = [name for name in type(chosen).model_fields if isinstance(getattr(chosen, name), int)]
-    for name in whole:
-        if isinstance(getattr(chosen, name), bool):
-            continue
-        reset_peak()
-        before = peak_memory()
-        with suppress(SoftPromptError, RuntimeError, TypeError):
-            sketch(backbone, tokenizer(), chosen.model_copy(update={name: MOST})).stored()
-        assert peak_memory() - before < 200 << 20, name
 
 
 def test_a_header_is_never_believed(copied: Path) -> None:
@@ -204,17 +158,3 @@ def test_every_door(saved: Path, copied: Path) -> None:
     save_file({"table": table.double()}, copied / "prompt.safetensors")
     with pytest.raises(SoftPromptError, match="a table of shape .* and type F64"):
         sp.attach(model("bert"), tokenizer(), method.model_copy(update={"init_prompt": str(copied)}))
-
-
-def test_metrics_that_are_not_those_of_a_run(tmp_path: Path) -> None:
-    folder = run(tmp_path, "llama", "hard_prompt").folder
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert open_run(folder, model("llama"), tokenizer()).metrics == metrics
-    for change, told in (
-        ({"test": {**metrics["test"], "accuracy": "high"}}, "metrics.json: test.accuracy: "),
-        ({"test": {"rows": 4}}, "metrics.json: test: no 'accuracy' in it"),
-        ({"seed": None}, "metrics.json: seed: "),
-    ):
-        (folder / "metrics.json").write_text(json.dumps({**metrics, **change}))
-        with pytest.raises(SoftPromptError, match=told):
-            open_run(folder, model("llama"), tokenizer())
