@@ -34,3 +34,9 @@ def ids_of(text: str) -> list[int]:
 def answers(prompted: Any, readout: Readout, rows: Any) -> Any:
     with torch.no_grad():
         return readout.answer(prompted, readout.collate([readout.encode(row) for row in rows]))
+
+
+CHOICES = [
+    {"premise": "w20 w21", "choices": ["w30 w31", "w32"], "label": 0},
+    {"premise": "w22", "choices": ["w33", "w34 w35 w36", "w37"], "label": 2},
+]
