@@ -14,8 +14,6 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import AutoPrompt
 from softprompt.methods.autoprompt import Triggers
 from softprompt.methods.parts.vocabulary import is_text
-from softprompt.training.courses.label_tokens import probe, ranking
-from softprompt.training.courses.templates import spliced
 from softprompt.training.run import Interrupted, open_run
 
 from ..shared.models import MASK, ids, model, tokenizer
@@ -148,29 +146,6 @@ def test_label_tokens_are_searched_stored_and_summed(family: str, tmp_path: Path
 def test_label_tokens_need_one_place_to_be_read(tmp_path: Path) -> None:
     with pytest.raises(SoftPromptError, match="leave label_tokens out"):
         run(tmp_path, "t5", AutoPrompt(**SEARCH, label_tokens=2))
-
-
-def test_the_probe_finds_the_direction_and_the_tokens_on_it() -> None:
-    generator = torch.Generator().manual_seed(0)
-    direction = torch.randn(8, generator=generator)
-    labels = torch.arange(40) % 2
-    features = torch.randn(40, 8, generator=generator) * 0.1 + (labels * 2.0 - 1)[:, None] * direction
-    weight = probe(features, labels, 2, 1e-2)
-    embedding = torch.stack([direction, -direction, torch.zeros(8)])
-    scores = ranking(weight, embedding)
-    close(scores, (weight @ embedding.T).softmax(0), 1e-6)
-    assert scores.argmax(1).tolist() == [1, 0]
-
-
-def test_words_in_the_places_of_a_template() -> None:
-    from softprompt.tasks import Template
-
-    def text(source: str) -> str:
-        return str(spliced(Template.parse(source), [20, 21, 22], tokenizer()))
-
-    assert text("{prompt} {text} {mask}") == "w20 w21 w22 {text} {mask}"
-    assert text("{prompt}{text} {mask}") == "w20 w21 w22 {text} {mask}"
-    assert text("{prompt:1} {text} {prompt:2} {mask}") == "w20 {text} w21 w22 {mask}"
 
 
 def test_no_head_beside_triggers(tmp_path: Path) -> None:

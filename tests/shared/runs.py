@@ -16,6 +16,8 @@ from softprompt.training.run import Run, train
 
 from .models import model, tokenizer
 
+PROMPT = Path("run") / "prompt" / "prompt.safetensors"
+
 
 def task(folder: Path, rows: int = 40, **options: Any) -> Task:
     """Rows of random words; w20 among them means class 0, w30 class 1."""

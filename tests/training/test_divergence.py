@@ -17,7 +17,6 @@ import softprompt as sp
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.base import Readout
 from softprompt.training.divergence import LIMIT, Diverged, Guard
-from softprompt.training.fitting.best import BestState, rank
 
 from ..shared.models import model, tokenizer
 from ..shared.prompts import METHODS
@@ -156,22 +155,6 @@ def test_a_search_that_diverged_stores_nothing(poisoned: Any, tmp_path: Path) ->
                 resume=resume,
             )
     assert not (tmp_path / "run" / "prompt").exists()
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_never_wins_or_ties(bad: float) -> None:
-    good, layer = {"accuracy": 0.1, "loss": 9.0}, torch.nn.Linear(2, 2)
-    for worse in ({"accuracy": 1.0, "loss": bad}, {"accuracy": bad, "loss": 0.1}, {"accuracy": bad, "loss": None}):
-        assert rank(good, "accuracy") > rank(worse, "accuracy")
-        assert not rank(worse, "accuracy") > rank(worse, "accuracy")
-        selection = BestState()
-        assert not selection.offer(worse, "accuracy", 0, layer)
-        assert selection.offer(good, "accuracy", 1, layer)
-        assert not selection.offer(worse, "accuracy", 2, layer)
-        assert (selection.step, selection.stale) == (1, 1)
-    with torch.no_grad():
-        layer.bias[0] = bad
-    assert not BestState().offer(good, "accuracy", 0, layer)
 
 
 def test_the_guard() -> None:

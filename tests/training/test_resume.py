@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,13 +11,10 @@ from typing import Any
 
 import pytest
 
-from softprompt.errors import SoftPromptError
 from softprompt.training.run import Interrupted
 
 from ..shared.prompts import METHODS, TRAINED, every_family
-from ..shared.runs import Interrupting, run, task
-
-PROMPT = Path("run") / "prompt" / "prompt.safetensors"
+from ..shared.runs import PROMPT, Interrupting, run, task
 
 
 def places(done: Any) -> list[tuple[str | None, int]]:
@@ -94,24 +90,3 @@ def test_no_pickle_is_written_or_read(tmp_path: Path, monkeypatch: pytest.Monkey
     run(tmp_path, "gpt2", METHODS["capt"], resume=True)
     endings = {path.suffix for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert endings <= {".json", ".safetensors", ".md"}
-
-
-def test_a_finished_run_is_given_back_and_another_one_is_not_overwritten(tmp_path: Path) -> None:
-    first = run(tmp_path, "llama", METHODS["capt"])
-    again = run(tmp_path, "llama", METHODS["capt"], resume=True)
-    assert again.metrics == json.loads(json.dumps(first.metrics))
-    with pytest.raises(SoftPromptError, match="holds a run already"):
-        run(tmp_path, "llama", METHODS["capt"])
-    with pytest.raises(SoftPromptError, match="another method"):
-        run(tmp_path, "llama", METHODS["deep_prompt"], resume=True)
-    with pytest.raises(SoftPromptError, match="another training_options"):
-        run(tmp_path, "llama", METHODS["capt"], resume=True, max_steps=11)
-    assert run(tmp_path, "llama", METHODS["capt"], resume=True).metrics == again.metrics
-
-
-def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.txt").write_text("precious")
-    with pytest.raises(SoftPromptError, match="not empty"):
-        run(tmp_path, "llama", METHODS["capt"])
-    assert (tmp_path / "run" / "thesis.txt").read_text() == "precious"

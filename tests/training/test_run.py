@@ -132,43 +132,6 @@ def test_batches_answer_as_single_rows(readout: str, tmp_path: Path) -> None:
         assert alone.probabilities == pytest.approx(outcome.probabilities, abs=1e-5)
 
 
-def test_validation_picks_the_stored_state(tmp_path: Path) -> None:
-    done = run(tmp_path, "llama", METHODS["capt"], max_steps=20, evaluations=10, learning_rate=0.5, patience=99)
-    best = max(done.metrics["history"], key=lambda point: (point["accuracy"], -point["loss"]))
-    assert done.metrics["validation"]["accuracy"] == best["accuracy"]
-    assert done.metrics["validation"]["loss"] == pytest.approx(best["loss"], rel=1e-4)
-
-
-def test_patience_stops_a_run_that_gets_no_better(tmp_path: Path) -> None:
-    done = run(tmp_path, "llama", METHODS["hard_prompt"], patience=1)
-    assert done.metrics["history"] == []
-    stopped = run(
-        tmp_path / "x", "llama", METHODS["capt"], max_steps=400, evaluations=100, patience=2, learning_rate=1e-9
-    )
-    assert stopped.metrics["history"][-1]["step"] < 400
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"learning_rate": "fast"}, "learning_rate"),
-        ({"epoch": 3}, "no option 'epoch'"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"readout": "mask"}, "mask"),
-    ],
-)
-def test_options_are_checked(changes: dict[str, object], message: str, tmp_path: Path) -> None:
-    with pytest.raises(SoftPromptError, match=message):
-        run(tmp_path, "t5", METHODS["capt"], **changes)
-
-
-def test_a_head_cannot_be_left_untrained_or_asked_of_free_text(tmp_path: Path) -> None:
-    with pytest.raises(SoftPromptError, match="head_only"):
-        run(tmp_path, "llama", METHODS["hard_prompt"], readout="head")
-    with pytest.raises(SoftPromptError, match="readout 'text' has none"):
-        run(tmp_path, "llama", METHODS["head_only"], readout="text")
-
-
 def test_gradient_checkpointing_trains_to_the_same_prompt(tmp_path: Path) -> None:
     """Up to rounding: with checkpoints the last feed-forward runs at every column."""
     run(tmp_path / "a", "llama", METHODS["capt"])

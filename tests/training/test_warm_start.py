@@ -19,10 +19,9 @@ from softprompt.training.warm_start import start_from
 
 from ..shared.models import model, tokenizer
 from ..shared.prompts import FAMILIES, METHODS, TRAINED, logits, producer
-from ..shared.runs import Interrupting, run
+from ..shared.runs import PROMPT, Interrupting, run
 
 BATCH = torch.tensor([[1, 20, 41, 42]])
-PROMPT = Path("run") / "prompt" / "prompt.safetensors"
 
 
 def saved(folder: Path, family: str, method: Any, seed: int = 4) -> Prompt:

@@ -9,66 +9,16 @@ import torch
 
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
-from softprompt.training.adaptation.prefix_lm import IGNORED, Chunk, PrefixLM, Stream, chunks, collate, split_chunk
 from softprompt.training.adaptation.run import adapt
-from softprompt.training.adaptation.texts import read_texts
 from softprompt.training.courses.work import Interrupted
 
-from ...shared.adaptation import AdaptInterrupting, folder_of, run, texts, weights
-from ...shared.models import EOS, PAD, model, tokenizer
+from ...shared.adaptation import AdaptInterrupting, folder_of, run, weights
+from ...shared.models import model, tokenizer
 
 
 @pytest.fixture(scope="module")
 def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder_of("t5", tmp_path_factory.mktemp("t5"))
-
-
-def test_texts_are_cut_and_split_where_the_paper_says() -> None:
-    one = " ".join(f"w{index}" for index in range(10, 27))
-    found = chunks([one, "w50", "w60 w61"], tokenizer(), 8)
-    assert [len(chunk.ids) for chunk in found] == [8, 8, 2]  # a last piece of one token has no place to split
-    assert [chunk.last for chunk in found] == [False, False, True]
-    assert sum((list(chunk.ids) for chunk in found[:2]), []) == list(range(10, 26))
-    closing = (EOS,)
-    assert split_chunk(Chunk((10, 11, 12), True), 1, closing).targets == (11, 12, EOS)
-    assert split_chunk(Chunk((10, 11, 12), False), 2, closing).targets == (12,)
-    assert split_chunk(Chunk((10, 11, 12), False), 2, closing).inputs == (10, 11, EOS)
-
-
-def test_a_stream_is_a_function_of_seed_and_number() -> None:
-    pieces = chunks(texts(), tokenizer(), 8)
-    one, same, other = (Stream(pieces, tokenizer(), 200, seed) for seed in (1, 1, 2))
-    straight = [one[index] for index in range(len(one))]
-    assert [same[index] for index in reversed(range(200))] == straight[::-1]
-    assert [other[index] for index in range(200)] != straight
-    # Each pass holds every chunk once, whole on its two sides, in another order.
-    closing = len(one.closing)
-    joined = [(*pair.inputs[: len(pair.inputs) - closing], *pair.targets) for pair in straight]
-    passes = [joined[start : start + len(pieces)] for start in (0, len(pieces))]
-    wanted = sorted((*chunk.ids, *(one.closing if chunk.last else ())) for chunk in pieces)
-    assert [sorted(each) for each in passes] == [wanted, wanted]
-    assert passes[0] != passes[1]
-    places = {len(pair.inputs) - closing for pair in straight if len(pair.inputs) + len(pair.targets) >= 8}
-    assert places >= set(range(1, 7))
-
-
-def test_the_loss_is_the_cross_entropy_of_the_targets_alone() -> None:
-    pieces = chunks(texts(6), tokenizer(), 8)
-    pairs = [Stream(pieces, tokenizer(), 4, 0)[index] for index in range(4)]
-    total, count = 0.0, 0
-    for pair in pairs:
-        with torch.no_grad():
-            logits = model("t5")(
-                input_ids=torch.tensor([pair.inputs]), decoder_input_ids=torch.tensor([[PAD, *pair.targets[:-1]]])
-            ).logits[0]
-        logs = logits.log_softmax(-1)
-        total -= sum(float(logs[place, token]) for place, token in enumerate(pair.targets))
-        count += len(pair.targets)
-    batch = collate(pairs, PAD)
-    assert int((batch["labels"] != IGNORED).sum()) == count
-    import copy
-
-    assert float(PrefixLM(copy.deepcopy(model("t5")))(batch).detach()) == pytest.approx(total / count, rel=1e-5)
 
 
 @pytest.mark.parametrize("family", ["t5", "bart"])
@@ -133,19 +83,3 @@ def test_what_cannot_be_adapted_is_refused_in_one_line(t5: Path, tmp_path: Path)
         run(t5, tmp_path / "run", steps=1)
     with pytest.raises(SoftPromptError, match="another options"):
         run(t5, tmp_path / "run", steps=2, resume=True)
-
-
-def test_texts_come_from_lines_or_a_column(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("one text\n\n another \n")
-    (tmp_path / "b.jsonl").write_text('{"body": "w1"}\n{"body": "w2"}\n')
-    assert read_texts(tmp_path / "a.txt") == ["one text", "another"]
-    assert read_texts(tmp_path / "b.jsonl", "body") == ["w1", "w2"]
-    for name, content, message in (
-        ("c.txt", "\n \n", "no text"),
-        ("d.jsonl", '{"text": 3}\n', "line 1"),
-        ("e.csv", "title\nx\n", "'text'"),
-        ("f.pdf", "x", "not read"),
-    ):
-        (tmp_path / name).write_text(content)
-        with pytest.raises(SoftPromptError, match=message):
-            read_texts(tmp_path / name)
