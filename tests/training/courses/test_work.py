@@ -1,4 +1,4 @@
-"""Courses: stages that are remembered, loops that resume, and the courses that come with methods."""
+"""Courses: stages that are remembered, and loops that resume."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from softprompt.errors import SoftPromptError
 from softprompt.guards.registry import Entry, defined
 from softprompt.methods import PromptTuning
 from softprompt.methods import registry as methods
-from softprompt.methods.base import Method
-from softprompt.training import courses
 from softprompt.training.courses import Work, course
 from softprompt.training.courses.registry import COURSES
 from softprompt.training.run import Interrupted
@@ -103,27 +100,3 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
     again = run(tmp_path, "llama", METHODS["capt"], resume=True, **options)
     assert again.metrics["history"] == done.metrics["history"]
     assert (tmp_path / PROMPT).read_bytes() == before
-
-
-def test_the_registry(own: list[str]) -> None:
-    assert {"fit", "xprompt", "autoprompt", "hard_prompt"} <= set(COURSES.all())
-    with pytest.raises(SoftPromptError, match="no course named 'magic': choose from autoprompt, fit"):
-        courses.of("magic")
-    with pytest.raises(SoftPromptError, match="registered already"):
-        course("fit")(lambda work: None)
-
-
-def test_an_unknown_course_is_one_clear_line(tmp_path: Path) -> None:
-    class Lost(PromptTuning):
-        course = "lost"  # type: ignore[misc]
-
-    with pytest.raises(SoftPromptError, match="register one with @course"):
-        run(tmp_path, "llama", Lost(num_virtual_tokens=2))
-
-
-def test_every_method_names_a_course_that_there_is() -> None:
-    from softprompt.methods import methods
-
-    for cls in methods(installed=False).values():
-        assert issubclass(cls, Method)
-        assert courses.of(cls.course)
