@@ -153,12 +153,6 @@ def test_a_fault_is_one_line(
     assert not (tmp_path / "layers").exists()
 
 
-def test_help_has_an_example(ask: Any) -> None:
-    code, printed, _ = ask("select", "--help")
-    assert code == 0
-    assert "Example: softprompt select" in " ".join(printed.split())
-
-
 def select(folder: Path, progress: Any = False, **options: Any) -> dict[str, Any]:
     rows = words_task(folder / "data")
     given = {"keep": 1, "arms": ("learned", "last"), "seeds": (3,), **QUICK, **options}

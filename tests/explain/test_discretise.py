@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from softprompt.cli import main as cli
 from softprompt.errors import SoftPromptError
 from softprompt.explain.discretise import discretise, drift
 from softprompt.storage.prompt import Prompt
 from softprompt.training.run import Run
 
-from ..shared.models import model, tokenizer
 from ..shared.prompts import call, close
 from ..shared.runs import run, task
 
@@ -96,37 +93,3 @@ def test_what_has_no_words(tmp_path: Path) -> None:
             use(other.prompt)
     with pytest.raises(SoftPromptError, match="labelled rows"):
         discretise(trained(tmp_path / "b").prompt, [])
-
-
-def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    model("llama").save_pretrained(tmp_path / "backbone")
-    tokenizer().save_pretrained(tmp_path / "backbone")
-    data = tmp_path / "rows"
-    data.mkdir()
-    for split in ("train", "dev", "test"):
-        lines = ["sentence\tlabel", *(f"w{20 + index % 2 * 10} w{40 + index}\t{index % 2}" for index in range(8))]
-        (data / f"{split}.tsv").write_text("\n".join(lines) + "\n")
-    (data / "task.yaml").write_text(
-        'name: words\ntemplate: "{sentence} {mask}"\nlabels: {"0": w10, "1": w11}\nmetrics: [accuracy]\n'
-    )
-
-    def ask(*words: Any) -> str:
-        monkeypatch.setattr("sys.argv", ["softprompt", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert stop.value.code in (0, None), err
-        return out
-
-    common = ["--data", data, "--task", data / "task.yaml"]
-    ask(
-        "train", "--backbone", tmp_path / "backbone", *common, "--method", "instruction", "--out", tmp_path / "run",
-        "--set", f"text={TEXT}", "--set", "max_steps=1", "--set", "learning_rate=0.001",
-    )  # fmt: skip
-    told = json.loads(ask("discretise", tmp_path / "run", *common, "--json"))
-    assert told["text"] == TEXT
-    assert told["cost"] == pytest.approx(told["before"]["accuracy"] - told["after"]["accuracy"])
-    assert [row["word"] for row in told["rows"]] == TEXT.split()
-    shown = ask("discretise", tmp_path / "run", *common)
-    assert f"text: '{TEXT}'" in shown
-    assert "as text" in shown

@@ -17,7 +17,7 @@ from softprompt.methods import PTuning
 from softprompt.training.run import Interrupted
 
 from ..shared.by_embeddings import FAMILIES, ROWS, agrees, embedded
-from ..shared.commands import call as command
+from ..shared.commands import Told, ask
 from ..shared.models import ids, model, padded, tokenizer
 from ..shared.prompts import attached, close, every_family, logits, producer, tiny
 from ..shared.runs import Interrupting, run, task
@@ -142,9 +142,7 @@ def test_a_template_with_slots_in_its_middle(family: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
-def test_train_from_the_command_line(
-    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_train_from_the_command_line(family: str, tmp_path: Path) -> None:
     model(family).save_pretrained(tmp_path / "backbone")
     tokenizer().save_pretrained(tmp_path / "backbone")
     data = tmp_path / "data"
@@ -157,20 +155,19 @@ def test_train_from_the_command_line(
         'labels: {"0": w10, "1": w11}\nmetrics: [accuracy]\n'
     )
 
-    def train(template_tokens: int, out: str) -> tuple[int, str, str]:
-        return command(
-            monkeypatch, capsys, "train", "--backbone", tmp_path / "backbone", "--task", data / "task.yaml",
+    def train(template_tokens: int, out: str) -> Told:
+        return ask(
+            "train", "--backbone", tmp_path / "backbone", "--task", data / "task.yaml",
             "--data", data, "--method", "p_tuning", "--set", f"num_virtual_tokens={template_tokens}",
             "--set", "max_steps=2", "--out", tmp_path / out,
         )  # fmt: skip
 
-    code, _, _ = train(3, "good")
-    assert code == 0
+    assert train(3, "good").code == 0
     metrics = json.loads((tmp_path / "good" / "metrics.json").read_text())
     assert metrics["stored_parameters"] == 3 * 32
-    code, _, error = train(4, "bad")
-    assert code != 0
-    assert "has places for 3 virtual tokens and the method has 4" in " ".join(error.split())
+    bad = train(4, "bad")
+    assert bad.refused
+    assert "has places for 3 virtual tokens and the method has 4" in " ".join(bad.err.split())
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import pytest
+import typer
 
+from softprompt import demo
 from softprompt.cli import main as cli
 
 from .models import model, tokenizer
@@ -54,14 +55,14 @@ class Told:
         return self.raised is None and self.code == 1 and lines[-1] == "" and lines[-2].startswith("error: ")
 
 
-def ask(*words: Any, encoding: str = "utf-8") -> Told:
-    """Run a command; its streams are written in an encoding."""
+def ask(*words: Any, encoding: str = "utf-8", seconds: int = LONGEST) -> Told:
+    """Run a command; its streams are written in an encoding, and it is woken where it does not come back."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="") for _ in range(2)]
     code, raised, begun = 0, None, time.process_time()
     given = ["softprompt", *map(str, words)]
     with mock.patch.object(sys, "argv", given), redirect_stdout(streams[0]), redirect_stderr(streams[1]):
         try:
-            with warnings.catch_warnings(), woken():
+            with warnings.catch_warnings(), woken(seconds):
                 cli.main()
         except SystemExit as stop:
             code = int(stop.code or 0)
@@ -133,16 +134,23 @@ def bench(folder: Path) -> Bench:
     return made
 
 
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: Any) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    import warnings
+def narrow(printed: str) -> bool:
+    """Whether what was printed fits 100 columns."""
+    return max(map(len, printed.splitlines())) <= 100
 
-    monkeypatch.setattr("sys.argv", ["softprompt", *map(str, words)])
-    code = 0
-    with warnings.catch_warnings():
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
+
+def _verbs(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    for word, inner in getattr(command, "commands", {}).items():
+        yield from _verbs(inner, f"{name} {word}".strip())
+    if not hasattr(command, "commands"):
+        yield name, command
+
+
+def _demo() -> Any:
+    app = typer.Typer()
+    app.command("demo")(demo.demo)
+    return typer.main.get_command(app)
+
+
+# Every verb by its words, as the command that typer makes of it, and the demo.
+COMMANDS = {**dict(_verbs(typer.main.get_command(cli.app))), "demo": _demo()}

@@ -1,0 +1,25 @@
+"""`softprompt methods`: every method, and on a backbone its parameters and recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..shared.commands import narrow
+
+
+def test_methods(ask: Any, backbone: Path) -> None:
+    code, printed, _ = ask("methods", "--json", "--backbone", backbone)
+    assert code == 0
+    found = {m["name"]: m for m in json.loads(printed)}
+    names = {"capt", "prompt_tuning", "p_tuning_v2", "deep_prompt", "hard_prompt", "head_only", "full_finetuning"}
+    assert names <= set(found)
+    assert found["capt"]["trained"] == found["capt"]["stored"] == 3 * 32
+    assert found["p_tuning_v2"]["stored"] == 2 * 3 * 20 * 2 * 8
+    assert found["hard_prompt"]["trained"] == 0
+    assert found["capt"]["recipe"]["source"]
+    for words in (["methods"], ["methods", "--backbone", str(backbone)]):
+        code, printed, _ = ask(*words)
+        assert code == 0
+        assert narrow(printed)
