@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from typing import Any
 
 import pytest
+
+import softprompt as sp
 
 # By the module that they were said to stand in. Of the package itself: its exports, and the classes of methods that its
 # pages use; then what docs/api.md listed, docs/extending.md and README imported, and other pages named in full.
@@ -105,3 +108,63 @@ def test_a_documented_name_is_there_and_says_where_it_went(name: str, found: Any
         assert all(one["deprecations"])
         assert name.rpartition(".")[2] in one["told"][0]
         assert "softprompt" in one["told"][0]
+
+
+# How they could be called: parameters by place, and after * by name alone.
+CALLS = {
+    "attach": "model tokenizer prompt * label_words seed dropout",
+    "load_backbone": "name * dtype device head",
+    "load": "folder model tokenizer",
+    "save": "prompt folder",
+    "train": "model tokenizer task method * seed output resume progress backbone max_steps",
+    "open_run": "folder model tokenizer",
+    "adapt": "backbone texts * output seed resume progress dtype device steps",
+    "select_layers": "model tokenizer task method * keep arms seeds output progress backbone max_steps",
+    "transfer_metrics": "prompt target rows * words fields template batch_size tick",
+    "nearest_words": "prompt * k seed",
+    "similarity_of": "folders",
+    "method": "name * rank",
+    "register": "method",
+    "register_anatomy": "family read",
+    "read_anatomy": "model",
+    "Ensemble": "members names",
+    "Ensemble.evaluate": "self rows task * batch_size tick",
+    "Ensemble.outcomes": "self rows * batch_size tick",
+    "Ensemble.predict": "self texts * batch_size",
+    "Ensemble.unseen": "self rows",
+    "Method.recipe": "self family kind",
+    "Prompt.attach": "self",
+    "Prompt.outcomes": "self texts * batch_size",
+    "Prompt.predict": "self texts * batch_size",
+    "Prompt.unseen": "self rows",
+    "PromptedModel.add": "self name producer",
+    "PromptedModel.detach": "self",
+    "PromptedModel.encode": "self texts * padding",
+    "PromptedModel.generate": "self inputs * prompts max_new_tokens",
+    "PromptedModel.remove": "self name",
+    "PromptedModel.states": "self * prompts conditioning_mask positions input_ids",
+    "Recipe": "learning_rate source optimizer schedule warmup_ratio weight_decay epochs batch_size head_learning_rate",
+    "Run.predict": "self texts * batch_size",
+    "Task.catalog": "",
+    "Task.label_words": "self seq2seq",
+    "Task.load": "name_or_path data shots seed max_test_rows",
+    "Task.rows_from": "self path",
+    "Task.rows_of": "self values",
+    "Task.splits": "self seed * few_shot",
+    "Task.template_for": "self readout seq2seq",
+    "Task.with_data": "self data shots seed max_test_rows",
+    "View": "states slots text",
+    "View.mean": "self * with_slots",
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_documented_call_is_taken(name: str) -> None:
+    """All by place, and all by name."""
+    found: Any = sp
+    for part in name.split("."):
+        found = getattr(found, part)
+    placed, _, named = (one.split() for one in CALLS[name].partition("*"))
+    signature = inspect.signature(found)
+    signature.bind(*placed, **dict.fromkeys(named))
+    signature.bind(**dict.fromkeys([*placed, *named]))
