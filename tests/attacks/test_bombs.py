@@ -41,6 +41,8 @@ def test_a_bomb_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
         ("jsonl: a string of 10 MB", "bytes in one line and more, at most 8,388,608"),
         ("jsonl: a string of 3 MB", "3,000,000 characters in one text, at most 2,000,000"),
         ("jsonl: a key twice", "the key 'text' stands twice"),
+        ("jsonl: the last of 200,000 keys twice", "the key '30d3f' stands twice"),
+        ("jsonl: a number beyond all", "the number '1e999' is too large"),
         ("jsonl: half a surrogate pair", r"'\ud83d' at character 1 is half a surrogate pair"),
         ("csv: a quote never closed", "line 2: a text of more than 2,000,000 characters"),
         ("csv: a column twice", "column 'text' stands twice"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any  # what a document holds is for its reader's schema to say
 
 from softprompt.errors import SoftPromptError
-from softprompt.files import strict_json
 from softprompt.files.manifest import prove
+from softprompt.guards.documents import json_value
 
 # A prompt.json has some kilobytes; of what may be 4 MiB long nothing needs more than 100 MB to be parsed.
 _LONGEST = 4 << 20
@@ -29,7 +29,7 @@ def read_document(path: Path, mend: str = MEND, *, longest: int = _LONGEST) -> d
         SoftPromptError: no such file, something else than a file, or no such JSON in it.
     """
     try:
-        value = strict_json.loads(_text(path, longest))
+        value = json_value(_text(path, longest))
     except FileNotFoundError:
         raise SoftPromptError(f"{path}: no such file; is this the folder of a finished run or prompt?") from None
     except OSError as error:

@@ -7,18 +7,20 @@ stands alone carries the checksum of the rest of it under `sha256` instead (`sea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
+from softprompt.guards.documents import json_value
 from softprompt.guards.paths import check_file
 
 MANIFEST, SEAL = "manifest.json", "sha256"
 _PIECE = 1 << 20
+Value = TypeVar("Value")
 
 
 class Written(BaseModel):
@@ -87,12 +89,12 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
             )
 
 
-def sealed(value: dict[str, Any]) -> dict[str, Any]:
+def sealed(value: Mapping[str, Value]) -> dict[str, Value | str]:
     """A JSON object with the checksum of its own content, under `sha256`."""
     return {**value, SEAL: _seal(value)}
 
 
-def prove(value: dict[str, Any], path: Path) -> None:
+def prove(value: Mapping[str, object], path: Path) -> None:
     """Prove the checksum that `sealed` gave an object; one without it, from an earlier version, passes.
 
     Raises:
@@ -106,7 +108,7 @@ def prove(value: dict[str, Any], path: Path) -> None:
         )
 
 
-def _seal(value: dict[str, Any]) -> str:
+def _seal(value: Mapping[str, object]) -> str:
     return hashlib.sha256(strict_json.dumps(value, indent=None).encode()).hexdigest()
 
 
@@ -114,7 +116,7 @@ def _read(path: Path) -> Manifest:
     if path.exists():
         check_file(path)
     try:
-        return Manifest.model_validate(strict_json.loads(path.read_text(encoding="utf-8")))
+        return Manifest.model_validate(json_value(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise SoftPromptError(f"{path}: no such file: copy or write the folder again") from None
     except (OSError, ValueError, ValidationError):

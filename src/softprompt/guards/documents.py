@@ -3,45 +3,75 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 import yaml
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+    from yaml import SafeLoader as _Base
+else:  # the parser of libyaml, where PyYAML was built with it: twenty times faster
+    _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
-# The parser of libyaml, where PyYAML was built with it: twenty times faster.
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def parse_json(text: str, where: str) -> Any:
-    """A JSON value.
+def json_value(text: str, *, digits: int = 20) -> JsonValue:
+    """A JSON value as the standard has it (RFC 8259), with nothing guessed.
+
+    Args:
+        text: of one value.
+        digits: that a whole number may have at most; our own are 64-bit ones.
+
+    Raises:
+        ValueError: no JSON, a bare NaN, Infinity or 1e999 among it, a key that stands twice in one object, a whole
+            number of more digits, or nested too deep to be read.
+    """
+
+    def whole(number: str) -> int:
+        if len(number) > digits:
+            raise ValueError(f"a number of {len(number):,} digits, at most {digits:,}; put it in quotes")
+        return int(number)
+
+    try:
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite, parse_int=whole
+        )
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return value
+
+
+def parse_json(text: str, where: str) -> JsonValue:
+    """A JSON value of a user.
 
     Args:
         text: of one line or file.
         where: it stands, for messages.
 
     Raises:
-        SoftPromptError: it is no JSON, a key stands twice in one object, or it passes a limit.
+        SoftPromptError: see `json_value`; or it passes a limit.
     """
     opened = text.count("[") + text.count("{")
     if opened > limits.LEVELS:
         _check_brackets(text, where)
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
+        return json_value(text, digits=limits.DIGITS)
     except json.JSONDecodeError as error:
         raise SoftPromptError(f"{where}: not JSON ({error.msg}); write one object a line") from None
-    except _TwiceError as error:
-        raise SoftPromptError(f"{where}: the key {quoted(error.args[0])} stands twice; keep one") from None
-    except ValueError as error:  # from `_integer` or `_constant`
+    except ValueError as error:
         raise SoftPromptError(f"{where}: {error}") from None
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str) -> object:
     """A YAML value; nothing but plain values is ever made.
 
     Args:
@@ -63,25 +93,31 @@ def parse_yaml(text: str, where: str) -> Any:
         raise SoftPromptError(f"{where}: a value that is none ({error}); put it in quotes") from None
 
 
-class _TwiceError(Exception):
-    """A key that an object has twice."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _TwiceError(next(name for place, name in enumerate(names) if name in names[:place]))
+        raise ValueError(f"the key {quoted(_twice(name for name, _ in pairs))} stands twice; keep one")
     return found
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > limits.DIGITS:
-        raise ValueError(f"a number of {len(digits):,} digits, at most {limits.DIGITS:,}; put it in quotes")
-    return int(digits)
+def _twice(names: Iterable[str]) -> str:
+    """The first name that has come before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            break
+        seen.add(name)
+    return name
 
 
-def _constant(name: str) -> Any:
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {quoted(number, 40)} is too large; put it in quotes")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON; write null where there is no value")
 
 
@@ -96,11 +132,11 @@ def _check_brackets(text: str, where: str) -> None:
     limits.check(deepest, limits.LEVELS, "levels deep", where)
 
 
-class _Loader(_Base):  # type: ignore[misc]
+class _Loader(_Base):
     """The safe loader, but for numbers that would take long to read."""
 
 
-def _number(loader: Any, node: Any) -> Any:
+def _number(loader: _Loader, node: yaml.ScalarNode) -> object:
     if len(node.value) > limits.DIGITS:
         mark = node.start_mark
         raise yaml.constructor.ConstructorError(
@@ -167,7 +203,7 @@ def _check_events(text: str, where: str) -> None:
             close(sizes.get(str(event.anchor), 1), None)  # an unknown one is the loader's to tell
 
 
-def _check_key(parent: _Open, event: Any, where: str) -> None:
+def _check_key(parent: _Open, event: yaml.ScalarEvent, where: str) -> None:
     if not parent.mapping or parent.children % 2:
         return
     line = f"{where}, line {_line(event)}"
@@ -177,5 +213,5 @@ def _check_key(parent: _Open, event: Any, where: str) -> None:
     parent.keys.add(event.value)
 
 
-def _line(event: Any) -> int:
-    return int(event.start_mark.line) + 1
+def _line(event: yaml.Event) -> int:
+    return 1 + (event.start_mark.line if event.start_mark is not None else 0)

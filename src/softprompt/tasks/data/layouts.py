@@ -8,12 +8,12 @@ and what is of another kind a `TypeError` that names its key.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
 from softprompt.tasks.values import label_text
 
-Values: TypeAlias = dict[str, object]
+Values: TypeAlias = Mapping[str, object]
 Kind = TypeVar("Kind")
 _KINDS = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
 

@@ -142,7 +142,7 @@ def _one(task: TaskDefinition, record: Record, index: int) -> Row:
 # -- one record ------------------------------------------------------------------------------------------
 
 
-def _flat(task: TaskDefinition, record: Record) -> Iterator[dict[str, object]]:
+def _flat(task: TaskDefinition, record: Record) -> Iterator[Mapping[str, object]]:
     try:
         yield from LAYOUTS[task.layout](record.values)
     except (KeyError, TypeError, ValueError, IndexError) as error:
