@@ -43,10 +43,12 @@ LONG = {
 BEING_SPLIT = {
     "attached/generation.py generate",
     "attached/model.py",
+    "attached/model.py PromptedModel.calling",
     "backbones/anatomy.py _read",
     "compare/layers.py _train_arms",
     "explain/layers.py arms_figure",
     "sites/attention.py _with",
+    "sites/forward_call.py",
     "sites/forward_call.py _step",
     "sites/insertion.py insert",
     "sites/preplaced.py read_layout",
