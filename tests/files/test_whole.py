@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from softprompt.errors import SoftPromptError
-from softprompt.files import strict_json, whole
-from softprompt.files.documents import read_document, read_record
-from softprompt.files.manifest import MANIFEST, check_files, named, sealed
+from softprompt.files.manifest import MANIFEST
 from softprompt.files.tensors import write_tensors
 from softprompt.files.whole import replacing, write_json, write_text
-from softprompt.guards.documents import json_value
 
-
-def filled(folder: Path, text: str = "new") -> None:
-    with replacing(folder) as beside:
-        (beside / "below").mkdir()
-        (beside / "below" / "b.txt").write_text(text * 2)
-        (beside / "a.txt").write_text(text)
+from ..shared.tables import filled
 
 
 def told(write: Callable[[Path], None], place: Path) -> str | None:
@@ -117,69 +105,3 @@ def test_all_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatc
     write_text(tmp_path / "one.json", "{}")
     assert [name.startswith(".softprompt-new") for name in told] == [True, False, False]
     assert told[1:] == ["-> one.json", tmp_path.name]
-
-
-def test_a_folder_is_read_back(tmp_path: Path) -> None:
-    filled(tmp_path / "kept")
-    check_files(tmp_path / "kept", named(tmp_path / "kept"))
-    for harm, message in (
-        (lambda f: (f / "a.txt").write_text("nwe"), "a.txt: differs from what was written"),
-        (lambda f: (f / "a.txt").write_text("ne"), "a.txt: has 2 bytes, but 3 were written"),
-        (lambda f: (f / "a.txt").unlink(), "a.txt: cannot be read"),
-        (lambda f: (f / MANIFEST).unlink(), "manifest.json: no such file"),
-        (lambda f: (f / MANIFEST).write_text("{"), "manifest.json: damaged"),
-        (lambda f: (f / MANIFEST).write_text('{"files": {"a.txt": 3}}'), "manifest.json: damaged"),
-        (lambda f: (f / MANIFEST).write_text('{"files": {}}'), "does not name a.txt"),
-    ):
-        copy = tmp_path / "copy"
-        shutil.copytree(tmp_path / "kept", copy)
-        harm(copy)
-        with pytest.raises(SoftPromptError, match=message) as error:
-            check_files(copy, ["a.txt"])
-        assert "\n" not in str(error.value)
-        check_files(tmp_path / "kept", ["a.txt"])
-        shutil.rmtree(copy)
-
-
-def test_a_record_is_read_back(tmp_path: Path) -> None:
-    path, value = tmp_path / "record.json", {"a": [1, 2.5, None, "ü"], "b": {"1": True}}
-    write_json(path, sealed(value))
-    assert read_record(path) == sealed(value)
-    path.write_text(path.read_text().replace("2.5", "2.6"))
-    with pytest.raises(SoftPromptError, match="differs from what was written"):
-        read_record(path)
-    write_json(path, value)  # an earlier version's
-    assert read_record(path) == value
-
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(values)
-@settings(max_examples=40, deadline=None)
-def test_json_is_strict(value: Any) -> None:
-    text = strict_json.dumps(value)
-    assert json.loads(text, parse_constant=lambda constant: pytest.fail(constant)) == strict_json.finite(value)
-    assert json_value(text) == strict_json.finite(value)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['{"a": NaN}', '{"a": [-Infinity]}', '{"a": 1e999}', '{"a": ', "[" * 100_000, "\ud800"],
-    ids=["nan", "infinity", "beyond a float", "cut", "nested", "no text"],
-)
-def test_what_is_no_json_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text(text, encoding="utf-8", errors="surrogatepass")
-    with pytest.raises(SoftPromptError, match="metrics.json") as error:
-        read_document(tmp_path / "metrics.json")
-    assert "\n" not in str(error.value)
-
-
-def test_json_is_written_in_one_place() -> None:
-    source = Path(whole.__file__).parents[1]
-    found = {str(path.relative_to(source)) for path in source.rglob("*.py") if "json.dump" in path.read_text()}
-    assert {path for path in found if "import json\n" in (source / path).read_text()} == {"files/strict_json.py"}

@@ -245,3 +245,8 @@ def padded(rows: list[Tensor], side: str, extra: int = 0) -> tuple[Tensor, Tenso
         return torch.cat([padding, row] if side == "left" else [row, padding], dim=1)
 
     return torch.cat([fill(row, PAD) for row in rows]), torch.cat([fill(torch.ones_like(row), 0) for row in rows])
+
+
+def modes(*modules: nn.Module) -> list[bool]:
+    """Whether each part of some modules is in training mode, in order."""
+    return [part.training for module in modules for part in module.modules()]

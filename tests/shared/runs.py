@@ -17,6 +17,7 @@ from softprompt.training.run import Run, train
 from .models import model, tokenizer
 
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"
+QUICK = {"max_steps": 4, "evaluations": 1, "batch_size": 4}
 
 
 def task(folder: Path, rows: int = 40, **options: Any) -> Task:

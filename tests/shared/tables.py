@@ -1,4 +1,4 @@
-"""Small files in published layouts, read as tasks."""
+"""Small files in published layouts, read as tasks, and their rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from softprompt.errors import SoftPromptError
+from softprompt.files.whole import replacing
 from softprompt.tasks import Row, Splits, Task
+
+GOOD = "sentence\tlabel\n" + "good\t1\nbad\t0\n" * 5
+REVIEWS = Task(template="{text} It was {mask}", labels={"0": "terrible", "1": "great"})
+THREE = Task(
+    template="{a}",
+    labels=["x", "y", "z"],
+    metrics=["accuracy", "macro_f1", "f1", "matthews", "cb_score"],
+    positive="y",
+)
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -44,3 +54,15 @@ def told(error: pytest.ExceptionInfo[SoftPromptError], *parts: str) -> None:
     assert "\n" not in message
     for part in parts:
         assert part in message, message
+
+
+def labelled(labels: Any) -> list[Row]:
+    return [Row({}, label, index=index) for index, label in enumerate(labels)]
+
+
+def filled(folder: Path, text: str = "new") -> None:
+    """A folder of two files, written whole."""
+    with replacing(folder) as beside:
+        (beside / "below").mkdir()
+        (beside / "below" / "b.txt").write_text(text * 2)
+        (beside / "a.txt").write_text(text)

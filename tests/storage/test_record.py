@@ -15,14 +15,11 @@ from safetensors.torch import load_file, save_file
 import softprompt as sp
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
-from softprompt.files.forms import read_forms
 from softprompt.methods.base import MOST
-from softprompt.methods.baselines import HardPrompt
 from softprompt.storage.record import read_description, recorded
 
 from ..attacks.damage import attempt, save_prompt
 from ..shared.models import model, tokenizer
-from ..shared.runs import run
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +103,6 @@ def test_ids_beyond_the_vocabulary(tmp_path: Path) -> None:
     save_file({"ids": torch.tensor([5, 6, 100])}, folder / "prompt.safetensors")
     with pytest.raises(SoftPromptError, match=r"prompt.safetensors: tensor 'ids' holds a token id beyond .* 100 words"):
         sp.load(folder, model("gpt2"), tokenizer())
-
-
-def test_a_calibration_that_was_found_is_not_left_out(tmp_path: Path) -> None:
-    folder = run(tmp_path, "llama", HardPrompt(calibration="median")).folder / "prompt"
-    assert read_forms(folder / "prompt.safetensors").keys() == {"head.calibration"}
-    save_file({}, folder / "prompt.safetensors")
-    with pytest.raises(SoftPromptError, match=r"prompt.safetensors: tensor 'head.calibration' is missing"):
-        sp.load(folder, model("llama"), tokenizer())
 
 
 def test_a_prompt_of_another_head(copied: Path) -> None:

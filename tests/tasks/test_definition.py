@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
 
-from ..shared.tables import told, write
+from ..shared.tables import told
 
 
 @pytest.mark.parametrize(
@@ -50,40 +48,16 @@ def test_faults_of_a_definition(values: dict[str, object], parts: tuple[str, ...
     told(error, "task 'custom'", *parts)
 
 
-@pytest.mark.parametrize(
-    ("content", "parts"),
-    [
-        ("template: '{a} It was {mask}'\nlabels: {0: No, 1: Yes}\n", ("mine.yaml", "'labels.0'", "quotes")),
-        ("template: [", ("mine.yaml", "not proper YAML")),
-        ("- a\n- b\n", ("mine.yaml", "not a YAML mapping")),
-        ("labels: [a, b]\n", ("mine.yaml", "'template' is missing")),
-    ],
-)
-def test_faults_of_a_yaml_file(tmp_path: Path, content: str, parts: tuple[str, ...]) -> None:
-    path = write(tmp_path / "mine.yaml", content)
-    with pytest.raises(SoftPromptError) as error:
-        Task.load(path)
-    told(error, *parts)
+def test_a_task_of_template_and_labels_alone() -> None:
+    task = Task(template="{title}\n{body} It was {mask}", labels=["bad", "good"], metric="macro_f1")
+    assert task.fields == ("title", "body")
+    assert task.metrics == ("macro_f1",)
+    assert task.labels == {"bad": "bad", "good": "good"}
+    assert str(task.template_for("head")) == "{title}{sep}{body}"
+    assert str(task.template_for("text", seq2seq=True)) == "{title}\n{body} It was"
+    assert task.template_for("mask") == task.template_for("text")
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [("ss2", ("no task 'ss2'", "'sst2'")), ("qwertz", ("boolq", "wsc")), ("gone.yaml", ("gone.yaml",))],
-)
-def test_no_such_task(name: str, parts: tuple[str, ...]) -> None:
-    with pytest.raises(SoftPromptError) as error:
-        Task.load(name)
-    told(error, *parts)
-
-
-def test_templates_that_a_readout_cannot_use() -> None:
-    task = Task(template="{mask}: {text}", labels=["x", "y"], templates={"head": "{text} {mask}"})
-    with pytest.raises(SoftPromptError) as error:
-        task.template_for("text")
-    told(error, "goes on after {mask}", "templates")
-    with pytest.raises(SoftPromptError) as error:
-        task.template_for("head")
-    told(error, "for a head")
-    with pytest.raises(SoftPromptError) as error:
-        Task(template="{text}", labels=["x", "y"]).template_for("mask")
-    told(error, "no {mask}")
+def test_labels_may_be_numbers_and_truths() -> None:
+    assert Task(template="{a}", labels={0: "x", 1: "y"}).label_values == ("0", "1")
+    assert Task(template="{a}", labels={False: "x", True: "y"}).label_values == ("false", "true")

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from statistics import NormalDist
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,21 +9,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
 
-from softprompt.errors import SoftPromptError
 from softprompt.tasks import Row, Task, evaluate
-from softprompt.tasks.answers import normalised, token_f1
 
-THREE = Task(
-    template="{a}",
-    labels=["x", "y", "z"],
-    metrics=["accuracy", "macro_f1", "f1", "matthews", "cb_score"],
-    positive="y",
-)
+from ..shared.tables import THREE, labelled
+
 pairs = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40)
-
-
-def labelled(labels: Any) -> list[Row]:
-    return [Row({}, label, index=index) for index, label in enumerate(labels)]
 
 
 @given(pairs)
@@ -51,13 +36,6 @@ def test_classification_as_scikit_learn_scores_it(data: list[tuple[int, int]]) -
     assert 0 <= low <= found["accuracy"] <= high <= 1
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 5), (3, 10), (640, 872), (56, 56)])
-def test_the_interval_of_an_accuracy_is_wilsons(hits: int, count: int) -> None:
-    found = evaluate(THREE, labelled([0] * count), [0] * hits + [1] * (count - hits))
-    interval = stats.binomtest(hits, count).proportion_ci(method="wilson")
-    assert found["interval"] == pytest.approx([interval.low, interval.high])
-
-
 numbers = st.floats(-10, 10).map(lambda value: round(value, 2))
 
 
@@ -72,17 +50,6 @@ def test_correlations_as_scipy_computes_them(data: list[tuple[float, float]]) ->
         assert found["spearman"] == pytest.approx(stats.spearmanr(real, guessed).statistic, abs=1e-6)
     else:
         assert (found["pearson"], found["spearman"]) == (0, 0)
-
-
-def test_the_bootstrap_interval_is_near_the_exact_one_and_the_same_twice() -> None:
-    task = Task(template="{a}", kind="regression", metric="pearson")
-    generator = np.random.default_rng(7)
-    real = generator.normal(size=400)
-    guessed = real + generator.normal(size=400)
-    found = evaluate(task, labelled(real.tolist()), guessed.tolist())
-    exact = stats.pearsonr(real, guessed).confidence_interval()  # Fisher's
-    assert found["interval"] == pytest.approx([exact.low, exact.high], abs=0.03)
-    assert evaluate(task, labelled(real.tolist()), guessed.tolist()) == found
 
 
 def test_multirc_by_question() -> None:
@@ -134,33 +101,3 @@ def test_generation() -> None:
     found = evaluate(task, rows, ["cat", "an apple"])
     assert found["exact_match"] == 0.5
     assert found["token_f1"] == pytest.approx((1 + 2 / 3) / 2)
-
-
-@given(st.text(alphabet="ab the,.A!", max_size=20), st.text(alphabet="ab the,.A!", max_size=20))
-def test_token_f1_is_the_harmonic_mean_of_precision_and_recall(first: str, second: str) -> None:
-    one, two = normalised(first).split(), normalised(second).split()
-    shared = sum(min(count, Counter(two)[word]) for word, count in Counter(one).items())
-    precision, recall = (shared / len(part) if part else 0.0 for part in (one, two))
-    expected = 2 * precision * recall / (precision + recall) if shared else 0.0
-    assert math.isclose(token_f1(first, second), expected)
-
-
-def test_the_normal_point_is_right() -> None:
-    from softprompt.tasks import scoring
-
-    assert pytest.approx(NormalDist().inv_cdf(0.975)) == scoring._Z
-
-
-@pytest.mark.parametrize(
-    ("rows", "predictions", "told"),
-    [
-        ([], [], "no rows"),
-        (labelled([0, 1]), [0], "1 predictions for 2 rows"),
-        (labelled([0, None]), [0, 1], "row 1 has no label"),
-        (labelled([0]), [3], "prediction 3 is no class"),
-        (labelled([0]), ["x"], "prediction 'x' is no class"),
-    ],
-)
-def test_what_cannot_be_scored_is_told(rows: list[Row], predictions: list[Any], told: str) -> None:
-    with pytest.raises(SoftPromptError, match=told):
-        evaluate(THREE, rows, predictions)

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from softprompt.tasks import Mask, Task
-from softprompt.tasks.text.template import Literal
 
 SUPERGLUE = {"boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"}
 GLUE = {"sst2", "mrpc", "qnli", "qqp", "mnli", "mnli_mismatched", "cola", "stsb"}
@@ -50,24 +49,6 @@ def test_label_words_are_distinct(name: str) -> None:
     assert task.kind == "choice" or len(task.labels) >= 2
 
 
-@pytest.mark.parametrize(
-    ("spelling", "name"),
-    [
-        ("SST-2", "sst2"),
-        ("sst_2", "sst2"),
-        ("sst-5", "sst5"),
-        ("STS-B", "stsb"),
-        ("ag_news", "agnews"),
-        ("BoolQ", "boolq"),
-        ("MNLI-mm", "mnli_mismatched"),
-        ("mnli", "mnli"),
-        ("Movie Reviews", "movie_reviews"),
-    ],
-)
-def test_spellings(spelling: str, name: str) -> None:
-    assert Task.load(spelling).name == name
-
-
 def test_the_prescribed_templates_of_sequence_to_sequence_models() -> None:
     def shown(name: str) -> str:
         return str(Task.load(name).template_for("text", seq2seq=True))
@@ -83,26 +64,3 @@ def test_main_metrics() -> None:
     mains = {"cb": "cb_score", "multirc": "f1a", "record": "record_f1", "cola": "matthews", "stsb": "pearson"}
     for name in Task.catalog():
         assert Task.load(name).metric == mains.get(name, "accuracy")
-
-
-def test_a_task_of_template_and_labels_alone() -> None:
-    task = Task(template="{title}\n{body} It was {mask}", labels=["bad", "good"], metric="macro_f1")
-    assert task.fields == ("title", "body")
-    assert task.metrics == ("macro_f1",)
-    assert task.labels == {"bad": "bad", "good": "good"}
-    assert str(task.template_for("head")) == "{title}{sep}{body}"
-    assert str(task.template_for("text", seq2seq=True)) == "{title}\n{body} It was"
-    assert task.template_for("mask") == task.template_for("text")
-
-
-def test_the_answer_follows_a_template_without_a_mask() -> None:
-    assert Task(template="{a}", labels=["x", "y"]).template_for("text").parts[-2:] == (Literal(" "), Mask())
-    assert Task(template="{a}\n", labels=["x", "y"]).template_for("text").parts[-2:] == (
-        Literal("\n"),
-        Mask(),
-    )
-
-
-def test_labels_may_be_numbers_and_truths() -> None:
-    assert Task(template="{a}", labels={0: "x", 1: "y"}).label_values == ("0", "1")
-    assert Task(template="{a}", labels={False: "x", True: "y"}).label_values == ("false", "true")

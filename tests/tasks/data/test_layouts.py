@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
 from softprompt.tasks.data.layouts import LAYOUTS
+
+from ...shared.tables import told, write
 
 WHOLE: dict[str, dict[str, Any]] = {
     "copa": {"premise": "it rained", "question": "effect", "choice1": "wet", "choice2": "dry"},
@@ -76,3 +79,45 @@ def test_entities_in_one_text_are_not_taken_for_its_letters() -> None:
     flat = {"passage": "Ann met Bo", "query": "@placeholder left", "entities": "Ann, Bo"}
     with pytest.raises(SoftPromptError, match="'entities' is a str where a list should be"):
         Task.load("record").rows_of([flat])
+
+
+@pytest.mark.parametrize(
+    ("task", "record", "parts"),
+    [
+        (
+            "copa",
+            '{"premise": "a", "choice1": "b", "choice2": "c", "question": "why", "label": 0}',
+            ("copa", "'why'"),
+        ),
+        (
+            "copa",
+            '{"premise": "a", "choice1": "b", "choice2": "c", "question": "cause", "label": 2}',
+            ("label '2'",),
+        ),
+        ("multirc", '{"idx": 0, "passage": "text"}', ("layout of multirc",)),
+        (
+            "record",
+            '{"passage": "p", "query": "q", "entities": ["a", "b"], "answers": ["a"]}',
+            ("no @placeholder",),
+        ),
+        (
+            "record",
+            '{"passage": "p", "query": "@placeholder", "entities": ["a", "b"], "answers": ["c"]}',
+            ("none of the right answers 'c'",),
+        ),
+        (
+            "record",
+            '{"passage": "p", "query": "@placeholder", "entities": ["a"], "answers": ["a"]}',
+            ("two texts",),
+        ),
+        ("wsc", '{"text": "a b", "label": true}', ("layout of wsc", "'span2_index'")),
+        ("stsb", '{"sentence1": "a", "sentence2": "b", "label": 7}', ("label '7'", "from 0 to 5")),
+        ("stsb", '{"sentence1": "a", "sentence2": "b", "label": "x"}', ("label 'x'",)),
+        ("agnews", '{"text": "a", "label": 2}', ("from 0 or from 1",)),
+    ],
+)
+def test_faults_of_nested_records(tmp_path: Path, task: str, record: str, parts: tuple[str, ...]) -> None:
+    write(tmp_path / "train.jsonl", f"{record}\n" * 4)
+    with pytest.raises(SoftPromptError) as error:
+        Task.load(task, data=tmp_path).splits()
+    told(error, "train.jsonl", *parts)

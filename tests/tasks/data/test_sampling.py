@@ -1,0 +1,47 @@
+"""Draws of rows: each class its share, groups whole, and no more than there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from softprompt.errors import SoftPromptError
+from softprompt.tasks import Row, Task
+from softprompt.tasks.data.sampling import take
+
+from ...shared.tables import GOOD, told, write
+
+
+def test_more_shots_than_rows(tmp_path: Path) -> None:
+    write(tmp_path / "train.tsv", GOOD)
+    write(tmp_path / "dev.tsv", GOOD)
+    with pytest.raises(SoftPromptError) as error:
+        Task.load("sst2", data=tmp_path, shots=3).splits()
+    told(error, "of class '0' is 5 rows where 6 are to be drawn", "fewer shots")
+
+
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    share=st.floats(0, 1),
+    seed=st.text(max_size=4),
+)
+@settings(deadline=None)
+def test_take_gives_each_class_its_share(sizes: list[int], share: float, seed: str) -> None:
+    everything = [Row({}, label, index=i) for i, label in enumerate(c for c, n in enumerate(sizes) for _ in range(n))]
+    count = round(share * len(everything))
+    rest, drawn = take(everything, count, lambda row: row.label, seed)
+    assert len(drawn) == count
+    assert sorted([*rest, *drawn], key=lambda row: row.index) == everything
+    for label, size in enumerate(sizes):
+        of_class = sum(row.label == label for row in drawn)
+        assert abs(of_class - size * count / len(everything)) < 1
+
+
+def test_groups_stay_whole() -> None:
+    everything = [Row({}, 0, group=f"g{number // 3}", index=number) for number in range(60)]
+    rest, drawn = take(everything, 10, lambda row: row.label, "seed")
+    assert len(drawn) == 9
+    assert not {row.group for row in rest} & {row.group for row in drawn}
