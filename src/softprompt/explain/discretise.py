@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,11 +18,14 @@ from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import metrics_of
 from softprompt.explain.nearest import Neighbour, Reading, as_text, nearest_words
-from softprompt.guards.tokenizing import tokenise
+from softprompt.guards.tokenizing import token_ids
 from softprompt.methods.instruction import Instruction, InstructionWords
 from softprompt.readouts import build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # Neighbours looked at for the nearest one that is no special token.
 _NEAR = 20
@@ -126,11 +129,10 @@ def _parts(prompt: Prompt) -> tuple[Instruction, InstructionWords]:
 
 
 def _tokens(prompt: Prompt, text: str) -> list[int]:
-    ids: list[int] = tokenise(prompt.tokenizer, text, add_special_tokens=False)["input_ids"]
-    return ids
+    return token_ids(prompt.tokenizer, text)
 
 
-def _plain(reading: Reading, tokenizer: Any) -> Neighbour:
+def _plain(reading: Reading, tokenizer: PreTrainedTokenizerBase) -> Neighbour:
     special = set(tokenizer.all_special_ids)
     return next((one for one in reading.neighbours if one.id not in special), reading.neighbours[0])
 

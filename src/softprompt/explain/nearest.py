@@ -16,19 +16,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import embeddings
-from softprompt.guards.tokenizing import tokenise
+from softprompt.guards.tokenizing import token_ids
 from softprompt.storage.prompt import Prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # Vocabulary rows embedded at a time.
 _PIECE = 1 << 14
@@ -101,7 +104,7 @@ class Nearest:
     control_repeated: float
     vocabulary: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
 
@@ -153,7 +156,7 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
     )
 
 
-def as_text(tokenizer: Any, token: int) -> str:
+def as_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
     """A token as text, a leading space as `_`."""
     piece = str(tokenizer.convert_ids_to_tokens(token))
     text = str(tokenizer.decode([token])).strip()
@@ -163,7 +166,7 @@ def as_text(tokenizer: Any, token: int) -> str:
 
 
 @torch.no_grad()
-def _vocabulary(embedding: Any, size: int) -> Tensor:
+def _vocabulary(embedding: nn.Module, size: int) -> Tensor:
     """Every token's embedding as the model's own module gives it: fp32 on the CPU, `(V, E)`."""
     device = next(embedding.parameters()).device
     ids = torch.arange(size, device=device).split(_PIECE)
@@ -175,9 +178,9 @@ def _repeated(nearest: Sequence[int]) -> float:
     return sum(count for count in counts.values() if count > 1) / len(nearest)
 
 
-def _label(word: str, tokenizer: Any, rows: Tensor, cosines: Tensor, table: Tensor) -> LabelReading:
+def _label(word: str, tokenizer: PreTrainedTokenizerBase, rows: Tensor, cosines: Tensor, table: Tensor) -> LabelReading:
     """A word's best rank over the rows, and over its spellings with and without a space in front."""
-    spellings = {tuple(tokenise(tokenizer, text, add_special_tokens=False)["input_ids"]) for text in (word, f" {word}")}
+    spellings = {tuple(token_ids(tokenizer, text)) for text in (word, f" {word}")}
     found = []
     for ids in sorted(spellings - {()}):
         own = normalize(table[list(ids)].mean(0), dim=-1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment
@@ -17,7 +16,7 @@ from softprompt.guards.paths import file_for
 
 # The only texts of a figure in which markup stands that is ours; what they name is escaped where it stands.
 _OUR_TEMPLATES = ("hovertemplate", "texttemplate")
-LOOK: dict[str, Any] = {"template": "plotly_white", "margin": {"l": 60, "r": 20, "t": 60, "b": 50}}
+LOOK: dict[str, object] = {"template": "plotly_white", "margin": {"l": 60, "r": 20, "t": 60, "b": 50}}
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title>
@@ -56,7 +55,7 @@ def write_page(path: str | Path, title: str, lines: Sequence[str], parts: Sequen
     return place
 
 
-def filled(source: str, **values: Any) -> Markup:
+def filled(source: str, **values: object) -> Markup:
     """A jinja template with its places filled; what is no markup yet is escaped."""
     return Markup(Environment(autoescape=True).from_string(source).render(values))  # noqa: S704  (our own template)
 
@@ -66,7 +65,7 @@ def inert(figure: go.Figure) -> go.Figure:
     return go.Figure(_inert(figure.to_plotly_json()))
 
 
-def _inert(value: Any, key: str = "") -> Any:
+def _inert(value: object, key: str = "") -> object:
     if isinstance(value, str):
         return value if key in _OUR_TEMPLATES else escape(shown(value), quote=False)
     if isinstance(value, dict):

@@ -16,7 +16,7 @@ _TABLE = """<table><thead><tr><th>method</th><th>{{ metric }}</th><th>95 % inter
 <td>{{ row.interval }}</td><td>{{ row.trained }}</td><td>{{ row.stored }}</td><td>{{ row.seconds }}</td></tr>
 {% endfor %}</tbody></table>"""
 _FOOT = "<p><small>{{ foot }}</small></p>"
-_LOOK: dict[str, Any] = {**LOOK, "height": 420}
+_LOOK: dict[str, object] = {**LOOK, "height": 420}
 
 
 def comparison_page(runs: Sequence[dict[str, Any]], path: str | Path, title: str) -> Path:

@@ -12,10 +12,9 @@ site and width on the same backbone; the rows of methods that work in every laye
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 import torch
@@ -49,7 +48,7 @@ class Similarity:
     mean_tokens: Matrix
     token_pairs: Matrix
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
 
@@ -85,7 +84,7 @@ def token_pairs(one: Tensor, other: Tensor) -> float:
     return float((normalize(one, dim=-1) @ normalize(other, dim=-1).T).mean())
 
 
-def _matrix(tables: Sequence[Tensor], metric: Any) -> Matrix:
+def _matrix(tables: Sequence[Tensor], metric: Callable[[Tensor, Tensor], float]) -> Matrix:
     # In double precision, so that the order of two prompts makes no difference that shows.
     exact = [rows.to(torch.float64) for rows in tables]
     return tuple(tuple(metric(one, other) for other in exact) for one in exact)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from softprompt.files import strict_json
 from softprompt.methods.base import Method
@@ -11,6 +10,7 @@ from softprompt.readouts import Readout
 from softprompt.readouts.mixture import Mixture
 from softprompt.storage.record import PromptRecord
 from softprompt.tasks import Task
+from softprompt.tasks.text.encoding import RowEncoder
 
 
 def model_card(record: PromptRecord, method: Method, task: Task | None, readout: Readout | None) -> str:
@@ -50,8 +50,10 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
 
 def _reading(task: Task, readout: Readout) -> list[str]:
     """What the model reads, and where the answer comes from."""
-    members: tuple[Any, ...] = readout.members if isinstance(readout, Mixture) else (readout,)
-    templates = ", ".join(_code(str(member.row_encoder.template)) for member in members)
+    members = readout.members if isinstance(readout, Mixture) else (readout,)
+    # A package's readout may read its rows in a way of its own.
+    encoders = [getattr(member, "row_encoder", None) for member in members]
+    templates = [_code(str(one.template)) for one in encoders if isinstance(one, RowEncoder)]
     words = ", ".join(_line(word) for word in task.labels.values())
     if readout.name == "head":
         classes = ", ".join(_line(value) for value in task.label_values)
@@ -60,7 +62,8 @@ def _reading(task: Task, readout: Readout) -> list[str]:
         answers = f"trained output rows, which are stored too, one a label{f': {words}' if words else ''}"
     else:
         answers = f"the language-model head; label words: {words or 'none'}"
-    return [f"- Template{'s' * (len(members) > 1)}: {templates}", f"- Answers are read by {answers}"]
+    shown = [f"- Template{'s' * (len(templates) > 1)}: {', '.join(templates)}"] if templates else []
+    return [*shown, f"- Answers are read by {answers}"]
 
 
 def _use(name: str | None) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
-from torch import nn
+from torch import Tensor, nn
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
@@ -32,6 +32,9 @@ from softprompt.storage.seen import read_seen, write_seen
 from softprompt.storage.vectors import HEAD, blank_producer, check_head, check_ids, fill
 from softprompt.tasks import Row, Task
 from softprompt.tasks.seen import SeenRows, unseen
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass
@@ -57,7 +60,7 @@ class Prompt:
     readout_spec: ReadoutSpec | None
     fingerprint: Fingerprint
     model: nn.Module
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     meta: dict[str, Any] = field(default_factory=dict)
     seen: SeenRows = field(default_factory=SeenRows)
 
@@ -86,7 +89,7 @@ class Prompt:
         """Attach the prompt to its backbone."""
         return attach(self.model, self.tokenizer, self)
 
-    def predict(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[str]:
+    def predict(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[str]:
         """The label (or number, or text) of each input.
 
         Args:
@@ -95,7 +98,7 @@ class Prompt:
         """
         return [answer.label for answer in answers_to(self, self._rows(texts), batch_size=batch_size)]
 
-    def outcomes(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[Outcome]:
+    def outcomes(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[Outcome]:
         """Predictions with their probabilities, class indices as they are."""
         assert self.readout is not None
         with self.attach() as prompted:
@@ -108,7 +111,7 @@ class Prompt:
         """
         return unseen([self.seen], rows)
 
-    def _rows(self, texts: Sequence[Any]) -> Any:
+    def _rows(self, texts: Sequence[str | Mapping[str, object]]) -> list[Row]:
         if self.task is None or self.readout is None:
             raise SoftPromptError("this prompt was saved without a task: attach it and call the model itself")
         return self.task.rows_of(list(texts))
@@ -123,7 +126,7 @@ def answers_to(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> 
     return [in_words(prompt.task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
 
 
-def stored_tensors(producer: Producer, readout: Readout | None) -> dict[str, Any]:
+def stored_tensors(producer: Producer, readout: Readout | None) -> dict[str, Tensor]:
     """What the file holds: the prompt's tensors and the head's."""
     return {**producer.stored(), **({} if readout is None else readout.stored())}
 

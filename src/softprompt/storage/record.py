@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
@@ -121,12 +121,12 @@ class PromptRecord(CourseRecord):
 
     @field_validator("readout", mode="before")
     @classmethod
-    def _none(cls, value: Any) -> Any:
+    def _none(cls, value: object) -> object:
         """A prompt without a task has an empty readout."""
         return None if value == {} else value
 
     @property
-    def more(self) -> dict[str, Any]:
+    def more(self) -> dict[str, JsonValue]:
         """What a prompt carries along: all that stands there besides what it is made of."""
         own = {"format", "method", "options", "task", "readout", "backbone", "rows", "report"}
         return {**self.model_dump(mode="json", exclude=own, exclude_unset=True), **self.report}
@@ -152,7 +152,7 @@ def read_description(folder: Path) -> Description:
     return Description(record, _method(record, path), None if record.task is None else _task(record.task, path))
 
 
-def recorded(values: Mapping[str, Any], more: Mapping[str, Any]) -> PromptRecord:
+def recorded(values: Mapping[str, object], more: Mapping[str, object]) -> PromptRecord:
     """The record of a prompt that is to be written.
 
     Args:
@@ -167,7 +167,7 @@ def recorded(values: Mapping[str, Any], more: Mapping[str, Any]) -> PromptRecord
     return checked_record({"format": FORMAT, **values, **known, **({"report": report} if report else {})}, META)
 
 
-def checked_record(values: Mapping[str, Any], where: Path | str) -> PromptRecord:
+def checked_record(values: Mapping[str, object], where: Path | str) -> PromptRecord:
     """Check values against the schema.
 
     Raises:
@@ -185,7 +185,7 @@ def checked_record(values: Mapping[str, Any], where: Path | str) -> PromptRecord
         raise SoftPromptError(f"{where}: {plain(error, quote=False)}: {PROMPT_MEND}") from None
 
 
-def fault(error: ValidationError, values: Any, root: str = "") -> str:
+def fault(error: ValidationError, values: object, root: str = "") -> str:
     """The first fault of a document: its field, and what is wrong there."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = _place(first["loc"], values)
@@ -199,14 +199,14 @@ def fault(error: ValidationError, values: Any, root: str = "") -> str:
     return f"{field}: {message}" if field else message
 
 
-def _place(loc: tuple[int | str, ...], values: Any) -> tuple[str, ...]:
+def _place(loc: tuple[int | str, ...], values: object) -> tuple[str, ...]:
     """The keys that lead to a fault, as far as they stand in the document: pydantic adds names of types."""
     found: list[str] = []
     for part in loc:
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
+        inside = dict(enumerate(values)) if isinstance(values, (list, tuple)) else values
+        if not isinstance(inside, Mapping) or part not in inside:
             break
+        values = inside[part]
         found.append(plain(part, quote=False))
     return tuple(found)
 
@@ -236,7 +236,7 @@ def _task(values: dict[str, JsonValue], path: Path) -> Task:
     return made
 
 
-def _check_same(given: Any, read: Any, field: str, path: Path) -> None:
+def _check_same(given: object, read: object, field: str, path: Path) -> None:
     """A method or a task takes `"20"` for 20 from a command line, and from here nothing but what it wrote."""
     if isinstance(given, dict) and isinstance(read, dict):
         for key, value in given.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -18,11 +18,18 @@ from softprompt.readouts import Readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.record import PROMPT_MEND, Description
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 HEAD = "head."  # names of a readout's tensors begin so
 
 
 def blank_producer(
-    path: Path, described: Description, forms: Mapping[str, TensorForm], model: nn.Module, tokenizer: Any
+    path: Path,
+    described: Description,
+    forms: Mapping[str, TensorForm],
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> Producer:
     """A prompt that waits for the tensors of a folder, which are those that its options ask for.
 
@@ -36,7 +43,11 @@ def blank_producer(
 
 
 def _asked(
-    path: Path, described: Description, forms: Mapping[str, TensorForm], model: nn.Module, tokenizer: Any
+    path: Path,
+    described: Description,
+    forms: Mapping[str, TensorForm],
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> dict[str, TensorForm]:
     """The forms of the tensors that a method's options ask for."""
     try:
@@ -58,7 +69,7 @@ def _asked(
     return asked
 
 
-def _sketched(model: nn.Module, tokenizer: Any, method: Method) -> Producer:
+def _sketched(model: nn.Module, tokenizer: PreTrainedTokenizerBase, method: Method) -> Producer:
     """A sketch, or the prompt itself of a package's method that wants numbers, which `meta` has not."""
     try:
         return sketch(model, tokenizer, method)
