@@ -46,7 +46,6 @@ BEING_SPLIT = {
     "attached/model.py PromptedModel.calling",
     "backbones/anatomy.py _read",
     "compare/layers.py _train_arms",
-    "explain/layers.py arms_figure",
     "sites/attention.py _with",
     "sites/forward_call.py",
     "sites/forward_call.py _step",

@@ -13,6 +13,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
+    from softprompt.compare.results import LayerComparison
     from softprompt.methods.base import Method
 
 FIGURES, PAGE = "select.json", "select.html"
@@ -100,7 +101,7 @@ def _without_layers(pairs: list[str], method: str) -> tuple[Method, dict[str, An
     return over_layers(chosen), training
 
 
-def _finish(found: dict[str, Any], out: Path, json: bool) -> None:
+def _finish(found: LayerComparison, out: Path, json: bool) -> None:
     """Write what was found and show it."""
     from softprompt.explain.layers import layers_page
     from softprompt.files.whole import write_json
@@ -113,7 +114,7 @@ def _finish(found: dict[str, Any], out: Path, json: bool) -> None:
         _report(found, out)
 
 
-def _report(found: dict[str, Any], out: Path) -> None:
+def _report(found: LayerComparison, out: Path) -> None:
     from softprompt.explain.layers import arm_difference, strip
 
     arms, seeds = found["arms"], found["seeds"]

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.compare.results import Arm, ArmRun, LayerComparison
 from softprompt.compare.significance import TEST, compare
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.methods.base import Method
@@ -81,7 +82,7 @@ def select_layers(
     progress: bool | Progress = True,
     backbone: str | None = None,
     **options: Any,
-) -> dict[str, Any]:
+) -> LayerComparison:
     """Train a method with learned layers and with every control, for several seeds, and compare them.
 
     The same call again goes on where the last one stopped; more seeds or arms only add runs.
@@ -123,7 +124,10 @@ def select_layers(
     reference = next((arm for arm, one in wanted.items() if one.learned), next(iter(wanted)))
     first = found[reference][0]
     return {
-        **{key: first[key] for key in ("task", "method", "backbone", "metric")},
+        "task": first["task"],
+        "method": first["method"],
+        "backbone": first["backbone"],
+        "metric": first["metric"],
         "rows": first["test"]["rows"],
         "seen_rows": first["test"].get("seen_rows"),
         "layers": layers,
@@ -177,7 +181,7 @@ def _train_arms(
     return found
 
 
-def summed(runs: Mapping[str, Sequence[Mapping[str, Any]]], reference: str, layers: int) -> list[dict[str, Any]]:
+def summed(runs: Mapping[str, Sequence[Mapping[str, Any]]], reference: str, layers: int) -> list[Arm]:
     """The arms' figures over their seeds.
 
     Args:
@@ -185,16 +189,12 @@ def summed(runs: Mapping[str, Sequence[Mapping[str, Any]]], reference: str, laye
         reference: the arm that the others are compared with.
         layers: of the backbone.
 
-    Returns:
-        For each arm `arm`, what `compare` tells, `trained_parameters` and `stored_parameters` (the largest of the
-        seeds), `seconds` (their mean), `share` (of the seeds that keep each layer, `(L,)`; None for a method that has
-        no choice) and `runs` (`seed`, `value`, `interval`, `seconds` and `kept_layers`).
     """
     values = {arm: {one["seed"]: one["test"][one["metric"]] for one in found} for arm, found in runs.items()}
     compared = compare(values, reference)
-    arms = []
+    arms: list[Arm] = []
     for arm, found in runs.items():
-        each = [
+        each: list[ArmRun] = [
             {
                 "seed": one["seed"],
                 "value": one["test"][one["metric"]],

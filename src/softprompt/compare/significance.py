@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
 from scipy.special import stdtr, stdtrit
+
+from softprompt.compare.results import Difference, Summary
 
 TEST = "paired t test over seeds, two-sided; p_holm: Holm over the comparisons with the reference"
 _LEAST = 1e-12  # a deviation below it is the rounding of equal differences
@@ -82,16 +83,13 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def compare(groups: Mapping[str, Mapping[int, float]], reference: str) -> dict[str, dict[str, Any]]:
+def compare(groups: Mapping[str, Mapping[int, float]], reference: str) -> dict[str, Summary]:
     """Mean and deviation of each group, and its difference to the reference.
 
     Args:
         groups: a figure for each seed, by the group's name; none of them empty.
         reference: the group that the others are compared with, seed by seed.
 
-    Returns:
-        By name: `mean`, `deviation` (of the sample; None for one seed) and `difference`: what `Paired` holds and
-        `p_holm`, or None for the reference and for a group that shares no seed with it.
     """
     found: dict[str, Paired] = {}
     for name, figures in groups.items():
@@ -103,7 +101,11 @@ def compare(groups: Mapping[str, Mapping[int, float]], reference: str) -> dict[s
         name: {
             "mean": fmean(figures.values()),
             "deviation": stdev(figures.values()) if len(figures) > 1 else None,
-            "difference": {**asdict(found[name]), "p_holm": adjusted[name]} if name in found else None,
+            "difference": _difference(found[name], adjusted[name]) if name in found else None,
         }
         for name, figures in groups.items()
     }
+
+
+def _difference(found: Paired, p_holm: float | None) -> Difference:
+    return {"pairs": found.pairs, "mean": found.mean, "interval": found.interval, "p": found.p, "p_holm": p_holm}

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.subplots import make_subplots
 
+from softprompt.compare.results import Arm, LayerComparison
 from softprompt.explain.page import LOOK, filled, inert, write_page
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -26,7 +26,7 @@ _TABLE = """<table><thead><tr><th>arm</th><th>{{ metric }}</th><th>deviation</th
 <p><small>{{ foot }}</small></p>"""
 
 
-def layers_page(found: dict[str, Any], path: str | Path, title: str) -> Path:
+def layers_page(found: LayerComparison, path: str | Path, title: str) -> Path:
     """Write the page: the gates over the search, the layers kept beside what each arm reaches, and the table.
 
     Args:
@@ -46,7 +46,7 @@ def layers_page(found: dict[str, Any], path: str | Path, title: str) -> Path:
     return write_page(path, title, lines, [*figures, arms_figure(found), _table(found)])
 
 
-def gates_figure(found: dict[str, Any]) -> go.Figure:
+def gates_figure(found: LayerComparison) -> go.Figure:
     """The probability of each layer's gate over the turns of the search: a heat map for each searched arm and seed."""
     courses = found["gates"]
     seeds = [str(seed) for seed in found["seeds"]]
@@ -79,20 +79,33 @@ def gates_figure(found: dict[str, Any]) -> go.Figure:
     return inert(figure)
 
 
-def arms_figure(found: dict[str, Any]) -> go.Figure:
+def arms_figure(found: LayerComparison) -> go.Figure:
     """Left the layers that the reference keeps, layer by seed; right what each arm reaches, the seeds as points."""
-    arms, metric = found["arms"], found["metric"]
-    own = next(arm for arm in arms if arm["arm"] == found["reference"])
+    metric = found["metric"]
+    own = next(arm for arm in found["arms"] if arm["arm"] == found["reference"])
     figure = make_subplots(
         cols=2,
         column_widths=[0.35, 0.65],
         horizontal_spacing=0.1,
         subplot_titles=[f"layers kept by {own['arm']}", f"{metric} of each arm, mean and deviation; points are seeds"],
     )
-    figure.add_heatmap(
-        z=[[int(layer in run["kept_layers"]) for run in own["runs"]] for layer in range(found["layers"])],
-        x=[f"seed {run['seed']}" for run in own["runs"]],
-        y=list(range(found["layers"])),
+    figure.add_trace(_kept(own, found["layers"]), row=1, col=1)
+    figure.add_trace(_means(found["arms"], own), row=1, col=2)
+    figure.add_trace(_points(found["arms"]), row=1, col=2)
+    values = [run["value"] for arm in found["arms"] for run in arm["runs"]]
+    room = max(0.02, 0.25 * (max(values) - min(values)))
+    figure.update_yaxes(title_text="layer", dtick=1, row=1, col=1)
+    figure.update_yaxes(title_text=metric, range=[min(values) - room, max(values) + room], row=1, col=2)
+    figure.update_layout(height=180 + max(260, 22 * found["layers"]), **LOOK)
+    return inert(figure)
+
+
+def _kept(arm: Arm, layers: int) -> go.Heatmap:
+    """The layers that each run of an arm keeps, a column a seed."""
+    return go.Heatmap(
+        z=[[int(layer in (run["kept_layers"] or ())) for run in arm["runs"]] for layer in range(layers)],
+        x=[f"seed {run['seed']}" for run in arm["runs"]],
+        y=list(range(layers)),
         zmin=0,
         zmax=1,
         colorscale=[[0, "#eef1f5"], [1, _KEPT]],
@@ -100,36 +113,31 @@ def arms_figure(found: dict[str, Any]) -> go.Figure:
         xgap=3,
         ygap=3,
         hovertemplate="layer %{y}, %{x}: %{z}<extra></extra>",
-        row=1,
-        col=1,
     )
-    names = [arm["arm"] for arm in arms]
-    figure.add_bar(
-        x=names,
+
+
+def _means(arms: Sequence[Arm], reference: Arm) -> go.Bar:
+    """What each arm reaches, with the deviation over its seeds."""
+    return go.Bar(
+        x=[arm["arm"] for arm in arms],
         y=[arm["mean"] for arm in arms],
         error_y={"type": "data", "array": [arm["deviation"] or 0.0 for arm in arms]},
-        marker_color=[_KEPT if arm is own else "#b8c4d2" for arm in arms],
+        marker_color=[_KEPT if arm is reference else "#b8c4d2" for arm in arms],
         showlegend=False,
-        row=1,
-        col=2,
     )
+
+
+def _points(arms: Sequence[Arm]) -> go.Scatter:
+    """What each run reaches."""
     points = [(arm["arm"], run) for arm in arms for run in arm["runs"]]
-    figure.add_scatter(
+    return go.Scatter(
         x=[name for name, _ in points],
         y=[run["value"] for _, run in points],
         text=[f"seed {run['seed']}" for _, run in points],
         mode="markers",
         marker={"color": "#1c2430", "size": 7, "symbol": "circle-open"},
         showlegend=False,
-        row=1,
-        col=2,
     )
-    values = [run["value"] for _, run in points]
-    room = max(0.02, 0.25 * (max(values) - min(values)))
-    figure.update_yaxes(title_text="layer", dtick=1, row=1, col=1)
-    figure.update_yaxes(title_text=metric, range=[min(values) - room, max(values) + room], row=1, col=2)
-    figure.update_layout(height=180 + max(260, 22 * found["layers"]), **LOOK)
-    return inert(figure)
 
 
 def strip(share: Sequence[float] | None) -> str:
@@ -139,22 +147,20 @@ def strip(share: Sequence[float] | None) -> str:
     return "".join("·" if not value else _BARS[round(value * (len(_BARS) - 1))] for value in share)
 
 
-def arm_difference(arm: dict[str, Any]) -> tuple[str, str, str, str]:
+def arm_difference(arm: Arm) -> tuple[str, str, str, str]:
     """An arm's difference to the reference, its interval, p and p after Holm, as texts; empty where there is none."""
     found = arm["difference"]
     if found is None:
         return "", "", "", ""
-    if found["p"] is None:
-        return f"{found['mean']:+.3f}", "", "", ""
-    low, high = found["interval"]
-    return f"{found['mean']:+.3f}", f"{low:+.3f} to {high:+.3f}", _chance(found["p"]), _chance(found["p_holm"])
+    interval = "" if found["interval"] is None else "{:+.3f} to {:+.3f}".format(*found["interval"])
+    return f"{found['mean']:+.3f}", interval, _chance(found["p"]), _chance(found["p_holm"])
 
 
-def _chance(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+def _chance(p: float | None) -> str:
+    return "" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
-def _table(found: dict[str, Any]) -> Markup:
+def _table(found: LayerComparison) -> Markup:
     best = max(arm["mean"] for arm in found["arms"])
     rows = [
         {
