@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.insertion import extend_mask, insert
-from softprompt.sites.layout import Slots
+from softprompt.sites.layout import Slots, UserBatch
 from softprompt.sites.preplaced import read_layout
 
 V = 50
@@ -110,15 +110,10 @@ def test_insertion(data: st.DataObject) -> None:
     chosen = [bank[row.prompt] for row in rows]
     width, nobody = max(slots.count for slots in chosen), max(slots.base + slots.count for slots in bank)
     mask = torch.tensor([row.mask for row in rows])
-    layout = insert(
-        torch.tensor([row.ids for row in rows]),
-        mask,
-        None,
-        torch.tensor([row.conditioning for row in rows]),
-        bank,
-        [row.prompt for row in rows],
-        3,
+    given = UserBatch(
+        torch.tensor([row.ids for row in rows]), mask, None, torch.tensor([row.conditioning for row in rows])
     )
+    layout = insert(given, bank, [row.prompt for row in rows], 3)
     plain = [derive(row, slots, width, nobody) for row, slots in zip(rows, chosen, strict=True)]
     assert layout.ids.tolist() == [p.ids for p in plain]
     assert layout.mask is not None
@@ -152,7 +147,7 @@ def test_positions_of_the_users_own(data: st.DataObject) -> None:
     ids, mask = torch.tensor([row.ids for row in rows]), torch.tensor([row.mask for row in rows])
     index = [row.prompt for row in rows]
     own = (mask.cumsum(-1) - 1).clamp(min=0)
-    implied, explicit = insert(ids, mask, None, None, bank, index, 0), insert(ids, mask, own, None, bank, index, 0)
+    implied, explicit = insert(UserBatch(ids, mask), bank, index, 0), insert(UserBatch(ids, mask, own), bank, index, 0)
     assert implied.mask is not None
     assert implied.positions is not None
     assert explicit.positions is not None
@@ -166,8 +161,8 @@ def test_no_mask_where_every_column_is_seen(data: st.DataObject) -> None:
     bank = data.draw(banks())
     rows = data.draw(batches(bank, padding=False))
     ids, index = torch.tensor([row.ids for row in rows]), [row.prompt for row in rows]
-    with_mask = insert(ids, torch.ones_like(ids), None, None, bank, index, 0)
-    without = insert(ids, None, None, None, bank, index, 0)
+    with_mask = insert(UserBatch(ids, torch.ones_like(ids)), bank, index, 0)
+    without = insert(UserBatch(ids), bank, index, 0)
     assert torch.equal(without.ids, with_mask.ids)
     assert with_mask.mask is not None
     if without.mask is None:
@@ -189,8 +184,8 @@ def test_reading_what_was_inserted(data: st.DataObject) -> None:
     rows = data.draw(batches(bank))
     ids, mask = torch.tensor([row.ids for row in rows]), torch.tensor([row.mask for row in rows])
     index = [row.prompt for row in rows]
-    put = insert(ids, mask, None, None, bank, index, 2)
-    got = read_layout(put.ids, put.mask, None, None, bank, index, 2, V)
+    put = insert(UserBatch(ids, mask), bank, index, 2)
+    got = read_layout(UserBatch(put.ids, put.mask), bank, index, 2, V)
     assert put.mask is not None
     assert put.positions is not None
     assert got.positions is not None
@@ -221,7 +216,7 @@ def test_packed_rows(data: st.DataObject) -> None:
         rows.append([b - a for a, b in zip([0, *cuts], [*cuts, tokens], strict=True)])
     positions = torch.tensor([[p for length in row for p in range(length)] for row in rows])
     ids = torch.arange(1, tokens + 1).expand(len(rows), -1)
-    layout = insert(ids, None, positions, None, bank, [0] * len(rows), 0)
+    layout = insert(UserBatch(ids, None, positions), bank, [0] * len(rows), 0)
     width = max(len(row) for row in rows) * count
     assert layout.packed
     assert layout.mask is None
@@ -262,11 +257,11 @@ BANK = [Slots(V, 2, "front", True, 0), Slots(V + 2, 3, "front", True, 0)]
 )
 def test_pieces_of_prompts_are_refused(ids: list[list[int]], message: str) -> None:
     with pytest.raises(SoftPromptError, match=message):
-        read_layout(torch.tensor(ids), None, None, None, BANK, [0] * len(ids), 0, V)
+        read_layout(UserBatch(torch.tensor(ids)), BANK, [0] * len(ids), 0, V)
 
 
 def test_virtual_tokens_may_stand_apart() -> None:
-    layout = read_layout(torch.tensor([[50, 1, 51, 2], [7, 8, 50, 51]]), None, None, None, BANK, [0, 0], 0, V)
+    layout = read_layout(UserBatch(torch.tensor([[50, 1, 51, 2], [7, 8, 50, 51]])), BANK, [0, 0], 0, V)
     assert units(layout, 2) == {
         0: (0, [0, 2], [False, True, False, True]),
         1: (0, [2, 3], [True, True, False, False]),
@@ -274,13 +269,6 @@ def test_virtual_tokens_may_stand_apart() -> None:
 
 
 def test_packed_rows_take_no_prompt_at_the_end() -> None:
+    given = UserBatch(torch.ones(1, 4, dtype=torch.long), None, torch.tensor([[0, 1, 0, 1]]))
     with pytest.raises(SoftPromptError, match="packed rows"):
-        insert(
-            torch.ones(1, 4, dtype=torch.long),
-            None,
-            torch.tensor([[0, 1, 0, 1]]),
-            None,
-            [Slots(V, 1, "end", True, 0)],
-            [0],
-            0,
-        )
+        insert(given, [Slots(V, 1, "end", True, 0)], [0])

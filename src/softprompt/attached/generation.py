@@ -15,6 +15,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.attached import Attached, Rows
 from softprompt.sites.hooks import gather, user_length
 from softprompt.sites.insertion import insert
+from softprompt.sites.layout import UserBatch
 
 _REFUSED = {
     "assistant_model": "another model, which has no virtual tokens, would read the ids",
@@ -60,7 +61,7 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
     mask = _mask_of(model, ids) if mask is None else mask
     full, full_mask, keep = ids, mask, None
     if not bool((ids >= model.anatomy.vocab_size).any()):
-        layout = insert(ids, mask, None, None, model.slots, rows, 0)
+        layout = insert(UserBatch(ids, mask), model.slots, rows)
         assert layout.mask is not None
         full, full_mask, keep = layout.ids, layout.mask, layout.keep
         _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])

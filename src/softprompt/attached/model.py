@@ -319,11 +319,10 @@ class PromptedModel(Wrapper):
         with self._gate.passing():
             self._still_fits()
             producers = tuple(self._producers)
-            footprints = tuple(one.footprint for one in producers)
             call = Call(
                 owner=self,
                 producers=producers,
-                footprints=footprints,
+                footprints=tuple(one.footprint for one in producers),
                 slots=tuple(self.slots),
                 rows=rows,
                 around=self._around if around is None else {**self._around, **around},
@@ -331,7 +330,7 @@ class PromptedModel(Wrapper):
                 training=self.training,
                 dropout=self.training and self._dropout,
                 inserting=inserting,
-                join=Join(producers, footprints, rows),
+                join=Join(producers, rows),
                 conditioning=conditioning,
                 select=select,
                 states_below=_recorded_of(self),

@@ -11,11 +11,11 @@ from __future__ import annotations
 import copyreg
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,18 @@ from softprompt.sites.held import own_values, write_value
 
 TRAINING = "training"
 
-# Works around a module's call: (the open call, the module's own call, its arguments, its keywords) to its output.
-Around = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+Beneath: TypeAlias = Callable[..., Any]  # a module's own call: what it gives is known to the caller alone
+# Works around a module's call: (the open call, the module's own call, its arguments, its keywords) to its output. Of
+# the open call the sites know more than `Open`.
+Around: TypeAlias = Callable[[Any, Beneath, tuple[object, ...], dict[str, object]], object]
 
 
 class Open(Protocol):
-    """What a module asks of a call."""
+    """What is asked of a call by modules, by checkpoints, and by the attached model whose call it is."""
 
+    owner: object
     around: Mapping[nn.Module, Around]
+    checkpointed: bool
 
     def tensor(self, module: nn.Module, name: str) -> Tensor | None:
         """What stands in the place of a parameter during the call, or None."""
@@ -53,7 +57,7 @@ class _Traced:
 _TRACED = _Traced()
 
 
-def current() -> Any:
+def current() -> Open | None:
     """The call that is open here, or None."""
     return _TRACED.call if torch.compiler.is_compiling() else _OPEN.get()
 
@@ -64,19 +68,20 @@ class opened:
     def __init__(self, call: Open) -> None:
         """Of the call."""
         self._call = call
-        self._before: Any = None
+        self._before: Open | None = None
+        self._token: Token[Open | None] | None = None
 
     def __enter__(self) -> None:
         if torch.compiler.is_compiling():
             self._before, _TRACED.call = _TRACED.call, self._call
         else:
-            self._before = _OPEN.set(self._call)
+            self._token = _OPEN.set(self._call)
 
     def __exit__(self, *_: object) -> None:
         if torch.compiler.is_compiling():
             _TRACED.call = self._before
-        else:
-            _OPEN.reset(self._before)
+        elif self._token is not None:
+            _OPEN.reset(self._token)
 
 
 @dataclass
@@ -84,14 +89,14 @@ class _Asker:
     """A module that asks: its own class, how many attachments need it to, and what for."""
 
     module: nn.Module
-    own: Any
+    own: type
     holders: int = 0
     names: Counter[str] = field(default_factory=Counter)
 
     def turn(self) -> None:
         """Be of the class that asks for what is needed; leave a class that someone else made of it meanwhile."""
         names = frozenset(name for name, count in self.names.items() if count)
-        wanted: Any = _asking(self.own, names) if self.holders else self.own
+        wanted = _asking(self.own, names) if self.holders else self.own
         if own_class(self.module) is self.own:
             self.module.__class__ = wanted
 
@@ -136,12 +141,12 @@ def own_class(module: nn.Module) -> type[nn.Module]:
     return own
 
 
-def beneath(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+def beneath(module: nn.Module, *args: object, **kwargs: object) -> Any:
     """What a module answers by itself, whatever call is open."""
     return own_class(module).__call__(module, *args, **kwargs)
 
 
-def mirrored(module: nn.Module, finish: Callable[[nn.Module, nn.Module], None]) -> Any:
+def mirrored(module: nn.Module, finish: Callable[[nn.Module, nn.Module], None]) -> nn.Module:
     """A module of its own class that holds the same parameters and buffers, down to its leaves.
 
     Args:
@@ -164,10 +169,10 @@ def mirrored(module: nn.Module, finish: Callable[[nn.Module, nn.Module], None]) 
 
 
 @cache
-def _asking(own: Any, names: frozenset[str]) -> Any:
+def _asking(own: type, names: frozenset[str]) -> type:
     """The sub-class of a module's class that asks."""
 
-    def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def call(self: nn.Module, *args: object, **kwargs: object) -> object:
         now = current()
         around = None if now is None else now.around.get(self)
         if around is None:
@@ -203,7 +208,7 @@ def _flag() -> property:
     return property(read, set_own)
 
 
-def _copied(self: nn.Module, memo: dict[int, Any]) -> nn.Module:
+def _copied(self: nn.Module, memo: dict[int, object]) -> nn.Module:
     """A copy to which nothing is attached, in the modes of its own."""
     own = own_class(self)
     made: nn.Module = own.__new__(own)
@@ -217,13 +222,14 @@ def _copied(self: nn.Module, memo: dict[int, Any]) -> nn.Module:
     return made
 
 
-def _reduced(self: nn.Module, protocol: Any) -> tuple[Any, ...]:
+def _reduced(self: nn.Module, protocol: SupportsIndex) -> tuple[object, ...]:
     """As pickle shall see it: a module of its own class to which nothing is attached."""
     made = mirrored(self, partial(_unattached, {}))
-    return copyreg._reconstructor, (type(made), object, None), made.__getstate__()  # type: ignore[attr-defined]
+    # The module's own answer would name this object's class, which pickle compares with the class it finds.
+    return copyreg._reconstructor, (type(made), object, None), made.__getstate__()  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
-def _unattached(seen: dict[int, Any], module: nn.Module, made: nn.Module) -> None:
+def _unattached(seen: dict[int, object], module: nn.Module, made: nn.Module) -> None:
     """Give a mirror the values that its module, its parameters and its configuration have by themselves."""
     for name, value in own_values(module).items():
         write_value(made, name, value)
@@ -232,10 +238,10 @@ def _unattached(seen: dict[int, Any], module: nn.Module, made: nn.Module) -> Non
     made.__dict__["_parameters"] = parameters
 
 
-def _by_itself(seen: dict[int, Any], thing: Any) -> Any:
+def _by_itself(seen: dict[int, object], thing: object) -> object:
     """A thing that shares all it has with another, but for what attachments hold."""
     if id(thing) not in seen:
-        made: Any = nn.Parameter(thing.detach(), False) if isinstance(thing, nn.Parameter) else copy(thing)
+        made: object = nn.Parameter(thing.detach(), False) if isinstance(thing, nn.Parameter) else copy(thing)
         for name, value in own_values(thing).items():
             write_value(made, name, value)
         seen[id(thing)] = made

@@ -24,7 +24,7 @@ class Attached(Protocol):
     anatomy: Anatomy
     slots: list[Slots]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """The model's own forward, with each row's prompt: see `PromptedModel.forward`."""
 
     def rows(self, prompts: Rows, batch: int) -> tuple[int, ...]:
@@ -36,11 +36,11 @@ class Attached(Protocol):
         prompts: Rows = None,
         conditioning_mask: Tensor | None = None,
         positions: Tensor | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Tensor:
         """Last states of the body, without a head: `(batch, tokens or selected, H)`."""
 
-    def generate(self, inputs: Tensor | None = None, *, prompts: Rows = None, **kwargs: Any) -> Any:
+    def generate(self, inputs: Tensor | None = None, *, prompts: Rows = None, **kwargs: object) -> Any:
         """The model's own `generate`; sequences come back without virtual tokens."""
 
     def calling(

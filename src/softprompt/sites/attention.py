@@ -15,11 +15,11 @@ past-length convention, see `Producer.shift`) and at 0 in a decoder (as in Prefi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMa
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from softprompt.errors import SoftPromptError
-from softprompt.sites.footprint import Footprint
 from softprompt.sites.held import changing, hold
-from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, attend_shared
+from softprompt.sites.prefix_sharing import SHARED_PREFIX, Attend, SharedPrefix, attend_shared
 from softprompt.sites.producer import Producer
 
 Place: TypeAlias = Literal["body", "decoder", "cross"]
@@ -76,12 +75,8 @@ def join_in(*models: nn.Module) -> Callable[[], None]:
     Raises:
         SoftPromptError: the implementation's masks cannot be widened here.
     """
-    configs = {
-        id(module.config): module.config
-        for model in models
-        for module in model.modules()
-        if isinstance(getattr(module, "config", None), PreTrainedConfig)
-    }
+    found = (getattr(module, "config", None) for model in models for module in model.modules())
+    configs = {id(config): config for config in found if isinstance(config, PreTrainedConfig)}
     twins = {key: _twin(own_implementation(config)) for key, config in configs.items()}
     undo = [hold([config], _NAME, twins[key]) for key, config in configs.items()]
 
@@ -92,10 +87,9 @@ def join_in(*models: nn.Module) -> Callable[[], None]:
     return let_go
 
 
-def own_implementation(config: Any) -> str:
+def own_implementation(config: PreTrainedConfig) -> str:
     """The name of a configuration's attention, whether prompts are attached or not."""
-    name: str = config._attn_implementation
-    return name.removeprefix(_TWIN)
+    return str(config._attn_implementation).removeprefix(_TWIN)
 
 
 def _twin(implementation: str) -> str:
@@ -112,29 +106,29 @@ def _twin(implementation: str) -> str:
     return name
 
 
-def _joining(implementation: str) -> Callable[..., Any]:
+def _joining(implementation: str) -> Attend:
     def attend(
         module: nn.Module,
         query: Tensor,
         key: Tensor,
         value: Tensor,
         attention_mask: Tensor | None,
-        **kwargs: Any,
-    ) -> Any:
+        **kwargs: object,
+    ) -> tuple[Tensor, Tensor | None]:
         recorded = None if torch.compiler.is_compiling() else _RECORDED.get()
         if recorded is not None:
             recorded.append((module, key, value))
-        shared: SharedPrefix | None = kwargs.pop(SHARED_PREFIX, None)
+        shared, given = kwargs.pop(SHARED_PREFIX, None), kwargs.pop(PREFIXES, ())
         # An attention that makes a mask of its own cannot share: its model finds out that it was not.
-        if shared is not None and attention_mask is not None and attention_mask.numel() == 1:
+        if isinstance(shared, SharedPrefix) and attention_mask is not None and attention_mask.numel() == 1:
             return attend_shared(_own(implementation, module), module, query, key, value, shared, **kwargs)
-        given: Sequence[Prefix] = kwargs.pop(PREFIXES, ())
         own = _own(implementation, module)
+        assert isinstance(given, tuple)
         for prefix in given:
             if prefix.attention is module:
                 if not torch.compiler.is_compiling():
                     prefix.waiting.discard(module)
-                return _with(prefix, own, module, query, key, value, attention_mask, kwargs)
+                return _with(prefix, own, module, (query, key, value), attention_mask, kwargs)
         return own(module, query, key, value, attention_mask, **kwargs)
 
     return attend
@@ -142,39 +136,47 @@ def _joining(implementation: str) -> Callable[..., Any]:
 
 def _with(
     prefix: Prefix,
-    own: Callable[..., Any],
+    own: Attend,
     module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    states: tuple[Tensor, Tensor, Tensor],
     mask: Tensor | None,
-    kwargs: dict[str, Any],
-) -> Any:
-    """What the model's own attention gives with a prefix in front of its keys and values."""
+    kwargs: dict[str, object],
+) -> tuple[Tensor, Tensor | None]:
+    """What the model's own attention gives with a prefix in front of its keys and values.
+
+    Args:
+        prefix: what is joined.
+        own: the model's own attention function.
+        module: the attention that calls it.
+        states: query, key and value, as the function takes them.
+        mask: as the function takes it.
+        kwargs: what else it takes.
+    """
+    query, key, value = states
     wide = _widen(mask, prefix, module, query, key, kwargs)
     keys = torch.cat([prefix.keys.to(key.dtype), key], dim=2)
     values = torch.cat([prefix.values.to(value.dtype), value], dim=2)
     bias, longer = kwargs.get("position_bias"), kwargs
-    if bias is not None:  # T5: a prefix has no distance, its bias is zero
+    if isinstance(bias, Tensor):  # T5: a prefix has no distance, its bias is zero
         longer = {**kwargs, "position_bias": nn.functional.pad(bias, (prefix.keys.shape[2], 0))}
-    states, weights = own(module, query, keys, values, wide, **longer)
+    joined, weights = own(module, query, keys, values, wide, **longer)
     if prefix.value is None:
-        return states, weights
+        return joined, weights
     without, _ = own(module, query, key, value, mask, **kwargs)
-    return prefix.value.to(states.dtype) * states + (1 - prefix.value).to(states.dtype) * without, weights
+    return prefix.value.to(joined.dtype) * joined + (1 - prefix.value).to(joined.dtype) * without, weights
 
 
-def _own(implementation: str, module: nn.Module) -> Callable[..., Any]:
+def _own(implementation: str, module: nn.Module) -> Attend:
     """The model's own function: eager attention is written in each family's file."""
     if implementation == "eager":
-        function: Callable[..., Any] = sys.modules[type(module).__module__].eager_attention_forward
+        function: Attend = sys.modules[type(module).__module__].eager_attention_forward
         return function
-    registered: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS[implementation]
+    registered: Attend = ALL_ATTENTION_FUNCTIONS[implementation]
     return registered
 
 
 def _widen(
-    mask: Tensor | None, prefix: Prefix, module: nn.Module, query: Tensor, key: Tensor, kwargs: dict[str, Any]
+    mask: Tensor | None, prefix: Prefix, module: nn.Module, query: Tensor, key: Tensor, kwargs: Mapping[str, object]
 ) -> Tensor | None:
     """The mask with P columns in front: bool stays bool, an additive one stays additive."""
     length, queries, own = prefix.keys.shape[2], query.shape[2], key.shape[2]
@@ -197,9 +199,9 @@ def _widen(
 class Join:
     """The keys and values of one call, made once and handed to each layer."""
 
-    def __init__(self, prompts: Sequence[Producer], footprints: Sequence[Footprint], rows: Sequence[int]) -> None:
+    def __init__(self, prompts: Sequence[Producer], rows: Sequence[int]) -> None:
         """Remember who stands in which row; nothing is computed before a layer asks."""
-        self._prompts, self._footprints = prompts, footprints
+        self._prompts, self._footprints = prompts, [one.footprint for one in prompts]
         self._rows = tuple(rows)
         self._waiting: set[nn.Module] = set()
         self._made: dict[tuple[int, Place], Pairs] = {}

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -24,8 +23,8 @@ ABSENT = object()
 class _Holding:
     """One attribute: whose it is, its own value, and how many hold it."""
 
-    thing: Any
-    own: Any
+    thing: object
+    own: object
     holders: int = 0
 
 
@@ -46,7 +45,7 @@ def left(let_go: Callable[[], None]) -> None:
     _sweep()
 
 
-def hold(things: Iterable[Any], name: str, *value: Any) -> Callable[[], None]:
+def hold(things: Iterable[object], name: str, *value: object) -> Callable[[], None]:
     """Hold an attribute of some things, and set it where a value is given; inside `changing`.
 
     Args:
@@ -80,12 +79,12 @@ def hold(things: Iterable[Any], name: str, *value: Any) -> Callable[[], None]:
     return let_go
 
 
-def own_values(thing: Any) -> dict[str, Any]:
+def own_values(thing: object) -> dict[str, object]:
     """What a thing's attributes are without attachments, for those that are held, by name."""
     return {name: held.own for name, held in list(_HELD.get(id(thing), {}).items())}
 
 
-def write_value(thing: Any, name: str, value: Any) -> None:
+def write_value(thing: object, name: str, value: object) -> None:
     """Set an attribute where it is another; a module's is taken out of it for `ABSENT`."""
     if _read(thing, name) is value:
         return
@@ -97,7 +96,7 @@ def write_value(thing: Any, name: str, value: Any) -> None:
         setattr(thing, name, value)
 
 
-def _read(thing: Any, name: str) -> Any:
+def _read(thing: object, name: str) -> object:
     return thing.__dict__.get(name, ABSENT) if isinstance(thing, nn.Module) else getattr(thing, name)
 
 

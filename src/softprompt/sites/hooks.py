@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.errors import SoftPromptError
-from softprompt.sites.asking import Around
+from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
+from softprompt.sites.asking import Around, Beneath
 from softprompt.sites.attention import PREFIXES, Place
-from softprompt.sites.forward_call import Call, begin, check_length, cross_mask, holds_virtual
+from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve
 
-Beneath = Callable[..., Any]
+
+class BodyOutput(Protocol):
+    """The output of a body that is no tuple."""
+
+    last_hidden_state: Tensor
+
+    def __getitem__(self, index: int) -> Tensor:
+        """The states first."""
+
+
+Output: TypeAlias = BodyOutput | tuple[Tensor, ...]
+Args: TypeAlias = tuple[object, ...]
+Kwargs: TypeAlias = dict[str, object]
 
 
 class Hooks:
@@ -58,7 +71,7 @@ class Hooks:
         found[part.body] = partial(self._body, argument_names(part.body))
         return found
 
-    def _body(self, names: list[str], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+    def _body(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True
         changed = self._as_one_row(call, given)
@@ -66,20 +79,21 @@ class Hooks:
         self._reached(call)
         return self._states(call, output) if part.decoder is None and part.stack is part.body else output
 
-    def _stack(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+    def _stack(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         return self._states(call, beneath(*args, **kwargs))
 
-    def _as_one_row(self, call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
+    def _as_one_row(self, call: Call, given: Kwargs) -> Kwargs | None:
         """The arguments of a call whose rows run as one; None where they cannot."""
-        body: Any = self._anatomy.body
-        call.shows_states = bool(given.get("output_hidden_states", body.config.output_hidden_states))
-        call.shared_prefix, ids = None, given.get("input_ids")
+        shows_states = getattr(self._anatomy.body.config, "output_hidden_states", False)
+        call.shows_states = bool(given.get("output_hidden_states", shows_states))
+        call.shared_prefix, ids, mask = None, given.get("input_ids"), given.get("attention_mask")
         if not self._shares or not call.inserting or call.states_below is not None or not isinstance(ids, Tensor):
             return None
         rows = call.rows_of(ids.shape[0])
         if why_unshared(self._anatomy, call.footprints, rows, given) or holds_virtual(ids, self._anatomy):
             return None
-        check_length(self._anatomy, ids, given.get("attention_mask"), [call.slots[row] for row in rows], False)
+        assert mask is None or isinstance(mask, Tensor)
+        check_length(self._anatomy, ids, mask, [call.slots[row] for row in rows], False)
         call.resolved = False
         call.calls.clear()
         call.shared_prefix, call.layout, changed = share_prefix(self._anatomy, call.slots, rows[0], given)
@@ -102,24 +116,24 @@ class Hooks:
     def _layers(self) -> frozenset[nn.Module]:
         return frozenset(self._anatomy.layers)
 
-    def _embedding(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+    def _embedding(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         if call.layout is None or call.resolved or not call.layout.groups:
             return beneath(*args, **kwargs)
-        output = beneath(mask_virtual(args[0], self._anatomy.vocab_size), *args[1:], **kwargs)
+        output = beneath(mask_virtual(_tensor(args[0]), self._anatomy.vocab_size), *args[1:], **kwargs)
         call.resolved = True
         return resolve(output, call.layout.groups, call.producers)
 
-    def _positions(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+    def _positions(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         if call.layout is not None and call.layout.positions is not None:
             kwargs = {**kwargs, "position_ids": call.layout.positions}
         output = beneath(*args, **kwargs)
         return output[0] if output.ndim == 4 else output  # BART's puts an axis in front of position ids that are given
 
-    def _layer(self, order: tuple[int, ...], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+    def _layer(self, order: tuple[int, ...], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         layer = order[call.calls.get(order[0], 0) % len(order)]
         call.calls[order[0]] = call.calls.get(order[0], 0) + 1
         by_position, states_below = bool(args), call.states_below
-        states: Tensor = args[0] if by_position else kwargs["hidden_states"]
+        states = _tensor(args[0] if by_position else kwargs["hidden_states"])
         if states_below is not None and states_below.leaves_out(layer):
             return states
         kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states)}
@@ -134,23 +148,21 @@ class Hooks:
             states_below.plain = states_below.plain and isinstance(output, Tensor)
         return output
 
-    def _decoder_layer(self, layer: int, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
-        part, states = self._anatomy, args[0] if args else kwargs["hidden_states"]
+    def _decoder_layer(self, layer: int, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
+        part, states = self._anatomy, _tensor(args[0] if args else kwargs["hidden_states"])
         places: dict[Place, Sequence[nn.Module]] = {"decoder": part.decoder_attentions, "cross": part.cross_attentions}
         return beneath(*args, **{**kwargs, **self._joined(call, layer, places, states)})
 
-    def _joined(
-        self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module]], states: Tensor
-    ) -> dict[str, Any]:
+    def _joined(self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module]], states: Tensor) -> Kwargs:
         """The keyword that carries a layer's prefixes to its attentions; nothing where no row has one."""
         asked = [(place, attentions[layer]) for place, attentions in places.items()]
         found = [call.join.of_layer(place, layer, one, states.shape[0], states.dtype) for place, one in asked]
         prefixes = tuple(prefix for prefix in found if prefix is not None)
         return {PREFIXES: prefixes} if prefixes else {}
 
-    def _feed(self, call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+    def _feed(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""
-        states = args[0]
+        states = _tensor(args[0])
         if call.select is None or call.shows_states or self._anatomy.checkpoints:
             return beneath(*args, **kwargs)
         if call.shared_prefix is None and call.select.shape[0] != states.shape[0]:
@@ -161,19 +173,19 @@ class Hooks:
         output = beneath(gather(states, columns), *args[1:], **kwargs)
         return output.new_zeros(states.shape).scatter(1, columns[..., None].expand_as(output), output)
 
-    def _states(self, call: Call, output: Any) -> Any:
+    def _states(self, call: Call, output: Output) -> Output:
         """The states that leave the stack, of the user's columns or of those selected."""
         if call.shared_prefix is not None and not call.shared_prefix.used.issuperset(self._anatomy.attentions):
             return self._run_unshared(call.shared_prefix)
         call.join.check(self._anatomy.family)
-        states: Tensor = output[0]
+        states = output[0]
         if call.select is not None:
             return _with_states(output, _one_row(gather(states, call.columns(call.select))))
         if call.shared_prefix is not None:
             return _with_states(output, call.shared_prefix.back(states))
         return output if call.keep is None else _with_states(output, gather(states, call.keep))
 
-    def _run_unshared(self, shared_prefix: SharedPrefix) -> Any:
+    def _run_unshared(self, shared_prefix: SharedPrefix) -> Output:
         """The body's output without sharing: some attention was not told of the rows, so that each saw the others.
 
         The call itself is the probe: a model that shares pays nothing, one that does not pays one pass, once. This runs
@@ -181,14 +193,17 @@ class Hooks:
         any layer does: they run their forward pass before this, and what they recompute later is asked nothing.
         """
         self._shares = False
-        return self._anatomy.body(**shared_prefix.given)
+        output: Output = self._anatomy.body(**shared_prefix.given)
+        return output
 
-    def _decoder(self, names: list[str], call: Call, beneath: Beneath, args: Any, kwargs: Any) -> Any:
+    def _decoder(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True  # where encoder_outputs are given, nobody calls the encoder
         states = given.get("encoder_hidden_states")
-        if states is not None:
-            mask = cross_mask(call, given.get("encoder_attention_mask"), states)
+        if isinstance(states, Tensor):
+            mask = given.get("encoder_attention_mask")
+            assert mask is None or isinstance(mask, Tensor)
+            mask = cross_mask(call, mask, states)
             given = {**given, "encoder_attention_mask": mask}
         output = beneath(**given)
         call.join.check(self._anatomy.family)
@@ -207,21 +222,26 @@ def gather(states: Tensor, columns: Tensor) -> Tensor:
     return states.gather(1, columns[..., None].expand(-1, -1, states.shape[-1]))
 
 
-def user_length(output: Any, call: Call, *, encoder_decoder: bool) -> Any:
+def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
     """A model's output whose states and logits have the user's length; attention maps keep every column."""
     keep = call.keep
-    if keep is not None and isinstance(output, Mapping):
+    if keep is not None and isinstance(output, MutableMapping):
         total = keep.shape[1] + max(call.slots[row].count for row in call.rows)
         names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states",)
         for name in names:
             if output.get(name) is not None:
                 cut = tuple(gather(states, keep) if states.shape[1] == total else states for states in output[name])
-                output[name] = cut  # type: ignore[index]
+                output[name] = cut
         if output.get("encoder_last_hidden_state") is not None:
-            output["encoder_last_hidden_state"] = gather(output["encoder_last_hidden_state"], keep)  # type: ignore[index]
+            output["encoder_last_hidden_state"] = gather(output["encoder_last_hidden_state"], keep)
     if call.select is not None and hasattr(output, "logits"):
         output.logits = output.logits.view(*call.select.shape, -1)
     return output
+
+
+def _tensor(value: object) -> Tensor:
+    assert isinstance(value, Tensor)
+    return value
 
 
 def _one_row(states: Tensor) -> Tensor:
@@ -232,7 +252,7 @@ def _one_row(states: Tensor) -> Tensor:
     return states.reshape(1, -1, states.shape[-1])
 
 
-def _with_states(output: Any, states: Tensor) -> Any:
+def _with_states(output: Output, states: Tensor) -> Output:
     if isinstance(output, tuple):
         return (states, *output[1:])
     output.last_hidden_state = states

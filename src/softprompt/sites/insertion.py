@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
-from softprompt.sites.layout import Group, Layout, Placement, Slots
+from softprompt.sites.layout import Group, Layout, Placement, Slots, UserBatch
 
 
 @dataclass(frozen=True)
@@ -101,63 +101,62 @@ def plan(marks: Tensor, counts: Tensor, width: int) -> Insertion:
     return Insertion(moved[:, :-1], added, filler, which, rank, before)
 
 
-def insert(
-    ids: Tensor,
-    mask: Tensor | None,
-    position_ids: Tensor | None,
-    conditioning: Tensor | None,
-    prompts: Sequence[Slots],
-    rows: Sequence[int],
-    offset: int,
-) -> Layout:
+def insert(batch: UserBatch, prompts: Sequence[Slots], rows: Sequence[int], offset: int = 0) -> Layout:
     """Put each row's virtual tokens at their placement.
 
     Args:
-        ids: the user's ids, shape `(B, N)`.
-        mask: the user's attention mask, shape `(B, N)`, or None.
-        position_ids: the user's position ids, counted from 0, shape `(B, N)`, or None.
-        conditioning: columns that may condition a prompt, bool, shape `(B, N)`, or None for all.
+        batch: the user's.
         prompts: the bank.
         rows: the prompt of each row.
         offset: the model's first position id.
     """
-    device, shape = ids.device, ids.shape
-    docs = documents(position_ids, mask)
     chosen = [prompts[row] for row in rows]
-    counts = torch.tensor([slots.count for slots in chosen], device=device)[:, None]
-    marks = torch.zeros(shape[0], shape[1] + 1, dtype=torch.long, device=device)
-    if docs is None:
-        marks = marks.scatter(1, starts(mask, shape, [s.placement for s in chosen], device)[:, None], 1)
-        width = max(slots.count for slots in chosen)
-    else:
-        marks = _document_marks(docs, chosen)
-        width = int((marks.sum(-1, keepdim=True) * counts).max())
-    moves = plan(marks, counts, width)
-    base = torch.tensor([slots.base for slots in chosen], device=device)[:, None]
+    docs = documents(batch.positions, batch.mask)
+    marks, moves = _moves(batch, docs, chosen)
+    base = _column([slots.base for slots in chosen], batch.ids.device)
     nobody = max(slots.base + slots.count for slots in prompts)  # the id of filler: no word and no prompt has it
     virtual = torch.where(moves.is_slot, base + moves.rank, nobody)
-    uniform = len({slots.count for slots in chosen}) == 1
     seen = None
-    if docs is None and not (mask is None and uniform):
-        user = torch.ones_like(ids) if mask is None else mask.long()
-        seen = moves.spread(user, moves.is_slot.long())
-    positions = _positions(moves, seen, mask, position_ids, docs, marks, chosen)
-    new_ids = moves.spread(ids, virtual)
-    usable = torch.ones(shape, dtype=torch.bool, device=device) if mask is None else mask.bool()
-    text = moves.spread(usable if conditioning is None else usable & conditioning.bool(), False)
-    grouped = (
-        _groups_of_rows(moves, text, prompts, rows)
-        if docs is None
-        else _groups_of_documents(moves, docs, text, prompts, rows)
-    )
+    if docs is None and not (batch.mask is None and len({slots.count for slots in chosen}) == 1):
+        seen = moves.spread(batch.seen, moves.is_slot.long())
+    if batch.positions is None:
+        positions = _counted_positions(batch, moves, seen, chosen, offset)
+    else:
+        positions = _moved_positions(batch.positions, moves, docs, marks, chosen)
+    text = moves.spread(batch.text, False)
     return Layout(
-        ids=new_ids,
-        mask=None if seen is None else seen.to(ids.dtype if mask is None else mask.dtype),
-        positions=positions if positions is None or position_ids is not None else positions + offset,
-        keep=moves.keep if width else None,
-        groups=grouped,
+        ids=moves.spread(batch.ids, virtual),
+        mask=None if seen is None else seen.to((batch.ids if batch.mask is None else batch.mask).dtype),
+        positions=positions,
+        keep=moves.keep if moves.added.shape[1] else None,
+        groups=(
+            _groups_of_rows(moves, text, prompts, rows)
+            if docs is None
+            else _groups_of_documents(moves, docs, text, prompts, rows)
+        ),
         packed=docs is not None,
     )
+
+
+def _moves(batch: UserBatch, docs: Tensor | None, chosen: Sequence[Slots]) -> tuple[Tensor, Insertion]:
+    """1 before each column where a prompt goes in, shape `(B, N + 1)`, and how the columns move for it."""
+    counts = _column([slots.count for slots in chosen], batch.ids.device)
+    if docs is None:
+        marks = _row_marks(batch.mask, batch.ids.shape, chosen, batch.ids.device)
+        return marks, plan(marks, counts, max(slots.count for slots in chosen))
+    marks = _document_marks(docs, chosen)
+    return marks, plan(marks, counts, int((marks.sum(-1, keepdim=True) * counts).max()))
+
+
+def _column(values: Sequence[int], device: torch.device) -> Tensor:
+    """One value a row, shape `(B, 1)`."""
+    return torch.tensor(values, device=device)[:, None]
+
+
+def _row_marks(mask: Tensor | None, shape: torch.Size, chosen: Sequence[Slots], device: torch.device) -> Tensor:
+    """1 where a row's prompt goes in, shape `(B, N + 1)`."""
+    marks = torch.zeros(shape[0], shape[1] + 1, dtype=torch.long, device=device)
+    return marks.scatter(1, starts(mask, shape, [slots.placement for slots in chosen], device)[:, None], 1)
 
 
 def extend_mask(
@@ -172,11 +171,10 @@ def extend_mask(
         seen: for each row 1 where its virtual tokens are seen, else 0; None for all.
     """
     chosen = [prompts[row] for row in rows]
-    counts = torch.tensor([slots.count for slots in chosen], device=mask.device)[:, None]
-    marks = torch.zeros(mask.shape[0], mask.shape[1] + 1, dtype=torch.long, device=mask.device)
-    marks = marks.scatter(1, starts(mask, mask.shape, [s.placement for s in chosen], mask.device)[:, None], 1)
+    counts = _column([slots.count for slots in chosen], mask.device)
+    marks = _row_marks(mask, mask.shape, chosen, mask.device)
     moves = plan(marks, counts, max(slots.count for slots in chosen))
-    shown = torch.tensor([1] * len(rows) if seen is None else list(seen), device=mask.device)[:, None]
+    shown = _column([1] * len(rows) if seen is None else list(seen), mask.device)
     return moves.spread(mask, (moves.is_slot * shown).to(mask.dtype))
 
 
@@ -224,34 +222,34 @@ def _document_marks(docs: Tensor, chosen: Sequence[Slots]) -> Tensor:
     return torch.where(after, pad(opens, (1, 0)), pad(opens, (0, 1))).long()
 
 
-def _positions(
-    moves: Insertion,
-    seen: Tensor | None,
-    mask: Tensor | None,
-    position_ids: Tensor | None,
-    docs: Tensor | None,
-    marks: Tensor,
-    chosen: Sequence[Slots],
-) -> Tensor | None:
-    """Position of every column.
+def _moved_positions(
+    given: Tensor, moves: Insertion, docs: Tensor | None, marks: Tensor, chosen: Sequence[Slots]
+) -> Tensor:
+    """Position of every column, made of the user's, `(B, N)`.
 
     Virtual tokens that shift the text count like tokens; others share the position of the token before them, or in
     front that of the first.
     """
-    device = moves.keep.device
-    moving = torch.tensor([slots.shift for slots in chosen], device=device)[:, None]
-    prefix = torch.tensor([slots.prefix for slots in chosen], device=device)[:, None]
-    if position_ids is not None:
-        counts = torch.tensor([slots.count for slots in chosen], device=device)[:, None] * moving
-        opened = marks[:, :-1].cumsum(-1) - (0 if docs is None else docs)
-        front = torch.tensor([slots.placement == "front" for slots in chosen], device=device)[:, None]
-        first = position_ids.gather(1, moves.column.clamp(max=position_ids.shape[1] - 1))
-        before = position_ids.gather(1, (moves.column - 1).clamp(min=0))
-        begins = torch.where(front, first, before + moving.long())
-        slot_positions = torch.where(moves.is_slot, begins + moves.rank * moving, 0)
-        return moves.spread(position_ids + opened * counts, slot_positions) + prefix
+    device = given.device
+    moving = _column([slots.shift for slots in chosen], device)
+    prefix = _column([slots.prefix for slots in chosen], device)
+    counts = _column([slots.count for slots in chosen], device) * moving
+    opened = marks[:, :-1].cumsum(-1) - (0 if docs is None else docs)
+    front = _column([slots.placement == "front" for slots in chosen], device)
+    first = given.gather(1, moves.column.clamp(max=given.shape[1] - 1))
+    before = given.gather(1, (moves.column - 1).clamp(min=0))
+    begins = torch.where(front, first, before + moving.long())
+    slot_positions = torch.where(moves.is_slot, begins + moves.rank * moving, 0)
+    return moves.spread(given + opened * counts, slot_positions) + prefix
+
+
+def _counted_positions(
+    batch: UserBatch, moves: Insertion, seen: Tensor | None, chosen: Sequence[Slots], offset: int
+) -> Tensor | None:
+    """Position of every column, counted over what is seen; None where the model's own counting is right."""
     if seen is None and all(slots.shift and not slots.prefix for slots in chosen):
         return None
-    user = torch.ones_like(moves.keep) if mask is None else mask.long()
-    counted = moves.spread(user, (moves.is_slot & moving).long())
-    return (counted.cumsum(-1) - 1).clamp(min=0) + prefix
+    moving = _column([slots.shift for slots in chosen], batch.ids.device)
+    prefix = _column([slots.prefix for slots in chosen], batch.ids.device)
+    counted = moves.spread(batch.seen, (moves.is_slot & moving).long())
+    return (counted.cumsum(-1) - 1).clamp(min=0) + prefix + offset

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Placement = Literal["front", "after_bos", "end"]
@@ -31,6 +32,34 @@ class Slots:
     placement: Placement
     shift: bool
     prefix: int
+
+
+@dataclass(frozen=True)
+class UserBatch:
+    """A batch as the user gave it.
+
+    Attributes:
+        ids: shape `(B, N)`.
+        mask: attention mask, shape `(B, N)`, or None where every column is seen.
+        positions: position ids, counted from 0, shape `(B, N)`, or None.
+        conditioning: columns that may condition a prompt, bool, shape `(B, N)`, or None for all.
+    """
+
+    ids: Tensor
+    mask: Tensor | None = None
+    positions: Tensor | None = None
+    conditioning: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """1 at the columns that are seen, an integer, shape `(B, N)`."""
+        return torch.ones_like(self.ids) if self.mask is None else self.mask.long()
+
+    @property
+    def text(self) -> Tensor:
+        """Columns that may condition a prompt, bool, shape `(B, N)`; padding may not."""
+        seen = torch.ones_like(self.ids, dtype=torch.bool) if self.mask is None else self.mask.bool()
+        return seen if self.conditioning is None else seen & self.conditioning.bool()
 
 
 @dataclass(frozen=True)

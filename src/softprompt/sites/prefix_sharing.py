@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.layout import Group, Layout, Slots
+
+# An attention function as transformers calls it: output and, where there is one, the map.
+Attend: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 
 SHARED_PREFIX = "softprompt_shared_prefix"
 # The one attention that understands it: the twin of `sites/attention.py`.
@@ -48,7 +51,7 @@ class SharedPrefix:
     width: int
     positions: Tensor
     text: Tensor
-    given: dict[str, Any]
+    given: dict[str, object]
     used: set[nn.Module] = field(default_factory=set)
     _masks: dict[int | None, Tensor] = field(default_factory=dict)
 
@@ -129,11 +132,12 @@ def why_unshared(
 
 
 def share_prefix(
-    anatomy: Anatomy, slots: Sequence[Slots], prompt: int, given: dict[str, Any]
-) -> tuple[SharedPrefix, Layout, dict[str, Any]]:
+    anatomy: Anatomy, slots: Sequence[Slots], prompt: int, given: dict[str, object]
+) -> tuple[SharedPrefix, Layout, dict[str, object]]:
     """One row of a batch `(B, N)`: what attention needs to know, where the virtual tokens are, the body's arguments."""
-    ids: Tensor = given["input_ids"]
-    mask: Tensor | None = given.get("attention_mask")
+    ids, mask = given["input_ids"], given.get("attention_mask")
+    assert isinstance(ids, Tensor)
+    assert mask is None or isinstance(mask, Tensor)
     device, count = ids.device, slots[prompt].count
     text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
     positions = (text.long().cumsum(-1) - 1).clamp(min=0) + count
@@ -149,13 +153,13 @@ def share_prefix(
 
 
 def attend_shared(
-    attend: Callable[..., Any],
+    attend: Attend,
     module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     shared: SharedPrefix,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> tuple[Tensor, None]:
     """Attention of one row's columns, the text as rows: query `(1, heads, P + B * N, D)`, output `(1, P + B * N, ...)`.
 
@@ -169,7 +173,9 @@ def attend_shared(
         **kwargs: as the attention function takes them.
     """
     shared.used.add(module)
-    count, window = shared.virtual, kwargs.get("sliding_window")
+    count, window, scaling = shared.virtual, kwargs.get("sliding_window"), kwargs.get("scaling")
+    assert window is None or isinstance(window, int)
+    assert scaling is None or isinstance(scaling, float)
     order = torch.arange(count, device=query.device)
     alone = order[:, None] >= order
     if window is not None:
@@ -181,7 +187,7 @@ def attend_shared(
     )
     small = rows.dtype == torch.bfloat16 and rows.device.type == "cpu" and rows.shape[2] * keys.shape[2] <= _SMALL
     if small and torch.is_grad_enabled() and not kwargs.get("dropout"):
-        rest = _written_out(rows, keys, values, shared.mask(window), kwargs.get("scaling"))
+        rest = _written_out(rows, keys, values, shared.mask(window), scaling)
     else:
         rest, _ = attend(module, rows, keys, values, shared.mask(window), **kwargs)
     return torch.cat([first, rest.reshape(1, -1, *rest.shape[2:])], dim=1), None

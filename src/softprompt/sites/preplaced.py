@@ -9,46 +9,50 @@ from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.insertion import documents
-from softprompt.sites.layout import Group, Layout, Slots
+from softprompt.sites.layout import Group, Layout, Slots, UserBatch
 
 
 def read_layout(
-    ids: Tensor,
-    mask: Tensor | None,
-    position_ids: Tensor | None,
-    conditioning: Tensor | None,
-    prompts: Sequence[Slots],
-    rows: Sequence[int],
-    offset: int,
-    vocab_size: int,
+    batch: UserBatch, prompts: Sequence[Slots], rows: Sequence[int], offset: int, vocab_size: int
 ) -> Layout:
     """The layout of ids that hold their virtual tokens already (a template placed them).
+
+    Args:
+        batch: the user's, virtual ids among its ids.
+        prompts: the bank.
+        rows: the prompt of each row.
+        offset: the model's first position id.
+        vocab_size: V, where the virtual ids begin.
 
     Raises:
         SoftPromptError: a row holds a part of its prompt only, or nothing of it.
     """
-    virtual = ids >= vocab_size
+    virtual = batch.ids >= vocab_size
     holds = virtual.any(-1).tolist()
     bare = [row for row, index in enumerate(rows) if prompts[index].count and not holds[row]]
     if bare:
         raise SoftPromptError(
             f"row {bare[0]} has no virtual tokens, but other rows have: place them in every row or in none"
         )
-    text = ~virtual if mask is None else ~virtual & mask.bool()
-    if conditioning is not None:
-        text = text & conditioning.bool()
-    docs = documents(position_ids, mask)
-    positions = position_ids
-    if positions is None and (mask is not None or any(not prompts[row].shift or prompts[row].prefix for row in rows)):
-        counted = torch.ones_like(ids) if mask is None else mask.long()
-        still = [s for s in prompts if not s.shift]
-        for slots in still:
-            counted = counted * ~((ids >= slots.base) & (ids < slots.base + slots.count))
-        positions = (counted.cumsum(-1) - 1).clamp(min=0)
-    if positions is not None:
-        positions = positions + _prefixes(prompts, rows, ids.device) + (offset if position_ids is None else 0)
-    doc_of = torch.zeros_like(ids) if docs is None else docs
-    return Layout(ids, mask, positions, None, _find(ids, doc_of, text, prompts), docs is not None)
+    docs = documents(batch.positions, batch.mask)
+    positions = _positions(batch, prompts, rows, offset)
+    doc_of = torch.zeros_like(batch.ids) if docs is None else docs
+    groups = _find(batch.ids, doc_of, ~virtual & batch.text, prompts)
+    return Layout(batch.ids, batch.mask, positions, None, groups, docs is not None)
+
+
+def _positions(batch: UserBatch, prompts: Sequence[Slots], rows: Sequence[int], offset: int) -> Tensor | None:
+    """Position of every column `(B, N)`, or None where the model's own counting is right."""
+    prefix = torch.tensor([prompts[row].prefix for row in rows], device=batch.ids.device)[:, None]
+    if batch.positions is not None:
+        return batch.positions + prefix
+    if batch.mask is None and all(prompts[row].shift and not prompts[row].prefix for row in rows):
+        return None
+    counted = batch.seen
+    for slots in prompts:
+        if not slots.shift:
+            counted = counted * ~((batch.ids >= slots.base) & (batch.ids < slots.base + slots.count))
+    return (counted.cumsum(-1) - 1).clamp(min=0) + prefix + offset
 
 
 def _find(ids: Tensor, docs: Tensor, text: Tensor, prompts: Sequence[Slots]) -> tuple[Group, ...]:
@@ -89,7 +93,3 @@ def _occurrence(keys: Tensor) -> Tensor:
     nth = torch.empty_like(order)
     nth[order] = torch.cat([torch.arange(int(n), device=keys.device) for n in sizes])
     return nth
-
-
-def _prefixes(prompts: Sequence[Slots], rows: Sequence[int], device: torch.device) -> Tensor:
-    return torch.tensor([prompts[row].prefix for row in rows], device=device)[:, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import nn
 
@@ -20,16 +19,16 @@ def checkpoints(module: nn.Module) -> bool:
 class InCall:
     """A checkpointing function that opens the call again around what it recomputes, in whatever thread that is."""
 
-    def __init__(self, inner: Callable[..., Any]) -> None:
+    def __init__(self, inner: Callable[..., object]) -> None:
         self.inner = inner
 
-    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, function: Callable[..., object], *args: object, **kwargs: object) -> object:
         """Run a layer through the checkpoint, in the call that is open now."""
         call = current()
         if call is None:
             return self.inner(function, *args, **kwargs)
 
-        def in_call(*inputs: Any, **keywords: Any) -> Any:
+        def in_call(*inputs: object, **keywords: object) -> object:
             before, call.checkpointed = call.checkpointed, True
             try:
                 with opened(call):
