@@ -47,21 +47,6 @@ DOCUMENTED = {
     "softprompt.training.run": "Run train",
 }
 NAMES = [f"{module}.{name}" for module, names in DOCUMENTED.items() for name in names.split()]
-# Moved, and nothing stands in their old places yet.
-PENDING = {
-    "softprompt.Setting",
-    "softprompt.attaching.attach",
-    "softprompt.backbone.load_backbone",
-    "softprompt.fingerprint.Fingerprint",
-    "softprompt.fingerprint.difference",
-    "softprompt.fingerprint.fingerprint",
-    "softprompt.methods.base.Setting",
-    "softprompt.prompted.PromptedModel",
-    "softprompt.sites.anatomy.Anatomy",
-    "softprompt.sites.anatomy.register_anatomy",
-    "softprompt.training.adapt.adapt",
-    "softprompt.training.controls.select_layers",
-}
 # In a process of its own, in which nothing has been imported from an old place before; each as a user writes it.
 _LOOK = """
 import json, warnings
@@ -95,9 +80,7 @@ def found() -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail if name in PENDING else ()) for name in NAMES]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_documented_name_is_there_and_says_where_it_went(name: str, found: Any) -> None:
     one = found[name]
     assert "error" not in one, one["error"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from softprompt.guards.old_names import NAMES, find_moved_modules, old_name
+
 if TYPE_CHECKING:
     from softprompt.attached.attach import attach
     from softprompt.attached.model import PromptedModel
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from softprompt.training.adaptation.run import adapt
     from softprompt.training.options import TrainingOptions
     from softprompt.training.run import Run, open_run, train
+
+    Setting = BuildContext
 
 _WHERE = {
     "attached.attach": "attach",
@@ -83,14 +87,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """An export, or the class of a method (`softprompt.CaPT`)."""
+    """An export, an old name of one, or the class of a method (`softprompt.CaPT`)."""
     if name in _HOME:
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    found = None if name.startswith("_") else getattr(import_module(f"{__name__}.methods"), name, None)
-    if found is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found
+    known = not name.startswith("_") and name not in NAMES
+    found = getattr(import_module(f"{__name__}.methods"), name, None) if known else None
+    return old_name(__name__, name) if found is None else found
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+find_moved_modules()

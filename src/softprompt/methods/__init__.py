@@ -8,6 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from softprompt.guards.old_names import old_name
 from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.registry import method, methods, register
 
@@ -18,9 +19,7 @@ _CLASSES = {one.__name__: one for one in methods(installed=False).values()}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _CLASSES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _CLASSES[name]
+    return _CLASSES[name] if name in _CLASSES else old_name(__name__, name)
 
 
 def __dir__() -> list[str]:

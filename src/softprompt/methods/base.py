@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import model_validator
@@ -15,6 +15,7 @@ from softprompt.backbones.anatomy import Anatomy, BackboneKind
 from softprompt.backbones.heads import ReadoutName
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
+from softprompt.guards.old_names import old_name
 from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.options import Options
 from softprompt.sites.producer import Producer
@@ -185,3 +186,11 @@ class Method(Options, ABC):
     def starts(self) -> tuple[str, ...]:
         """Folders of the saved prompts that the first values come from: their rows count as the new prompt's own."""
         return ()
+
+
+if TYPE_CHECKING:
+    Setting = BuildContext
+else:
+
+    def __getattr__(name: str) -> object:
+        return old_name(__name__, name)

@@ -1,5 +1,8 @@
 """Tasks: what rows are, how they become text with places, and how answers are scored."""
 
+from typing import TYPE_CHECKING
+
+from softprompt.guards.old_names import old_name
 from softprompt.tasks.origins import Hub, Package
 from softprompt.tasks.rows import Row, Splits
 from softprompt.tasks.scoring import evaluate
@@ -24,3 +27,10 @@ __all__ = [
     "evaluate",
     "fit_text",
 ]
+
+if TYPE_CHECKING:
+    Fitted, fit = FittedText, fit_text
+else:
+
+    def __getattr__(name: str) -> object:
+        return old_name(__name__, name)
