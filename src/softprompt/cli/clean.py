@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from softprompt.errors import SoftPromptError
 
+if TYPE_CHECKING:
+    from softprompt.files.scratch import Swept
 
-def clean(folders: Sequence[Path]) -> list[dict[str, Any]]:
+
+def clean(folders: Sequence[Path]) -> list[Swept]:
     """Take away what killed processes left in folders and below, and give back what they took the place of.
-
-    Returns:
-        For each scrap its `path`, its `bytes` and what was `done` with it: removed, or put back.
 
     Raises:
         SoftPromptError: a folder is none.
@@ -23,16 +23,21 @@ def clean(folders: Sequence[Path]) -> list[dict[str, Any]]:
     for folder in folders:
         if not folder.is_dir():
             raise SoftPromptError(f"{folder}: no such folder: name folders of runs or prompts, or those above them")
-    return [
-        {"path": str(one.path), "bytes": one.size, "done": "put back" if one.put_back else "removed"}
-        for folder in folders
-        for one in sweep(folder, deep=True)
-    ]
+    return [one for folder in folders for one in sweep(folder, deep=True)]
 
 
-def tell_scraps(done: Sequence[dict[str, Any]]) -> None:
+def as_records(swept: Sequence[Swept]) -> list[dict[str, str | int]]:
+    """For each scrap its `path`, its `bytes` and what was `done` with it, for a program."""
+    return [{"path": str(one.path), "bytes": one.size, "done": _done(one)} for one in swept]
+
+
+def tell_scraps(swept: Sequence[Swept]) -> None:
     """A line for each scrap, and their sum."""
-    for one in done:
-        print(f"{one['done']}: {one['path']} ({one['bytes']:,} bytes)")
-    gone = [one["bytes"] for one in done if one["done"] == "removed"]
+    for one in swept:
+        print(f"{_done(one)}: {one.path} ({one.size:,} bytes)")
+    gone = [one.size for one in swept if not one.put_back]
     print(f"scraps of killed processes that were removed: {len(gone)}, {sum(gone):,} bytes")
+
+
+def _done(one: Swept) -> str:
+    return "put back" if one.put_back else "removed"

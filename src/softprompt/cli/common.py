@@ -58,7 +58,7 @@ def telling_interruptions() -> Iterator[None]:
         sys.exit(130)
 
 
-def split_options(pairs: Sequence[str], method: str) -> tuple[Method, dict[str, Any]]:
+def split_options(pairs: Sequence[str], method: str) -> tuple[Method, dict[str, str | None]]:
     """`key=value` pairs to a method and training options, each checked against its type.
 
     A name that both have takes a prefix: `method.dropout=0.1` or `training.dropout=true`.
@@ -73,7 +73,7 @@ def split_options(pairs: Sequence[str], method: str) -> tuple[Method, dict[str, 
         "method": set(type(method_of(method)).model_fields),
         "training": set(TrainingOptions.model_fields),
     }
-    chosen: dict[str, dict[str, Any]] = {"method": {}, "training": {}}
+    chosen: dict[str, dict[str, str | None]] = {"method": {}, "training": {}}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
@@ -146,7 +146,7 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
     return load(path, model, tokenizer)
 
 
-def emit(value: Any) -> None:
+def emit(value: object) -> None:
     """JSON for a program to read."""
     from softprompt.files import strict_json
 

@@ -95,12 +95,12 @@ def _faults() -> list[Fault]:
 
 def _clean(folders: list[Path] | None, json: bool) -> None:
     from softprompt.backbones.cache import cache_folder
-    from softprompt.cli.clean import clean, tell_scraps
+    from softprompt.cli.clean import as_records, clean, tell_scraps
 
     cache = cache_folder()
     done = clean(folders or ([cache] if cache.is_dir() else []))
     if json:
-        emit(done)
+        emit(as_records(done))
     else:
         tell_scraps(done)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -11,8 +12,48 @@ from softprompt.cli.common import emit, quiet, table, tell, tell_faults
 from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from softprompt.methods.base import Method
+
+    Loaded: TypeAlias = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+
 CountedOn = Annotated[str | None, typer.Option(help="count scalars for this backbone")]
 OptionsJson = Annotated[bool, typer.Option("--json", help="print JSON, options and defaults included")]
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A line of the list.
+
+    Attributes:
+        name: of the method.
+        title: of its paper.
+        url: of its paper.
+        site: where it enters the model.
+        options: for each its default and what it is.
+        trained: scalars on the backbone; None without one.
+        stored: likewise, in the prompt's file.
+        refused: why it cannot serve the backbone.
+        recipe: how it is trained on the backbone.
+    """
+
+    name: str
+    title: str
+    url: str
+    site: str
+    options: dict[str, dict[str, object]]
+    trained: int | None = None
+    stored: int | None = None
+    refused: str | None = None
+    recipe: dict[str, object] | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for JSON; a recipe is for a backbone alone."""
+        order = ("name", "title", "url", "site", "trained", "stored", "refused", "options")
+        found = {key: getattr(self, key) for key in order}
+        return found if self.recipe is None else {**found, "recipe": self.recipe}
 
 
 def methods(
@@ -28,20 +69,19 @@ def methods(
     quiet()
     from softprompt.methods.registry import METHODS
 
-    model: Any = None
-    tokenizer: Any = None
+    loaded: Loaded | None = None
     if backbone is not None:
         from softprompt.backbones.load import load_backbone
 
-        model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
-    found = [_describe(cls, model, tokenizer) for cls in METHODS.all().values()]
+        loaded = load_backbone(backbone, dtype=dtype, device=device)
+    found = [_counted(cls, loaded) for cls in METHODS.all().values()]
     if json:
-        emit(found)
+        emit([one.as_dict() for one in found])
         tell_faults(METHODS.faults(), sys.stderr)
         return
     rows = [
-        [m["name"], m["site"], _number(m["trained"]), _number(m["stored"]), m["refused"] or f"{m['title']} {m['url']}"]
-        for m in found
+        [one.name, one.site, _number(one.trained), _number(one.stored), one.refused or f"{one.title} {one.url}"]
+        for one in found
     ]
     where = f" on {backbone}" if backbone else " (give --backbone for their scalars)"
     table(f"methods{where}", ["name", "site", "trained", "stored", "paper"], rows, right=(2, 3))
@@ -50,36 +90,30 @@ def methods(
     tell_faults(METHODS.faults())
 
 
-def _describe(cls: Any, model: Any, tokenizer: Any) -> dict[str, Any]:
-    about: dict[str, Any] = {
-        "name": cls.name,
-        "title": cls.title,
-        "url": cls.url,
-        "site": cls.site,
-        "trained": None,
-        "stored": None,
-        "refused": None,
-        "options": {
-            name: {"default": field.default, "description": field.description}
-            for name, field in cls.model_fields.items()
-        },
+def _counted(cls: type[Method], loaded: Loaded | None) -> MethodEntry:
+    """What there is to say of a method, with its scalars on a backbone where one is loaded."""
+    options = {
+        name: {"default": field.default, "description": field.description} for name, field in cls.model_fields.items()
     }
-    if model is None:
-        return about
+    entry = MethodEntry(cls.name, cls.title, cls.url, cls.site, options)
+    if loaded is None:
+        return entry
     from softprompt.attached.attach import attach
     from softprompt.backbones.anatomy import read_anatomy
     from softprompt.methods.registry import checked
+    from softprompt.sites.producer import Producer
 
-    anatomy = read_anatomy(model)
+    anatomy = read_anatomy(loaded[0])
     try:
         own = checked(cls, {}, f"method {cls.name!r}")
-        about["recipe"] = vars(own.recipe(anatomy.family, anatomy.kind))
-        with attach(model, tokenizer, own) as prompted:
-            about["trained"] = sum(p.numel() for p in prompted.prompts.parameters() if p.requires_grad)
-            about["stored"] = sum(t.numel() for t in prompted.prompts[0].stored().values())  # type: ignore[operator]
+        entry = replace(entry, recipe=vars(own.recipe(anatomy.family, anatomy.kind)))
+        with attach(*loaded, own) as prompted:
+            producer = prompted.prompts[0]
+            assert isinstance(producer, Producer)
+            trained = sum(p.numel() for p in prompted.prompts.parameters() if p.requires_grad)
+            return replace(entry, trained=trained, stored=sum(one.numel() for one in producer.stored().values()))
     except SoftPromptError as error:
-        about["refused"] = str(error)
-    return about
+        return replace(entry, refused=str(error))
 
 
 def _number(value: int | None) -> str:

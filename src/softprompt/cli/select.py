@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -91,7 +91,7 @@ def _numbers(text: str) -> list[int]:
     return found
 
 
-def _without_layers(pairs: list[str], method: str) -> tuple[Method, dict[str, Any]]:
+def _without_layers(pairs: list[str], method: str) -> tuple[Method, dict[str, str | None]]:
     """A method over layers and options of training; which layers is not among them."""
     from softprompt.compare.layers import over_layers
 
