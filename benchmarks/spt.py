@@ -53,7 +53,7 @@ def run_all(options: argparse.Namespace) -> None:
             metrics = run(loaded, task, method, seed, folder, options.backbone, **steps)
             if metrics is not None:
                 own = {name: metrics[name] for name in ("task", "backbone", "method", "seed", *KEPT)}
-                more = {"kept_layers": metrics.get("kept_layers"), "gates": metrics.get("gates")}
+                more = {name: metrics.get("course", metrics).get(name) for name in ("kept_layers", "gates")}
                 row = {**own, "arm": arm, "layers": anatomy.num_layers, **more}
                 write(keep(options.results, row, KEY), options.results)
 

@@ -21,11 +21,12 @@ TASKS = [
     ["task"],
 ]
 TRAINING = [
-    ["options", "measure", "process", "hold", "finished", "warm_start"],
+    ["options", "measure", "process", "hold", "warm_start"],
     ["divergence", "identity", "setup"],
-    ["run_folder", "fitting"],
+    ["finished", "run_folder", "fitting"],
     ["records", "adaptation"],
     ["courses"],
+    ["results"],
     ["run"],
 ]
 ORDER: list[list[Room]] = [

@@ -48,11 +48,8 @@ BEING_SPLIT = {
     "compare/layers.py _train_arms",
     "training/adaptation/run.py adapt",
     "training/adaptation/trainer.py AdaptTrainer.__init__",
-    "training/courses/work.py",
-    "training/courses/work.py Work.fit",
     "training/fitting/checkpoint.py write",
     "training/fitting/trainer.py SoftPromptTrainer.__init__",
-    "training/run.py _train",
 }
 
 

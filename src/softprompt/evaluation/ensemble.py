@@ -25,7 +25,7 @@ from torch import Tensor
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.score import score
+from softprompt.evaluation.score import Scores, figure, interval_of, score
 from softprompt.inference.predict import Answer, Tick, answered, in_words, predict
 from softprompt.readouts import Batch, Item, Outcome, Readout
 from softprompt.readouts.head import Head
@@ -119,7 +119,7 @@ class Ensemble:
         """
         own = task or self.task
         ballots = self.outcomes(rows, batch_size=batch_size, tick=tick)
-        members = [
+        members: list[Scores] = [
             {
                 "name": name,
                 "seed": member.meta.get("seed"),
@@ -128,15 +128,15 @@ class Ensemble:
             }
             for index, (name, member) in enumerate(zip(self.names, self.members, strict=True))
         ]
-        values = [member[own.metric] for member in members]
-        ends = [fmean(member["interval"][end] for member in members) for end in (0, 1)]
+        values = [figure(member, own.metric) for member in members]
+        ends = [fmean(both) for both in zip(*map(interval_of, members), strict=True)]
         return {
             "metric": own.metric,
             "rows": len(rows),
             "seen_rows": count_seen([member.seen for member in self.members], rows),
             "members": members,
             "mean": {own.metric: fmean(values), "deviation": pstdev(values), "interval": ends},
-            "best": max(members, key=lambda member: member[own.metric]),
+            "best": max(members, key=lambda member: figure(member, own.metric)),
             "vote": score(own, rows, ballots),
             "mean_probability": score(own, rows, [replace(ballot, prediction=ballot.by_mean) for ballot in ballots]),
         }

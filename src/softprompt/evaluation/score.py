@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+
+from pydantic import JsonValue
 
 from softprompt.attached.model import PromptedModel
 from softprompt.inference.predict import Tick, predict
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.tasks import Row, Task, evaluate
+
+Scores = dict[str, JsonValue]  # the metrics of a task by name, `rows`, `interval`, `loss`, and what is told beside them
+
+
+def figure(scores: Scores, name: str) -> float:
+    """A metric, a number."""
+    value = scores[name]
+    assert isinstance(value, (int, float)), name
+    return value
+
+
+def loss_of(scores: Scores) -> float | None:
+    """The mean loss; None where there is none."""
+    return None if scores.get("loss") is None else figure(scores, "loss")
+
+
+def interval_of(scores: Scores) -> list[float]:
+    """The ends of the main metric's interval."""
+    ends = scores["interval"]
+    assert isinstance(ends, list)
+    return [end for end in ends if isinstance(end, (int, float))]
 
 
 def metrics_of(
@@ -20,7 +42,7 @@ def metrics_of(
     batch_size: int = 32,
     tick: Tick | None = None,
     items: Sequence[Item] | None = None,
-) -> dict[str, Any]:
+) -> Scores:
     """Every metric of the task, the rows, the main metric's 95 % interval and the mean loss.
 
     With the readout of a trained prompt also `seen_rows`: on how many of the rows the prompt was trained or chosen,
@@ -30,9 +52,9 @@ def metrics_of(
     return result if readout.seen is None else {**result, "seen_rows": readout.seen.count(rows)}
 
 
-def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> dict[str, Any]:
+def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:
     """Every metric of the task for answers that are there already."""
-    result = dict(evaluate(task, rows, [outcome.prediction for outcome in found]))
+    result: Scores = dict(evaluate(task, rows, [outcome.prediction for outcome in found]))
     losses = [outcome.loss for outcome in found if outcome.loss is not None]
     result["loss"] = sum(losses) / len(losses) if losses else None
     return result

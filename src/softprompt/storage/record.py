@@ -54,6 +54,15 @@ class Measured(Strict):
     loss: Number | None = None
     seen_rows: int | None = Field(None, ge=0)
 
+    def value(self, metric: str) -> float | None:
+        """A metric of the task."""
+        return self.__pydantic_extra__.get(metric)
+
+    def figures(self) -> dict[str, JsonValue]:
+        """What was measured, as JSON: the task's metrics first."""
+        own: dict[str, JsonValue] = self.model_dump(mode="json", exclude_unset=True)
+        return {name: own[name] for name in (*self.__pydantic_extra__, *own)}
+
 
 class Trigger(Strict):
     """AutoPrompt's words."""
@@ -103,7 +112,7 @@ class PromptRecord(CourseRecord):
         versions: of the libraries that it ran on.
         metrics: on the test rows.
         rows: how those that it was trained and chosen on were divided; their hashes are in `rows.safetensors`.
-        report: all else that was told of the prompt, such as what a package's own course reports.
+        report: all else that was told of the prompt, such as what a package's own course reports; whatever its names.
     """
 
     format: Literal[1]
@@ -129,7 +138,11 @@ class PromptRecord(CourseRecord):
     def more(self) -> dict[str, JsonValue]:
         """What a prompt carries along: all that stands there besides what it is made of."""
         own = {"format", "method", "options", "task", "readout", "backbone", "rows", "report"}
-        return {**self.model_dump(mode="json", exclude=own, exclude_unset=True), **self.report}
+        return {**self.model_dump(mode="json", exclude=own, exclude_unset=True), **carried(self.report)}
+
+
+# The fields of `prompt.json` that a prompt carries along, whatever it is made of.
+_CARRIED = {"backbone_name", "seed", "versions", "metrics", *CourseRecord.model_fields}
 
 
 @dataclass(frozen=True)
@@ -157,14 +170,35 @@ def recorded(values: Mapping[str, object], more: Mapping[str, object]) -> Prompt
 
     Args:
         values: of the fields that describe it.
-        more: what it carries along; what no field is there for goes into `report`.
+        more: what it carries along (`carried`); what no field is there for goes into `report`.
 
     Raises:
         SoftPromptError: a value that no JSON can hold, or of another type than its field's.
     """
-    known = {key: value for key, value in more.items() if key in PromptRecord.model_fields}
-    report = {key: value for key, value in more.items() if key not in known}
+    known = {key: value for key, value in more.items() if key in _CARRIED}
+    given = more.get("report", {})
+    report = {key: value for key, value in more.items() if key not in known and key != "report"}
+    report |= given if isinstance(given, Mapping) else {"report": given}
     return checked_record({"format": FORMAT, **values, **known, **({"report": report} if report else {})}, META)
+
+
+def carried(report: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What a course reports, as a prompt carries it along.
+
+    What stands under a name that `prompt.json` has for itself, or for something else, goes under `report`.
+    """
+    taken = [key for key, value in report.items() if key in PromptRecord.model_fields and not _of_course(key, value)]
+    own = {key: value for key, value in report.items() if key not in taken}
+    return {**own, "report": {key: report[key] for key in taken}} if taken else own
+
+
+def _of_course(key: str, value: object) -> bool:
+    """Whether a field is for courses, and for such a value."""
+    try:
+        CourseRecord.model_validate_json(strict_json.dumps({key: value}), strict=True)
+    except (TypeError, ValueError):  # of another type, or none that JSON has a form for
+        return False
+    return key in CourseRecord.model_fields
 
 
 def checked_record(values: Mapping[str, object], where: Path | str) -> PromptRecord:

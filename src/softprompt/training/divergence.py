@@ -10,25 +10,56 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import NotRequired
 
 import torch
+from pydantic import ConfigDict, with_config
 from torch import nn
+from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on
 
 from softprompt.errors import SoftPromptError
 from softprompt.training.options import Plan, TrainingOptions
 
 LIMIT = 5  # steps running
 
-Fault = dict[str, Any]
+
+@with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+class Fault(TypedDict):
+    """What was not finite in a training, and when: JSON values all.
+
+    Attributes:
+        step: of the optimiser, from 1.
+        what: the loss, the gradient, or a parameter by its name.
+        value: as text.
+        running: steps running.
+        stage: of the run; None where it has but one.
+        best_step: of the best finite state.
+        rates: the learning rates in use, by the names of their options.
+        max_grad_norm: in use.
+    """
+
+    step: int
+    what: str
+    value: str
+    running: int
+    stage: NotRequired[str | None]
+    best_step: NotRequired[int]
+    rates: NotRequired[dict[str, float]]
+    max_grad_norm: NotRequired[float]
+
+
+class GuardState(TypedDict):
+    """What a checkpoint holds of a guard."""
+
+    running: int
+    fault: Fault | None
 
 
 class Diverged(SoftPromptError):
     """A training whose loss, gradient or parameters did not stay finite.
 
     Attributes:
-        fault: what was not finite, and when: `step`, `what`, `value` and `running` (steps), of a run also `stage`,
-            `best_step` (of the best finite state), `rates` and `max_grad_norm`; JSON values all.
+        fault: what was not finite, and when; of a run with all fields.
         kept: whether the model has the best finite state, so that it can be stored.
     """
 
@@ -68,7 +99,7 @@ class Guard:
         self.fault = {"step": step, "what": what, "value": str(value), "running": self.running}
         return False
 
-    def look(self, parameters: Iterable[tuple[str, nn.Parameter]], step: int) -> None:
+    def check_parameters(self, parameters: Iterable[tuple[str, nn.Parameter]], step: int) -> None:
         """Take note of a trained parameter that is not finite."""
         for name, parameter in parameters:
             if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
@@ -84,11 +115,11 @@ class Guard:
         """
         return self.running >= LIMIT or (last and self.running > 0)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> GuardState:
         """What a checkpoint holds of it."""
         return {"running": self.running, "fault": self.fault}
 
-    def take(self, state: dict[str, Any]) -> None:
+    def take(self, state: GuardState) -> None:
         """Go on from what `state` gave."""
         self.running, self.fault = state["running"], state["fault"]
 
@@ -98,7 +129,7 @@ def unsound(step: int, what: str, value: float | None) -> Fault:
     return {"step": step, "what": what, "value": "not finite" if value is None else str(value), "running": 1}
 
 
-def told(fault: Fault) -> str:
+def described(fault: Fault) -> str:
     """What was not finite."""
     running = f" for {fault['running']} steps running" if fault["running"] > 1 else ""
     stage = f" of stage {fault['stage']}" if fault.get("stage") else ""
@@ -125,15 +156,15 @@ def of_stage(fault: Fault, plan: Plan, options: TrainingOptions, *, head: bool, 
     rates = {"learning_rate": plan.learning_rate}
     if head:
         rates["head_learning_rate"] = plan.head_learning_rate
-    own = {**fault, "rates": rates, "max_grad_norm": options.max_grad_norm}
-    line = f"{told(own)}; nothing of it can be stored: {mend(rates, options.max_grad_norm)}"
+    own: Fault = {**fault, "rates": rates, "max_grad_norm": options.max_grad_norm}
+    line = f"{described(own)}; nothing of it can be stored: {mend(rates, options.max_grad_norm)}"
     return Diverged(line, own, kept=kept)
 
 
 def kept(fault: Fault, folder: Path) -> Diverged:
     """What is raised when the best finite state was stored in `folder`."""
     return Diverged(
-        f"{told(fault)}; the best finite state, of step {fault['best_step']}, is stored in {folder}: "
+        f"{described(fault)}; the best finite state, of step {fault['best_step']}, is stored in {folder}: "
         f"{mend(fault['rates'], fault['max_grad_norm'])}",
         fault,
         kept=True,

@@ -1,35 +1,58 @@
-"""What `metrics.json` holds of a finished run, checked when it is read."""
+"""`metrics.json`: one schema of what a finished run tells of itself, by which it is written and read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from pydantic import ConfigDict, Field, JsonValue, ValidationError, field_validator
-from pydantic_core.core_schema import ValidationInfo
+from pydantic import Field, JsonValue, PrivateAttr, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
-from softprompt.files.documents import LONG, read_document
-from softprompt.files.manifest import prove
+from softprompt.files.documents import LONG, plain, read_document
+from softprompt.files.manifest import SEAL, prove, sealed
+from softprompt.files.whole import write_json
 from softprompt.files.written import check_whole
 from softprompt.storage.record import Measured, Strict, fault
+from softprompt.training.divergence import Fault
 
 _MEND = "restore the file, or train again in another folder"
 
 
 class RunMetrics(Strict):
-    """The fields that every run has; what a course reports stands beside them.
+    """What `metrics.json` holds.
 
-    Attributes: see `docs/files.md`.
+    Attributes:
+        task: its name.
+        method: its name.
+        backbone: its name.
+        seed: of the run.
+        dtype: of the backbone's weights; None in files of versions that did not write it.
+        metric: the task's main metric.
+        test: metrics of the test rows; empty where there are none.
+        validation: metrics of the validation rows.
+        trained_parameters: scalars that were trained, the readout's among them.
+        trained_head_parameters: the readout's alone.
+        stored_parameters: scalars in `prompt.safetensors`.
+        stored_bytes: of `prompt.safetensors`.
+        train_seconds: over all stages and interruptions.
+        rows_per_second: training rows; None where no step was taken.
+        peak_memory_bytes: since the run began.
+        versions: of the libraries.
+        protocol: how the rows were divided.
+        readout: its options.
+        options: of the method and of training, with what a recipe supplied.
+        history: the evaluations and a search's turns, in their order.
+        course: what the course reports of itself, under keys of its own; none of them is taken for one of these.
+        diverged: of a run that diverged, what was not finite.
+        sha256: the checksum of the rest, as it was read; None before the file is written.
     """
-
-    model_config = ConfigDict(extra="allow")
 
     task: str
     method: str
     backbone: str
     seed: int
+    dtype: str | None = None
     metric: str
     test: Measured
     validation: Measured
@@ -41,13 +64,14 @@ class RunMetrics(Strict):
     rows_per_second: float | None
     peak_memory_bytes: int = Field(ge=0)
     versions: dict[str, str]
-    dtype: str | None = None
     protocol: str
     readout: dict[str, JsonValue]
     options: dict[str, dict[str, JsonValue]]
     history: list[dict[str, JsonValue]]
-    kept_layers: list[int] | None = None
+    course: dict[str, JsonValue] = Field(default_factory=dict)
+    diverged: Fault | None = None
     sha256: str | None = None
+    _merged: bool = PrivateAttr(default=False)  # as version 0.1 wrote it: `course` stands beside the others alone
 
     @field_validator("test", "validation")
     @classmethod
@@ -60,20 +84,90 @@ class RunMetrics(Strict):
                     raise ValueError(f"no {name!r} in it")
         return found
 
+    @field_validator("course")
+    @classmethod
+    def _layers(cls, course: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """Layers are what runs are compared by."""
+        kept = course.get("kept_layers")
+        if kept is not None and not (isinstance(kept, list) and all(type(layer) is int for layer in kept)):
+            raise ValueError("kept_layers is no list of layers")
+        return course
 
-def read_metrics(path: Path) -> dict[str, Any]:
-    """The document of a finished run, as it stands there.
+    @field_validator("diverged")
+    @classmethod
+    def _whole(cls, found: Fault | None) -> Fault | None:
+        """A run's fault says what it had in use."""
+        lacking = () if found is None else Fault.__annotations__.keys() - found.keys()
+        if lacking:
+            raise ValueError(f"no {min(lacking)!r} in it")
+        return found
+
+    @field_serializer("test", "validation")
+    def _metrics_first(self, found: Measured) -> dict[str, JsonValue]:
+        return found.figures()
+
+    @property
+    def kept_layers(self) -> list[int] | None:
+        """The layers that a method over layers ended with; None of any other."""
+        kept = self.course.get("kept_layers")
+        return [layer for layer in kept if isinstance(layer, int)] if isinstance(kept, list) else None
+
+    @classmethod
+    def of(cls, values: Mapping[str, object], where: Path | str) -> RunMetrics:
+        """Check values, those of a new run or those of a file.
+
+        In files of version 0.1 what the course reports stands among the run's own fields; there it still stands too
+        (`document`), for other readers.
+
+        Args:
+            values: by field.
+            where: they come from or go to.
+
+        Raises:
+            SoftPromptError: names the field.
+        """
+        beside = {name: value for name, value in values.items() if name not in cls.model_fields}
+        course = values.get("course", beside)
+        told = course if isinstance(course, Mapping) else {}
+        # What stands beside the run's own fields and is not what the course reports was written by nobody.
+        own = {name: one for name, one in values.items() if name not in beside or told.get(name, told) != one}
+        try:
+            made = cls.model_validate_json(strict_json.dumps({**own, "course": course}), strict=True)
+        except ValidationError as error:
+            raise SoftPromptError(f"{where}: {fault(error, values)}: {_MEND}") from None
+        except (TypeError, ValueError) as error:  # a value of Python's that JSON has no form for
+            raise SoftPromptError(f"{where}: {plain(error, quote=False)}: {_MEND}") from None
+        made._merged = "course" not in values
+        return made
+
+    def document(self) -> dict[str, JsonValue]:
+        """What `metrics.json` holds, as it was read or is to be written.
+
+        What the course reports stands beside the run's own fields, too, where it had its place in version 0.1, but for
+        names that these have; from version 0.3 on it stands under `course` alone.
+        """
+        own = self.model_dump(mode="json", exclude_unset=True, exclude={"course"} if self._merged else None)
+        beside = {name: value for name, value in self.course.items() if name not in type(self).model_fields}
+        last = {name: own.pop(name) for name in ("diverged", SEAL) if name in own}
+        return {**own, **beside, **last}
+
+    def write(self, path: Path) -> RunMetrics:
+        """Write `metrics.json`; the metrics with their checksum."""
+        document = sealed({name: value for name, value in self.document().items() if name != SEAL})
+        write_json(path, document)
+        return self.model_copy(update={SEAL: document[SEAL]})
+
+
+def read_metrics(path: Path) -> RunMetrics:
+    """The metrics of a finished run.
 
     Raises:
         SoftPromptError: no such file, or a field is not what a run writes.
     """
     found = read_document(path, _MEND, longest=LONG)
-    try:
-        RunMetrics.model_validate_json(strict_json.dumps(found), strict=True)
-    except ValidationError as error:
-        raise SoftPromptError(f"{path}: {fault(error, found)}: {_MEND}") from None
+    metrics = RunMetrics.of(found, path)
     prove(found, path)
-    return found
+    return metrics
 
 
 def damage(metrics: Path, prompt: Path) -> str | None:

@@ -34,10 +34,10 @@ def output_folder(output: str | Path | None, usual: str = "") -> Path:
 
 @contextmanager
 def leaving_nothing(folder: Path, fresh: bool) -> Iterator[None]:
-    """Take back a claim of this very call where the run is refused before it has written anything else.
+    """Take back what this very call began where the run is refused before it has written anything else.
 
     Args:
-        folder: in the hands of this process (`hold`): another's claim is none of its business.
+        folder: in the hands of this process (`hold`): what another began there is none of its business.
         fresh: it was made by this call.
     """
     try:
@@ -49,7 +49,7 @@ def leaving_nothing(folder: Path, fresh: bool) -> Iterator[None]:
         raise
 
 
-def claim(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
+def take_folder(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
     """Take the folder for this run; whether the run in it is finished.
 
     Raises:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
 from torch import nn
 
 from softprompt.backbones.anatomy import read_anatomy
@@ -9,10 +14,41 @@ from softprompt.backbones.heads import has_lm_head
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
-from softprompt.readouts import Readout, ReadoutSpec
-from softprompt.sites.producer import Producer
-from softprompt.tasks import Task
+from softprompt.progress import Progress
+from softprompt.readouts import ReadoutSpec
+from softprompt.tasks import Splits, Task
 from softprompt.training.options import TrainingOptions
+
+PROMPT, STATE = "prompt", "state"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a run is made of, settled before its first step.
+
+    Attributes:
+        model: the backbone.
+        tokenizer: its tokenizer.
+        task: with its data.
+        method: of the prompt.
+        options: the user's options of training.
+        readout_spec: how the answers are read.
+        splits: the rows.
+        identity: what makes it this run; see `softprompt.training.identity`.
+        folder: of its files.
+        show: progress.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    task: Task
+    method: Method
+    options: TrainingOptions
+    readout_spec: ReadoutSpec
+    splits: Splits
+    identity: dict[str, JsonValue]
+    folder: Path
+    show: Progress
 
 
 def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
@@ -37,10 +73,3 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
     chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")
     return spec
-
-
-def counts(producer: Producer, readout: Readout | None) -> tuple[int, int]:
-    """Trained scalars: the prompt's own and the head's."""
-    own = sum(p.numel() for p in producer.parameters() if p.requires_grad)
-    head = 0 if readout is None else sum(p.numel() for p in readout.parameters() if p.requires_grad)
-    return own, head

@@ -33,12 +33,13 @@ from softprompt.methods.registry import checked
 from softprompt.progress import Progress
 from softprompt.training.adaptation.prefix_lm import Chunk, PrefixLM, Stream, chunks
 from softprompt.training.adaptation.trainer import AdaptOptions, AdaptTrainer
-from softprompt.training.divergence import Diverged, Fault, mend, told
+from softprompt.training.divergence import Diverged, Fault, described, mend
 from softprompt.training.fitting import checkpoint
+from softprompt.training.fitting.record import load_extra
 from softprompt.training.hold import hold_folder
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.process import alone, reproducible, stop_signal
-from softprompt.training.run_folder import METRICS, claim, output_folder
+from softprompt.training.run_folder import METRICS, output_folder, take_folder
 
 MODEL, STATE = "model", "state"
 # One chunk in so many is held out to measure on, at most so many in all.
@@ -118,7 +119,7 @@ def adapt(
         "versions": versions(),
     }
     with hold_folder(folder):
-        if claim(folder, identity, resume):
+        if take_folder(folder, identity, resume):
             show.say(f"{folder}: this run is finished already")
             check_files(folder / MODEL, named(folder / MODEL))
             metrics = read_record(folder / METRICS)
@@ -153,7 +154,7 @@ def _adapt(
         )
         resumed = checkpoint.latest(folder / STATE, show.say)
         if resumed is not None:
-            _check(checkpoint.load_extra(resumed)["diverged"], options, folder)
+            _check(load_extra(resumed)["diverged"], options, folder)
         tick(0 if resumed is None else checkpoint.step_of(resumed))
         trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     _check(trainer.diverged(), options, folder)
@@ -178,4 +179,4 @@ def _check(fault: Fault | None, options: AdaptOptions, folder: Path) -> None:
     if fault is not None:
         # Adafactor clips each update by itself; the norm is Trainer's default.
         tried = mend({"learning_rate": options.learning_rate}, 1.0)
-        raise Diverged(f"{told(fault)}; no model is written to {folder}: {tried}", fault, kept=False)
+        raise Diverged(f"{described(fault)}; no model is written to {folder}: {tried}", fault, kept=False)

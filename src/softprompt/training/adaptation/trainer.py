@@ -20,6 +20,7 @@ from softprompt.methods.options import Options
 from softprompt.training.adaptation.prefix_lm import Pair, PrefixLM, Stream, collate
 from softprompt.training.divergence import Fault, Guard, unsound
 from softprompt.training.fitting import checkpoint
+from softprompt.training.fitting.record import load_extra
 from softprompt.training.fitting.resumable import ResumableTrainer, arguments
 
 
@@ -108,9 +109,9 @@ class AdaptTrainer(ResumableTrainer):
             )
         return self.optimizer
 
-    def look(self) -> dict[str, Any]:
+    def measure(self) -> dict[str, Any]:
         """The mean loss since the last look, and that of the held-out chunks."""
-        self.guard.look(self.trained.named_parameters(), self.state.global_step)
+        self.guard.check_parameters(self.trained.named_parameters(), self.state.global_step)
         found = {
             "step": self.state.global_step,
             "train_loss": sum(self.losses) / len(self.losses) if self.losses else None,
@@ -161,7 +162,7 @@ class AdaptTrainer(ResumableTrainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         path = Path(resume_from_checkpoint)
         checkpoint.load_model(path, self.trained)
-        extra = checkpoint.load_extra(path)
+        extra = load_extra(path)
         self.seconds_before, self.history = extra["seconds"], extra["history"]
         self.losses = [math.nan if loss is None else loss for loss in extra["losses"]]
         self.guard.take(extra["guard"])
@@ -176,14 +177,14 @@ class _Steps(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """What the model is worth before the first step."""
         if state.global_step == 0:
-            self.tick(0, note=_note(self.trainer.look()))
+            self.tick(0, note=_note(self.trainer.measure()))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Every `every` steps and at the end: measure and save."""
         note = None
         due = state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
         if due or self.trainer.diverged():
-            note = _note(self.trainer.look())
+            note = _note(self.trainer.measure())
             self.trainer.write_checkpoint()
             control.should_training_stop |= self.trainer.diverged() is not None
         elif self.stopping():

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import torch
 
 from softprompt.errors import SoftPromptError
+from softprompt.evaluation.score import Scores
 from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.autoprompt import AutoPrompt, Triggers
 from softprompt.methods.parts.vocabulary import readable, word_of
 from softprompt.readouts import Item
-from softprompt.tasks.text.encoding import Encoded
 from softprompt.training.courses.label_tokens import label_tokens
 from softprompt.training.courses.registry import course
-from softprompt.training.courses.templates import retemplated, spliced, template_of
+from softprompt.training.courses.templates import retemplated, row_encoder_of, spliced, template_of
 from softprompt.training.courses.work import Work
 
 _PROBES = 2  # training rows with which a text is tokenised to see that its triggers survive
+
+
+class SearchState(TypedDict):
+    """The state of the search, round after round.
+
+    Attributes:
+        ids: of the triggers in hand.
+        best: of the best that survive as text; None before there are any.
+        metrics: of the best on the validation rows.
+        history: the evaluations.
+        note: what progress shows.
+    """
+
+    ids: list[int]
+    best: list[int] | None
+    metrics: Scores | None
+    history: list[dict[str, object]]
+    note: NotRequired[str]
 
 
 @course("autoprompt")
@@ -28,54 +46,56 @@ def autoprompt(work: Work) -> None:
     method = work.method
     assert isinstance(method, AutoPrompt)
     _place(work)
+    words: list[list[str]] = []
     if method.label_tokens:
         found = work.once("label-tokens", lambda: label_tokens(work, method.label_tokens))
         work.readout.label_tokens = torch.tensor(found)
         words = [[word_of(token, work.prompted.tokenizer) for token in tokens] for tokens in found]
         work.report["label_tokens"] = dict(zip(work.task.label_values, words, strict=True))
-    search = Search(work, method)
-    start = {"ids": list(search.triggers.ids), "best": None, "metrics": None, "history": []}
+    search = Search(work, method, {word.lower() for answers in words for word in answers})
+    start: SearchState = {"ids": list(search.triggers.ids), "best": None, "metrics": None, "history": []}
     for index, state in work.loop("search", method.rounds, start):
         search.round(index, state)
-    state = work.loop_state("search")
-    if state["best"] is None:
+    state = cast("SearchState", work.loop_state("search"))
+    best = state["best"]
+    if best is None:
         raise SoftPromptError(
             f"no triggers were found that survive as text in template {str(template_of(work.readout))!r}: put "
             "{prompt} where words may stand, with a space around it"
         )
-    search.triggers.put(state["best"])
+    search.triggers.put(best)
     work.history += state["history"]
-    template = spliced(template_of(work.readout), state["best"], work.prompted.tokenizer)
-    work.report["trigger"] = {
-        "text": search.text(state["best"]),
-        "ids": state["best"],
-        "template": str(template),
-    }
+    template = spliced(template_of(work.readout), best, work.prompted.tokenizer)
+    work.report["trigger"] = {"text": search.text(best), "ids": best, "template": str(template)}
 
 
 class Search:
-    """The rounds of the search over one `Work`."""
+    """The rounds of the search over one `Work`.
 
-    def __init__(self, work: Work, method: AutoPrompt) -> None:
-        """Look up what no trigger may be."""
+    Args:
+        work: in hand.
+        method: its method.
+        taken: words that were found for the labels, which no trigger may be.
+    """
+
+    def __init__(self, work: Work, method: AutoPrompt, taken: Set[str]) -> None:
+        """See the class."""
         self.work, self.method = work, method
-        self.tokenizer: Any = work.prompted.tokenizer
+        self.tokenizer = work.prompted.tokenizer
         own = work.producer
         assert isinstance(own, Triggers)
         self.triggers = own
-        self.forbidden = {word.strip().lower() for word in work.label_words}
-        for words in work.report.get("label_tokens", {}).values():
-            self.forbidden |= {word.lower() for word in words}
+        self.forbidden = taken | {word.strip().lower() for word in work.label_words}
         shortest = sorted(work.items, key=lambda item: item.length)
         self.probes = [item for item in shortest if not item.truncated][:_PROBES] or shortest[:1]
 
-    def round(self, index: int, state: dict[str, Any]) -> None:
+    def round(self, index: int, state: SearchState) -> None:
         """Try to change one trigger; `state` is changed in place."""
         # Every round draws from a generator of its own, so a resumed search draws the same.
         generator = torch.Generator().manual_seed(self.work.seed * 1_000_003 + index)
         if index == 0:
             self._keep(0, state)
-        ids: list[int] = state["ids"]
+        ids = state["ids"]
         # Masks and the like are no text: their places are filled first, by the best word even if it is no better.
         blank = [place for place, token in enumerate(ids) if not readable(token, self.tokenizer)]
         open_slots = blank or list(range(len(ids)))
@@ -100,18 +120,16 @@ class Search:
 
     def survives(self, ids: Sequence[int]) -> bool:
         """Whether template, triggers and a row, as one text, tokenise to the ids that the model reads."""
-        readout: Any = self.work.readout
-        row_encoder = replace(
-            readout.row_encoder, template=spliced(readout.row_encoder.template, ids, self.tokenizer), virtual=0
-        )
+        own = row_encoder_of(self.work.readout)
+        row_encoder = replace(own, template=spliced(own.template, ids, self.tokenizer), virtual=0)
         for item in self.probes:
-            choice = item.row.choices[0] if readout.row_encoder.template.has_choice and item.row.choices else None
-            plain: Encoded = row_encoder.encode(item.row, choice=choice)
+            choice = item.row.choices[0] if own.template.has_choice and item.row.choices else None
+            plain = row_encoder.encode(item.row, choice=choice)
             if plain.ids != tuple(token if token >= 0 else ids[-1 - token] for token in item.texts[0].ids):
                 return False
         return True
 
-    def _keep(self, step: int, state: dict[str, Any]) -> None:
+    def _keep(self, step: int, state: SearchState) -> None:
         """Look at the validation rows, and keep the triggers if they are text and the best so far."""
         ids = state["ids"]
         self.triggers.put(ids)
@@ -146,7 +164,7 @@ class Search:
             total += gradient[slot]
         return total
 
-    def _measure(self, ids: Sequence[int], items: Sequence[Item]) -> dict[str, Any]:
+    def _measure(self, ids: Sequence[int], items: Sequence[Item]) -> Scores:
         self.triggers.put(ids)
         return self.work.measure(items)
 
@@ -162,7 +180,7 @@ def _place(work: Work) -> None:
     template = template_of(work.readout)
     if template.slots:
         return
-    tokenizer: Any = work.prompted.tokenizer
+    tokenizer = work.prompted.tokenizer
 
     def ids(text: str) -> list[int]:
         return list(tokenise(tokenizer, text, add_special_tokens=False)["input_ids"])

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
+from softprompt.evaluation.score import Scores
 from softprompt.inference.predict import to_device
 from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.layers import Consistency as Kind
@@ -26,6 +27,7 @@ from softprompt.readouts import Batch, Item, Readout
 from softprompt.readouts.candidates import Candidates
 from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
+from softprompt.training.fitting.record import FitRecord
 from softprompt.training.fitting.trainer import SoftPromptTrainer
 
 FEWEST = 8  # rows of a class in each half, below which both levels read all rows (METHODS of the line, SPT)
@@ -101,15 +103,15 @@ class SearchTrainer(SoftPromptTrainer):
         if self.state.global_step % 2 == 0:
             self.gates.append([round(value, 5) for value in self.gated.gates.probabilities().tolist()])
 
-    def note(self, metrics: dict[str, Any] | None) -> str:
+    def note(self, metrics: Scores | None) -> str:
         """The gates as bars, layer by layer, and how many are open."""
         return as_bars(self.gated.gates.probabilities().tolist())
 
-    def extra(self) -> dict[str, Any]:
+    def extra(self) -> FitRecord:
         """With the course of the gates."""
         return {**super().extra(), "gates": self.gates}
 
-    def take_extra(self, extra: dict[str, Any]) -> None:
+    def take_extra(self, extra: FitRecord) -> None:
         """With the course of the gates."""
         super().take_extra(extra)
         self.gates = extra["gates"]

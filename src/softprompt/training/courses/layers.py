@@ -12,7 +12,6 @@ from softprompt.methods.parts.layers import LayerSelection, OverLayers
 from softprompt.training.courses.layer_search import SearchTrainer, halves, schedule, settled
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.work import Work
-from softprompt.training.setup import counts
 
 
 @course("layers")
@@ -28,13 +27,11 @@ def layers(work: Work) -> None:
             order = torch.randperm(total, generator=torch.Generator().manual_seed(work.seed))
             kept = tuple(sorted(order[: wanted.count].tolist()))
         work.replace(method=method.model_copy(update={"select": str(LayerSelection("numbers", numbers=kept))}))
-        own, head = counts(work.producer, work.readout)
-        work.report.update(trained_parameters=own + head, trained_head_parameters=head)
         work.show.say(f"layers {', '.join(map(str, kept))} of 0 to {total - 1}")
     else:
         kept = wanted.of(total)
     work.fit("training" if wanted.learned else None)
-    work.report["kept_layers"] = list(kept)
+    work.report["kept_layers"] = [*kept]
 
 
 def _search(work: Work, method: OverLayers) -> tuple[int, ...]:

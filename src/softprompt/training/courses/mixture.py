@@ -6,7 +6,6 @@ from softprompt.methods.soft_words import SoftWords
 from softprompt.tasks.text.template import PromptSlot, Template
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.work import Work
-from softprompt.training.setup import counts
 
 
 @course("mixture")
@@ -15,8 +14,6 @@ def mixture(work: Work) -> None:
     method = work.method
     if isinstance(method, SoftWords) and not method.prompts:
         work.replace(method=method.model_copy(update={"prompts": (_own(work),)}))
-        own, head = counts(work.producer, work.readout)
-        work.report.update(trained_parameters=own + head, trained_head_parameters=head)
     work.fit()
     work.report.update(work.readout.report())
 

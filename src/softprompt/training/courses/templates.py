@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from softprompt.readouts import Readout
 from softprompt.tasks import Task, Template
+from softprompt.tasks.text.encoding import RowEncoder
 from softprompt.tasks.text.template import Literal, Mask, Part, PromptSlot
+
+
+def row_encoder_of(readout: Readout) -> RowEncoder:
+    """What encodes a readout's rows, of a readout that reads one template."""
+    own = getattr(readout, "row_encoder", None)
+    assert isinstance(own, RowEncoder), f"readout {readout.name!r} does not read one template"
+    return own
 
 
 def template_of(readout: Readout) -> Template:
     """The template that a readout reads."""
-    own: Any = readout
-    template: Template = own.row_encoder.template
-    return template
+    return row_encoder_of(readout).template
 
 
 def retemplated(task: Task, template: str) -> Task:
@@ -27,7 +34,7 @@ def retemplated(task: Task, template: str) -> Task:
     return Task(**{**task.model_dump(mode="json"), "template": template, "templates": {}})
 
 
-def spliced(template: Template, ids: Sequence[int], tokenizer: Any) -> Template:
+def spliced(template: Template, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Template:
     """The template with the words of token ids in the places of its virtual tokens.
 
     A space stands between these words and text that follows them without one.
@@ -40,7 +47,7 @@ def spliced(template: Template, ids: Sequence[int], tokenizer: Any) -> Template:
             parts.append(part)
             continue
         start, end = next(spans)
-        words = tokenizer.decode(list(ids[start:end]), clean_up_tokenization_spaces=False)
+        words = str(tokenizer.decode(list(ids[start:end]), clean_up_tokenization_spaces=False))
         after = template.parts[index + 1] if index + 1 < len(template.parts) else None
         joined = after is None or isinstance(after, Mask) or (isinstance(after, Literal) and after.text[:1].isspace())
         parts.append(Literal(words if joined else words + " "))

@@ -7,33 +7,37 @@ itself is therefore a plain function that starts at its beginning every time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
-import torch
+from pydantic import JsonValue
 from torch import Tensor
 
 from softprompt.attached.attach import build
 from softprompt.attached.model import PromptedModel
-from softprompt.errors import Interrupted, SoftPromptError
-from softprompt.evaluation.score import metrics_of
+from softprompt.errors import Interrupted
+from softprompt.evaluation.score import Scores, metrics_of
 from softprompt.files import strict_json
-from softprompt.inference.predict import to_device
 from softprompt.methods.base import Method
 from softprompt.progress import Progress
 from softprompt.readouts import Item, Readout, ReadoutSpec, build_readout
-from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Row, Task
-from softprompt.training.divergence import of_stage
+from softprompt.training.divergence import Fault, of_stage
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.best import proved, rank
-from softprompt.training.fitting.stage import Stage, fit_stage
-from softprompt.training.fitting.trainer import SoftPromptTrainer, TaskModel
+from softprompt.training.fitting.gradients import gradients
+from softprompt.training.fitting.record import FitRecord, load_extra
+from softprompt.training.fitting.stage import FittedStage, Stage, fit_stage
+from softprompt.training.fitting.task_model import TaskModel, TrainedScalars
+from softprompt.training.fitting.trainer import SoftPromptTrainer
 from softprompt.training.options import Plan, TrainingOptions
 from softprompt.training.records import Records
+
+_State = TypeVar("_State", bound=Mapping[str, object])
+_Value = TypeVar("_Value")
 
 
 @dataclass
@@ -59,9 +63,10 @@ class Work:
         trained: the attached model and its readout: what is trained.
         items: the training rows, encoded.
         validation: the validation rows, encoded.
-        report: what the course tells of itself: `metrics.json` and `prompt.json` get it.
+        report: what the course tells of itself, JSON values: `course` in `metrics.json`, and in `prompt.json`.
         seconds: spent in stages and loops, over interruptions.
         rows_seen: training rows that went through the model in fits.
+        counted: the scalars of the largest fit so far of a prompt that can be stored; None before the first.
         history: the evaluations of all stages; those of a named one carry its name in `stage`.
         records: the JSON files of the state.
         stands_in: the prompt serves a stage alone, and is none that `method` builds.
@@ -82,10 +87,11 @@ class Work:
     trained: TaskModel = field(init=False)
     items: list[Item] = field(init=False)
     validation: list[Item] = field(init=False)
-    report: dict[str, Any] = field(init=False, default_factory=dict)
+    report: dict[str, object] = field(init=False, default_factory=dict)
     seconds: float = field(init=False, default=0.0)
     rows_seen: int = field(init=False, default=0)
-    history: list[dict[str, Any]] = field(init=False, default_factory=list)
+    counted: TrainedScalars | None = field(init=False, default=None)
+    history: list[dict[str, object]] = field(init=False, default_factory=list)
     stands_in: bool = field(init=False, default=False)
     records: Records = field(init=False)
 
@@ -124,7 +130,7 @@ class Work:
         items: Sequence[Item] | None = None,
         validation: Sequence[Item] | None = None,
         trainer: type[SoftPromptTrainer] = SoftPromptTrainer,
-    ) -> dict[str, Any]:
+    ) -> Scores:
         """Train what has gradients and leave the best state in `trained`; nothing is run if the stage is finished.
 
         Args:
@@ -144,46 +150,55 @@ class Work:
                 state, where there was one.
         """
         self.check()
-        used, chosen = plan or self.plan, options or self.options
         own = Stage(
-            stage,
-            self.trained,
-            self.task,
-            used,
-            chosen,
-            self.items if items is None else items,
-            self.validation if validation is None else validation,
-            self.state if stage is None else self.state / stage,
-            self.seed,
-            self.show,
-            self.stopping,
+            name=stage,
+            trained=self.trained,
+            task=self.task,
+            plan=plan or self.plan,
+            options=options or self.options,
+            items=self.items if items is None else items,
+            validation=self.validation if validation is None else validation,
+            folder=self.state if stage is None else self.state / stage,
+            seed=self.seed,
+            show=self.show,
+            stopping=self.stopping,
         )
         fitted = fit_stage(own, trainer)
+        self._take(own, fitted)
+        return fitted.extra["best_metrics"]
+
+    @property
+    def trained_scalars(self) -> TrainedScalars:
+        """What was trained of the prompt that is stored and of its readout; without a fit what could have been."""
+        return self.counted or self.trained.trained_scalars()
+
+    def _take(self, stage: Stage, fitted: FittedStage) -> None:
+        """Take over what a stage ended with, or raise how it diverged."""
         self.check(f"at step {fitted.steps}")
+        if not self.stands_in:
+            self.counted = max(self.counted or TrainedScalars(0, 0), self.trained.trained_scalars(), key=sum)
         if fitted.state:
             self.trained.load_state_dict(fitted.state)
         extra = fitted.extra
         self.seconds += extra["seconds"]
-        self.rows_seen += fitted.steps * used.batch_size * chosen.accumulate
-        history = strict_json.finite(extra["history"])
-        self.history += history if stage is None else [{"stage": stage, **one} for one in history]
+        self.rows_seen += fitted.steps * stage.plan.batch_size * stage.options.accumulate
+        named: dict[str, object] = {} if stage.name is None else {"stage": stage.name}
+        self.history += [{**named, **strict_json.finite(one)} for one in extra["history"]]
         if extra["diverged"] is not None:
-            fault = {"stage": stage, **extra["diverged"], "best_step": extra["best_step"]}
+            fault: Fault = {**extra["diverged"], "stage": stage.name, "best_step": extra["best_step"]}
             # A prompt that stands in for a stage alone is none that the method's file could hold.
-            head = any(p.requires_grad for p in self.readout.parameters())
-            raise of_stage(fault, used, chosen, head=head, kept=bool(fitted.state) and not self.stands_in)
-        best: dict[str, Any] = extra["best_metrics"]
-        return best
+            kept = bool(fitted.state) and not self.stands_in
+            raise of_stage(fault, stage.plan, stage.options, head=self.trained.trained_scalars().head > 0, kept=kept)
 
     def best_of(self, stage: str) -> dict[str, Tensor]:
         """The best state of a stage that is finished, for `trained.load_state_dict`."""
-        return checkpoint.load_best(self._last_of(stage))
+        return checkpoint.load_best(checkpoint.last(self.state / stage))
 
-    def extra_of(self, stage: str) -> dict[str, Any]:
+    def extra_of(self, stage: str) -> FitRecord:
         """What the trainer of a stage that is finished told besides tensors; see `SoftPromptTrainer.extra`."""
-        return checkpoint.load_extra(self._last_of(stage))
+        return load_extra(checkpoint.last(self.state / stage))
 
-    def loop(self, stage: str, rounds: int, start: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def loop(self, stage: str, rounds: int, start: _State) -> Iterator[tuple[int, _State]]:
         """A loop of the course's own that resumes: its state is written after every round.
 
         Args:
@@ -200,17 +215,16 @@ class Work:
         """
         with self.show.work(stage, rounds, "rounds") as tick:
             yield from self.records.loop(stage, rounds, start, self.check, tick)
-        self.seconds += self._record_of(stage)["seconds"]
+        self.seconds += self.records.loop_of(stage)["seconds"]
 
-    def loop_state(self, stage: str) -> dict[str, Any]:
+    def loop_state(self, stage: str) -> dict[str, JsonValue]:
         """The state that a loop ended with."""
-        state: dict[str, Any] = self._record_of(stage)["state"]
-        return state
+        return self.records.loop_of(stage)["state"]
 
-    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+    def once(self, name: str, compute: Callable[[], _Value]) -> _Value:
         """A value that is computed once in a run and read from the state from then on; a JSON value."""
-        saved = self.records.read(name)
-        return (saved or self.records.write(name, {"value": compute()}))["value"]
+        saved = self.records.read(name) or self.records.write(name, {"value": compute()})
+        return cast("_Value", saved["value"])  # what `compute` gave, as JSON has it
 
     def gradients(
         self, wanted: Sequence[Tensor], items: Sequence[Item] | None = None, *, batch_size: int = 1
@@ -229,21 +243,10 @@ class Work:
             Interrupted: the run was asked to stop.
             SoftPromptError: a gradient is not finite, so nothing can be told from it.
         """
-        chosen = self.items if items is None else items
-        with evaluating(self.trained):
-            for start in range(0, len(chosen), batch_size):
-                self.check()
-                rows = chosen[start : start + batch_size]
-                batch = to_device(self.readout.collate(rows, train=True), self.prompted)
-                with torch.enable_grad():
-                    found = torch.autograd.grad(self.trained(batch), list(wanted))
-                if not all(bool(torch.isfinite(one).all()) for one in found):
-                    raise SoftPromptError(
-                        f"a gradient of the {len(rows)} training rows from {start} on is not finite: try dtype float32"
-                    )
-                yield found
+        rows = self.items if items is None else items
+        return gradients(self.trained, wanted, rows, batch_size=batch_size, check=self.check)
 
-    def measure(self, items: Sequence[Item] | None = None) -> dict[str, Any]:
+    def measure(self, items: Sequence[Item] | None = None) -> Scores:
         """Metrics on encoded rows, by default the validation rows.
 
         Raises:
@@ -254,16 +257,12 @@ class Work:
         found = metrics_of(self.prompted, self.readout, self.task, rows, batch_size=size, items=chosen)
         return proved(found, self.task.metric, "validation" if items is None else "training")
 
-    def better(self, metrics: dict[str, Any], than: dict[str, Any] | None) -> bool:
+    def better(self, metrics: Scores, than: Scores | None) -> bool:
         """Whether an evaluation beats another, as `rank` has it. Anything beats None."""
         return than is None or rank(metrics, self.task.metric) > rank(than, self.task.metric)
 
     def replace(
-        self,
-        *,
-        method: Method | None = None,
-        producer: Producer | None = None,
-        task: Task | None = None,
+        self, *, method: Method | None = None, producer: Producer | None = None, task: Task | None = None
     ) -> None:
         """Go on with another prompt or another task; the readout is made anew and rows are encoded anew.
 
@@ -282,16 +281,6 @@ class Work:
             self.prompted.remove(name)
             self.prompted.add(name, made)
         self._read_out()
-
-    def _record_of(self, loop: str) -> dict[str, Any]:
-        saved = self.records.read(loop)
-        assert saved is not None, f"loop {loop} is not finished"
-        return saved
-
-    def _last_of(self, stage: str) -> Path:
-        path = checkpoint.latest(self.state / stage)
-        assert path is not None, f"stage {stage} is not finished"
-        return path
 
     def check(self, where: str = "between two steps") -> None:
         """Stop here if the run was asked to.

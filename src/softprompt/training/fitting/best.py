@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
+from softprompt.evaluation.score import Scores, figure, loss_of
 
 
 @dataclass
@@ -25,12 +25,12 @@ class BestState:
         state: the parameters, on the CPU.
     """
 
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Scores = field(default_factory=dict)
     step: int = -1
     stale: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
 
-    def offer(self, metrics: dict[str, Any], main: str, step: int, model: nn.Module) -> bool:
+    def offer(self, metrics: Scores, main: str, step: int, model: nn.Module) -> bool:
         """Take an evaluation; whether it is the best."""
         better = sound(metrics, main) and (not self.metrics or rank(metrics, main) > rank(self.metrics, main))
         state = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()} if better else {}
@@ -41,24 +41,23 @@ class BestState:
         return True
 
 
-def rank(metrics: dict[str, Any], main: str) -> tuple[float, float]:
+def rank(metrics: Scores, main: str) -> tuple[float, float]:
     """What makes an evaluation better than another: a higher main metric, then a lower loss.
 
     One that is not finite comes after all that are, whatever its metric, and none of these beats another.
     """
     if not sound(metrics, main):
         return -math.inf, -math.inf
-    loss = metrics.get("loss")
-    return metrics[main], -(loss if loss is not None else 0.0)
+    return figure(metrics, main), -(loss_of(metrics) or 0.0)
 
 
-def sound(metrics: dict[str, Any], main: str) -> bool:
+def sound(metrics: Scores, main: str) -> bool:
     """Whether an evaluation's main metric is finite, and its loss where it has one."""
-    loss = metrics.get("loss")
-    return math.isfinite(metrics[main]) and (loss is None or math.isfinite(loss))
+    loss = loss_of(metrics)
+    return math.isfinite(figure(metrics, main)) and (loss is None or math.isfinite(loss))
 
 
-def proved(metrics: dict[str, Any], main: str, rows: str) -> dict[str, Any]:
+def proved(metrics: Scores, main: str, rows: str) -> Scores:
     """The metrics of a model that no step can mend any more, if they are finite.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,13 @@ def latest(folder: Path, say: Callable[[str], None] = lambda line: None) -> Path
             return path
         say(f"{fault}; kept as {set_aside(path).name}, and training goes on from before it")
     return None
+
+
+def last(folder: Path) -> Path:
+    """The last whole checkpoint of a stage that is finished."""
+    path = latest(folder)
+    assert path is not None, f"stage {folder.name} is not finished"
+    return path
 
 
 def set_aside(path: Path) -> Path:
@@ -89,7 +96,7 @@ def write(
     scheduler: Any,
     trainer_state: Any,
     best: dict[str, Tensor],
-    extra: dict[str, Any],
+    extra: Mapping[str, object],
 ) -> Path:
     """Write `checkpoint-<step>` whole, and keep the last one before it, should this one come to harm."""
     path = folder / f"checkpoint-{step}"
@@ -115,11 +122,6 @@ def load_model(path: Path, model: nn.Module) -> None:
 def load_best(path: Path) -> dict[str, Tensor]:
     """The best state so far; empty before the first evaluation."""
     return read_tensors(path / BEST)
-
-
-def load_extra(path: Path) -> dict[str, Any]:
-    """What the run itself keeps: seconds, the best metrics, the evaluations without a better one."""
-    return read_document(path / STATE, longest=LONG)
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:

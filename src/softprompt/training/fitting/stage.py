@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,9 @@ from softprompt.readouts.head import Head
 from softprompt.tasks import Task
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.frozen_states import PooledItem, keep_pooled, keep_states_below
-from softprompt.training.fitting.trainer import SoftPromptTrainer, TaskModel
+from softprompt.training.fitting.record import FitRecord, load_extra
+from softprompt.training.fitting.task_model import TaskModel
+from softprompt.training.fitting.trainer import SoftPromptTrainer
 from softprompt.training.options import Plan, TrainingOptions
 
 
@@ -65,14 +66,13 @@ class FittedStage:
 
     steps: int
     state: dict[str, Tensor]
-    extra: dict[str, Any]
+    extra: FitRecord
 
 
 def fit_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> FittedStage:
     """Train a stage from its first step or its last checkpoint; one that is finished is read."""
     last = checkpoint.latest(stage.folder, stage.show.say)
-    extra = {} if last is None else checkpoint.load_extra(last)
-    if last is not None and extra.get("finished"):
+    if last is not None and (extra := load_extra(last))["finished"]:
         checkpoint.load_random(last)
         return FittedStage(checkpoint.step_of(last), checkpoint.load_best(last), extra)
     if stage.name is not None:
@@ -93,7 +93,6 @@ def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None)
         if not any(p.requires_grad for p in prompts.parameters()):
             items = [list(rows) for rows in kept]
     items[0] = _begun(stage, items[0])
-    backbone: Any = stage.trained.prompted.backbone
     with stage.show.work("training", 0, "steps") as tick:
         fitting = trainer(
             stage.trained,
@@ -113,7 +112,7 @@ def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None)
             fitting.train(resume_from_checkpoint=None if resumed is None else str(resumed))
         finally:
             if stage.options.gradient_checkpointing:
-                backbone.activation_checkpointing_disable()
+                stage.trained.prompted.activation_checkpointing_disable()
     return fitting
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import TrainerCallback
 from transformers.optimization import Adafactor
 
-from softprompt.attached.model import PromptedModel
-from softprompt.evaluation.score import metrics_of, score
+from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of, score
 from softprompt.inference.predict import to_device
-from softprompt.readouts import Batch, Item, Readout
+from softprompt.readouts import Batch, Item
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Task
@@ -25,33 +24,10 @@ from softprompt.training.divergence import Fault, Guard, unsound
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.best import BestState
 from softprompt.training.fitting.frozen_states import PooledItem, PrefilledItem, collate_kept
+from softprompt.training.fitting.record import FitRecord, load_extra
 from softprompt.training.fitting.resumable import ResumableTrainer, arguments
+from softprompt.training.fitting.task_model import TaskModel
 from softprompt.training.options import Plan, TrainingOptions
-
-
-class TaskModel(nn.Module):
-    """An attached prompt and its readout: what is trained. Its state holds the trained parameters alone."""
-
-    def __init__(self, prompted: PromptedModel, readout: Readout) -> None:
-        """See the class."""
-        super().__init__()
-        self.prompted = prompted
-        self.readout = readout
-
-    def forward(self, batch: Batch) -> Tensor:
-        """The batch's mean loss, with what the prompts add to it."""
-        loss = self.readout.loss(self.prompted, batch)
-        for producer in self.prompted.prompts:
-            assert isinstance(producer, Producer)
-            penalty = producer.penalty()
-            loss = loss if penalty is None else loss + penalty
-        return loss
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Take what `state_dict` gave; the attached model reads its own part."""
-        for name in ("prompted", "readout"):
-            own = {k.removeprefix(f"{name}."): v for k, v in state_dict.items() if k.startswith(f"{name}.")}
-            getattr(self, name).load_state_dict(own, strict=strict, assign=assign)
 
 
 class SoftPromptTrainer(ResumableTrainer):
@@ -89,7 +65,7 @@ class SoftPromptTrainer(ResumableTrainer):
         self.validation = list(validation)
         self.selection = BestState()
         self.seconds_before = 0.0
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Scores] = []
         self.losses, self.guard = [], Guard()
         steps = self._steps(len(train_items))
         self.every = max(1, round(steps / options.evaluations))
@@ -149,9 +125,9 @@ class SoftPromptTrainer(ResumableTrainer):
             self.optimizer = torch.optim.AdamW(groups)
         return self.optimizer
 
-    def look(self) -> dict[str, Any]:
+    def evaluate_and_keep(self) -> Scores:
         """Evaluate on the validation rows and keep the state if it is the best."""
-        self.guard.look(self.trained.named_parameters(), self.state.global_step)
+        self.guard.check_parameters(self.trained.named_parameters(), self.state.global_step)
         metrics = self._measure()
         self.selection.offer(metrics, self.task.metric, self.state.global_step, self.trained)
         train_loss = sum(self.losses) / len(self.losses) if self.losses else None
@@ -162,10 +138,10 @@ class SoftPromptTrainer(ResumableTrainer):
     def after_step(self) -> None:
         """Called after every step, before anything is looked at or written."""
 
-    def note(self, metrics: dict[str, Any] | None) -> str | None:
+    def note(self, metrics: Scores | None) -> str | None:
         """What progress shows after a step, whose evaluation `metrics` is; None leaves what is shown."""
         main = self.task.metric
-        return None if metrics is None else f"{main} {metrics[main]:.3f}, loss {metrics['loss']:.3f}"
+        return None if metrics is None else f"{main} {figure(metrics, main):.3f}, loss {figure(metrics, 'loss'):.3f}"
 
     def seconds(self) -> float:
         """Training time so far, over interruptions."""
@@ -180,10 +156,10 @@ class SoftPromptTrainer(ResumableTrainer):
         if self.guard.over(last=self._ended()):
             return self.guard.fault
         if self.finished() and not self.selection.state:
-            return unsound(self.state.global_step, "validation loss", self.history[-1]["loss"])
+            return unsound(self.state.global_step, "validation loss", loss_of(self.history[-1]))
         return None
 
-    def extra(self) -> dict[str, Any]:
+    def extra(self) -> FitRecord:
         """What a checkpoint holds besides tensors, as JSON; sub-classes may add to it."""
         return {
             "best_metrics": self.selection.metrics,
@@ -191,13 +167,13 @@ class SoftPromptTrainer(ResumableTrainer):
             "stale": self.selection.stale,
             "seconds": self.seconds(),
             "history": self.history,
-            "losses": self.losses,
+            "losses": list(self.losses),
             "finished": self.finished(),
             "diverged": self.diverged(),
             "guard": self.guard.state(),
         }
 
-    def take_extra(self, extra: dict[str, Any]) -> None:
+    def take_extra(self, extra: FitRecord) -> None:
         """Take what `extra` gave when a checkpoint is read."""
         self.selection.metrics, self.selection.step = extra["best_metrics"], extra["best_step"]
         self.selection.stale = extra["stale"]
@@ -221,7 +197,7 @@ class SoftPromptTrainer(ResumableTrainer):
     def _ended(self) -> bool:
         return self.selection.stale >= self.options.patience or self.state.global_step >= self.state.max_steps
 
-    def _measure(self) -> dict[str, Any]:
+    def _measure(self) -> Scores:
         rows = [item.row for item in self.validation]
         if all(isinstance(item, PooledItem) for item in self.validation):
             return _measure_kept(self.trained, self.task, self.validation)
@@ -249,10 +225,10 @@ class SoftPromptTrainer(ResumableTrainer):
         path = Path(resume_from_checkpoint)
         checkpoint.load_model(path, self.trained)
         self.selection.state = checkpoint.load_best(path)
-        self.take_extra(checkpoint.load_extra(path))
+        self.take_extra(load_extra(path))
 
 
-def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> dict[str, Any]:
+def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> Scores:
     """As `metrics_of`, from states that are kept."""
     with evaluating(model), torch.inference_mode():
         batch = to_device(collate_kept(model.readout, items), model.prompted)
@@ -268,7 +244,7 @@ class _Steps(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Before the first step the untrained prompt is a candidate, too."""
         if state.global_step == 0:
-            self.on_step(0, state.max_steps, self.trainer.note(self.trainer.look()))
+            self.on_step(0, state.max_steps, self.trainer.note(self.trainer.evaluate_and_keep()))
         self.trainer.trained.train()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -277,7 +253,7 @@ class _Steps(TrainerCallback):
         metrics = None
         due = state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
         if due or self.trainer.finished():
-            metrics = self.trainer.look()
+            metrics = self.trainer.evaluate_and_keep()
             self.trainer.trained.train()
             control.should_training_stop |= self.trainer.finished()
             self.trainer.write_checkpoint()

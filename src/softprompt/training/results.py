@@ -1,0 +1,151 @@
+"""What a course leaves, measured on the splits: the prompt that is stored, and the run's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from pydantic import JsonValue
+
+from softprompt.backbones.fingerprint import fingerprint
+from softprompt.evaluation.score import metrics_of
+from softprompt.files import strict_json
+from softprompt.files.places import TENSORS, folder_of
+from softprompt.storage.prompt import Prompt
+from softprompt.storage.record import Measured, carried
+from softprompt.storage.seen import seen_of
+from softprompt.tasks import Row
+from softprompt.tasks.row_hash import fields_read
+from softprompt.tasks.seen import SeenRows
+from softprompt.training import courses
+from softprompt.training.courses.work import Work
+from softprompt.training.divergence import Diverged, Fault
+from softprompt.training.finished import RunMetrics
+from softprompt.training.fitting.best import proved
+from softprompt.training.identity import starts_of
+from softprompt.training.measure import versions
+from softprompt.training.run_folder import METRICS
+from softprompt.training.setup import PROMPT, RunSpec
+
+
+class MeasuredSplits(NamedTuple):
+    """The metrics of the rows that a run chose by, and of those that it kept apart; each may be empty."""
+
+    validation: Measured
+    test: Measured
+
+
+def taught(work: Work) -> Fault | None:
+    """Run the course; how it diverged, where it did and left a state that can be stored.
+
+    Raises:
+        Diverged: it left none.
+    """
+    try:
+        courses.of(work.method.course)(work)
+    except Diverged as error:
+        if not error.kept:
+            raise
+        return error.fault
+    return None
+
+
+def seen_at_start(run: RunSpec) -> list[SeenRows]:
+    """The rows of the prompts that a run starts from."""
+    return [seen_of(folder_of(Path(place))) for place in starts_of(run.method, run.options)]
+
+
+def seen_rows(run: RunSpec, work: Work, starts: Sequence[SeenRows]) -> SeenRows:
+    """The rows that a prompt was trained and chosen on, those of the prompts that it started from among them."""
+    # The fields that stand in the templates of the prompt as it was trained in the end.
+    own = (work.task.template, *work.task.templates.values())
+    fields = fields_read((*own, *(template for template, _ in work.producer.pool)))
+    return SeenRows.of(run.splits, fields, starts)
+
+
+def measured_splits(run: RunSpec, work: Work, seen: SeenRows) -> MeasuredSplits:
+    """The metrics of both splits, and how many of their rows were seen.
+
+    Raises:
+        SoftPromptError: they are not finite.
+    """
+    validation = _measured(work, run.splits.validation, "validation", replace(seen, validation=frozenset()))
+    return MeasuredSplits(validation, _measured(work, run.splits.test, "test", seen))
+
+
+def _measured(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> Measured:
+    """Of a split; a published file may hold a text in two."""
+    if not rows:
+        return Measured()
+    with work.show.work(name, len(rows), "rows") as tick:
+        size = work.options.eval_batch_size
+        found = metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick)
+    proved(found, work.task.metric, name)
+    known = seen.count(rows)
+    if known:
+        work.show.say(f"  note: {known} of the {len(rows)} {name} rows read like rows that it was trained or chosen on")
+    return Measured.model_validate_json(strict_json.dumps({**found, "seen_rows": known}))
+
+
+def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows) -> Prompt:
+    """The trained prompt, with what its file tells of the run."""
+    report = cast("dict[str, JsonValue]", work.report)  # whether it is JSON shows when it is written
+    told = {
+        "backbone_name": run.identity["backbone"],
+        "seed": run.splits.seed,
+        "versions": versions(),
+        "metrics": measured.test.figures() or measured.validation.figures(),
+    }
+    return Prompt(
+        method=work.method,
+        producer=work.producer,
+        task=work.task,
+        readout=work.readout,
+        readout_spec=run.readout_spec,
+        fingerprint=fingerprint(run.model),
+        model=run.model,
+        tokenizer=run.tokenizer,
+        meta={**told, **carried(report)},
+        seen=seen,
+    )
+
+
+def metrics_of_run(
+    run: RunSpec, work: Work, prompt: Prompt, measured: MeasuredSplits, *, memory: int, diverged: Fault | None
+) -> RunMetrics:
+    """The metrics of a run whose prompt is stored.
+
+    Args:
+        run: what it is made of.
+        work: as its course left it.
+        prompt: that was stored.
+        measured: of both splits.
+        memory: its peak, bytes.
+        diverged: what was not finite, where it diverged.
+
+    Raises:
+        SoftPromptError: a course reports what no JSON can hold.
+    """
+    own, head = work.trained_scalars
+    values = {
+        **{key: run.identity[key] for key in ("task", "method", "backbone", "seed", "dtype")},
+        "metric": run.task.metric,
+        "test": measured.test.figures(),
+        "validation": measured.validation.figures(),
+        "trained_parameters": own + head,
+        "trained_head_parameters": head,
+        "stored_parameters": prompt.stored_parameters,
+        "stored_bytes": (run.folder / PROMPT / TENSORS).stat().st_size,
+        "train_seconds": round(work.seconds, 3),
+        "rows_per_second": round(work.rows_seen / work.seconds, 3) if work.rows_seen else None,
+        "peak_memory_bytes": memory,
+        "versions": versions(),
+        "protocol": run.splits.protocol,
+        "readout": run.readout_spec.model_dump(mode="json"),
+        "options": {"method": run.method.model_dump(mode="json"), "training": work.plan.model_dump(mode="json")},
+        "history": work.history,
+        "course": {**work.readout.report(), **work.report},
+    }
+    return RunMetrics.of(values if diverged is None else {**values, "diverged": diverged}, run.folder / METRICS)
