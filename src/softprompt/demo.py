@@ -15,7 +15,7 @@ from softprompt.guards.paths import folder_for
 
 # Half of the passes that the recipes take, so that two cores without bfloat16 are done within ten minutes.
 _SHORTER = {"epochs": 10, "evaluations": 4}
-METHODS: dict[str, dict[str, int]] = {
+COMPARED: dict[str, dict[str, int]] = {
     "hard_prompt": {},
     "head_only": {},
     "prompt_tuning": _SHORTER,
@@ -76,9 +76,9 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str
     task = Task.load(TASK, shots=SHOTS, seed=seed, max_test_rows=TEST_ROWS)
     model, tokenizer = load_backbone(BACKBONE, dtype=dtype, device=device)
     found, begun = [], time.monotonic()
-    for number, (method, options) in enumerate(METHODS.items(), 1):
+    for number, (method, options) in enumerate(COMPARED.items(), 1):
         show.say("")
-        show.say(f"{number}/{len(METHODS)} {method}")
+        show.say(f"{number}/{len(COMPARED)} {method}")
         run = train(
             model,
             tokenizer,

@@ -6,7 +6,6 @@ And how what a user gave is shown, in messages and everywhere else.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 # What a message may take, in characters; of a longer one the ends are kept, where the thing and the mend stand.
 LONGEST_MESSAGE = 2_000
@@ -57,7 +56,7 @@ def shortened(text: str, limit: int = LONGEST_MESSAGE) -> str:
     return f"{text[: limit - end - 5]} ... {text[-end:]}"
 
 
-def quoted(value: Any, limit: int = 200) -> str:
+def quoted(value: object, limit: int = 200) -> str:
     """A value for a message, as `repr` writes it, short whatever it is."""
     try:
         return shortened(repr(value[: 2 * limit] if isinstance(value, (str, bytes)) else value), limit)

@@ -9,13 +9,13 @@ import plotly.graph_objects as go
 import pytest
 
 from softprompt.explain.layers import arms_figure, gates_figure
-from softprompt.explain.nearest import Nearest, Neighbour, Reading, control_figure, neighbours_figure
+from softprompt.explain.nearest import Nearest, Neighbour, RowReading, control_figure, neighbours_figure
 from softprompt.explain.page import write_page
 from softprompt.explain.report import bars, curves
 from softprompt.explain.similarity import Similarity, similarity_figure
 
 BAD = '<b>it</b><a href="javascript:alert(1)">x</a>\x1b'
-ROW = Reading(0, 1.0, (Neighbour(BAD, 3, 0.5),), 0.1)
+ROW = RowReading(0, 1.0, (Neighbour(BAD, 3, 0.5),), 0.1)
 RUN = {
     "metric": BAD,
     "method": BAD,

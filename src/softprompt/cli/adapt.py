@@ -20,7 +20,7 @@ TextFiles = Annotated[
     list[Path],
     typer.Option(help="txt (one text a line), csv, tsv, jsonl or parquet with a column of texts; repeat"),
 ]
-Out = Annotated[Path, typer.Option(help="folder of the run; the model goes to its sub-folder model")]
+ModelOut = Annotated[Path, typer.Option(help="folder of the run; the model goes to its sub-folder model")]
 Column = Annotated[str, typer.Option(help="which column holds the texts")]
 Steps = Annotated[int, typer.Option(min=1, help="optimiser steps; the paper takes up to 100,000")]
 LearningRate = Annotated[float, typer.Option(help="constant, with Adafactor's parameter scaling")]
@@ -34,7 +34,7 @@ TextsSeed = Annotated[int, typer.Option(help="of the order of texts and where th
 def adapt(
     backbone: EncoderDecoder,
     text: TextFiles,
-    out: Out,
+    out: ModelOut,
     column: Column = "text",
     steps: Steps = 1000,
     learning_rate: LearningRate = 1e-3,

@@ -17,7 +17,7 @@ import torch
 from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import metrics_of
-from softprompt.explain.nearest import Neighbour, Reading, as_text, nearest_words
+from softprompt.explain.nearest import Neighbour, RowReading, as_text, nearest_words
 from softprompt.guards.tokenizing import token_ids
 from softprompt.methods.instruction import Instruction, InstructionWords
 from softprompt.readouts import build_readout
@@ -132,7 +132,7 @@ def _tokens(prompt: Prompt, text: str) -> list[int]:
     return token_ids(prompt.tokenizer, text)
 
 
-def _plain(reading: Reading, tokenizer: PreTrainedTokenizerBase) -> Neighbour:
+def _plain(reading: RowReading, tokenizer: PreTrainedTokenizerBase) -> Neighbour:
     special = set(tokenizer.all_special_ids)
     return next((one for one in reading.neighbours if one.id not in special), reading.neighbours[0])
 

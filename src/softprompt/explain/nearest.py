@@ -53,7 +53,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Reading:
+class RowReading:
     """One row of the prompt.
 
     Attributes:
@@ -98,7 +98,7 @@ class Nearest:
         vocabulary: how many tokens were compared with.
     """
 
-    rows: tuple[Reading, ...]
+    rows: tuple[RowReading, ...]
     labels: tuple[LabelReading, ...]
     repeated: float
     control_repeated: float
@@ -135,7 +135,7 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
     ratios = (rows.norm(dim=-1) / table.norm(dim=-1).mean()).tolist()
     controls, control_ids = control.max(-1)
     readings = tuple(
-        Reading(
+        RowReading(
             row,
             ratios[row],
             tuple(

@@ -18,7 +18,7 @@ from softprompt.files.written import check_written
 from softprompt.storage.record import read_description
 from softprompt.tasks.seen import Division, SeenRows
 
-ROWS = "rows.safetensors"
+SEEN = "rows.safetensors"
 _PARTS = ("train", "validation")
 _MEND = "copy the whole prompt again"
 
@@ -26,7 +26,7 @@ _MEND = "copy the whole prompt again"
 def write_seen(folder: Path, seen: SeenRows) -> None:
     """Write the hashes; nothing for a prompt that does not know its rows."""
     if seen.division is not None:
-        write_tensors(folder / ROWS, {name: torch.tensor(sorted(getattr(seen, name))).long() for name in _PARTS})
+        write_tensors(folder / SEEN, {name: torch.tensor(sorted(getattr(seen, name))).long() for name in _PARTS})
 
 
 def read_seen(folder: Path, division: Division | None) -> SeenRows:
@@ -39,7 +39,7 @@ def read_seen(folder: Path, division: Division | None) -> SeenRows:
     Raises:
         SoftPromptError: one of the two is missing or damaged, or they do not belong together.
     """
-    path = folder / ROWS
+    path = folder / SEEN
     if division is None:
         if path.exists():
             raise SoftPromptError(f"{path}: {META} has no 'rows' that belong to it: {_MEND}")

@@ -41,7 +41,7 @@ def take(rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], se
     return _parted(rows, drawn)
 
 
-def shots(
+def draw_shots(
     rows: Sequence[Row],
     k: int,
     stratum: Callable[[Row], Hashable],

@@ -119,12 +119,12 @@ def _divided(
     if shots is None:
         return (train, validation) if validation else sampling.take(train, count, stratum, f"{seed} validation")
     if validation:
-        _, few = sampling.shots(train, shots, stratum, f"{seed} shots", _named(task, "training"))
-        _, chosen = sampling.shots(validation, shots, stratum, f"{seed} shots", _named(task, "validation"))
+        _, few = sampling.draw_shots(train, shots, stratum, f"{seed} shots", _named(task, "training"))
+        _, chosen = sampling.draw_shots(validation, shots, stratum, f"{seed} shots", _named(task, "validation"))
         return few, chosen
     # Twice as many first, so that a class with too few rows for both is told before either is drawn.
-    _, both = sampling.shots(train, 2 * shots, stratum, f"{seed} shots", _named(task, "training and validation"))
-    return sampling.shots(both, shots, stratum, f"{seed} validation shots", _named(task, "validation"))
+    _, both = sampling.draw_shots(train, 2 * shots, stratum, f"{seed} shots", _named(task, "training and validation"))
+    return sampling.draw_shots(both, shots, stratum, f"{seed} validation shots", _named(task, "validation"))
 
 
 def _named(task: TaskDefinition, part: str) -> Callable[[Hashable], str]:
