@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 import torch
@@ -100,22 +100,6 @@ def test_unknown_names_and_options() -> None:
     ) as error:
         method("capt", select="some")
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", list(methods()))
-def test_every_method_says_where_it_comes_from(name: str) -> None:
-    found: Any = methods()[name]
-    assert found.title
-    assert found.url.startswith("https://")
-    assert found.site in ("stream", "hidden", "attention", "weights", "none")
-    assert "default" in found.recipes
-    assert all(recipe.source for recipe in found.recipes.values())
-    assert all(field.description for field in found.model_fields.values())
-    for kind in ("causal", "encoder", "encoder-decoder"):
-        assert found().recipe("no_family", kind).source
-        # Label rows and mixtures read label words, so without a language-model head they are refused by name.
-        own = {"warp": "rows", "soft_words": "mask" if kind == "encoder" else "text"}
-        assert found().readout(kind, has_lm_head=False) == own.get(name, "head")
 
 
 UNFIT = {

@@ -12,10 +12,9 @@ from safetensors.torch import load_file
 import softprompt as sp
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
-from softprompt.methods import methods
 from softprompt.training.run import open_run
 
-from ..shared.models import ENCODERS, model, tokenizer
+from ..shared.models import model, tokenizer
 from ..shared.outside import stories
 from ..shared.prompts import METHODS, every_family, every_method
 from ..shared.runs import run, task
@@ -139,15 +138,6 @@ def test_gradient_checkpointing_trains_to_the_same_prompt(tmp_path: Path) -> Non
     one, other = (load_file(tmp_path / name / "run" / "prompt" / "prompt.safetensors") for name in "ab")
     for name, tensor in one.items():
         torch.testing.assert_close(tensor, other[name], atol=1e-4, rtol=1e-4)
-
-
-def test_every_method_has_a_recipe_with_a_source_for_every_family() -> None:
-    for cls in methods().values():
-        for family in (*ENCODERS, "t5", "llama", "gemma3_text"):
-            for kind in ("encoder", "encoder-decoder", "causal"):
-                recipe = cls().recipe(family, kind)
-                assert recipe.source
-                assert recipe.learning_rate > 0 or cls.name == "hard_prompt"
 
 
 def test_truncated_rows_are_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,36 @@
+"""The metrics of answers: the task's own, the mean loss, and how many rows were seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from softprompt.evaluation.score import metrics_of, score
+from softprompt.inference.predict import predict
+from softprompt.readouts import Outcome
+from softprompt.tasks import Row, Splits, Task, evaluate
+from softprompt.tasks.seen import SeenRows
+
+from ..shared.members import few, member
+
+TASK = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
+
+
+def test_scores_are_the_tasks_and_the_mean_loss() -> None:
+    rows = [Row({"text": "w20"}, label) for label in (0, 1, 1)]
+    found = [Outcome(1, (0.4, 0.6), loss) for loss in (0.5, None, 1.5)]
+    expected = evaluate(TASK, rows, [1, 1, 1])
+    assert score(TASK, rows, found) == {**expected, "loss": 1.0}
+    assert score(TASK, rows[:1], [Outcome(0, (0.6, 0.4), None)])["loss"] is None
+
+
+def test_rows_that_were_seen_are_counted_where_they_are_known(tmp_path: Path) -> None:
+    task, rows = few(tmp_path)
+    prompt = member(task, "llama", "prompt_tuning", seed=1)
+    readout = prompt.readout
+    assert readout is not None
+    with prompt.attach() as prompted:
+        readout.seen = None
+        plain = metrics_of(prompted, readout, task, rows)
+        assert plain == score(task, rows, predict(prompted, readout, rows))
+        readout.seen = SeenRows.of(Splits(rows[:2], rows[2:3], [], protocol="one file", seed=1), ("text",))
+        assert metrics_of(prompted, readout, task, rows) == {**plain, "seen_rows": 3}

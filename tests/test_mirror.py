@@ -1,0 +1,131 @@
+"""The tests of a file stand where a reader looks for them, and test files share what stands in `tests/shared`.
+
+`src/softprompt/ROOM/FILE.py` is tested by `tests/ROOM/test_FILE.py`. What is tested elsewhere is named here with where
+and why, and so is each test file that is of no one file.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from .shared.imports import PACKAGE
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+# These cross the rooms, and a test file of theirs mirrors nothing.
+CROSSING = ("attacks", "fixtures", "integration", "invariants", "shared")
+
+# What is done at a site, or on the way to one, shows in what every method and family gives.
+INVARIANTS = """
+    attached/freeze attached/wrapper sites/arguments sites/asking sites/attached sites/forward_call sites/gate
+    sites/held sites/hidden sites/hooks sites/insertion sites/layer_skipping sites/preplaced sites/producer
+    sites/recompute sites/stream
+"""
+# Parts of methods are held to the equations of the methods that use them.
+EQUATIONS = """
+    methods/parts/encoders methods/parts/first_pass methods/parts/generators methods/parts/peft_layers
+    methods/parts/prefixes methods/parts/saved_table methods/parts/tables methods/parts/vocabulary
+    methods/parts/weights readouts/mixture training/courses/autoprompt training/courses/mixture
+"""
+# Where the file is a step of what another does, its tests ask that for the whole.
+WHOLE = {
+    "attached/generation": "invariants/test_generation.py",
+    "attached/memory": "attacks/test_attaching.py",
+    "backbones/adapter": "backbones/test_checkpoint.py",
+    "backbones/bare": "backbones/test_load.py",
+    "backbones/cache": "backbones/test_embedded.py",
+    "backbones/projections": "methods/test_lora.py",
+    "backbones/source": "backbones/test_checkpoint.py",
+    "backbones/structure": "backbones/test_anatomy.py",
+    "backbones/untouched": "invariants/test_i11_detach.py",
+    "cli/common": "cli/test_program.py",
+    "compare/results": "compare/test_layers.py",
+    "explain/vectors": "explain/test_nearest.py",
+    "files/places": "storage/test_prompt.py",
+    "files/written": "storage/test_record.py",
+    "guards/limits": "attacks/test_bombs.py",
+    "readouts/build": "readouts/test_choose.py",
+    "readouts/context": "readouts/test_choose.py",
+    "readouts/single_column": "readouts/test_label_words.py",
+    "readouts/surround": "readouts/test_label_words.py",
+    "storage/vectors": "storage/test_prompt.py",
+    "tasks/origins": "tasks/data/test_sources.py",
+    "tasks/rows": "tasks/data/test_records.py",
+    "tasks/seen": "storage/test_seen.py",
+    "tasks/task": "tasks/data/test_splits.py",
+    "training/adaptation/trainer": "training/adaptation/test_run.py",
+    "training/courses/fit": "training/test_run.py",
+    "training/courses/layers": "cli/test_select.py",
+    "training/fitting/checkpoint": "attacks/test_flipped.py",
+    "training/fitting/gradients": "training/test_divergence.py",
+    "training/fitting/record": "training/test_resume.py",
+    "training/fitting/stage": "training/courses/test_work.py",
+    "training/fitting/task_model": "training/fitting/test_frozen_states.py",
+    "training/fitting/trainer": "training/test_run.py",
+    "training/measure": "training/test_run.py",
+    "training/records": "training/test_identity.py",
+    "training/results": "training/test_finished.py",
+}
+# Test files of no one file, by what they hold.
+OWN = {
+    "benchmarks": ["test_benchmarks.py"],
+    "pages": ["test_docs.py", "test_documented_names.py"],
+    "the house": ["test_mirror.py", "test_rooms.py", "test_sizes.py"],
+    "packages that bring methods": ["cli/test_plugins.py"],
+    "folders of earlier versions": ["storage/test_old_folders.py", "training/test_old_runs.py"],
+    "resumed runs of every method and family": ["training/test_resume.py"],
+    "catalog": [f"tasks/catalog/test_{name}.py" for name in ("catalog", "few_shot", "glue", "published", "superglue")],
+}
+
+
+def files() -> set[str]:
+    """Every file of the package, without its ending; those that only gather names have none of their own."""
+    found = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
+    return {str(path) for path in found if path.name != "__init__"}
+
+
+def mirror(name: str) -> str:
+    folder, _, last = name.rpartition("/")
+    return f"{folder}/test_{last}.py".lstrip("/")
+
+
+def test_each_file_has_its_tests_where_they_are_looked_for() -> None:
+    elsewhere = {*INVARIANTS.split(), *EQUATIONS.split(), *WHOLE}
+    assert {name for name in files() - elsewhere if not (TESTS / mirror(name)).is_file()} == set()
+    assert elsewhere - files() == set(), "of these there is no file"
+    assert {name for name in elsewhere if (TESTS / mirror(name)).is_file()} == set(), "these have tests of their own"
+    assert {where for where in WHOLE.values() if not (TESTS / where).is_file()} == set()
+
+
+def test_each_test_file_is_of_a_file() -> None:
+    own = {name for names in OWN.values() for name in names}
+    found = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+    mirrored = {mirror(name) for name in files()}
+    assert {name for name in found - own - mirrored if name.split("/")[0] not in CROSSING} == set()
+    assert own - found == set()
+
+
+def test_no_test_file_is_imported() -> None:
+    found = []
+    for path in sorted(TESTS.rglob("*.py")):
+        parts = ["tests", *path.relative_to(TESTS).with_suffix("").parts]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                start = ".".join([*(parts[: -node.level] if node.level else []), *filter(None, [node.module])])
+                names = [start, *(f"{start}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            found += [(str(path), name) for name in names if re.search(r"^tests\..*\b(test_\w+|conftest)$", name)]
+    assert found == []
+
+
+def test_test_files_that_are_named_are_there() -> None:
+    """In the pages, and where an attack names the tests that hold it."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(TESTS / "attacks").glob("*.py")]
+    named = {(path.name, name) for path in pages for name in re.findall(r"\btests/[\w/]+\.py", path.read_text("utf-8"))}
+    assert len(named) > 20
+    assert {(page, name) for page, name in named if not (ROOT / name).is_file()} == set()
