@@ -26,7 +26,8 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, interval_of, score
-from softprompt.inference.predict import Answer, Tick, answered, in_words, predict
+from softprompt.inference.batches import Tick
+from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.readouts import Batch, Item, Outcome, Readout
 from softprompt.readouts.head import Head
 from softprompt.storage.prompt import Prompt

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from softprompt.attached.model import PromptedModel
-from softprompt.inference.predict import Tick, predict
+from softprompt.inference.batches import Tick
+from softprompt.inference.predict import predict
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.tasks import Row, Task, evaluate
 

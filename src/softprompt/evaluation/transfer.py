@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import score
-from softprompt.inference.predict import Tick, answered, predict
+from softprompt.inference.batches import Tick
+from softprompt.inference.predict import answered, predict
 from softprompt.readouts import Outcome, Readout, build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.vocabulary import embed_ids, pieces
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import embeddings
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Vocabulary rows embedded at a time.
-_PIECE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -165,12 +165,9 @@ def as_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
     return f"_{text}" if piece[:1] in ("▁", "Ġ") else text
 
 
-@torch.no_grad()
 def _vocabulary(embedding: nn.Module, size: int) -> Tensor:
     """Every token's embedding as the model's own module gives it: fp32 on the CPU, `(V, E)`."""
-    device = next(embedding.parameters()).device
-    ids = torch.arange(size, device=device).split(_PIECE)
-    return torch.cat([embedding(part[None])[0].float().cpu() for part in ids])
+    return torch.cat([embed_ids(embedding, ids).cpu() for ids in pieces(size)])
 
 
 def _repeated(nearest: Sequence[int]) -> float:

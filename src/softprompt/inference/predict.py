@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
-from softprompt.readouts import Batch, Item, Outcome, Readout
+from softprompt.inference.batches import Tick, batches
+from softprompt.readouts import Item, Outcome, Readout
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
-
-Tick = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -56,15 +54,10 @@ def predict(
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
     found: list[Outcome | None] = [None] * len(encoded)
-    order = sorted(range(len(encoded)), key=lambda index: -encoded[index].length)
     with evaluating(prompted, readout), torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = to_device(readout.collate([encoded[i] for i in chosen]), prompted)
-            for index, outcome in zip(chosen, readout.answer(prompted, batch), strict=True):
-                found[index] = outcome
-            if tick is not None:
-                tick(len(chosen))
+        for chosen, batch in batches(encoded, readout.collate, batch_size, prompted, tick):
+            for place, outcome in zip(chosen, readout.answer(prompted, batch), strict=True):
+                found[place] = outcome
     return [outcome for outcome in found if outcome is not None]
 
 
@@ -82,18 +75,6 @@ def answered(found: Sequence[Outcome]) -> list[Outcome]:
                 "backbone with dtype float32, or see whether its weights are finite"
             )
     return list(found)
-
-
-def to_device(batch: Batch, prompted: Any) -> Batch:
-    """A batch on the backbone's device."""
-    device = next(prompted.backbone.parameters()).device
-
-    def move(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value.to(device)
-        return {k: move(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-    return {name: move(value) for name, value in batch.items()}
 
 
 def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:

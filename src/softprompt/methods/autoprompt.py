@@ -34,6 +34,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from softprompt.backbones.vocabulary import pieces
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.tables import population
@@ -140,9 +141,8 @@ class Triggers(Producer):
     @torch.no_grad()
     def flips(self, gradient: Tensor, count: int) -> list[int]:
         """The words that a step against `gradient` `(E,)` favours, the best first: HotFlip's first-order estimate."""
-        vocabulary, part = self._setting.anatomy.vocab_size, 1 << 14
-        starts = range(0, vocabulary, part)
-        gains = [-self._setting.embed(range(s, min(s + part, vocabulary))) @ gradient.float() for s in starts]
+        vocabulary = self._setting.anatomy.vocab_size
+        gains = [-self._setting.embed(ids) @ gradient.float() for ids in pieces(vocabulary)]
         return torch.cat(gains).topk(min(count, vocabulary)).indices.tolist()
 
     def stored(self) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy, BackboneKind
 from softprompt.backbones.heads import ReadoutName
+from softprompt.backbones.vocabulary import embed_ids
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
 from softprompt.guards.old_names import old_name
@@ -79,9 +80,7 @@ class BuildContext:
         """Embeddings of vocabulary ids as the model's own input embedding gives them: fp32, `(len(ids), E)`."""
         if self.sketch:
             return torch.empty(len(ids), self.anatomy.embedding_size)
-        device = next(self.anatomy.embedding.parameters()).device
-        rows: Tensor = self.anatomy.embedding(torch.tensor([list(ids)], dtype=torch.long, device=device))[0]
-        return rows.to(torch.float32)
+        return embed_ids(self.anatomy.embedding, ids)
 
     def rows(self, ids: Sequence[int]) -> Tensor:
         """`embed`, on the device on which a prompt is built: the CPU, or `meta` for a sketch."""

@@ -26,14 +26,13 @@ from torch import Tensor
 
 from softprompt.backbones.anatomy import BackboneKind
 from softprompt.backbones.heads import ReadoutName
+from softprompt.backbones.vocabulary import pieces
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.prompt_tuning import Table
 from softprompt.methods.registry import register
 from softprompt.sites.producer import Producer
-
-_CHUNK = 8192  # vocabulary rows read at once
 
 
 @register
@@ -121,8 +120,8 @@ class SurroundingRows(Table):
 def _moments(context: BuildContext) -> tuple[float, float]:
     """Mean and deviation over all numbers of the vocabulary's vectors, as the model reads them."""
     part, total, square = context.anatomy, 0.0, 0.0
-    for start in range(0, part.vocab_size, _CHUNK):
-        rows = context.embed(range(start, min(start + _CHUNK, part.vocab_size))).double()
+    for ids in pieces(part.vocab_size):
+        rows = context.embed(ids).double()
         total += float(rows.sum())
         square += float(rows.square().sum())
     count = part.vocab_size * part.embedding_size

@@ -41,6 +41,11 @@ class Pair:
     inputs: tuple[int, ...]
     targets: tuple[int, ...]
 
+    @property
+    def length(self) -> int:
+        """Columns of the longer of the two."""
+        return max(len(self.inputs), len(self.targets))
+
 
 def chunks(texts: Sequence[str], tokenizer: Any, length: int) -> list[Chunk]:
     """Texts in pieces of at most `length` tokens; a piece of one token has no place to be split and is left out."""

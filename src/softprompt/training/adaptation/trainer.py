@@ -15,7 +15,7 @@ from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
 from transformers.optimization import Adafactor
 
-from softprompt.inference.predict import to_device
+from softprompt.inference.batches import batches, to_device
 from softprompt.methods.options import Options
 from softprompt.training.adaptation.prefix_lm import Pair, PrefixLM, Stream, collate
 from softprompt.training.divergence import Fault, Guard, unsound
@@ -150,8 +150,7 @@ class AdaptTrainer(ResumableTrainer):
         if not self.held:
             return None
         total, count = 0.0, 0
-        for start in range(0, len(self.held), self.options.batch_size):
-            batch = to_device(self.collate(self.held[start : start + self.options.batch_size]), self.trained)
+        for _, batch in batches(self.held, self.collate, self.options.batch_size, self.trained, in_order=True):
             tokens = int((batch["labels"] >= 0).sum())
             total, count = total + float(self.trained(batch)) * tokens, count + tokens
         return total / count

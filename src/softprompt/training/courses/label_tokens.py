@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.vocabulary import pieces
 from softprompt.errors import SoftPromptError
-from softprompt.inference.predict import to_device
+from softprompt.inference.batches import batches
 from softprompt.methods.parts.vocabulary import readable, word_of
 from softprompt.readouts.label_words import LabelWords
 from softprompt.sites.modes import evaluating
@@ -50,9 +51,9 @@ def states(work: Work, head: nn.Module) -> Tensor:
     handle = head.register_forward_pre_hook(read)
     try:
         with evaluating(work.trained):
-            for start in range(0, len(work.items), work.options.eval_batch_size):
-                batch = work.readout.collate(work.items[start : start + work.options.eval_batch_size])
-                work.readout.outputs(work.prompted, to_device(batch, work.prompted))
+            size, collate = work.options.eval_batch_size, work.readout.collate
+            for _, batch in batches(work.items, collate, size, work.prompted, in_order=True):
+                work.readout.outputs(work.prompted, batch)
     finally:
         handle.remove()
     return torch.cat([one.reshape(-1, one.shape[-1]) for one in seen])
@@ -80,8 +81,7 @@ def probe(features: Tensor, labels: Tensor, classes: int, rate: float) -> Tensor
 @torch.no_grad()
 def ranking(weight: Tensor, embedding: Tensor) -> Tensor:
     """How much each token speaks for each class: softmax over the classes of W E^T, `(classes, V)`."""
-    part = 1 << 14
-    scores = [weight @ embedding[s : s + part].float().cpu().T for s in range(0, len(embedding), part)]
+    scores = [weight @ embedding[ids.start : ids.stop].float().cpu().T for ids in pieces(len(embedding))]
     return torch.cat(scores, dim=1).softmax(0)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 
 from softprompt.evaluation.score import Scores
-from softprompt.inference.predict import to_device
+from softprompt.inference.batches import to_device
 from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.layers import Consistency as Kind
 from softprompt.methods.parts.layers import OverLayers

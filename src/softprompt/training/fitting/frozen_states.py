@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from softprompt.attached.model import PromptedModel
-from softprompt.inference.predict import Tick, to_device
+from softprompt.inference.batches import Tick, batches
 from softprompt.readouts import Batch, Item, Readout
 from softprompt.readouts.head import Head
 
@@ -53,11 +53,9 @@ def keep_states_below(
     if columns * width * size > _MOST:
         return None
     found: dict[int, PrefilledItem] = {}
-    order = sorted(range(len(items)), key=lambda index: -items[index].length)
+    collate = partial(readout.collate, train=True)
     with torch.no_grad(), prompted.starting_at_layer() as states_below:
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = to_device(readout.collate([items[i] for i in chosen], train=True), prompted)
+        for chosen, batch in batches(items, collate, batch_size, prompted, tick):
             if batch["input_ids"].shape[0] != len(chosen):
                 return None  # several sequences a row
             readout.loss(prompted, batch)
@@ -66,8 +64,6 @@ def keep_states_below(
             for index, states in zip(chosen, states_below.recorded, strict=True):
                 item = items[index]
                 found[index] = PrefilledItem(item.texts, item.targets, item.label, item.row, states.clone())
-            if tick is not None:
-                tick(len(chosen))
     return [found[index] for index in range(len(items))]
 
 
@@ -76,23 +72,18 @@ def keep_pooled(
 ) -> list[PooledItem]:
     """Compute each row's pooled states once."""
     found: dict[int, PooledItem] = {}
-    order = sorted(range(len(items)), key=lambda index: -items[index].length)
     with torch.no_grad():
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = to_device(head.collate([items[i] for i in chosen]), prompted)
+        for chosen, batch in batches(items, head.collate, batch_size, prompted, tick):
             rows = head.features(prompted, batch)
             for place, index in enumerate(chosen):
                 item = items[index]
                 own = rows[batch["owners"] == place]
                 found[index] = PooledItem(item.texts, item.targets, item.label, item.row, own)
-            if tick is not None:
-                tick(len(chosen))
     return [found[index] for index in range(len(items))]
 
 
 def collate_kept(head: Readout, items: Sequence[Item]) -> Batch:
     """A batch that carries features in the place of ids."""
-    batch: dict[str, Any] = head.collate(items)
+    batch = head.collate(items)
     kept = [item.features for item in items if isinstance(item, PooledItem)]
     return batch if len(kept) != len(items) else {**batch, "features": torch.cat(kept)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
-from softprompt.inference.predict import to_device
+from softprompt.inference.batches import batches
 from softprompt.readouts import Item
 from softprompt.sites.modes import evaluating
 from softprompt.training.fitting.task_model import TaskModel
@@ -33,14 +34,13 @@ def gradients(
         SoftPromptError: a gradient is not finite, so nothing can be told from it.
     """
     with evaluating(trained):
-        for start in range(0, len(items), batch_size):
+        collate = partial(trained.readout.collate, train=True)
+        for places, batch in batches(items, collate, batch_size, trained.prompted, in_order=True):
             check()
-            rows = items[start : start + batch_size]
-            batch = to_device(trained.readout.collate(rows, train=True), trained.prompted)
             with torch.enable_grad():
                 found = torch.autograd.grad(trained(batch), list(wanted))
             if not all(bool(torch.isfinite(one).all()) for one in found):
                 raise SoftPromptError(
-                    f"a gradient of the {len(rows)} training rows from {start} on is not finite: try dtype float32"
+                    f"a gradient of the {len(places)} training rows from {places[0]} on is not finite: try dtype float32"
                 )
             yield found

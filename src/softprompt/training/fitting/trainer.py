@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from transformers.optimization import Adafactor
 
 from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of, score
-from softprompt.inference.predict import to_device
+from softprompt.inference.batches import to_device
 from softprompt.readouts import Batch, Item
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
