@@ -41,6 +41,7 @@ def gradients(
                 found = torch.autograd.grad(trained(batch), list(wanted))
             if not all(bool(torch.isfinite(one).all()) for one in found):
                 raise SoftPromptError(
-                    f"a gradient of the {len(places)} training rows from {places[0]} on is not finite: try dtype float32"
+                    f"a gradient of the {len(places)} training rows from {places[0]} on is not finite: try "
+                    "dtype float32"
                 )
             yield found
