@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from softprompt.attached.attach import attach
     from softprompt.attached.model import PromptedModel
     from softprompt.backbones.anatomy import Anatomy, read_anatomy, register_anatomy
+    from softprompt.backbones.backbone import Backbone
     from softprompt.backbones.load import load_backbone
     from softprompt.compare.layers import select_layers
     from softprompt.errors import Interrupted, SoftPromptError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "attached.attach": "attach",
+    "backbones.backbone": "Backbone",
     "backbones.load": "load_backbone",
     "errors": "Interrupted SoftPromptError",
     "evaluation.ensemble": "Ensemble",
@@ -55,6 +57,7 @@ _HOME = {name: module for module, names in _WHERE.items() for name in names.spli
 
 __all__ = [
     "Anatomy",
+    "Backbone",
     "BuildContext",
     "Ensemble",
     "Interrupted",

@@ -258,10 +258,10 @@ def test_a_body_is_tried_once() -> None:
 def test_what_was_found_goes_with_the_body() -> None:
     backbone = copy.deepcopy(tiny("mpnet"))
     read_anatomy(backbone)
-    known = len(probe._found)
+    known = len(probe._FOUND.kept)
     del backbone
     gc.collect()
-    assert len(probe._found) < known
+    assert len(probe._FOUND.kept) < known
 
 
 def test_a_model_that_runs_in_another_thread_is_not_stopped() -> None:

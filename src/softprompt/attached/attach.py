@@ -13,6 +13,7 @@ from torch import nn
 
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method
 from softprompt.readouts.template_words import word_ids
@@ -20,9 +21,10 @@ from softprompt.sites.asking import own_class
 from softprompt.sites.producer import Producer
 
 
+@takes_backbone
 def attach(
-    model: nn.Module,
-    tokenizer: Any,
+    model: Backbone,
+    /,
     prompt: Any,
     *,
     label_words: tuple[str, ...] = (),
@@ -35,8 +37,8 @@ def attach(
     attached to again, and all of these from several threads.
 
     Args:
-        model: a transformers model; it is neither copied nor edited, and `detach` gives it back as it was.
-        tokenizer: its tokenizer.
+        model: a `Backbone`, or a transformers model and then its tokenizer. The model is neither copied nor edited,
+            and `detach` gives it back as it was.
         prompt: a method (a new prompt is initialised), a loaded prompt, or a mapping from names to these.
         label_words: for initialisations that start from label words.
         seed: of every random draw of a new prompt.
@@ -53,10 +55,11 @@ def attach(
         >>> with attach(model, tokenizer, PromptTuning(num_virtual_tokens=20)) as prompted:  # doctest: +SKIP
         ...     logits = prompted(**prompted.encode(["a moving film"])).logits
     """
-    _refuse(model)
+    own, tokenizer = model
+    _refuse(own)
     named = dict(prompt) if isinstance(prompt, Mapping) else {_name(prompt): prompt}
-    producers = {name: build(model, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()}
-    return attached_class(model)(model, tokenizer, producers, dropout=dropout)
+    producers = {name: build(own, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()}
+    return attached_class(own)(own, tokenizer, producers, dropout=dropout)
 
 
 def build(

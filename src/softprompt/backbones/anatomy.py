@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from torch import nn
 
+from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.probe import Behaviour, behaviour
+from softprompt.backbones.remembered import Remembered, loosened, state_of
 from softprompt.backbones.structure import (
     attention_of,
     body_of,
@@ -159,6 +161,7 @@ def _is_open(attention: nn.Module) -> bool:
 
 
 _REGISTERED: dict[str, Callable[[nn.Module], Anatomy]] = {}
+_KNOWN: Remembered[Callable[[], Anatomy | None]] = Remembered()
 
 
 def register_anatomy(family: str, read: Callable[[nn.Module], Anatomy]) -> None:
@@ -171,17 +174,22 @@ def register_anatomy(family: str, read: Callable[[nn.Module], Anatomy]) -> None:
     _REGISTERED[family] = read
 
 
-def read_anatomy(model: nn.Module) -> Anatomy:
-    """Find the parts of a model.
+def read_anatomy(model: nn.Module | Pair) -> Anatomy:
+    """Find the parts of a model; they are read once, until its structure or its configuration is another.
+
+    Args:
+        model: a transformers model, with prompts attached or not, or a `Backbone`.
 
     Raises:
         SoftPromptError: the family follows no known anatomy.
     """
-    config = _text_config(model)
+    own = bare(model)
+    config = _text_config(own)
     if config is None:
-        raise SoftPromptError(f"{type(model).__name__} has no `config`: attach a transformers model")
-    custom = _REGISTERED.get(config.model_type)
-    return custom(model) if custom else _read(model, config)
+        raise SoftPromptError(f"{type(own).__name__} has no `config`: attach a transformers model")
+    reader = _REGISTERED.get(config.model_type, _read)
+    again = _KNOWN.of(own, (reader, state_of(own)), lambda: loosened(reader(own)))
+    return again() or reader(own)  # a reader may make modules of its own, which nothing else keeps
 
 
 def _text_config(model: nn.Module) -> Any:
@@ -189,7 +197,8 @@ def _text_config(model: nn.Module) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
-def _read(model: nn.Module, config: Any) -> Anatomy:
+def _read(model: nn.Module) -> Anatomy:
+    config = _text_config(model)
     sides = sides_of(model, config)
     body: Any = sides[0] if sides else body_of(model, config)
     embedding, layers = input_embedding(body), layers_of(body, config)

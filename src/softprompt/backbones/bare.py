@@ -1,8 +1,9 @@
-"""A model that wraps a backbone, told from the backbone itself."""
+"""The backbone itself, told from what holds it: a model that wraps it, or a pair with its tokenizer."""
 
 from __future__ import annotations
 
 from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Wrapping(nn.Module):
@@ -15,6 +16,23 @@ class Wrapping(nn.Module):
     backbone: nn.Module
 
 
-def bare(model: nn.Module) -> nn.Module:
-    """The backbone of an attached model, or the model itself where nothing is attached through it."""
-    return model.backbone if isinstance(model, Wrapping) else model
+class Pair(tuple[PreTrainedModel, PreTrainedTokenizerBase]):
+    """A model and its tokenizer."""
+
+    __slots__ = ()
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model."""
+        return self[0]
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+        return self[1]
+
+
+def bare(model: nn.Module | Pair) -> nn.Module:
+    """The model of a pair, the backbone of an attached model, or the model itself where nothing is attached to it."""
+    own = model.model if isinstance(model, Pair) else model
+    return own.backbone if isinstance(own, Wrapping) else own

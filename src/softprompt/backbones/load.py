@@ -34,6 +34,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from softprompt.backbones.adapter import NOWHERE, fold_adapter
+from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.checkpoint import check_checkpoint, check_finite, check_sizes
 from softprompt.backbones.dtype import check_dtype, choose_dtype, name_of
 from softprompt.backbones.fingerprint import digests, rounded_from
@@ -52,7 +53,7 @@ def load_backbone(
     dtype: str | torch.dtype = "auto",
     device: str | torch.device | None = None,
     head: bool | None = None,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+) -> Backbone:
     """Load a model in evaluation mode, and its tokenizer.
 
     Args:
@@ -68,8 +69,9 @@ def load_backbone(
             one, True demands it, False leaves it off.
 
     Returns:
-        The model (a causal, sequence-to-sequence or masked language model, or a body without a head), and its
-        tokenizer. The tokenizer has a padding token: its own, an unused one, or the end-of-sequence token.
+        The model (a causal, sequence-to-sequence or masked language model, or a body without a head) and its
+        tokenizer as one value, which can be taken apart: `model, tokenizer = load_backbone(...)`. The tokenizer has a
+        padding token: its own, an unused one, or the end-of-sequence token.
 
     Raises:
         SoftPromptError: it does not exist, cannot be reached or read, is no model, lacks weights or a
@@ -95,7 +97,7 @@ def load_backbone(
             f"backbone {name}: the tokenizer has {told}, but the model embeds {rows}, and "
             "higher ids are virtual tokens: use the tokenizer that belongs to the model"
         )
-    return model, tokenizer
+    return Backbone(model, tokenizer, str(name))
 
 
 def _device(name: str | torch.device | None) -> torch.device:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import inspect
 import random
 import threading
-import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.untouched import untouched
 
 _BEFORE, _CHANGED, _AFTER = 3, 2, 3
@@ -56,8 +56,7 @@ class Behaviour:
     why: str = ""
 
 
-_found: weakref.WeakKeyDictionary[nn.Module, tuple[str, Behaviour]] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_FOUND: Remembered[Behaviour] = Remembered()
 
 
 def behaviour(body: Any, layers: Sequence[nn.Module], attentions: Sequence[nn.Module], *, encoder: bool) -> Behaviour:
@@ -75,11 +74,7 @@ def behaviour(body: Any, layers: Sequence[nn.Module], attentions: Sequence[nn.Mo
     weight: Tensor = body.get_input_embeddings().weight
     told = {name: value for name, value in vars(body.config).items() if not name.startswith("_")}
     state = f"{told} {flags} {weight.device.type == 'meta'}"
-    with _lock:
-        known = _found.get(body)
-        if known is None or known[0] != state:
-            known = _found[body] = (state, _try(body, layers, flags, encoder))
-    return known[1]
+    return _FOUND.of(body, state, lambda: _try(body, layers, flags, encoder))
 
 
 def _try(body: Any, layers: Sequence[nn.Module], flags: Sequence[bool | None], encoder: bool) -> Behaviour:

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.compare.results import Arm, ArmRun, LayerComparison
 from softprompt.compare.significance import TEST, compare
 from softprompt.errors import Interrupted, SoftPromptError
@@ -69,9 +67,10 @@ def selections(arms: Sequence[str], keep: int, layers: int) -> dict[str, LayerSe
     return found
 
 
+@takes_backbone
 def select_layers(
-    model: nn.Module,
-    tokenizer: Any,
+    model: Backbone,
+    /,
     task: Task,
     method: Method | str = "spt",
     *,
@@ -88,8 +87,7 @@ def select_layers(
     The same call again goes on where the last one stopped; more seeds or arms only add runs.
 
     Args:
-        model: the backbone.
-        tokenizer: its tokenizer.
+        model: a `Backbone`, or a model and then its tokenizer.
         task: with its data.
         method: a method over layers, or its name; its own `select` is not used.
         keep: K, how many layers the counted arms keep; by default 8, but at most half of the layers.
@@ -98,7 +96,7 @@ def select_layers(
         output: the folder; the run of an arm and a seed goes to `<arm>-<seed>` in it. By default
             `runs/<task>-<method>-layers`.
         progress: whether to show progress, or where.
-        backbone: the backbone's name for the records.
+        backbone: the backbone's name for the records, where it shall have another than its own.
         **options: of training, see `TrainingOptions`.
 
     Returns:
@@ -112,15 +110,13 @@ def select_layers(
         Interrupted: it was asked to stop; the same call goes on.
     """
     chosen = over_layers(method_of(method) if isinstance(method, str) else method)
-    layers = read_anatomy(model).num_layers
+    layers = model.anatomy.num_layers
     count = usual(layers) if keep is None else keep
     wanted = selections(arms, count, layers)
     _check(task, seeds)
     folder = output_folder(output, f"{task.name}-{chosen.name}-layers")
     with_layers = {arm: chosen.model_copy(update={"select": arm}) for arm in wanted}
-    found = _train_arms(
-        model, tokenizer, task, with_layers, seeds, folder, progress=progress, backbone=backbone, **options
-    )
+    found = _train_arms(model.named(backbone), task, with_layers, seeds, folder, progress=progress, **options)
     reference = next((arm for arm, one in wanted.items() if one.learned), next(iter(wanted)))
     first = found[reference][0]
     return {
@@ -142,15 +138,13 @@ def select_layers(
 
 
 def _train_arms(
-    model: nn.Module,
-    tokenizer: Any,
+    backbone: Backbone,
     task: Task,
     arms: Mapping[str, Method],
     seeds: Sequence[int],
     folder: Path,
     *,
     progress: bool | Progress = True,
-    backbone: str | None = None,
     **options: Any,
 ) -> dict[str, list[dict[str, Any]]]:
     """What the runs' `metrics.json` hold, by arm; they are trained seed by seed, and what is finished is read."""
@@ -161,15 +155,13 @@ def _train_arms(
         show.say(f"run {place + 1} of {len(todo)}: {arm}, seed {seed}")
         try:
             done = run.train(
-                model,
-                tokenizer,
+                backbone,
                 task,
                 arms[arm],
                 seed=seed,
                 output=folder / f"{arm.replace(':', '')}-{seed}",
                 resume=True,
                 progress=show,
-                backbone=backbone,
                 **options,
             )
         except KeyboardInterrupt:

@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from pydantic import JsonValue
 from torch import Tensor, nn
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
+from softprompt.backbones.backbone import MISSING, Backbone, backbone_of
 from softprompt.backbones.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
@@ -85,9 +86,14 @@ class Prompt:
         """Scalars in `prompt.safetensors`."""
         return sum(tensor.numel() for tensor in stored_tensors(self.producer, self.readout).values())
 
+    @property
+    def backbone(self) -> Backbone:
+        """The model and the tokenizer that it was loaded for."""
+        return Backbone(self.model, self.tokenizer)
+
     def attach(self) -> PromptedModel:
         """Attach the prompt to its backbone."""
-        return attach(self.model, self.tokenizer, self)
+        return attach(self.backbone, self)
 
     def predict(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[str]:
         """The label (or number, or text) of each input.
@@ -158,8 +164,16 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
     return path
 
 
-def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
-    """Read a prompt folder for a backbone.
+@overload
+def load(folder: str | Path, model: Backbone) -> Prompt: ...
+
+
+@overload
+def load(folder: str | Path, model: nn.Module, tokenizer: PreTrainedTokenizerBase | None) -> Prompt: ...
+
+
+def load(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = MISSING) -> Prompt:
+    """Read a prompt folder for a backbone, which is a `Backbone`, or a model and its tokenizer.
 
     Types and shapes are checked by the file's header before anything is made of them.
 
@@ -167,6 +181,7 @@ def load(folder: str | Path, model: nn.Module, tokenizer: Any) -> Prompt:
         SoftPromptError: a file is missing or damaged, a field or a tensor is not what was written, or the backbone is
             another than the prompt's.
     """
+    model, tokenizer = backbone_of("load", model, tokenizer)
     path = unicode_path_of(folder, "prompt")
     described = read_description(path)
     own = check_backbone(path, described, model)

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.backbone import MISSING, Backbone, backbone_of, takes_backbone
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.guards.paths import path_of
 from softprompt.methods.base import Method
@@ -61,10 +63,11 @@ class Run:
         return self.prompt.predict(texts, batch_size=batch_size)
 
 
+@takes_backbone
 @alone()
 def train(
-    model: nn.Module,
-    tokenizer: Any,
+    model: Backbone,
+    /,
     task: Task,
     method: Method | str,
     *,
@@ -78,15 +81,14 @@ def train(
     """Train a method on a task over a frozen model, measure it and store it.
 
     Args:
-        model: the backbone, from `load_backbone` or any transformers model.
-        tokenizer: its tokenizer.
+        model: a `Backbone`, as `load_backbone` gives it, or any transformers model and then its tokenizer.
         task: with its data.
         method: a method, or its name.
         seed: of the split, the prompt's first values and the order of rows.
         output: the run's folder; by default `runs/<task>-<method>-<seed>`.
         resume: go on with the run that the folder holds.
         progress: whether to show progress, or where.
-        backbone: the backbone's name for the records.
+        backbone: the backbone's name for the records, where it shall have another than its own.
         **options: see `TrainingOptions`.
 
     Returns:
@@ -99,15 +101,16 @@ def train(
             and stored before, where there was one: `open_run` opens it.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
     """
+    (own, tokenizer), name = model, backbone or model.name
     chosen: TrainingOptions = checked(TrainingOptions, options, "training")
     method = method_of(method) if isinstance(method, str) else method
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
-    spec = readout_spec(model, task, method, chosen)
+    spec = readout_spec(own, task, method, chosen)
     splits = task.splits(seed)
     _check_splits(task, splits)
-    identity = identity_of(model, task, method, chosen, spec, splits, backbone)
-    run = RunSpec(model, tokenizer, task, method, chosen, spec, splits, identity, folder, show)
+    identity = identity_of(own, task, method, chosen, spec, splits, name)
+    run = RunSpec(own, tokenizer, task, method, chosen, spec, splits, identity, folder, show)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         return _begun(run) if take_folder(folder, identity, resume) else _trained(run)
 
@@ -127,14 +130,22 @@ def _trained(run: RunSpec) -> Run:
         return _train(run)
 
 
-def open_run(folder: str | Path, model: nn.Module, tokenizer: Any) -> Run:
-    """A finished run from its folder.
+@overload
+def open_run(folder: str | Path, model: Backbone) -> Run: ...
+
+
+@overload
+def open_run(folder: str | Path, model: nn.Module, tokenizer: PreTrainedTokenizerBase | None) -> Run: ...
+
+
+def open_run(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = MISSING) -> Run:
+    """A finished run from its folder, for a `Backbone`, or for a model and its tokenizer.
 
     Raises:
         SoftPromptError: no finished run there, a damaged file, or another backbone.
     """
-    path = path_of(folder, "run")
-    return Run(path, read_metrics(path / METRICS), load(path / PROMPT, model, tokenizer))
+    backbone, path = backbone_of("open_run", model, tokenizer), path_of(folder, "run")
+    return Run(path, read_metrics(path / METRICS), load(path / PROMPT, backbone))
 
 
 def _finished(run: RunSpec) -> Run:
