@@ -113,6 +113,7 @@ def select_layers(
     layers = model.anatomy.num_layers
     count = usual(layers) if keep is None else keep
     wanted = selections(arms, count, layers)
+    task = task.reading_once()
     _check(task, seeds)
     folder = output_folder(output, f"{task.name}-{chosen.name}-layers")
     with_layers = {arm: chosen.model_copy(update={"select": arm}) for arm in wanted}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import PrivateAttr
@@ -11,6 +12,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
 from softprompt.tasks import loading
 from softprompt.tasks.data import records
+from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.splits import DataSource
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row, Splits
@@ -103,6 +105,16 @@ class Task(TaskDefinition):
         task = self.model_copy()
         task._source = DataSource(None if data is None else path_of(data, "data"), shots, seed, max_test_rows)
         task._source.check(task)
+        return task
+
+    def reading_once(self) -> Task:
+        """The same task, whose files are read once however often their rows are asked for.
+
+        A file that is changed is read again. The records stay in memory as long as this task does.
+        """
+        task = self.model_copy()
+        if self._source is not None:
+            task._source = replace(self._source, reader=RecordReader(keep=True))
         return task
 
     # -- rows --------------------------------------------------------------------------------------------

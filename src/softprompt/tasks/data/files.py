@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -52,14 +51,19 @@ class Columns:
     is_label: Callable[[str], bool]
 
 
-def read_records(path: Path, columns: Columns, limit: int | None = None) -> list[Record]:
-    """The records of a file, at most `limit` of them.
+def read_records(path: Path, columns: Columns) -> list[Record]:
+    """The records of a file.
 
     Tab-separated files are read without quoting, as GLUE's are; comma-separated ones with it.
 
     Raises:
         SoftPromptError: the file cannot be read, is empty, is not UTF-8, or has a row of another width.
     """
+    return list(each_record(path, columns))
+
+
+def each_record(path: Path, columns: Columns) -> Iterator[Record]:
+    """The records of a file one by one; see `read_records`."""
     if path.suffix not in ENDINGS:
         raise SoftPromptError(f"{path}: files that end in {path.suffix!r} are not read; use {', '.join(ENDINGS)}")
     check_file(path)
@@ -69,10 +73,11 @@ def read_records(path: Path, columns: Columns, limit: int | None = None) -> list
         records = _jsonl(path)
     else:
         records = _table(path, _csv(path) if path.suffix == ".csv" else _tsv(path), columns)
-    found = [record for record, _ in zip(records, range(limit if limit is not None else sys.maxsize), strict=False)]
-    if not found:
+    number = 0
+    for number, record in enumerate(records, 1):  # noqa: B007
+        yield record
+    if not number:
         raise SoftPromptError(f"{path}: the file has no rows; give one row a line")
-    return found
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError, quoted
@@ -23,7 +24,17 @@ def columns_of(task: TaskDefinition) -> Columns:
     """What the reader of csv and tsv files needs to know."""
     names = (name for key in (*task.fields, *_CONTENT) for name in _names(task, key))
     headerless = task.headerless or ("label", *task.fields)
-    return Columns(frozenset((*names, *task.headerless)), headerless, lambda cell: is_label(task, cell))
+    return Columns(frozenset((*names, *task.headerless)), headerless, _LabelsOf(task))
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelsOf:
+    """Whether a cell is a label value of the task; two of equal tasks are equal."""
+
+    task: TaskDefinition
+
+    def __call__(self, cell: str) -> bool:
+        return is_label(self.task, cell)
 
 
 def has_answer(task: TaskDefinition, record: Record) -> bool:

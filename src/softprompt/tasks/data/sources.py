@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import entries, kind_of, reading
 from softprompt.tasks import loading
-from softprompt.tasks.data import files
-from softprompt.tasks.data.files import Record
+from softprompt.tasks.data.files import ENDINGS, Record
+from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.records import columns_of, has_answer
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS, Hub, Package, SplitName
@@ -28,7 +29,7 @@ _FEW_SHOT = re.compile(r"\d+-\d+\Z")
 
 
 def records_of(
-    task: TaskDefinition, data: Path | None, seed: int, shots: int | None
+    task: TaskDefinition, data: Path | None, seed: int, shots: int | None, reader: RecordReader
 ) -> tuple[dict[str, list[Record]], bool]:
     """Records by split, and whether they came divided (one file and a package do not).
 
@@ -39,6 +40,7 @@ def records_of(
         data: a folder or file; None takes the task's package or the hub.
         seed: of the few-shot folder to take.
         shots: likewise, where folders of several sizes are there.
+        reader: of the files.
 
     Raises:
         SoftPromptError: nothing there, or a file with a fault.
@@ -46,12 +48,12 @@ def records_of(
     if data is None and task.package is None:
         return _hub(task), True
     if data is None and task.package is not None:
-        return {"train": _package(task, task.package)}, False
+        return {"train": _package(task, task.package, reader)}, False
     assert data is not None
     place = find(task, data, seed, shots)
     if place.is_file():
-        return {"train": files.read_records(place, columns_of(task))}, False
-    return _folder(task, place), True
+        return {"train": reader.records(place, columns_of(task))}, False
+    return _folder(task, place, reader), True
 
 
 def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path:
@@ -82,7 +84,7 @@ def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path
         return find(task, below, seed, shots)
     raise SoftPromptError(
         f"data {str(path)!r} has nothing of task {task.name!r}: looked for "
-        f"{' and '.join(_stems(task, 'train'))} with an ending of {', '.join(files.ENDINGS)}, "
+        f"{' and '.join(_stems(task, 'train'))} with an ending of {', '.join(ENDINGS)}, "
         f"for a sub-folder 16-{seed}, and for one named {' or '.join(sorted(names))}"
     )
 
@@ -104,7 +106,7 @@ def _stems(task: TaskDefinition, split: SplitName) -> tuple[str, ...]:
 
 def _split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[Path]:
     """The split's file, or the shards of its parquet file, under the first of its names that exists."""
-    there = [entry for entry in entries(folder) if entry.suffix in files.ENDINGS and entry.is_file()]
+    there = [entry for entry in entries(folder) if entry.suffix in ENDINGS and entry.is_file()]
     for stem in _stems(task, split):
         found = [entry for entry in there if _SHARD.sub("", entry.stem) == stem]
         if len({entry.suffix for entry in found}) > 1:
@@ -115,20 +117,22 @@ def _split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[P
     return []
 
 
-def _folder(task: TaskDefinition, folder: Path) -> dict[str, list[Record]]:
+def _folder(task: TaskDefinition, folder: Path, reader: RecordReader) -> dict[str, list[Record]]:
     columns = columns_of(task)
     records: dict[str, list[Record]] = {}
     for split in _STEMS:
         paths = _split_files(task, folder, split)
-        # Where the labels of a test file are secret, what else it holds does not matter.
-        if split == "test" and paths and not has_answer(task, files.read_records(paths[0], columns, limit=1)[0]):
+        if not paths:
             continue
-        if paths:
-            records[split] = [record for path in paths for record in files.read_records(path, columns)]
+        # Where the labels of a test file are secret, what else it holds does not matter.
+        wanted = partial(has_answer, task) if split == "test" else lambda first: True
+        first = reader.records_if(paths[0], columns, wanted)
+        if first is not None:
+            records[split] = [*first, *(record for path in paths[1:] for record in reader.records(path, columns))]
     return records
 
 
-def _package(task: TaskDefinition, package: Package) -> list[Record]:
+def _package(task: TaskDefinition, package: Package, reader: RecordReader) -> list[Record]:
     spec = importlib.util.find_spec(package.module)  # finds a top-level package without importing it
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
     path = next((path for folder in folders if (path := Path(folder) / package.file).is_file()), None)
@@ -137,7 +141,7 @@ def _package(task: TaskDefinition, package: Package) -> list[Record]:
             f"task {task.name!r} reads the package {package.name}; install it: pip install {package.name}"
         )
     wanted = package.where.items()
-    records = files.read_records(path, columns_of(task))
+    records = reader.records(path, columns_of(task))
     return [record for record in records if all(record.values.get(key) == value for key, value in wanted)]
 
 

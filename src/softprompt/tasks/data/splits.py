@@ -9,11 +9,12 @@ model reads of a row decides, up to white space. A published division is kept as
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks.data import sampling, sources
+from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.records import counts_from_one, rows_of_records
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS
@@ -31,12 +32,14 @@ class DataSource:
         shots: rows a class to train and to validate on.
         seed: of the draws.
         max_test_rows: at most this many test rows.
+        reader: of the files.
     """
 
     data: Path | None
     shots: int | None = None
     seed: int = 13
     max_test_rows: int | None = None
+    reader: RecordReader = field(default_factory=RecordReader, compare=False, repr=False)
 
     def check(self, task: TaskDefinition) -> None:
         """Raise `SoftPromptError` where the options or the path cannot work; reads no rows."""
@@ -49,7 +52,7 @@ class DataSource:
     def splits(self, task: TaskDefinition, seed: int, *, few_shot: bool = True) -> Splits:
         """Read, build and divide the rows; without `few_shot` no shots are drawn."""
         shots = self.shots if few_shot else None
-        records, divided = sources.records_of(task, self.data, seed, self.shots)
+        records, divided = sources.records_of(task, self.data, seed, self.shots, self.reader)
         from_one = counts_from_one(task, [record for part in records.values() for record in part])
         rows: dict[str, list[Row]] = {}
         notes: list[str] = []
