@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel
 
 from softprompt.attached.attach import attach
+from softprompt.backbones import fingerprint as fingerprints
 from softprompt.backbones.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.methods import PromptTuning
@@ -126,3 +127,65 @@ def test_the_difference_is_named(field, value, line):
 def test_weights_that_are_not_in_memory_are_told():
     with pytest.raises(SoftPromptError, match="is not in memory: load the backbone without offloading"):
         fingerprint(copied("gpt2").to("meta"))
+
+
+def _stepped(backbone):
+    optimizer = torch.optim.AdamW(backbone.parameters(), lr=1e-2)
+    backbone(input_ids=torch.arange(5, 10)[None]).logits.sum().backward()
+    optimizer.step()
+
+
+def _through_numpy(backbone):
+    backbone.get_input_embeddings().weight.detach().numpy()[7, 3] += 1
+
+
+def _head_alone(backbone):
+    backbone.get_output_embeddings().weight.data[3] *= 2
+
+
+def _reordered(backbone):
+    weight = next(backbone.parameters()).data
+    weight.copy_(weight.flip(0))
+
+
+WAYS = {
+    "an optimizer": _stepped,
+    "load_state_dict": lambda backbone: backbone.load_state_dict(
+        {name: one + 1 for name, one in backbone.state_dict().items()}
+    ),
+    "data": lambda backbone: next(backbone.parameters()).data.mul_(2),
+    "other data": lambda backbone: setattr(p := next(backbone.parameters()), "data", p.data * 2),
+    "a sign": lambda backbone: next(backbone.parameters()).data.view(-1)[3].neg_(),
+    "two signs": lambda backbone: next(backbone.parameters()).data.view(-1)[3:8:4].neg_(),
+    "the order of rows": _reordered,
+    "numpy": _through_numpy,
+    "a larger vocabulary": lambda backbone: backbone.resize_token_embeddings(120, mean_resizing=False),
+    "another layer": lambda backbone: setattr(
+        backbone.model.layers[0], "mlp", copy.deepcopy(model("llama", seed=9).model.layers[0].mlp)
+    ),
+    "the head alone": _head_alone,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_weights_are_hashed_once_until_they_are_changed_in_whatever_way(way, monkeypatch):
+    backbone, hashed = copied("llama"), []
+    digest_of = fingerprints._digest_of
+    monkeypatch.setattr(fingerprints, "_digest_of", lambda *given: hashed.append(given[0]) or digest_of(*given))
+    before = [fingerprint(backbone) for _ in range(3)]
+    assert before[0] == before[1] == before[2]
+    count = len(list(backbone.parameters()))
+    assert len(hashed) == count
+    WAYS[way](backbone)
+    now = fingerprint(backbone)
+    assert difference(before[0], now) is not None
+    assert now == fingerprint(copy.deepcopy(backbone))
+    assert len(hashed) == 3 * count
+
+
+def test_weights_made_in_inference_mode_are_hashed_once_too(monkeypatch):
+    with torch.inference_mode():
+        backbone = copied("bert")
+    first = fingerprint(backbone)
+    monkeypatch.setattr(fingerprints, "_digest_of", None)
+    assert fingerprint(backbone) == first

@@ -1,13 +1,16 @@
-"""Arms of layers compared: stopped and gone on with, and what is kept."""
+"""Arms of layers compared: stopped and gone on with, what is kept, and what is read once for all of them."""
 
 from __future__ import annotations
 
+import copy
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import softprompt as sp
+from softprompt.backbones import anatomy, fingerprint
 from softprompt.errors import Interrupted
 
 from ..shared.models import LAYERS, model, tokenizer
@@ -62,3 +65,55 @@ def test_what_is_kept_by_default(tmp_path: Path) -> None:
         select(tmp_path, seeds=())
     with pytest.raises(sp.SoftPromptError, match="holds a run with another training_options"):
         select(tmp_path, arms=("first",), max_steps=5)
+
+
+WORDS = ["w20 w41 w42", "w30 w50 w51", "w20 w60", "w30 w61"] * 5
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the structure of a model, each of its weights and each file of rows is read."""
+    found: Counter[str] = Counter()
+    open_path, read_structure, digest_of = Path.open, anatomy._read, fingerprint._digest_of
+
+    def opened(self: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
+        found.update([self.name] if self.suffix == ".tsv" and "r" in mode else [])
+        return open_path(self, mode, *args, **options)
+
+    def structure(backbone: Any) -> Any:
+        found["structure"] += 1
+        return read_structure(backbone)
+
+    def hashed(name: str, weight: Any) -> str:
+        found[f"weight {name}"] += 1
+        return digest_of(name, weight)
+
+    monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(anatomy, "_read", structure)
+    monkeypatch.setattr(fingerprint, "_digest_of", hashed)
+    return found
+
+
+def data(folder: Path) -> sp.Task:
+    for split in ("train", "dev", "test"):
+        lines = ["sentence\tlabel", *(f"{text}\t{index % 2}" for index, text in enumerate(WORDS))]
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    task = sp.Task(template="{sentence} {mask}", labels={"0": "w10", "1": "w11"}, metrics=("accuracy",))
+    return task.with_data(folder)
+
+
+@pytest.mark.parametrize("as_value", [False, True], ids=["model, tokenizer", "Backbone"])
+def test_two_arms_and_two_seeds_read_everything_once(as_value: bool, read: Counter[str], tmp_path: Path) -> None:
+    given = (copy.deepcopy(model("bert")), tokenizer())
+    backbone = (sp.Backbone(*given),) if as_value else given
+    quick: dict[str, Any] = {"max_steps": 2, "evaluations": 1, "batch_size": 4, "progress": False, "keep": 1}
+    task = data(tmp_path)
+    found = sp.select_layers(
+        *backbone, task, "p_tuning_v2", arms=("learned", "last"), seeds=(1, 2), output=tmp_path / "runs", **quick
+    )
+    assert [len(arm["runs"]) for arm in found["arms"]] == [2, 2]
+    assert read["structure"] == 1
+    hashes = {name: count for name, count in read.items() if name.startswith("weight ")}
+    assert len(hashes) == len(list(given[0].parameters()))
+    assert set(hashes.values()) == {1}
+    assert (read["train.tsv"], read["dev.tsv"], read["test.tsv"]) == (1, 1, 1)

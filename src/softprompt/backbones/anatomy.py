@@ -26,11 +26,13 @@ from softprompt.backbones.structure import (
     head_dim,
     hidden_size,
     input_embedding,
+    is_sketch,
     key_value_heads,
     layers_of,
     position_table,
     positions_module,
     sides_of,
+    stack_of,
 )
 from softprompt.errors import SoftPromptError
 
@@ -226,7 +228,7 @@ def _read(model: nn.Module) -> Anatomy:
         kind=kind,
         body=body,
         embedding=embedding,
-        stack=_stack(body, kind, config),
+        stack=stack_of(body, config, encoder=kind == "encoder"),
         layers=layers,
         attentions=attentions,
         last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" else None,
@@ -273,30 +275,10 @@ def _kind(config: Any, found: Behaviour) -> BackboneKind:
 
 def _offset(body: nn.Module, config: Any, found: Behaviour) -> int:
     """Positions that are relative have none; of those of a table it must be known, by a model that can answer."""
-    told = found.offset is not None or _is_sketch(body)
+    told = found.offset is not None or is_sketch(body)
     if not told and (not found.why or position_table(body) is not None):
         raise SoftPromptError(
             f"family {config.model_type!r}: which position its first token has cannot be told "
             f"({found.why or 'it is none that position_ids give'}): describe it with softprompt.register_anatomy"
         )
     return found.offset or 0
-
-
-def _is_sketch(body: Any) -> bool:
-    """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
-    embedding = body.get_input_embeddings()
-    return bool(embedding.weight.is_meta) and not hasattr(embedding, "_hf_hook")
-
-
-def _stack(body: nn.Module, kind: BackboneKind, config: Any) -> nn.Module:
-    """Where a pooler reads the states inside the body (BERT), the virtual tokens must be gone before it."""
-    pools = any(getattr(body, name, None) is not None for name in ("pooler", "pooler_activation"))
-    inner = getattr(body, "encoder", None)
-    if kind != "encoder" or not pools:
-        return body
-    if not isinstance(inner, nn.Module):
-        raise SoftPromptError(
-            f"family {config.model_type!r} pools its states where virtual tokens still stand among them: load it "
-            "without its pooler, as AutoModel or with a language-model head"
-        )
-    return inner

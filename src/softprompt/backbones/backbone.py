@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
@@ -163,6 +164,10 @@ def takes_backbone(function: Callable[Concatenate[Backbone, P], R]) -> TakesBack
             tokenizer = rest.pop(0)
         return function(backbone_of(function.__name__, model, tokenizer), *rest, **given)
 
+    own = inspect.signature(function)
+    model, *others = own.parameters.values()
+    pair = [inspect.Parameter(name, model.POSITIONAL_OR_KEYWORD) for name in ("model", "tokenizer")]
+    taking.__signature__ = own.replace(parameters=[*pair, *others])  # type: ignore[attr-defined]  # as `help` shows it
     return cast("TakesBackbone[P, R]", taking)
 
 

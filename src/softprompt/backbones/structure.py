@@ -157,3 +157,27 @@ def head_dim(config: Any, side: Literal["encoder", "decoder"]) -> int:
         return int(explicit)
     heads = getattr(config, f"{side}_attention_heads", None) or config.num_attention_heads
     return hidden_size(config) // int(heads)
+
+
+def is_sketch(body: Any) -> bool:
+    """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
+    embedding = body.get_input_embeddings()
+    return bool(embedding.weight.is_meta) and not hasattr(embedding, "_hf_hook")
+
+
+def stack_of(body: nn.Module, config: Any, *, encoder: bool) -> nn.Module:
+    """The module whose states the heads read: inside the body where a pooler reads them there (BERT).
+
+    Raises:
+        SoftPromptError: there is no such module.
+    """
+    pools = any(getattr(body, name, None) is not None for name in ("pooler", "pooler_activation"))
+    inner = getattr(body, "encoder", None)
+    if not encoder or not pools:
+        return body
+    if not isinstance(inner, nn.Module):
+        raise SoftPromptError(
+            f"family {config.model_type!r} pools its states where virtual tokens still stand among them: load it "
+            "without its pooler, as AutoModel or with a language-model head"
+        )
+    return inner

@@ -95,6 +95,9 @@ def adapt(
         Diverged: the loss did not stay finite (`softprompt.training.divergence`); no model is written.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
     """
+    if not isinstance(backbone, str | Path):
+        told = type(backbone).__name__
+        raise SoftPromptError(f"adapt: trains a copy that it loads itself, not this {told}: give its name")
     chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = output_folder(output)
