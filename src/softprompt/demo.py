@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from softprompt.cli.common import interval, quiet, table, tell, telling_interrup
 from softprompt.cli.options import Device, Dtype
 from softprompt.cli.program import run
 from softprompt.guards.paths import folder_for
+
+if TYPE_CHECKING:
+    from softprompt.training.finished import RunMetrics
 
 # Half of the passes that the recipes take, so that two cores without bfloat16 are done within ten minutes.
 _SHORTER = {"epochs": 10, "evaluations": 4}
@@ -36,34 +39,35 @@ def demo(
     folder_for(out, "--out")
     begun = time.monotonic()
     with telling_interruptions():
-        metrics = _runs(out, seed, dtype, device)
+        found = _runs(out, seed, dtype, device)
+    from softprompt.evaluation.score import figure
     from softprompt.explain.report import comparison_page
 
     title = "Five ways to teach a frozen model"
-    page = comparison_page(metrics, out / "comparison.html", title)
+    page = comparison_page(found, out / "comparison.html", title)
     table(
         f"{TASK}, {SHOTS} rows a class to train on, {TEST_ROWS} held-out rows, seed {seed}",
         ["method", "accuracy [95 % interval]", "trained scalars", "stored bytes", "seconds"],
         [
             [
-                m["method"],
-                interval(m["test"], m["metric"]),
-                f"{m['trained_parameters']:,}",
-                f"{m['stored_bytes']:,}",
-                f"{m['train_seconds']:.0f}",
+                run.method,
+                interval(run.test.figures(), run.metric),
+                f"{run.trained_parameters:,}",
+                f"{run.stored_bytes:,}",
+                f"{run.train_seconds:.0f}",
             ]
-            for m in metrics
+            for run in found
         ],
         right=(2, 3, 4),
     )
-    best = max(metrics, key=lambda m: m["test"][m["metric"]])
+    best = max(found, key=lambda run: figure(run.test.figures(), run.metric))
     tell(f"the demo took {time.monotonic() - begun:.0f} s")
     tell(f"picture: {page}")
     tell(f"prompts: {out}/<method>/prompt, metrics: {out}/<method>/metrics.json")
-    tell(f'ask the best: .venv/bin/softprompt predict {out}/{best["method"]} "a moving and beautifully acted film"')
+    tell(f'ask the best: .venv/bin/softprompt predict {out}/{best.method} "a moving and beautifully acted film"')
 
 
-def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str, Any]]:
+def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[RunMetrics]:
     from softprompt.backbones.load import load_backbone
     from softprompt.progress import Progress
     from softprompt.tasks import Task
@@ -91,8 +95,8 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[dict[str
             backbone=BACKBONE,
             **options,
         )
-        found.append(run.metrics)
-        show.say(f"{method}: accuracy {interval(run.metrics['test'], run.metrics['metric'])}")
+        found.append(run.record)
+        show.say(f"{method}: accuracy {interval(run.record.test.figures(), run.record.metric)}")
         show.say(f"{time.monotonic() - begun:.0f} s so far")
     return found
 

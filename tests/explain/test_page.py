@@ -14,14 +14,11 @@ from softprompt.explain.page import write_page
 from softprompt.explain.report import bars, curves
 from softprompt.explain.similarity import Similarity, similarity_figure
 
+from ..shared.runs import finished
+
 BAD = '<b>it</b><a href="javascript:alert(1)">x</a>\x1b'
 ROW = RowReading(0, 1.0, (Neighbour(BAD, 3, 0.5),), 0.1)
-RUN = {
-    "metric": BAD,
-    "method": BAD,
-    "test": {BAD: 0.5, "interval": [0.4, 0.6]},
-    "history": [{"step": 1, BAD: 0.5}],
-}
+RUN = finished(metric=BAD, method=BAD, test={BAD: 0.5, "interval": [0.4, 0.6]}, history=[{"step": 1, BAD: 0.5}])
 ARM = {"arm": BAD, "mean": 0.5, "deviation": None, "runs": [{"kept_layers": [0], "seed": 1, "value": 0.5}]}
 FOUND: dict[str, Any] = {
     "arms": [ARM],

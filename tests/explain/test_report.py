@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from softprompt.explain.report import comparison_page
+from softprompt.training.finished import RunMetrics
+
+from ..shared.runs import finished
 
 
-def finished(method: str, accuracy: float) -> dict[str, Any]:
-    return {
-        "method": method,
-        "metric": "accuracy",
-        "task": "words <b>",
-        "backbone": "tiny",
-        "seed": 3,
-        "trained_parameters": 1234,
-        "stored_bytes": 5678,
-        "train_seconds": 12.3,
-        "test": {"accuracy": accuracy, "interval": [accuracy - 0.1, accuracy + 0.1], "rows": 8},
-        "history": [{"step": 0, "accuracy": 0.5}, {"step": 4, "accuracy": accuracy}],
-        "versions": {"torch": "2"},
-    }
+def run(method: str, accuracy: float) -> RunMetrics:
+    return finished(
+        method=method,
+        task="words <b>",
+        test={"accuracy": accuracy, "interval": [accuracy - 0.1, accuracy + 0.1], "rows": 8},
+        history=[{"step": 0, "accuracy": 0.5}, {"step": 4, "accuracy": accuracy}],
+    )
 
 
 def test_a_page_of_two_runs(tmp_path: Path) -> None:
-    path = comparison_page([finished("one", 0.75), finished("two", 0.875)], tmp_path / "page.html", "A & B")
+    path = comparison_page([run("one", 0.75), run("two", 0.875)], tmp_path / "page.html", "A & B")
     page = path.read_text(encoding="utf-8")
     assert page.count("plotly.js v") == 1  # one script for both figures
     assert page.count('class="plotly-graph-div"') == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -87,9 +87,9 @@ def _report(done: Adapted, json: bool) -> None:
         return
     first, last = done.metrics["history"][0], done.metrics["history"][-1]
     tell(f"{last['step']} steps in {done.metrics['train_seconds']:.0f} s")
-    tell(f"held-out loss: {_loss(first)} before, {_loss(last)} after")
+    tell(f"held-out loss: {_loss(first['loss'])} before, {_loss(last['loss'])} after")
     tell(f"use it: softprompt train --backbone {done.model} ...")
 
 
-def _loss(found: dict[str, Any]) -> str:
-    return "not measured (too few texts)" if found["loss"] is None else f"{found['loss']:.3f}"
+def _loss(loss: float | None) -> str:
+    return "not measured (too few texts)" if loss is None else f"{loss:.3f}"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +18,7 @@ from softprompt.guards import limits
 from softprompt.guards.paths import path_of
 
 if TYPE_CHECKING:
+    from softprompt.evaluation.score import Scores
     from softprompt.guards.registry import Fault
     from softprompt.methods.base import Method
     from softprompt.storage.prompt import Prompt
@@ -177,13 +178,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], rig
     console.print(drawn)
 
 
-def counted(metrics: dict[str, Any]) -> str:
+def counted(scores: Scores) -> str:
     """How many rows were scored, and how many of them were seen in training."""
-    seen = metrics.get("seen_rows")
-    return f"{metrics['rows']}, {seen} seen" if seen else str(metrics["rows"])
+    seen = scores.get("seen_rows")
+    return f"{scores['rows']}, {seen} seen" if seen else str(scores["rows"])
 
 
-def interval(metrics: dict[str, Any], name: str) -> str:
-    """A metric with its 95 % interval, in percent where it is a share."""
-    low, high = metrics["interval"]
-    return f"{metrics[name]:.3f} [{low:.3f}, {high:.3f}]"
+def interval(scores: Scores, name: str) -> str:
+    """A metric with its 95 % interval."""
+    from softprompt.evaluation.score import figure, interval_of
+
+    low, high = interval_of(scores)
+    return f"{figure(scores, name):.3f} [{low:.3f}, {high:.3f}]"

@@ -48,6 +48,7 @@ def evaluate(
     Example: softprompt evaluate runs/capt --task sst2 --data SST-2
     """
     quiet()
+    from softprompt.evaluation.score import figure
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
@@ -59,7 +60,7 @@ def evaluate(
     if json:
         emit({**asked.record, "metric": loaded.metric, **result})
         return
-    listed = [[metric, f"{result[metric]:.3f}"] for metric in loaded.metrics[1:] if metric in result]
+    listed = [[metric, f"{figure(result, metric):.3f}"] for metric in loaded.metrics[1:] if metric in result]
     table(
         f"{prompt.method.name} on {loaded.name} ({split}, {result['rows']} rows)",
         ["metric", "value"],

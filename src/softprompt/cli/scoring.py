@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
+    from softprompt.evaluation.score import Scores
     from softprompt.progress import Progress
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Row, Task
@@ -35,7 +36,7 @@ class Asked:
     left_out: int
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Scores:
         """What JSON tells of them beside the metrics."""
         return {"task": self.task.name, "split": self.split, "seed": self.seed, "left_out_rows": self.left_out}
 
@@ -140,7 +141,7 @@ def _kept(seen: Sequence[SeenRows], rows: list[Row], split: str, protocol: str, 
     return kept
 
 
-def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_size: int) -> dict[str, Any]:
+def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_size: int) -> Scores:
     """The metrics of a prompt on the rows.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from softprompt.cli.options import (
 )
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
+
+if TYPE_CHECKING:
+    from softprompt.training.run import Run
 
 MethodName = Annotated[str, typer.Option(help="a method's name (softprompt methods)")]
 Out = Annotated[Path, typer.Option(help="folder of the run")]
@@ -77,7 +80,7 @@ def train(
         backbone=backbone,
         **training,
     )
-    _report(done.metrics, out, json)
+    _report(done, out, json)
 
 
 def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]:
@@ -93,24 +96,18 @@ def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]
     return [*pairs, f"method.select={select}"]
 
 
-def _report(metrics: dict[str, Any], out: Path, json: bool) -> None:
+def _report(done: Run, out: Path, json: bool) -> None:
     if json:
-        emit(metrics)
+        emit(done.metrics)
         return
-    rows = [
-        [name, interval(metrics[name], metrics["metric"]), counted(metrics[name])]
-        for name in ("validation", "test")
-        if metrics[name]
-    ]
+    own = done.record
+    splits = {"validation": own.validation.figures(), "test": own.test.figures()}
     table(
-        f"{metrics['method']} on {metrics['task']}, seed {metrics['seed']}",
-        ["rows of", f"{metrics['metric']} [95 % interval]", "count"],
-        rows,
+        f"{own.method} on {own.task}, seed {own.seed}",
+        ["rows of", f"{own.metric} [95 % interval]", "count"],
+        [[name, interval(scores, own.metric), counted(scores)] for name, scores in splits.items() if scores],
         right=(2,),
     )
-    tell(
-        f"trained {metrics['trained_parameters']:,} scalars in {metrics['train_seconds']:.0f} s, "
-        f"stored {metrics['stored_bytes']:,} bytes"
-    )
+    tell(f"trained {own.trained_parameters:,} scalars in {own.train_seconds:.0f} s, stored {own.stored_bytes:,} bytes")
     tell(f"files: {out}/metrics.json, {out}/prompt/")
     tell(f'ask it: softprompt predict {out} "..."')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from softprompt.cli.scoring import Asked, Wanted, own_task, scored
 from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
+    from softprompt.evaluation.score import Scores
     from softprompt.evaluation.transfer import Whose
     from softprompt.progress import Progress
     from softprompt.storage.prompt import Prompt
@@ -115,12 +116,12 @@ def _wanted_anew(
     return None
 
 
-def _trained(prompt: Prompt, own: Task) -> dict[str, Any]:
+def _trained(prompt: Prompt, own: Task) -> Scores:
     """What the prompt was measured at in training."""
     return {"task": own.name, "metric": own.metric, "split": "as trained", **(prompt.meta.get("metrics") or {})}
 
 
-def _scored_anew(prompt: Prompt, own: Task, wanted: Wanted, show: Progress, batch_size: int) -> dict[str, Any]:
+def _scored_anew(prompt: Prompt, own: Task, wanted: Wanted, show: Progress, batch_size: int) -> Scores:
     """What the prompt reaches on other rows of its own task."""
     asked = wanted.rows([prompt], own, show)
     found = scored(prompt, asked, show, asked.task.name, batch_size)
@@ -135,7 +136,7 @@ def _scored_there(
     fields: dict[str, str],
     template: Whose,
     batch_size: int,
-) -> dict[str, Any]:
+) -> Scores:
     """What the prompt reaches on the other task."""
     from softprompt.evaluation.transfer import transfer_metrics
 
@@ -147,15 +148,16 @@ def _scored_there(
     return {**asked.record, "metric": asked.task.metric, **found}
 
 
-def _report(method: str, source: dict[str, Any], target: dict[str, Any]) -> None:
-    def shown(found: dict[str, Any]) -> str:
-        return interval(found, found["metric"]) if found["metric"] in found else "not measured"
+def _report(method: str, source: Scores, target: Scores) -> None:
+    def shown(found: Scores) -> str:
+        metric = str(found["metric"])
+        return interval(found, metric) if metric in found else "not measured"
 
     table(
         f"{method}, trained on {source['task']}, asked about {target['task']}",
         ["", "task", "rows of", "count", "metric", "value [95 % interval]"],
         [
-            [name, found["task"], found["split"], str(found.get("rows", "")), found["metric"], shown(found)]
+            [name, *(str(found.get(key, "")) for key in ("task", "split", "rows", "metric")), shown(found)]
             for name, found in (("source", source), ("target", target))
         ],
         right=(3,),

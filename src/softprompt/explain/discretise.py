@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.score import metrics_of
+from softprompt.evaluation.score import Scores, figure, metrics_of
 from softprompt.explain.nearest import Neighbour, RowReading, as_text, nearest_words
 from softprompt.guards.tokenizing import token_ids
 from softprompt.methods.instruction import Instruction, InstructionWords
@@ -68,14 +68,14 @@ class Discretised:
     faithful: bool
     rows: tuple[Moved, ...]
     metric: str
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: Scores
+    after: Scores
     prompt: Prompt
 
     @property
     def cost(self) -> float:
         """What the main metric loses; below zero where it gains."""
-        return float(self.before[self.metric] - self.after[self.metric])
+        return figure(self.before, self.metric) - figure(self.after, self.metric)
 
 
 @torch.no_grad()
@@ -154,7 +154,7 @@ def _with_text(prompt: Prompt, text: str) -> Prompt:
     return dataclasses.replace(prompt, method=other, producer=producer, readout=readout, meta={})
 
 
-def _scored(prompt: Prompt, rows: Sequence[Row], batch_size: int) -> dict[str, Any]:
+def _scored(prompt: Prompt, rows: Sequence[Row], batch_size: int) -> Scores:
     assert prompt.task is not None
     assert prompt.readout is not None
     with prompt.attach() as prompted:

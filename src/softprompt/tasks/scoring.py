@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks.definition import TaskDefinition
@@ -17,7 +17,7 @@ _DRAWS = 1000
 _SEED = 0
 
 
-def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> dict[str, Any]:
+def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> dict[str, JsonValue]:
     """Score predictions with every metric of the task.
 
     Args:
@@ -36,7 +36,7 @@ def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
             prediction that is no answer of the task.
     """
     _check(task, rows, predictions)
-    result: dict[str, Any] = {}
+    result: dict[str, JsonValue] = {}
     for name in task.metrics:
         metric = METRICS[name]
         units = _units(metric, task, rows, predictions)
