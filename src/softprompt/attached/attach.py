@@ -52,8 +52,10 @@ def attach(
             (it is compiled, attached or wrapped itself).
 
     Example:
-        >>> with attach(model, tokenizer, PromptTuning(num_virtual_tokens=20)) as prompted:  # doctest: +SKIP
+        >>> with sp.attach(model, tokenizer, sp.PromptTuning(num_virtual_tokens=2)) as prompted:
         ...     logits = prompted(**prompted.encode(["a moving film"])).logits
+        >>> logits.shape == (1, len(tokenizer("a moving film")["input_ids"]), model.config.vocab_size)
+        True
     """
     own, tokenizer = model
     _refuse(own)

@@ -184,6 +184,11 @@ def read_anatomy(model: nn.Module | Pair) -> Anatomy:
 
     Raises:
         SoftPromptError: the family follows no known anatomy.
+
+    Example:
+        >>> anatomy = sp.read_anatomy(model)
+        >>> anatomy.kind, len(anatomy.layers) == model.config.num_hidden_layers
+        ('causal', True)
     """
     own = bare(model)
     config = _text_config(own)

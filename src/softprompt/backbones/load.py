@@ -76,6 +76,11 @@ def load_backbone(
     Raises:
         SoftPromptError: it does not exist, cannot be reached or read, is no model, lacks weights or a
             tokenizer, or the type or device cannot be used.
+
+    Example:
+        >>> model, tokenizer = sp.load_backbone("embedded:minilm", device="cpu")
+        >>> model.config.hidden_size
+        384
     """
     asked, target = check_dtype(dtype), _device(device)
     source = locate(str(name))

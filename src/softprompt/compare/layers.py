@@ -108,6 +108,13 @@ def select_layers(
         SoftPromptError: a method without a choice of layers, an unknown arm, a fault in the task, or a folder that
             holds other runs.
         Interrupted: it was asked to stop; the same call goes on.
+
+    Example:
+        >>> found = sp.select_layers(
+        ...     model, tokenizer, task, "capt", arms=("all", "last"), keep=1, seeds=(1,), max_steps=1, progress=False
+        ... )
+        >>> [arm["arm"] for arm in found["arms"]]
+        ['all', 'last:1']
     """
     chosen = over_layers(method_of(method) if isinstance(method, str) else method)
     layers = model.anatomy.num_layers

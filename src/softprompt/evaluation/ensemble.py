@@ -62,6 +62,11 @@ class Ensemble:
 
     Raises:
         SoftPromptError: no members, or members of different backbones, tasks or readouts.
+
+    Example:
+        >>> both = sp.Ensemble([prompt, prompt])
+        >>> [answer.label for answer in both.predict(["a moving film"])] == prompt.predict(["a moving film"])
+        True
     """
 
     def __init__(self, members: Sequence[Prompt], names: Sequence[str] | None = None) -> None:

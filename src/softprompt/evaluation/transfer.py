@@ -92,11 +92,14 @@ def transfer_metrics(
         tick: called with the number of rows done.
 
     Returns:
-        What `evaluate` gives: every metric of the target task, `rows`, `interval` and `loss`; and `seen_rows`, on how
-        many of the rows the prompt was trained or chosen (None where it does not know all of them).
+        The target's metrics with `rows`, `interval`, `loss`, and `seen_rows`, None where the prompt cannot know all.
 
     Raises:
         SoftPromptError: the prompt has no task, or the tasks do not fit together.
+
+    Example:
+        >>> sp.transfer_metrics(prompt, task, task.splits().test)["rows"]
+        4
     """
     if prompt.task is None or prompt.readout is None:
         raise SoftPromptError("this prompt was saved without a task, so there is nothing to transfer")

@@ -119,18 +119,18 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
 
     Raises:
         SoftPromptError: the prompt has no embeddings of its own, or there is no tokenizer.
+
+    Example:
+        >>> [len(row.neighbours) for row in sp.nearest_words(prompt, k=3).rows]
+        [3, 3]
     """
     if prompt.tokenizer is None:
         raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")
-    if not -(1 << 63) <= seed < 1 << 63:
-        raise SoftPromptError(f"seed {quoted(seed)}: give a whole number of at most 18 digits")
     anatomy = read_anatomy(prompt.model)
     rows = embeddings(prompt.producer, anatomy.embedding_size, prompt.method.name)
     table = _vocabulary(anatomy.embedding, min(anatomy.vocab_size, len(prompt.tokenizer)))
-    random = torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed))
-    random = normalize(random, dim=-1) * rows.norm(dim=-1, keepdim=True)
     units = normalize(table, dim=-1)
-    cosines, control = (normalize(vectors, dim=-1) @ units.T for vectors in (rows, random))
+    cosines, control = (normalize(vectors, dim=-1) @ units.T for vectors in (rows, _random_like(rows, seed)))
     values, ids = cosines.topk(min(k, cosines.shape[1]), dim=-1)
     ratios = (rows.norm(dim=-1) / table.norm(dim=-1).mean()).tolist()
     controls, control_ids = control.max(-1)
@@ -154,6 +154,15 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
         _repeated(control_ids.tolist()),
         len(table),
     )
+
+
+def _random_like(rows: Tensor, seed: int) -> Tensor:
+    """Random vectors with the norms of the rows, `(m, D)`."""
+    if not -(1 << 63) <= seed < 1 << 63:
+        raise SoftPromptError(f"seed {quoted(seed)}: give a whole number of at most 18 digits")
+    random = torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed))
+    made: Tensor = normalize(random, dim=-1) * rows.norm(dim=-1, keepdim=True)
+    return made
 
 
 def as_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:

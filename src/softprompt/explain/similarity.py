@@ -63,6 +63,10 @@ def similarity_of(folders: Sequence[str | Path]) -> Similarity:
 
     Raises:
         SoftPromptError: fewer than two, a folder without a prompt, or prompts that cannot be compared.
+
+    Example:
+        >>> sp.similarity_of(["runs/first", "runs/first/prompt"]).mean_tokens[0][1]
+        1.0
     """
     if len(folders) < 2:
         raise SoftPromptError("one prompt has nothing to be compared with: name two prompts or more")

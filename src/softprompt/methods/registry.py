@@ -28,6 +28,14 @@ def register(method: _M) -> _M:
 
     Raises:
         SoftPromptError: it is no method that can be used, or the name is taken by another class.
+
+    Example:
+        >>> @sp.register
+        ... class ShortPrompt(sp.PromptTuning):
+        ...     name = "short_prompt"
+        ...     num_virtual_tokens: int = 2
+        >>> sp.method("short_prompt").num_virtual_tokens
+        2
     """
     METHODS.add(*_entry(method))
     return method
@@ -46,6 +54,10 @@ def method(name: str, **options: Any) -> Method:
 
     Raises:
         SoftPromptError: an unknown name or option, or a value of the wrong type; the message lists what there is.
+
+    Example:
+        >>> sp.method("prompt_tuning", num_virtual_tokens=8).num_virtual_tokens
+        8
     """
     made: Method = checked(METHODS.get(name), options, f"method {name!r}")
     return made

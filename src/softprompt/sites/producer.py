@@ -42,6 +42,11 @@ class View:
 
         Args:
             with_slots: count the states at the virtual tokens too.
+
+        Example:
+            >>> text = torch.tensor([[True, True, False]])
+            >>> sp.View(torch.arange(3.0).view(1, 3, 1), torch.tensor([[2]]), text).mean()
+            tensor([[[0.5000]]])
         """
         weight = self.text.to(torch.float32)
         if with_slots:

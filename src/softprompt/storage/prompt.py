@@ -52,6 +52,10 @@ class Prompt:
         meta: all else that `prompt.json` holds: versions, metrics, seed.
         seen: the rows that it was trained and chosen on, as far as they are known. Whatever scores its readout's
             answers counts them as `seen_rows`; `unseen` leaves them out.
+
+    Example:
+        >>> set(prompt.predict(["a moving film", "a dull one"])) <= set(prompt.task.labels)
+        True
     """
 
     method: Method
@@ -142,6 +146,11 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
 
     Raises:
         SoftPromptError: the place cannot be written, or `meta` holds what `prompt.json` cannot.
+
+    Example:
+        >>> folder = sp.save(prompt, "kept")
+        >>> sp.load(folder, model, tokenizer).method == prompt.method
+        True
     """
     path = folder_for(folder, "prompt")
     described = {
@@ -180,6 +189,10 @@ def load(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = MISSI
     Raises:
         SoftPromptError: a file is missing or damaged, a field or a tensor is not what was written, or the backbone is
             another than the prompt's.
+
+    Example:
+        >>> sp.load("runs/first/prompt", model, tokenizer).method.name
+        'prompt_tuning'
     """
     model, tokenizer = backbone_of("load", model, tokenizer)
     path = unicode_path_of(folder, "prompt")

@@ -54,6 +54,13 @@ class Task(TaskDefinition):
 
     Raises:
         SoftPromptError: in one line, what is wrong with the definition and how to mend it.
+
+    Example:
+        >>> task = sp.Task(template="{text} It was {mask}", labels={"0": "terrible", "1": "great"})
+        >>> task.fields, task.metric
+        (('text',), 'accuracy')
+        >>> [row.fields for row in task.rows_of(["a moving film"])]
+        [{'text': 'a moving film'}]
     """
 
     _source: DataSource | None = PrivateAttr(default=None)

@@ -100,6 +100,11 @@ def train(
         Diverged: the loss did not stay finite (`softprompt.training.divergence`). The best finite state was measured
             and stored before, where there was one: `open_run` opens it.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
+
+    Example:
+        >>> run = sp.train(model, tokenizer, task, "prompt_tuning", output="runs/new", max_steps=2, progress=False)
+        >>> (run.folder / "prompt" / "prompt.safetensors").is_file()
+        True
     """
     (own, tokenizer), name = model, backbone or model.name
     chosen: TrainingOptions = checked(TrainingOptions, options, "training")
@@ -143,6 +148,10 @@ def open_run(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = M
 
     Raises:
         SoftPromptError: no finished run there, a damaged file, or another backbone.
+
+    Example:
+        >>> sp.open_run("runs/first", model, tokenizer).metrics["test"]["rows"]
+        4
     """
     backbone, path = backbone_of("open_run", model, tokenizer), path_of(folder, "run")
     return Run(path, read_metrics(path / METRICS), load(path / PROMPT, backbone))
