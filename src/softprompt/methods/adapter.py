@@ -81,7 +81,9 @@ class Adapters(InModel):
         """The adapter that follows a projection, or a norm's values."""
         name = key(path)
         if name in self.norms:
-            return StandIn(dict(self.norms[name].items()))  # type: ignore[operator]
+            values = self.norms[name]
+            assert isinstance(values, nn.ParameterDict)
+            return StandIn(dict(values.items()))
         adapter = self.adapters[name]
         return StandIn(layer=lambda call, beneath, args, kwargs: adapter(beneath(*args, **kwargs)))
 

@@ -104,15 +104,13 @@ class AutoPrompt(Method):
 
     def _drawn(self, count: int, context: BuildContext) -> list[int]:
         """Frequent words that survive as text; any pieces where there are too few."""
-        pieces = population(context)
-        order = pieces[torch.randperm(len(pieces), generator=context.generator)].tolist()
+        frequent, tokenizer = population(context), context.tokenizer
+        order: list[int] = frequent[torch.randperm(len(frequent), generator=context.generator)].tolist()
+        if tokenizer is None:
+            return order[:count]
         chosen: list[int] = []
-        for token in order if context.tokenizer is not None else ():
-            if (
-                len(chosen) < count
-                and readable(token, context.tokenizer)
-                and is_text([*chosen, token], context.tokenizer)
-            ):
+        for token in order:
+            if len(chosen) < count and readable(token, tokenizer) and is_text([*chosen, token], tokenizer):
                 chosen.append(token)
         return chosen + order[: count - len(chosen)]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import torch
-from pydantic import model_validator
+from pydantic import JsonValue, model_validator
 from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy, BackboneKind
@@ -21,9 +21,12 @@ from softprompt.guards.tokenizing import tokenise
 from softprompt.methods.options import Options
 from softprompt.sites.producer import Producer
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 MOST = 1 << 20  # the largest whole number among a method's options
 # Of an option, the other one that it depends on and that one's values; True for all that count as true.
-Needs: TypeAlias = Mapping[str, tuple[str, tuple[Any, ...] | Literal[True]]]
+Needs: TypeAlias = Mapping[str, tuple[str, tuple[JsonValue, ...] | Literal[True]]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class BuildContext:
     """
 
     anatomy: Anatomy
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase | None
     label_words: tuple[str, ...]
     generator: torch.Generator
     words_of: Callable[[str], tuple[int, ...]]
@@ -162,7 +165,7 @@ class Method(Options, ABC):
         """Whether there is anything to train besides a head."""
         return self.site != "none"
 
-    def in_use(self) -> dict[str, Any]:
+    def in_use(self) -> dict[str, JsonValue]:
         """The options that have a part in the prompt, as JSON values: none that is empty or that another rules out."""
         options = self.model_dump(mode="json")
 

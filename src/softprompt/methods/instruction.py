@@ -17,7 +17,7 @@ opens a text, where the tokenizer puts one, as they would if they were written t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -63,7 +63,7 @@ class Instruction(Method):
     def build(self, context: BuildContext) -> Producer:
         """Make the words' table, `(k, E)`, and the keys and values beside it, `(P, 2 N K D)`, fp32."""
         words = context.rows(context.tokens(self.text))
-        placement = _placement(context.tokenizer) if self.placement == "auto" else self.placement
+        placement = _placement(context) if self.placement == "auto" else self.placement
         stack = stacks(context.anatomy)["body"]
         keys = None
         if self.prefix:
@@ -117,7 +117,9 @@ class InstructionWords(Producer):
             self.keys.use(tensors["prefix"])
 
 
-def _placement(tokenizer: Any) -> Placement:
+def _placement(context: BuildContext) -> Placement:
     """After the special token with which a tokenizer opens a text, or in front where it has none."""
+    tokenizer = context.tokenizer
+    assert tokenizer is not None  # the words could not have been read without one
     full, bare = tokenise(tokenizer, "a")["input_ids"], tokenise(tokenizer, "a", add_special_tokens=False)["input_ids"]
     return "front" if full[:1] == bare[:1] else "after_bos"

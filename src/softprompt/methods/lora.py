@@ -15,7 +15,7 @@ queries, keys and values (GPT-2) it is adapted as a whole, as PEFT does.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -80,6 +80,6 @@ class LoRA(Method):
         return linears(anatomy, lambda path: any(f".{path}".endswith(f".{name}") for name in names))
 
 
-def _first(layers: Any) -> nn.Parameter:
-    found: nn.Parameter = next(layers.parameters())
-    return found
+def _first(layers: object) -> nn.Parameter:
+    assert isinstance(layers, nn.Module)
+    return next(layers.parameters())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, field_validator
 
 _MOST = 1e9  # products of options, such as rates of rates, stay far within float32
@@ -16,7 +14,7 @@ class Options(BaseModel):
 
     @field_validator("*", mode="after")
     @classmethod
-    def _bearable(cls, value: Any) -> Any:
+    def _bearable(cls, value: object) -> object:
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float) and abs(number) > _MOST:
                 raise ValueError(f"numbers go up to {_MOST:g}")

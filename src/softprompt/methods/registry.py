@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from softprompt.guards.registry import Entry, Registry, defined
 from softprompt.methods.base import Method
 
 _M = TypeVar("_M", bound=type[Method])
+_T = TypeVar("_T")
 
 
 def _of_package(_: str, given: object) -> list[tuple[str, Entry[type[Method]]]]:
@@ -49,7 +50,7 @@ def methods(*, installed: bool = True) -> dict[str, type[Method]]:
     return METHODS.all(installed=installed)
 
 
-def method(name: str, **options: Any) -> Method:
+def method(name: str, **options: object) -> Method:
     """A method by its name, with options.
 
     Raises:
@@ -59,8 +60,7 @@ def method(name: str, **options: Any) -> Method:
         >>> sp.method("prompt_tuning", num_virtual_tokens=8).num_virtual_tokens
         8
     """
-    made: Method = checked(METHODS.get(name), options, f"method {name!r}")
-    return made
+    return checked(METHODS.get(name), options, f"method {name!r}")
 
 
 def _entry(given: object) -> tuple[str, Entry[type[Method]]]:
@@ -87,7 +87,7 @@ def _entry(given: object) -> tuple[str, Entry[type[Method]]]:
     return given.name, Entry(given, where)
 
 
-def checked(model: Callable[..., Any], options: dict[str, Any], owner: str) -> Any:
+def checked(model: Callable[..., _T], options: Mapping[str, object], owner: str) -> _T:
     """Build a pydantic model of options, with a one-line error that names the option.
 
     Raises:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
 import torch
 from pydantic import JsonValue
@@ -139,11 +139,28 @@ class Readout(nn.Module, ABC):
         self.calibration = tensors.get("head.calibration")
 
 
-def inputs(prompted: Attached, batch: Batch, prompts: Rows) -> dict[str, Any]:
+class Inputs(TypedDict):
+    """Keywords of the attached model's forward.
+
+    Attributes:
+        prompts: the index of each row's prompt.
+        input_ids: shape `(B, T)`.
+        attention_mask: shape `(B, T)`, or None where every column is seen.
+        conditioning_mask: columns that may condition a prompt, bool, shape `(B, T)`; all where it is left out.
+        decoder_input_ids: what an encoder-decoder's decoder reads.
+    """
+
+    prompts: list[int]
+    input_ids: Tensor
+    attention_mask: Tensor | None
+    conditioning_mask: NotRequired[Tensor]
+    decoder_input_ids: NotRequired[Tensor]
+
+
+def inputs(prompted: Attached, batch: Batch, prompts: Rows) -> Inputs:
     """The keywords of the attached model's forward: ids with their virtual tokens, mask and each row's prompt."""
     ids, mask = batch["input_ids"], batch.get("attention_mask")
     rows = prompted.rows(_repeated(prompts, batch), ids.shape[0])
-    given: dict[str, Any] = {"prompts": list(rows)}
     conditioning = batch.get("conditioning_mask")
     if bool((ids < 0).any()):
         bases = torch.tensor([prompted.slots[row].base for row in rows], device=ids.device)
@@ -153,7 +170,7 @@ def inputs(prompted: Attached, batch: Batch, prompts: Rows) -> dict[str, Any]:
         ids = with_virtual(ids, bases)
         if conditioning is not None:
             conditioning = torch.nn.functional.pad(conditioning, (0, ids.shape[1] - width))
-    given.update(input_ids=ids, attention_mask=mask)
+    given: Inputs = {"prompts": list(rows), "input_ids": ids, "attention_mask": mask}
     if conditioning is not None:
         given["conditioning_mask"] = conditioning
     return given

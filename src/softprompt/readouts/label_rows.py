@@ -13,14 +13,13 @@ decoder's state at the answer, scaled as its tied head scales it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.heads import lm_head
-from softprompt.readouts.base import Batch, Outcome, inputs, numbers, squared_error
+from softprompt.readouts.base import Batch, Inputs, Outcome, inputs, numbers, squared_error
 from softprompt.readouts.single_column import SingleColumn
+from softprompt.sites.asking import Beneath
 from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.text.encoding import RowEncoder
 
@@ -85,7 +84,7 @@ class LabelRows(SingleColumn):
         self.bias.copy_(tensors["head.bias"])
 
 
-def head_features(prompted: Attached, given: dict[str, Any], columns: Tensor) -> Tensor:
+def head_features(prompted: Attached, given: Inputs, columns: Tensor) -> Tensor:
     """What the head's last matrix is applied to, at one column a row: fp32, shape `(rows, E)`.
 
     The matrix itself is given no rows, so the vocabulary's logits are never computed.
@@ -97,13 +96,16 @@ def head_features(prompted: Attached, given: dict[str, Any], columns: Tensor) ->
     """
     found: list[Tensor] = []
 
-    def take(call: Any, beneath: Any, args: Any, kwargs: Any) -> Any:
-        found.append(args[0])
-        return beneath(args[0][..., :0, :], *args[1:], **kwargs)
+    def take(call: object, beneath: Beneath, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        states = args[0]
+        assert isinstance(states, Tensor)
+        found.append(states)
+        return beneath(states[..., :0, :], *args[1:], **kwargs)
 
-    rows, conditioning = tuple(given.pop("prompts")), given.pop("conditioning_mask", None)
+    rows, conditioning = tuple(given["prompts"]), given.get("conditioning_mask")
+    own = {name: value for name, value in given.items() if name not in ("prompts", "conditioning_mask")}
     head = lm_head(prompted.backbone)
     assert head is not None
     with prompted.calling(rows, conditioning, columns, around={head: take}):
-        prompted.backbone(**given, use_cache=False)
+        prompted.backbone(**own, use_cache=False)
     return found[0].reshape(len(rows), -1).float()

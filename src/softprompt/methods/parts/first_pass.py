@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,12 +46,12 @@ class FirstPass:
         states: Tensor = self._body(inputs_embeds=given, attention_mask=seen.long(), **self._options).last_hidden_state
         return states.to(torch.float32), text
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FirstPass:
+    def __deepcopy__(self, memo: dict[int, object]) -> FirstPass:
         """A copy of the producer looks at the same backbone."""
         return self
 
 
-def twin(module: nn.Module) -> Any:
+def twin(module: nn.Module) -> nn.Module:
     """A module with the same parameters, buffers and settings, and no hooks, down to its leaves; it rests."""
     return mirrored(module, _without_hooks).eval()
 

@@ -105,8 +105,11 @@ class Generator(nn.Module):
         if self.pool == "max":
             return adaptive_max(self.down(states), text, self.count)
         if self.pool == "average":  # a mean commutes with the affine map, and k states are fewer than T
-            return self.down(adaptive_average(states, text, self.count))  # type: ignore[no-any-return]
-        return self.down(sentence(states, text, self.pool))  # type: ignore[no-any-return]
+            read = adaptive_average(states, text, self.count)
+        else:
+            read = sentence(states, text, self.pool)
+        narrow: Tensor = self.down(read)
+        return narrow
 
 
 class LevelGenerator(Generator):

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
@@ -155,7 +155,7 @@ class OverLayers(Method):
 
     @field_validator("select", mode="before")
     @classmethod
-    def _read(cls, value: Any) -> str:
+    def _read(cls, value: object) -> str:
         """The canonical text; numbers may be given as such."""
         if isinstance(value, int) and not isinstance(value, bool):
             return str(selection(str(value)))
@@ -168,7 +168,7 @@ class OverLayers(Method):
         """The choice of layers, read."""
         return selection(self.select)
 
-    def in_use(self) -> dict[str, Any]:
+    def in_use(self) -> dict[str, JsonValue]:
         """Those of the search only where the layers are searched for."""
         search = set(OverLayers.model_fields) - {"select"}
         return {name: value for name, value in super().in_use().items() if self.selection.learned or name not in search}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BeforeValidator
 
 
 def split_at(separator: str) -> BeforeValidator:
     """A validator that takes a text apart at a separator and leaves everything else as it is."""
 
-    def parts(value: Any) -> Any:
+    def parts(value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(separator) if part.strip())

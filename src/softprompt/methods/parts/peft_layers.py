@@ -7,7 +7,7 @@ module is served that has inputs and outputs, quantised ones among them, and the
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from softprompt.sites.producer import StandIn
 _ADAPTER = "default"  # PEFT's name of the adapter, which its files leave out of the tensors' names
 
 
-def peft() -> Any:
+def peft() -> ModuleType:
     """The package, which is no hard dependency.
 
     Raises:
@@ -37,7 +37,7 @@ def peft() -> Any:
 class PeftLayers(InModel):
     """The layers that a PEFT configuration makes, one for each module."""
 
-    def __init__(self, configuration: Any, places: dict[str, nn.Module]) -> None:
+    def __init__(self, configuration: object, places: dict[str, nn.Module]) -> None:
         """Build them in fp32; the caller draws their first values.
 
         Args:
@@ -73,7 +73,7 @@ class _Own(nn.Module):
         super().__init__()
         self._places, self._path = places, path
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: object, **kwargs: object) -> object:
         """What the module would have answered."""
         return beneath(self._places[self._path], *args, **kwargs)
 

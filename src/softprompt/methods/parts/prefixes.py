@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -163,13 +162,12 @@ def words_keys_values(ids: Sequence[int], context: BuildContext) -> dict[Place, 
     are made of the encoder's states at the words.
     """
     part = context.anatomy
-    body: Any = part.body
+    body, decoder = part.body, part.decoder
     row = torch.tensor([list(ids)], device=next(body.parameters()).device)
-    models = [body] if part.decoder is None else [body, part.decoder]
+    models = [body] if decoder is None else [body, decoder]
     with evaluating(*models), recording(*models) as found:
         states = body(input_ids=row).last_hidden_state
-        if part.decoder_layers:
-            decoder: Any = part.decoder
+        if decoder is not None and part.decoder_layers:
             decoder(input_ids=row, encoder_hidden_states=states)
     places: dict[Place, Sequence[nn.Module]] = {
         "body": part.attentions,

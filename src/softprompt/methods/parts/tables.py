@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -84,10 +83,12 @@ def state_sizes(context: BuildContext) -> list[float]:
 @torch.no_grad()
 def _states(ids: Tensor, context: BuildContext) -> Tensor:
     """States of a text `(T,)` before each layer, `(L, T, H)`, fp32."""
-    part, found = context.anatomy, []
+    part, found = context.anatomy, list[Tensor]()
 
-    def record(module: nn.Module, args: Any, kwargs: Any) -> None:
-        found.append((args[0] if args else kwargs["hidden_states"])[0].float().cpu())
+    def record(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        states = args[0] if args else kwargs["hidden_states"]
+        assert isinstance(states, Tensor)
+        found.append(states[0].float().cpu())
 
     # Hooks on a twin: others may call the model meanwhile, and `output_hidden_states` leaves its own there for good.
     body = twin(part.body)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -47,7 +46,7 @@ class InModel(Producer, ABC):
 class _Unregistered(dict[str, nn.Module]):
     """Modules by path that belong to someone else: a plain dict, so that no `nn.Module` registers them."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Unregistered:
+    def __deepcopy__(self, memo: dict[int, nn.Module]) -> _Unregistered:
         """A copy of the producer stands at the same modules, or at their copies where the model is copied along."""
         return _Unregistered({path: memo.get(id(module), module) for path, module in self.items()})
 
