@@ -30,6 +30,7 @@ from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.readouts import Batch, Item, Outcome, Readout
 from softprompt.readouts.head import Head
+from softprompt.sites.attached import Attached, Rows
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks.answers import normalised
@@ -207,7 +208,7 @@ class Panel(Readout):
             }
         return batch
 
-    def loss(self, prompted: Any, batch: Batch, prompts: Any = None) -> Tensor:
+    def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Refused: members are trained one by one.
 
         Raises:
@@ -215,7 +216,7 @@ class Panel(Readout):
         """
         raise SoftPromptError("an ensemble is not trained: train its members")
 
-    def answer(self, prompted: Any, batch: Batch, prompts: Any = None) -> list[Outcome]:
+    def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """The ballots."""
         count = len(self.readouts)
         if self.together and not self.heads:
@@ -228,7 +229,7 @@ class Panel(Readout):
         ]
         return [ballot(members) for members in zip(*found, strict=True)]
 
-    def _share(self, prompted: Any, batch: Batch, count: int) -> None:
+    def _share(self, prompted: Attached, batch: Batch, count: int) -> None:
         """Compute the pooled states of all members at once and hand each head its own."""
         head = self.readouts[0]
         assert isinstance(head, Head)

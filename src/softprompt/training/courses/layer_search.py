@@ -27,6 +27,7 @@ from softprompt.readouts import Batch, Item, Readout
 from softprompt.readouts.candidates import Candidates
 from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
+from softprompt.sites.attached import Attached
 from softprompt.training.fitting.record import FitRecord
 from softprompt.training.fitting.trainer import SoftPromptTrainer
 
@@ -144,7 +145,7 @@ def consistency(one: Tensor, other: Tensor, kind: Kind) -> Tensor:
     return 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(-1).mean()
 
 
-def _compared(readout: Readout, prompted: Any, batch: Batch, kind: Kind) -> tuple[Tensor, Kind]:
+def _compared(readout: Readout, prompted: Attached, batch: Batch, kind: Kind) -> tuple[Tensor, Kind]:
     """What the consistency term compares, and how: numbers and single answers have no distribution."""
     scored = readout.scorer if isinstance(readout, FreeText) else readout
     if isinstance(scored, Candidates) and scored.vocabulary:  # while training, a row has its right answer alone
