@@ -90,6 +90,16 @@ def test_a_finished_run_opens(bench: Bench) -> None:
         bench.train(CAPT, "finished/capt", **LONG)
 
 
+@pytest.mark.parametrize("name", PROMPTS)
+def test_what_a_finished_run_of_every_course_told_is_read(name: str, bench: Bench, tmp_path: Path) -> None:
+    made, run = PROMPTS[name], tmp_path / "run"
+    shutil.copytree(Path("told", name), run)
+    shutil.copytree(Path("prompts", name), run / "prompt")
+    stored = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    assert sp.open_run(run, *bench.backbone(made.backbone)).metrics == stored
+    assert bench.train(made, str(run), resume=True).metrics == stored
+
+
 @pytest.mark.parametrize("harm", ["metrics.json", "prompt/prompt.safetensors"])
 def test_what_a_finished_run_lost_is_made_again_without_a_step(harm: str, bench: Bench, tmp_path: Path) -> None:
     whole, run = Path("finished/capt"), tmp_path / "run"
@@ -174,7 +184,7 @@ def test_an_adaptation_goes_on_and_its_model_loads(bench: Bench, expected: Any) 
 
 # Registers methods, a course and a family, so it has a process of its own; what they warn of is told.
 _OUTSIDE = """
-import json, warnings
+import json, shutil, warnings
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always", DeprecationWarning)
     from tests.fixtures import outside
@@ -182,6 +192,9 @@ import softprompt as sp
 from tests.fixtures.kinds import ASKED, LONG, OUTSIDE, STOPPED_OUTSIDE, Bench, Made, answers
 bench, found = Bench(), {"warnings": [str(one.message) for one in told if "softprompt" in str(one.message)]}
 for name in OUTSIDE:
+    shutil.copytree(f"prompts/{name}", f"told/{name}/prompt")
+    told = sp.open_run(f"told/{name}", *bench.backbone("llama")).metrics
+    assert told == json.loads(open(f"told/{name}/metrics.json").read())
     found[name] = answers(sp.load(f"prompts/{name}", *bench.backbone("llama")), ASKED["words"])
 made = STOPPED_OUTSIDE["course"][0]
 done = bench.train(made, "stopped/course", **LONG, resume=True)
