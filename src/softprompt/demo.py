@@ -78,14 +78,13 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[RunMetri
         f"loading {BACKBONE} (Gemma is provided under and subject to the Gemma Terms of Use: ai.google.dev/gemma/terms)"
     )
     task = Task.load(TASK, shots=SHOTS, seed=seed, max_test_rows=TEST_ROWS)
-    model, tokenizer = load_backbone(BACKBONE, dtype=dtype, device=device)
+    frozen = load_backbone(BACKBONE, dtype=dtype, device=device)
     found, begun = [], time.monotonic()
     for number, (method, options) in enumerate(COMPARED.items(), 1):
         show.say("")
         show.say(f"{number}/{len(COMPARED)} {method}")
         run = train(
-            model,
-            tokenizer,
+            frozen,
             task,
             method,
             seed=seed,

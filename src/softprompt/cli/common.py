@@ -143,8 +143,7 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
     name = backbone if backbone is not None else read_description(path).record.backbone_name
     if name is None:
         raise SoftPromptError(f"{path / META}: does not name its backbone; give --backbone")
-    model, tokenizer = load_backbone(name, dtype=dtype, device=device)
-    return load(path, model, tokenizer)
+    return load(path, load_backbone(name, dtype=dtype, device=device))
 
 
 def emit(value: object) -> None:

@@ -45,7 +45,7 @@ def ensemble(
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
     first = open_prompt(runs[0], backbone, dtype, device)
     own = own_task(first, runs[0])
-    members = [first, *(load(folder_of(run), first.model, first.tokenizer) for run in runs[1:])]
+    members = [first, *(load(folder_of(run), first.backbone) for run in runs[1:])]
     together = Ensemble(members, [str(run) for run in runs])
     show = Progress(not json)
     asked = wanted.rows(members, own, show)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,8 @@ from softprompt.cli.options import Device, Dtype
 from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
+    from softprompt.backbones.backbone import Backbone
     from softprompt.methods.base import Method
-
-    Loaded: TypeAlias = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 CountedOn = Annotated[str | None, typer.Option(help="count scalars for this backbone")]
 OptionsJson = Annotated[bool, typer.Option("--json", help="print JSON, options and defaults included")]
@@ -69,12 +66,12 @@ def methods(
     quiet()
     from softprompt.methods.registry import METHODS
 
-    loaded: Loaded | None = None
+    frozen: Backbone | None = None
     if backbone is not None:
         from softprompt.backbones.load import load_backbone
 
-        loaded = load_backbone(backbone, dtype=dtype, device=device)
-    found = [_counted(cls, loaded) for cls in METHODS.all().values()]
+        frozen = load_backbone(backbone, dtype=dtype, device=device)
+    found = [_counted(cls, frozen) for cls in METHODS.all().values()]
     if json:
         emit([one.as_dict() for one in found])
         tell_faults(METHODS.faults(), sys.stderr)
@@ -90,24 +87,23 @@ def methods(
     tell_faults(METHODS.faults())
 
 
-def _counted(cls: type[Method], loaded: Loaded | None) -> MethodEntry:
+def _counted(cls: type[Method], frozen: Backbone | None) -> MethodEntry:
     """What there is to say of a method, with its scalars on a backbone where one is loaded."""
     options = {
         name: {"default": field.default, "description": field.description} for name, field in cls.model_fields.items()
     }
     entry = MethodEntry(cls.name, cls.title, cls.url, cls.site, options)
-    if loaded is None:
+    if frozen is None:
         return entry
     from softprompt.attached.attach import attach
-    from softprompt.backbones.anatomy import read_anatomy
     from softprompt.methods.registry import checked
     from softprompt.sites.producer import Producer
 
-    anatomy = read_anatomy(loaded[0])
+    anatomy = frozen.anatomy
     try:
         own = checked(cls, {}, f"method {cls.name!r}")
         entry = replace(entry, recipe=vars(own.recipe(anatomy.family, anatomy.kind)))
-        with attach(*loaded, own) as prompted:
+        with attach(frozen, own) as prompted:
             producer = prompted.prompts[0]
             assert isinstance(producer, Producer)
             trained = sum(p.numel() for p in prompted.prompts.parameters() if p.requires_grad)

@@ -60,19 +60,9 @@ def select(
     from softprompt.compare.layers import select_layers
 
     loaded = checked_task(task, data, shots, numbers, max_test_rows)
-    model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
+    frozen = load_backbone(backbone, dtype=dtype, device=device)
     found = select_layers(
-        model,
-        tokenizer,
-        loaded,
-        chosen,
-        keep=keep,
-        arms=words,
-        seeds=numbers,
-        output=out,
-        progress=not json,
-        backbone=backbone,
-        **training,
+        frozen, loaded, chosen, keep=keep, arms=words, seeds=numbers, output=out, progress=not json, **training
     )
     _finish(found, out, json)
 

@@ -67,19 +67,8 @@ def train(
     from softprompt.training.run import train as run
 
     loaded = checked_task(task, data, shots, [seed], max_test_rows)
-    model, tokenizer = load_backbone(backbone, dtype=dtype, device=device)
-    done = run(
-        model,
-        tokenizer,
-        loaded,
-        chosen,
-        seed=seed,
-        output=out,
-        resume=resume,
-        progress=not json,
-        backbone=backbone,
-        **training,
-    )
+    frozen = load_backbone(backbone, dtype=dtype, device=device)
+    done = run(frozen, loaded, chosen, seed=seed, output=out, resume=resume, progress=not json, **training)
     _report(done, out, json)
 
 
