@@ -23,8 +23,8 @@ class Pooled(Method):
     site = "stream"
     recipes = {}
 
-    def build(self, setting: BuildContext) -> Producer:
-        return PooledProducer(torch.randn(2, setting.anatomy.embedding_size, generator=setting.generator))
+    def build(self, context: BuildContext) -> Producer:
+        return PooledProducer(torch.randn(2, context.anatomy.embedding_size, generator=context.generator))
 
 
 class PooledProducer(Producer):

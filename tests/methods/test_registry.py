@@ -32,15 +32,15 @@ class Shifted(Method):
 
     num_virtual_tokens: int = Field(2, ge=1, description="how many tokens share the vector")
 
-    def build(self, setting: BuildContext) -> Producer:
-        return ShiftedVector(self.num_virtual_tokens, setting)
+    def build(self, context: BuildContext) -> Producer:
+        return ShiftedVector(self.num_virtual_tokens, context)
 
 
 class ShiftedVector(Producer):
-    def __init__(self, count: int, setting: BuildContext) -> None:
+    def __init__(self, count: int, context: BuildContext) -> None:
         super().__init__()
         self.count = count
-        self.vector = nn.Parameter(torch.randn(setting.anatomy.embedding_size, generator=setting.generator))
+        self.vector = nn.Parameter(torch.randn(context.anatomy.embedding_size, generator=context.generator))
 
     def embed(self, view: View) -> Tensor:
         return (view.mean() + self.vector).expand(-1, self.count, -1)
