@@ -45,7 +45,6 @@ BEING_SPLIT = {
     "attached/model.py",
     "attached/model.py PromptedModel.calling",
     "backbones/anatomy.py _read",
-    "compare/layers.py _train_arms",
     "training/adaptation/run.py adapt",
     "training/adaptation/trainer.py AdaptTrainer.__init__",
     "training/fitting/checkpoint.py write",

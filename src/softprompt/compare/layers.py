@@ -7,14 +7,16 @@ for every seed, into a folder of its own; arms of one seed see the same rows, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
-from softprompt.compare.results import Arm, ArmRun, LayerComparison
+from softprompt.compare.results import Arm, ArmRun, LayerComparison, RunFigures
 from softprompt.compare.significance import TEST, compare
 from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.evaluation.score import figure, interval_of
 from softprompt.methods.base import Method
 from softprompt.methods.parts.layers import GRAMMAR, LayerSelection, OverLayers, selection, usual
 from softprompt.methods.registry import method as method_of
@@ -22,6 +24,7 @@ from softprompt.methods.registry import methods
 from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.training import run
+from softprompt.training.finished import RunMetrics
 from softprompt.training.run_folder import output_folder
 
 ARMS = ("learned", "all", "first", "last", "random", "input", "middle")
@@ -124,81 +127,79 @@ def select_layers(
     _check(task, seeds)
     folder = output_folder(output, f"{task.name}-{chosen.name}-layers")
     with_layers = {arm: chosen.model_copy(update={"select": arm}) for arm in wanted}
-    found = _train_arms(model.named(backbone), task, with_layers, seeds, folder, progress=progress, **options)
+    show = progress if isinstance(progress, Progress) else Progress(progress)
+    given = {"resume": True, "progress": show, **options}
+    train_arm = partial(run.train, model.named(backbone), task, **given)
+    found = _train_arms(train_arm, with_layers, seeds, folder, show)
     reference = next((arm for arm, one in wanted.items() if one.learned), next(iter(wanted)))
     first = found[reference][0]
     return {
-        "task": first["task"],
-        "method": first["method"],
-        "backbone": first["backbone"],
-        "metric": first["metric"],
-        "rows": first["test"]["rows"],
-        "seen_rows": first["test"].get("seen_rows"),
+        "task": first.task,
+        "method": first.method,
+        "backbone": first.backbone,
+        "metric": first.metric,
+        "rows": first.test.rows or 0,
+        "seen_rows": first.test.seen_rows,
         "layers": layers,
         "keep": count,
         "seeds": list(dict.fromkeys(seeds)),
         "reference": reference,
         "test": TEST,
-        "arms": summed(found, reference, layers),
+        "arms": summed({arm: [figures_of(one) for one in runs] for arm, runs in found.items()}, reference, layers),
         "gates": {arm: courses for arm, runs in found.items() if (courses := _gates(runs))},
-        "versions": first["versions"],
+        "versions": first.versions,
     }
 
 
 def _train_arms(
-    backbone: Backbone,
-    task: Task,
-    arms: Mapping[str, Method],
-    seeds: Sequence[int],
-    folder: Path,
-    *,
-    progress: bool | Progress = True,
-    **options: Any,
-) -> dict[str, list[dict[str, Any]]]:
-    """What the runs' `metrics.json` hold, by arm; they are trained seed by seed, and what is finished is read."""
-    show = progress if isinstance(progress, Progress) else Progress(progress)
+    train_arm: Callable[..., run.Run], arms: Mapping[str, Method], seeds: Sequence[int], folder: Path, show: Progress
+) -> dict[str, list[RunMetrics]]:
+    """The metrics of the runs, by arm; they are trained seed by seed, and what is finished is read."""
     todo = [(seed, arm) for seed in dict.fromkeys(seeds) for arm in arms]
-    found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
+    found: dict[str, list[RunMetrics]] = {arm: [] for arm in arms}
     for place, (seed, arm) in enumerate(todo):
         show.say(f"run {place + 1} of {len(todo)}: {arm}, seed {seed}")
         try:
-            done = run.train(
-                backbone,
-                task,
-                arms[arm],
-                seed=seed,
-                output=folder / f"{arm.replace(':', '')}-{seed}",
-                resume=True,
-                progress=show,
-                **options,
-            )
+            done = train_arm(arms[arm], seed=seed, output=folder / f"{arm.replace(':', '')}-{seed}")
         except KeyboardInterrupt:
             raise Interrupted(
                 f"stopped in {arm}, seed {seed}: {place} of {len(todo)} runs are finished in {folder}; "
                 "run the same again to go on"
             ) from None
-        found[arm].append(done.metrics)
+        found[arm].append(done.record)
     return found
 
 
-def summed(runs: Mapping[str, Sequence[Mapping[str, Any]]], reference: str, layers: int) -> list[Arm]:
+def figures_of(metrics: RunMetrics) -> RunFigures:
+    """What a comparison reads of a run's metrics."""
+    return {
+        "seed": metrics.seed,
+        "metric": metrics.metric,
+        "test": metrics.test.figures(),
+        "train_seconds": metrics.train_seconds,
+        "trained_parameters": metrics.trained_parameters,
+        "stored_parameters": metrics.stored_parameters,
+        "kept_layers": metrics.kept_layers,
+    }
+
+
+def summed(runs: Mapping[str, Sequence[RunFigures]], reference: str, layers: int) -> list[Arm]:
     """The arms' figures over their seeds.
 
     Args:
-        runs: what `metrics.json` holds, by arm, at least one each.
+        runs: by arm, at least one each.
         reference: the arm that the others are compared with.
         layers: of the backbone.
-
     """
-    values = {arm: {one["seed"]: one["test"][one["metric"]] for one in found} for arm, found in runs.items()}
+    values = {arm: {one["seed"]: figure(one["test"], one["metric"]) for one in found} for arm, found in runs.items()}
     compared = compare(values, reference)
     arms: list[Arm] = []
     for arm, found in runs.items():
         each: list[ArmRun] = [
             {
                 "seed": one["seed"],
-                "value": one["test"][one["metric"]],
-                "interval": one["test"]["interval"],
+                "value": figure(one["test"], one["metric"]),
+                "interval": interval_of(one["test"]),
                 "seconds": one["train_seconds"],
                 "kept_layers": one.get("kept_layers"),
             }
@@ -219,10 +220,10 @@ def summed(runs: Mapping[str, Sequence[Mapping[str, Any]]], reference: str, laye
     return arms
 
 
-def _gates(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]]:
+def _gates(runs: Sequence[RunMetrics]) -> dict[str, list[list[float]]]:
     """The gates of each seed's search, turn by turn; empty where nothing was searched."""
-    courses = {str(one["seed"]): [turn["gates"] for turn in one["history"] if "gates" in turn] for one in runs}
-    return {seed: turns for seed, turns in courses.items() if turns}
+    turns = {str(one.seed): [turn["gates"] for turn in one.history if "gates" in turn] for one in runs}
+    return {seed: cast("list[list[float]]", gates) for seed, gates in turns.items() if gates}
 
 
 def _check(task: Task, seeds: Sequence[int]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
+
+from softprompt.evaluation.score import Scores
 
 
 class Difference(TypedDict):
@@ -28,6 +30,28 @@ class Summary(TypedDict):
     mean: float
     deviation: float | None
     difference: Difference | None
+
+
+class RunFigures(TypedDict):
+    """What a comparison reads of a finished run, by the names of `metrics.json`.
+
+    Attributes:
+        seed: of the run.
+        metric: the main one.
+        test: metrics of the test rows.
+        train_seconds: of training.
+        trained_parameters: scalars that were trained.
+        stored_parameters: scalars that are stored.
+        kept_layers: by number, from 0; None for a method that has no choice.
+    """
+
+    seed: int
+    metric: str
+    test: Scores
+    train_seconds: float
+    trained_parameters: int
+    stored_parameters: int
+    kept_layers: NotRequired[list[int] | None]
 
 
 class ArmRun(TypedDict):
