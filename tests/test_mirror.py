@@ -63,6 +63,7 @@ WHOLE = {
     "training/fitting/gradients": "training/test_divergence.py",
     "training/fitting/record": "training/test_resume.py",
     "training/fitting/stage": "training/courses/test_work.py",
+    "training/fitting/stage_spec": "training/courses/test_work.py",
     "training/fitting/task_model": "training/fitting/test_frozen_states.py",
     "training/fitting/trainer": "training/test_run.py",
     "training/measure": "training/test_run.py",

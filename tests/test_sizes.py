@@ -37,6 +37,7 @@ _CONTRACT = "a public call: without its docstring, which tells each argument, it
 LONG = {
     "backbones/load.py load_backbone": _CONTRACT,
     "compare/layers.py select_layers": _CONTRACT,
+    "training/adaptation/run.py adapt": _CONTRACT,
     "training/run.py train": _CONTRACT,
 }
 # To be gone before this work is done: rooms that are being put in order.
@@ -45,10 +46,6 @@ BEING_SPLIT = {
     "attached/model.py",
     "attached/model.py PromptedModel.calling",
     "backbones/anatomy.py _read",
-    "training/adaptation/run.py adapt",
-    "training/adaptation/trainer.py AdaptTrainer.__init__",
-    "training/fitting/checkpoint.py write",
-    "training/fitting/trainer.py SoftPromptTrainer.__init__",
 }
 
 

@@ -11,14 +11,14 @@ Every example is a function of the seed and its number alone, so a stream that i
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
 
 from softprompt.guards.tokenizing import tokenise
 from softprompt.tasks.text.encoding import affixes, pad
@@ -47,7 +47,7 @@ class Pair:
         return max(len(self.inputs), len(self.targets))
 
 
-def chunks(texts: Sequence[str], tokenizer: Any, length: int) -> list[Chunk]:
+def chunks(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, length: int) -> list[Chunk]:
     """Texts in pieces of at most `length` tokens; a piece of one token has no place to be split and is left out."""
     found = []
     for text in texts:
@@ -74,7 +74,7 @@ class Stream(Dataset[Pair]):
         seed: of orders and split points.
     """
 
-    def __init__(self, pieces: Sequence[Chunk], tokenizer: Any, count: int, seed: int) -> None:
+    def __init__(self, pieces: Sequence[Chunk], tokenizer: PreTrainedTokenizerBase, count: int, seed: int) -> None:
         """See the class."""
         self.pieces, self.count, self.seed = tuple(pieces), count, seed
         self.closing = affixes(tokenizer)[1]
@@ -89,6 +89,10 @@ class Stream(Dataset[Pair]):
         return split_chunk(
             chunk, random.Random(f"{self.seed} split {index}").randint(1, len(chunk.ids) - 1), self.closing
         )
+
+    def examples(self) -> list[Pair]:
+        """All of them."""
+        return [self[index] for index in range(self.count)]
 
     def _shuffled(self, passes: int) -> list[int]:
         order = list(range(len(self.pieces)))
@@ -122,12 +126,14 @@ class PrefixLM(nn.Module):
         """Dropout rests while training, too."""
         return super().train(False)
 
-    def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:  # type: ignore[override]
+    def state_dict(  # type: ignore[override]  # torch's overloads are for prefixes, which nobody asks for
+        self, *_: object, **__: object
+    ) -> dict[str, nn.Parameter]:
         """Every parameter once, by name."""
         return dict(self.backbone.named_parameters())
 
     @torch.no_grad()
-    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False) -> None:
         """Take what `state_dict` gave."""
         for name, parameter in self.backbone.named_parameters():
             parameter.copy_(state_dict[name])

@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.load import load_backbone
@@ -32,7 +35,7 @@ from softprompt.guards import limits
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
 from softprompt.training.adaptation.prefix_lm import Chunk, PrefixLM, Stream, chunks
-from softprompt.training.adaptation.trainer import AdaptOptions, AdaptTrainer
+from softprompt.training.adaptation.trainer import Adaptation, AdaptOptions, AdaptTrainer
 from softprompt.training.divergence import Diverged, Fault, described, mend
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.record import load_extra
@@ -107,20 +110,8 @@ def adapt(
         raise SoftPromptError(
             f"backbone {backbone} ({anatomy.family}) is no encoder-decoder: a language model needs no adaptation"
         )
-    for number, text in enumerate(texts, 1):
-        limits.check_text(text, f"text {number:,}")
-    pieces = chunks(texts, tokenizer, chosen.max_length)
-    if not pieces:
-        raise SoftPromptError("no text has two tokens or more, so there is nothing to go on with: give longer texts")
-    identity = {
-        "task": "prefix language modelling",
-        "backbone": str(backbone),
-        "seed": seed,
-        "options": chosen.model_dump(mode="json"),
-        "texts": hashlib.sha256(repr(pieces).encode()).hexdigest(),
-        "fingerprint": fingerprint(model).model_dump(mode="json"),
-        "versions": versions(),
-    }
+    pieces, run = _pieces(texts, tokenizer, chosen), _Run(model, tokenizer, chosen, seed, folder, show)
+    identity = _identity(run, str(backbone), pieces)
     with hold_folder(folder):
         if take_folder(folder, identity, resume):
             show.say(f"{folder}: this run is finished already")
@@ -128,54 +119,93 @@ def adapt(
             metrics = read_record(folder / METRICS)
         else:
             with reproducible(seed, chosen.threads):
-                metrics = _adapt(model, tokenizer, pieces, chosen, seed, folder, show)
-            metrics = sealed({**{key: identity[key] for key in ("task", "backbone", "seed", "options")}, **metrics})
+                told = _adapt(run, pieces)
+            metrics = sealed({**{key: identity[key] for key in ("task", "backbone", "seed", "options")}, **told})
             write_json(folder / METRICS, metrics)
         shutil.rmtree(folder / STATE, ignore_errors=True)  # as large as the model several times over, and done with
     return Adapted(folder, folder / MODEL, metrics)
 
 
-def _adapt(
-    model: Any, tokenizer: Any, pieces: list[Chunk], options: AdaptOptions, seed: int, folder: Path, show: Progress
-) -> dict[str, Any]:
-    reset_peak(model.device)
+@dataclass(frozen=True)
+class _Run:
+    """What an adaptation needs besides its texts."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    options: AdaptOptions
+    seed: int
+    folder: Path
+    show: Progress
+
+
+def _identity(run: _Run, backbone: str, pieces: Sequence[Chunk]) -> dict[str, JsonValue]:
+    """What makes two adaptations the same; it stands in `run.json`."""
+    return {
+        "task": "prefix language modelling",
+        "backbone": backbone,
+        "seed": run.seed,
+        "options": run.options.model_dump(mode="json"),
+        "texts": hashlib.sha256(repr(pieces).encode()).hexdigest(),
+        "fingerprint": fingerprint(run.model).model_dump(mode="json"),
+        "versions": {**versions()},
+    }
+
+
+def _pieces(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, options: AdaptOptions) -> list[Chunk]:
+    for number, text in enumerate(texts, 1):
+        limits.check_text(text, f"text {number:,}")
+    found = chunks(texts, tokenizer, options.max_length)
+    if not found:
+        raise SoftPromptError("no text has two tokens or more, so there is nothing to go on with: give longer texts")
+    return found
+
+
+def _adapt(run: _Run, pieces: Sequence[Chunk]) -> dict[str, object]:
+    """Train, and write the model; what `metrics.json` tells of it."""
+    device = run.model.device
+    reset_peak(device)
     held = pieces[::_HELD_SHARE][:_HELD_MOST] if len(pieces) >= 2 * _HELD_SHARE else []
     own = [piece for index, piece in enumerate(pieces) if index % _HELD_SHARE or index // _HELD_SHARE >= len(held)]
-    show.say(f"{len(own):,} chunks of text to train on, {len(held)} held out; files go to {folder}")
-    rows = options.steps * options.batch_size * options.accumulate
-    with stop_signal() as stop, show.work("adapting", options.steps, "steps") as tick:
-        trainer = AdaptTrainer(
-            PrefixLM(model),
-            Stream(own, tokenizer, rows, seed),
-            [Stream(held, tokenizer, len(held), seed)[index] for index in range(len(held))],
-            int(tokenizer.pad_token_id or 0),
-            options,
-            folder / STATE,
-            seed,
-            tick,
-            lambda: stop["asked"],
-        )
-        resumed = checkpoint.latest(folder / STATE, show.say)
-        if resumed is not None:
-            _check(load_extra(resumed)["diverged"], options, folder)
-        tick(0 if resumed is None else checkpoint.step_of(resumed))
-        trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
-    _check(trainer.diverged(), options, folder)
-    if trainer.state.global_step < options.steps:
-        raise Interrupted(
-            f"stopped at step {trainer.state.global_step}; {folder / STATE} holds the state: resume goes on from it"
-        )
-    with replacing(folder / MODEL) as beside:
-        model.save_pretrained(beside)
-        tokenizer.save_pretrained(beside)
+    run.show.say(f"{len(own):,} chunks of text to train on, {len(held)} held out; files go to {run.folder}")
+    trainer = _trained(run, own, held)
+    steps = trainer.state.global_step
+    _check(trainer.diverged(), run.options, run.folder)
+    if steps < run.options.steps:
+        raise Interrupted(f"stopped at step {steps}; {run.folder / STATE} holds the state: resume goes on from it")
+    with replacing(run.folder / MODEL) as beside:
+        run.model.save_pretrained(beside)
+        run.tokenizer.save_pretrained(beside)
     return {
         "train_seconds": round(trainer.seconds(), 3),
         "chunks": len(own),
         "held_out_chunks": len(held),
-        "peak_memory_bytes": peak_memory(model.device),
+        "peak_memory_bytes": peak_memory(device),
         "versions": versions(),
         "history": trainer.history,
     }
+
+
+def _trained(run: _Run, own: Sequence[Chunk], held: Sequence[Chunk]) -> AdaptTrainer:
+    """Train until the last step, until it diverges, or until the run is asked to stop."""
+    options, state = run.options, run.folder / STATE
+    rows = options.steps * options.batch_size * options.accumulate
+    with stop_signal() as stop, run.show.work("adapting", options.steps, "steps") as tick:
+        made = Adaptation(
+            model=PrefixLM(run.model),
+            stream=Stream(own, run.tokenizer, rows, run.seed),
+            held=Stream(held, run.tokenizer, len(held), run.seed).examples(),
+            filler=int(run.tokenizer.pad_token_id or 0),
+            options=options,
+            folder=state,
+            seed=run.seed,
+        )
+        trainer = AdaptTrainer(made, tick, lambda: stop["asked"])
+        resumed = checkpoint.latest(state, run.show.say)
+        if resumed is not None:
+            _check(load_extra(resumed)["diverged"], options, run.folder)
+        tick(0 if resumed is None else checkpoint.step_of(resumed))
+        trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+    return trainer
 
 
 def _check(fault: Fault | None, options: AdaptOptions, folder: Path) -> None:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import Field
-from torch.utils.data import SequentialSampler
-from transformers import TrainerCallback
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.optimization import Adafactor
 
+from softprompt.evaluation.score import Scores, figure, loss_of
 from softprompt.inference.batches import batches, to_device
 from softprompt.methods.options import Options
+from softprompt.readouts import Batch
 from softprompt.training.adaptation.prefix_lm import Pair, PrefixLM, Stream, collate
 from softprompt.training.divergence import Fault, Guard, unsound
 from softprompt.training.fitting import checkpoint
-from softprompt.training.fitting.record import load_extra
-from softprompt.training.fitting.resumable import ResumableTrainer, arguments
+from softprompt.training.fitting.record import TrainerRecord, load_extra
+from softprompt.training.fitting.resumable import ResumableTrainer, arguments, in_order
 
 
 class AdaptOptions(Options):
@@ -36,10 +39,11 @@ class AdaptOptions(Options):
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: torch's own choice")
 
 
-class AdaptTrainer(ResumableTrainer):
-    """Trainer over a `PrefixLM`: constant Adafactor, a fixed stream of examples.
+@dataclass(frozen=True)
+class Adaptation:
+    """What an adaptation is made of.
 
-    Args:
+    Attributes:
         model: the model.
         stream: of examples, one for each place of each step.
         held: examples to measure on.
@@ -47,42 +51,49 @@ class AdaptTrainer(ResumableTrainer):
         options: of the adaptation.
         folder: where checkpoints go.
         seed: of everything drawn.
+    """
+
+    model: PrefixLM
+    stream: Stream
+    held: Sequence[Pair]
+    filler: int
+    options: AdaptOptions
+    folder: Path
+    seed: int
+
+
+class AdaptTrainer(ResumableTrainer):
+    """Trainer over a `PrefixLM`: constant Adafactor, a fixed stream of examples.
+
+    Args:
+        given: what it is made of.
         tick: told of every step.
         stopping: asked after every step whether to write a checkpoint and stop.
     """
 
-    def __init__(
-        self,
-        model: PrefixLM,
-        stream: Stream,
-        held: Sequence[Pair],
-        filler: int,
-        options: AdaptOptions,
-        folder: Path,
-        seed: int,
-        tick: Callable[..., None],
-        stopping: Callable[[], bool],
-    ) -> None:
+    trained: PrefixLM
+
+    def __init__(self, given: Adaptation, tick: Callable[..., None], stopping: Callable[[], bool]) -> None:
         """See the class."""
-        self.trained, self.held, self.options, self.folder = model, list(held), options, folder
-        self.collate = partial(collate, filler=filler)
-        self.history: list[dict[str, Any]] = []
+        self.trained, self.held, self.options, self.folder = given.model, given.held, given.options, given.folder
+        self.collate = partial(collate, filler=given.filler)
+        self.history: list[Scores] = []
         self.losses, self.guard = [], Guard()
         self.seconds_before = 0.0
-        self.every = max(1, round(options.steps / options.saves))
+        self.every = max(1, round(self.options.steps / self.options.saves))
         super().__init__(
-            model=model,
+            model=self.trained,
             args=arguments(
-                folder,
-                next(model.parameters()).device,
-                seed,
-                max_steps=options.steps,
-                per_device_train_batch_size=options.batch_size,
-                gradient_accumulation_steps=options.accumulate,
-                learning_rate=options.learning_rate,
+                self.folder,
+                next(self.trained.parameters()).device,
+                given.seed,
+                max_steps=self.options.steps,
+                per_device_train_batch_size=self.options.batch_size,
+                gradient_accumulation_steps=self.options.accumulate,
+                learning_rate=self.options.learning_rate,
                 lr_scheduler_type="constant",
             ),
-            train_dataset=stream,
+            train_dataset=given.stream,
             data_collator=self.collate,
         )
         self.prepare()
@@ -90,14 +101,18 @@ class AdaptTrainer(ResumableTrainer):
         self.started = time.monotonic()
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
         """The mean over the targets' tokens."""
-        loss = model(to_device(inputs, self.trained))
+        loss: Tensor = model(to_device(inputs, self.trained))
         self.remember(loss)
         return loss
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Adafactor with parameter scaling and a rate of our own."""
         if self.optimizer is None:
             self.optimizer = Adafactor(
@@ -109,10 +124,10 @@ class AdaptTrainer(ResumableTrainer):
             )
         return self.optimizer
 
-    def measure(self) -> dict[str, Any]:
+    def measure(self) -> Scores:
         """The mean loss since the last look, and that of the held-out chunks."""
         self.guard.check_parameters(self.trained.named_parameters(), self.state.global_step)
-        found = {
+        found: Scores = {
             "step": self.state.global_step,
             "train_loss": sum(self.losses) / len(self.losses) if self.losses else None,
             "loss": self._held_loss(),
@@ -130,20 +145,20 @@ class AdaptTrainer(ResumableTrainer):
         last = self.state.global_step >= self.state.max_steps
         if self.guard.over(last=last):
             return self.guard.fault
-        held = self.history[-1]["loss"] if self.held and self.history else 0.0
-        return unsound(self.state.global_step, "held-out loss", held) if last and not math.isfinite(held) else None
+        held = loss_of(self.history[-1]) if self.held and self.history else 0.0
+        sound = held is not None and math.isfinite(held)
+        return unsound(self.state.global_step, "held-out loss", held) if last and not sound else None
 
     def write_checkpoint(self) -> Path:
         """Write the training state."""
-        extra = {
+        extra: TrainerRecord = {
             "seconds": self.seconds(),
             "history": self.history,
-            "losses": self.losses,
+            "losses": list(self.losses),
             "diverged": self.diverged(),
             "guard": self.guard.state(),
         }
-        step, optimizer = self.state.global_step, self.create_optimizer()
-        return checkpoint.write(self.folder, step, self.trained, optimizer, self.lr_scheduler, self.state, {}, extra)
+        return checkpoint.write(self.folder, self.training_state(), {}, extra)
 
     @torch.inference_mode()
     def _held_loss(self) -> float | None:
@@ -155,10 +170,10 @@ class AdaptTrainer(ResumableTrainer):
             total, count = total + float(self.trained(batch)) * tokens, count + tokens
         return total / count
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)  # type: ignore[arg-type]
+    def _get_train_sampler(self, train_dataset: Dataset[Pair] | None = None) -> Sampler[int]:
+        return in_order(self.train_dataset if train_dataset is None else train_dataset)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         path = Path(resume_from_checkpoint)
         checkpoint.load_model(path, self.trained)
         extra = load_extra(path)
@@ -173,12 +188,14 @@ class _Steps(TrainerCallback):
     def __init__(self, trainer: AdaptTrainer, tick: Callable[..., None], stopping: Callable[[], bool]) -> None:
         self.trainer, self.tick, self.stopping = trainer, tick, stopping
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """What the model is worth before the first step."""
         if state.global_step == 0:
             self.tick(0, note=_note(self.trainer.measure()))
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Every `every` steps and at the end: measure and save."""
         note = None
         due = state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
@@ -193,6 +210,6 @@ class _Steps(TrainerCallback):
         self.tick(1, note=note)
 
 
-def _note(found: dict[str, Any]) -> str:
-    loss = found["loss"] if found["loss"] is not None else found["train_loss"]
-    return "" if loss is None else f"loss {loss:.3f}"
+def _note(found: Scores) -> str:
+    name = "loss" if found["loss"] is not None else "train_loss"
+    return "" if found[name] is None else f"loss {figure(found, name):.3f}"

@@ -11,12 +11,11 @@ so that the network which a choice of layers leaves agrees with the one that has
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset, Sampler, SequentialSampler
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler
 
 from softprompt.evaluation.score import Scores
 from softprompt.inference.batches import to_device
@@ -29,7 +28,9 @@ from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
 from softprompt.sites.attached import Attached
 from softprompt.training.fitting.record import FitRecord
-from softprompt.training.fitting.trainer import SoftPromptTrainer
+from softprompt.training.fitting.resumable import in_order
+from softprompt.training.fitting.stage_spec import Stage
+from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
 
 FEWEST = 8  # rows of a class in each half, below which both levels read all rows (METHODS of the line, SPT)
 _LEAST = -1e30
@@ -45,10 +46,10 @@ class SearchTrainer(SoftPromptTrainer):
 
     gates: list[list[float]]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, stage: Stage, on_step: OnStep) -> None:
         """As `SoftPromptTrainer`."""
         self.gates = []
-        super().__init__(*args, **kwargs)
+        super().__init__(stage, on_step)
 
     @property
     def gated(self) -> Gated:
@@ -68,8 +69,12 @@ class SearchTrainer(SoftPromptTrainer):
         return self.state.global_step % 2 == 1
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
         """The readout's loss with gates drawn anew, plus the consistency term."""
         batch = to_device(inputs, self.trained.prompted)
         self.gated.gates.draw()
@@ -79,7 +84,7 @@ class SearchTrainer(SoftPromptTrainer):
             return loss
         return loss + self.method.consistency_weight * self._consistency(batch)
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """One step of one level: the other level's gradients are dropped, and its parameters stay."""
         loss = super().training_step(model, inputs, num_items_in_batch)
         logits = self.gated.gates.logits
@@ -88,7 +93,7 @@ class SearchTrainer(SoftPromptTrainer):
                 parameter.grad = None
         return loss
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """As the base's, with the gates in a group of their own, which decays nothing."""
         if self.optimizer is not None:
             return self.optimizer
@@ -126,9 +131,8 @@ class SearchTrainer(SoftPromptTrainer):
         (one, kind), (other, _) = found
         return consistency(one, other, kind)
 
-    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
-        rows: Any = train_dataset or self.train_dataset
-        return SequentialSampler(rows)
+    def _get_train_sampler(self, train_dataset: Dataset[Item] | None = None) -> Sampler[int]:
+        return in_order(self.train_dataset if train_dataset is None else train_dataset)
 
 
 def consistency(one: Tensor, other: Tensor, kind: Kind) -> Tensor:
@@ -164,7 +168,7 @@ def halves(items: Sequence[Item], seed: int) -> tuple[list[Item], list[Item]]:
         items: encoded training rows.
         seed: of the draw.
     """
-    by_label: dict[Any, list[Item]] = {}
+    by_label: dict[int | None, list[Item]] = {}
     for item in items:
         by_label.setdefault(item.label if isinstance(item.label, int) else None, []).append(item)
     if min(len(rows) for rows in by_label.values()) < 2 * FEWEST:
@@ -192,7 +196,7 @@ def schedule(levels: tuple[Sequence[Item], Sequence[Item]], turns: int, batch_si
     return [next(stream) for _ in range(turns) for stream in (first, second) for _ in range(batch_size)]
 
 
-def _endless(rows: Sequence[Item], seed: int) -> Any:
+def _endless(rows: Sequence[Item], seed: int) -> Iterator[Item]:
     chance = random.Random(seed)
     while True:
         yield from chance.sample(rows, len(rows))

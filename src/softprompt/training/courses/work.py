@@ -30,7 +30,8 @@ from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.best import proved, rank
 from softprompt.training.fitting.gradients import gradients
 from softprompt.training.fitting.record import FitRecord, load_extra
-from softprompt.training.fitting.stage import FittedStage, Stage, fit_stage
+from softprompt.training.fitting.stage import fit_stage
+from softprompt.training.fitting.stage_spec import FittedStage, Stage
 from softprompt.training.fitting.task_model import TaskModel, TrainedScalars
 from softprompt.training.fitting.trainer import SoftPromptTrainer
 from softprompt.training.options import Plan, TrainingOptions

@@ -6,13 +6,14 @@ import random
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import TrainerState
 
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
@@ -88,29 +89,38 @@ def step_of(path: Path) -> int:
     return int(path.name.removeprefix("checkpoint-"))
 
 
-def write(
-    folder: Path,
-    step: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scheduler: Any,
-    trainer_state: Any,
-    best: dict[str, Tensor],
-    extra: Mapping[str, object],
-) -> Path:
+@dataclass(frozen=True)
+class TrainingState:
+    """What the next step of a training depends on, besides chance.
+
+    Attributes:
+        model: what is trained; its state holds the trained parameters.
+        optimizer: with its state.
+        scheduler: of the learning rate.
+        trainer: the trainer's own count of steps.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: LRScheduler
+    trainer: TrainerState
+
+
+def write(folder: Path, training: TrainingState, best: dict[str, Tensor], extra: Mapping[str, object]) -> Path:
     """Write `checkpoint-<step>` whole, and keep the last one before it, should this one come to harm."""
-    path = folder / f"checkpoint-{step}"
+    path = folder / f"checkpoint-{training.trainer.global_step}"
     for old in [one for one in _of(folder) if one != path][:-1]:
         shutil.rmtree(old, ignore_errors=True)
-    tensors, scalars = _optimizer_state(optimizer)
+    tensors, scalars = _optimizer_state(training.optimizer)
     with replacing(path) as beside:
-        write_tensors(beside / MODEL, model.state_dict())
+        write_tensors(beside / MODEL, training.model.state_dict())
         write_tensors(beside / BEST, best)
         write_tensors(beside / OPTIMIZER, tensors)
         write_tensors(beside / RANDOM, _random_tensors())
-        own = {"optimizer": scalars, "scheduler": scheduler.state_dict(), "random": _random_scalars(), **extra}
+        schedule = training.scheduler.state_dict()
+        own = {"optimizer": scalars, "scheduler": schedule, "random": _random_scalars(), **extra}
         strict_json.dump(own, beside / STATE)
-        strict_json.dump(asdict(trainer_state), beside / TRAINER)
+        strict_json.dump(asdict(training.trainer), beside / TRAINER)
     return path
 
 
@@ -124,19 +134,19 @@ def load_best(path: Path) -> dict[str, Tensor]:
     return read_tensors(path / BEST)
 
 
-def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
+def load_optimizer(path: Path, training: TrainingState) -> None:
     """Restore optimiser and schedule."""
     own = read_document(path / STATE, longest=LONG)
     tensors = read_tensors(path / OPTIMIZER)
-    state: dict[int, dict[str, Any]] = {}
+    state: dict[int, dict[str, object]] = {}
     for key, value in own["optimizer"]["scalars"].items():
         index, name = key.split("/", 1)
         state.setdefault(int(index), {})[name] = value
     for key, tensor in tensors.items():
         index, name = key.split("/", 1)
         state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": own["optimizer"]["groups"]})
-    scheduler.load_state_dict(own["scheduler"])
+    training.optimizer.load_state_dict({"state": state, "param_groups": own["optimizer"]["groups"]})
+    training.scheduler.load_state_dict(own["scheduler"])
 
 
 def load_random(path: Path) -> None:
@@ -156,10 +166,10 @@ def load_random(path: Path) -> None:
         torch.cuda.set_rng_state_all(devices)
 
 
-def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, object]]:
     whole = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
-    scalars: dict[str, Any] = {}
+    scalars: dict[str, object] = {}
     for index, values in whole["state"].items():
         for name, value in values.items():
             (tensors if isinstance(value, Tensor) else scalars)[f"{index}/{name}"] = value
@@ -177,7 +187,7 @@ def _random_tensors() -> dict[str, Tensor]:
     return own
 
 
-def _random_scalars() -> dict[str, Any]:
+def _random_scalars() -> dict[str, object]:
     version, _, gauss = random.getstate()
     kind, _, *rest = np.random.get_state()
     return {"python": {"version": version, "gauss": gauss}, "numpy": {"kind": kind, "rest": rest}}

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from torch import Tensor, nn
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from softprompt.readouts import Batch
 from softprompt.training.divergence import Guard
 from softprompt.training.fitting import checkpoint
+
+
+def in_order(rows: object) -> SequentialSampler:
+    """A sampler that gives a trainer's rows in their order."""
+    assert isinstance(rows, Sized), "the rows have no end"
+    return SequentialSampler(rows)
 
 
 @dataclass
@@ -69,10 +78,12 @@ class ResumableTrainer(Trainer):
     """Trainer that reads what `checkpoint.write` wrote; sub-classes load their own model's part.
 
     Attributes:
-        losses: of the batches since the last evaluation; a sub-class sets it and `guard` before anything else.
+        trained: what is trained; its state is what a checkpoint holds.
+        losses: of the batches since the last evaluation; a sub-class sets these and `guard` before anything else.
         guard: drops the gradient of a step that is not finite.
     """
 
+    trained: nn.Module
     losses: list[float]
     guard: Guard
     _norm: Tensor | float | None = None
@@ -90,6 +101,11 @@ class ResumableTrainer(Trainer):
         self.losses.append(value)
         self.guard.see(value)
 
+    def training_state(self) -> checkpoint.TrainingState:
+        """What the next step depends on."""
+        assert self.lr_scheduler is not None
+        return checkpoint.TrainingState(self.trained, self.create_optimizer(), self.lr_scheduler, self.state)
+
     def before_the_optimizer(self) -> None:
         """Drop the gradient of a step that is not finite; a parameter without one stays as it is."""
         assert self._norm is not None, "this transformers release does not compute the gradient's norm where it did"
@@ -99,20 +115,20 @@ class ResumableTrainer(Trainer):
                     parameter.grad = None
         self._norm = None
 
-    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Tensor | float | None = None) -> Tensor | float | None:
         self._norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         return self._norm
 
-    def floating_point_ops(self, inputs: Any) -> int:
+    def floating_point_ops(self, inputs: Batch) -> int:
         """Not counted."""
         return 0
 
-    def _prepare_inputs(self, inputs: Any) -> Any:
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
         return inputs
 
     def _load_optimizer_and_scheduler(self, checkpoint_path: str | None) -> None:
         if checkpoint_path is not None:
-            checkpoint.load_optimizer(Path(checkpoint_path), self.create_optimizer(), self.lr_scheduler)
+            checkpoint.load_optimizer(Path(checkpoint_path), self.training_state())
 
     def _load_scaler(self, checkpoint_path: str | None) -> None:
         """Prompts are fp32, so no loss is scaled: there is nothing to load, least of all a pickle."""
@@ -128,6 +144,8 @@ class _Guarding(TrainerCallback):
     def __init__(self, trainer: ResumableTrainer) -> None:
         self.trainer = trainer
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """The gradients are there, clipped."""
         self.trainer.before_the_optimizer()

@@ -1,72 +1,22 @@
-"""One stage of training: a fit that starts at its first step or goes on from its last checkpoint."""
+"""One fit: it starts at its first step, or goes on from its last checkpoint."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from softprompt.progress import Progress
 from softprompt.readouts import Item
 from softprompt.readouts.head import Head
-from softprompt.tasks import Task
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.frozen_states import PooledItem, keep_pooled, keep_states_below
-from softprompt.training.fitting.record import FitRecord, load_extra
-from softprompt.training.fitting.task_model import TaskModel
-from softprompt.training.fitting.trainer import SoftPromptTrainer
-from softprompt.training.options import Plan, TrainingOptions
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What one fit is made of.
-
-    Attributes:
-        name: None for the only stage of a run.
-        trained: the prompt and its readout.
-        task: for the metrics.
-        plan: rates and schedule.
-        options: the user's options.
-        items: encoded training rows.
-        validation: encoded validation rows.
-        folder: where checkpoints go.
-        seed: of the order of rows and of dropout.
-        show: progress.
-        stopping: whether the run was asked to stop.
-    """
-
-    name: str | None
-    trained: TaskModel
-    task: Task
-    plan: Plan
-    options: TrainingOptions
-    items: Sequence[Item]
-    validation: Sequence[Item]
-    folder: Path
-    seed: int
-    show: Progress
-    stopping: Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class FittedStage:
-    """What a stage ended with, or stopped at.
-
-    Attributes:
-        steps: that were taken.
-        state: the best finite state, on the CPU; empty where no evaluation was finite.
-        extra: what its trainer told besides tensors; see `SoftPromptTrainer.extra`.
-    """
-
-    steps: int
-    state: dict[str, Tensor]
-    extra: FitRecord
+from softprompt.training.fitting.record import load_extra
+from softprompt.training.fitting.stage_spec import FittedStage, Stage
+from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
 
 
 def fit_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> FittedStage:
@@ -94,18 +44,7 @@ def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None)
             items = [list(rows) for rows in kept]
     items[0] = _begun(stage, items[0])
     with stage.show.work("training", 0, "steps") as tick:
-        fitting = trainer(
-            stage.trained,
-            stage.plan,
-            stage.options,
-            stage.task,
-            items[0],
-            items[1],
-            stage.folder,
-            stage.seed,
-            _telling(tick),
-            stage.stopping,
-        )
+        fitting = trainer(replace(stage, items=items[0], validation=items[1]), _telling(tick))
         if stage.options.gradient_checkpointing:
             stage.trained.prompted.activation_checkpointing_enable()
         try:
@@ -128,7 +67,7 @@ def _begun(stage: Stage, items: Sequence[Item]) -> Sequence[Item]:
         return keep_states_below(prompted, stage.trained.readout, items, batch_size=size, tick=tick) or items
 
 
-def _telling(tick: Callable[..., None]) -> Callable[[int, int, str | None], None]:
+def _telling(tick: Callable[..., None]) -> OnStep:
     done = {"steps": 0}
 
     def on_step(step: int, steps: int, note: str | None) -> None:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
-from transformers import TrainerCallback
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.optimization import Adafactor
 
 from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of, score
@@ -26,83 +25,74 @@ from softprompt.training.fitting.best import BestState
 from softprompt.training.fitting.frozen_states import PooledItem, PrefilledItem, collate_kept
 from softprompt.training.fitting.record import FitRecord, load_extra
 from softprompt.training.fitting.resumable import ResumableTrainer, arguments
+from softprompt.training.fitting.stage_spec import Stage
 from softprompt.training.fitting.task_model import TaskModel
-from softprompt.training.options import Plan, TrainingOptions
+
+OnStep = Callable[[int, int, str | None], None]
 
 
 class SoftPromptTrainer(ResumableTrainer):
     """Trainer over a `TaskModel`.
 
     Args:
-        model: the prompt and its readout.
-        plan: rates and schedule.
-        options: the user's options.
-        task: for the metrics.
-        train_items: encoded training rows.
-        validation: encoded validation rows.
-        folder: where checkpoints go.
-        seed: of the order of rows and of dropout.
+        stage: what it is made of.
         on_step: called after every step with (step, steps, what to show beside the progress or None).
-        stopping: asked after every step whether to write a checkpoint and stop.
     """
 
-    def __init__(
-        self,
-        model: TaskModel,
-        plan: Plan,
-        options: TrainingOptions,
-        task: Task,
-        train_items: Sequence[Item],
-        validation: Sequence[Item],
-        folder: Path,
-        seed: int,
-        on_step: Callable[[int, int, str | None], None],
-        stopping: Callable[[], bool],
-    ) -> None:
+    trained: TaskModel
+
+    def __init__(self, stage: Stage, on_step: OnStep) -> None:
         """See the class."""
-        self.trained, self.plan, self.options, self.task = model, plan, options, task
-        self.folder = folder
-        self.validation = list(validation)
+        self.trained, self.plan, self.options, self.task = stage.trained, stage.plan, stage.options, stage.task
+        self.folder = stage.folder
+        self.validation = list(stage.validation)
         self.selection = BestState()
         self.seconds_before = 0.0
         self.history: list[Scores] = []
         self.losses, self.guard = [], Guard()
-        steps = self._steps(len(train_items))
-        self.every = max(1, round(steps / options.evaluations))
+        self.every = max(1, round(self._steps(len(stage.items)) / self.options.evaluations))
         super().__init__(
-            model=model,
-            args=arguments(
-                folder,
-                next(model.parameters()).device,
-                seed,
-                num_train_epochs=plan.epochs,
-                max_steps=options.max_steps or -1,
-                per_device_train_batch_size=plan.batch_size,
-                gradient_accumulation_steps=options.accumulate,
-                learning_rate=plan.learning_rate,
-                lr_scheduler_type=plan.schedule,
-                warmup_steps=plan.warmup_ratio,
-                weight_decay=plan.weight_decay,
-                max_grad_norm=options.max_grad_norm,
-            ),
-            train_dataset=list(train_items),
+            model=self.trained,
+            args=self._arguments(stage.seed),
+            train_dataset=list(stage.items),
             data_collator=self._collate,
         )
         self.prepare()
-        self.add_callback(_Steps(self, on_step, stopping))
+        self.add_callback(_Steps(self, on_step, stage.stopping))
         self.started = time.monotonic()
 
+    def _arguments(self, seed: int) -> TrainingArguments:
+        plan, options = self.plan, self.options
+        return arguments(
+            self.folder,
+            next(self.trained.parameters()).device,
+            seed,
+            num_train_epochs=plan.epochs,
+            max_steps=options.max_steps or -1,
+            per_device_train_batch_size=plan.batch_size,
+            gradient_accumulation_steps=options.accumulate,
+            learning_rate=plan.learning_rate,
+            lr_scheduler_type=plan.schedule,
+            warmup_steps=plan.warmup_ratio,
+            weight_decay=plan.weight_decay,
+            max_grad_norm=options.max_grad_norm,
+        )
+
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
         """The readout's loss."""
         states_below, prompted = inputs.pop("states_below", None), self.trained.prompted
         with nullcontext() if states_below is None else prompted.starting_at_layer(states_below):
-            loss = model(to_device(inputs, prompted))
+            loss: Tensor = model(to_device(inputs, prompted))
         self.remember(loss)
         return loss
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """The prompt's parameters, one group a learning rate that it asks for, and the head's."""
         if self.optimizer is not None:
             return self.optimizer
@@ -183,16 +173,7 @@ class SoftPromptTrainer(ResumableTrainer):
 
     def write_checkpoint(self) -> Path:
         """Write the training state."""
-        return checkpoint.write(
-            self.folder,
-            self.state.global_step,
-            self.trained,
-            self.create_optimizer(),
-            self.lr_scheduler,
-            self.state,
-            self.selection.state,
-            self.extra(),
-        )
+        return checkpoint.write(self.folder, self.training_state(), self.selection.state, self.extra())
 
     def _ended(self) -> bool:
         return self.selection.stale >= self.options.patience or self.state.global_step >= self.state.max_steps
@@ -221,7 +202,7 @@ class SoftPromptTrainer(ResumableTrainer):
         batches = -(-rows // self.plan.batch_size)
         return self.options.max_steps or self.plan.epochs * -(-batches // self.options.accumulate)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         path = Path(resume_from_checkpoint)
         checkpoint.load_model(path, self.trained)
         self.selection.state = checkpoint.load_best(path)
@@ -238,16 +219,18 @@ def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> Scores
 class _Steps(TrainerCallback):
     """Looks at the validation rows, writes checkpoints and tells progress."""
 
-    def __init__(self, trainer: SoftPromptTrainer, on_step: Any, stopping: Callable[[], bool]) -> None:
+    def __init__(self, trainer: SoftPromptTrainer, on_step: OnStep, stopping: Callable[[], bool]) -> None:
         self.trainer, self.on_step, self.stopping = trainer, on_step, stopping
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         """Before the first step the untrained prompt is a candidate, too."""
         if state.global_step == 0:
             self.on_step(0, state.max_steps, self.trainer.note(self.trainer.evaluate_and_keep()))
         self.trainer.trained.train()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Every `every` steps and at the end: evaluate, save, and stop when nothing gets better."""
         self.trainer.after_step()
         metrics = None
