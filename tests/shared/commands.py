@@ -75,6 +75,26 @@ def ask(*words: Any, encoding: str = "utf-8", seconds: int = LONGEST) -> Told:
     return Told(code, out, err, seconds, raised)
 
 
+def done(*words: Any) -> Told:
+    """Run a command that ends well, however long it takes."""
+    told = ask(*words, seconds=600)
+    assert (told.code, told.raised) == (0, None), told
+    return told
+
+
+def found(*words: Any) -> dict[str, Any]:
+    """What a command finds, by `--json`."""
+    values: dict[str, Any] = json.loads(done(*words, "--json").out)
+    return values
+
+
+def refusal(*words: Any) -> str:
+    """The line in which a command is refused."""
+    told = ask(*words, seconds=600)
+    assert told.refused, told
+    return told.err.splitlines()[-1]
+
+
 @contextmanager
 def woken(seconds: int = LONGEST) -> Iterator[None]:
     """Raise `Waited` in what does not come back."""
