@@ -14,6 +14,7 @@ from torch import nn
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.backbone import Backbone, takes_backbone
+from softprompt.backbones.compat import compiles_calls, is_compiled
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method
 from softprompt.readouts.template_words import word_ids
@@ -122,8 +123,7 @@ def _refuse(model: nn.Module) -> None:
     """
     if isinstance(model, PromptedModel):
         raise SoftPromptError("this model has prompts attached itself: attach to its backbone (`model.backbone`)")
-    compiled = "_orig_mod" in model._modules  # what torch.compile wraps
-    if compiled or any(module._compiled_call_impl is not None for module in model.modules()):
+    if is_compiled(model) or any(map(compiles_calls, model.modules())):
         raise SoftPromptError("the model is compiled: attach to it as it was before, and compile the attached model")
     for name, parameter in model.named_parameters():
         if parameter.is_meta and not hasattr(model, "hf_device_map"):

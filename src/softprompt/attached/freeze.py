@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from torch import nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
+from softprompt.backbones.compat import CHECKPOINT, CHECKPOINTING, GradientCheckpointingLayer
 from softprompt.sites.asking import TRAINING
 from softprompt.sites.held import hold
-from softprompt.sites.recompute import FLAG, FUNCTION, InCall
+from softprompt.sites.recompute import InCall
 
 
 class Frozen:
@@ -24,15 +24,15 @@ class Frozen:
             model: the backbone.
         """
         self._model = model
-        self._parameters = dict(model.named_parameters())
+        self._tensors = dict(model.named_parameters())
         self.modules = list(model.modules())
-        self._checkpointing = [module for module in self.modules if hasattr(module, FLAG)]
+        self._checkpointing = [module for module in self.modules if hasattr(module, CHECKPOINTING)]
         self._undo = [
             # Flags of tensors that were made in inference mode cannot be set outside of it.
             hold([one for one in model.parameters() if not one.is_inference()], "requires_grad", False),
             hold(self.modules, TRAINING, False),
-            hold(self._checkpointing, FLAG),
-            hold(self._checkpointing, FUNCTION),
+            hold(self._checkpointing, CHECKPOINTING),
+            hold(self._checkpointing, CHECKPOINT),
         ]
 
     @property
@@ -43,22 +43,24 @@ class Frozen:
     @property
     def reentrant(self) -> bool:
         """Whether some layer checkpoints in torch's older, reentrant form."""
-        functions = (module.__dict__.get(FUNCTION) for module in self._checkpointing if getattr(module, FLAG))
+        functions = (
+            module.__dict__.get(CHECKPOINT) for module in self._checkpointing if getattr(module, CHECKPOINTING)
+        )
         inner = (one.inner if isinstance(one, InCall) else one for one in functions)
         return any(getattr(one, "keywords", {}).get("use_reentrant") is True for one in inner)
 
     def recompute_in_calls(self) -> None:
         """See that whatever checkpoints now will recompute in the call that it ran in."""
         for module in self._checkpointing:
-            function = module.__dict__.get(FUNCTION)
+            function = module.__dict__.get(CHECKPOINT)
             if function is not None and not isinstance(function, InCall):
-                module.__dict__[FUNCTION] = InCall(function)
+                module.__dict__[CHECKPOINT] = InCall(function)
 
     def let_go(self) -> None:
         """Give every flag its old value, unless others hold it too; inside `held.changing`."""
         while self._undo:
             self._undo.pop()()
         for name, parameter in self._model.named_parameters():
-            own = self._parameters.get(name, parameter)
+            own = self._tensors.get(name, parameter)
             if own is not parameter:  # the user resized it, and it took over that it rests
                 parameter.requires_grad_(own.requires_grad)

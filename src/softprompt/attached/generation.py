@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
 from softprompt.errors import SoftPromptError
 from softprompt.sites.attached import Attached, Rows
 from softprompt.sites.hooks import gather, user_length
@@ -80,7 +81,7 @@ def _refuse(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any]) -> 
         values = [kwargs.get(name), *(getattr(config, name, None) for config in configs)]
         if any(value not in (None, 1, 1.0) for value in values):
             raise SoftPromptError(f"generate cannot take {name!r} with virtual tokens ({why}): leave it out")
-    past = kwargs.get("past_key_values")
+    past = cache_in(kwargs)
     continues = past is not None and int(past.get_seq_length()) > 0
     if continues and any(model.slots[row].count and model.slots[row].placement == "end" for row in rows):
         raise SoftPromptError("a prompt placed at the end cannot continue a cache: generate from the whole text")
@@ -133,24 +134,6 @@ def _kept(states: Tensor, columns: Tensor, full: int) -> Tensor:
         return states
     new = torch.arange(full, states.shape[1], device=states.device).expand(columns.shape[0], -1)
     return gather(states, torch.cat([columns, new], dim=-1))
-
-
-# These, where `generate` itself makes them, count columns and read no id: they must see the whole sequence, whose
-# lengths `generate` was told.
-_BY_LENGTH = frozenset(
-    {
-        "MinLengthLogitsProcessor",
-        "MinNewTokensLengthLogitsProcessor",
-        "ForcedBOSTokenLogitsProcessor",
-        "ForcedEOSTokenLogitsProcessor",
-        "ExponentialDecayLengthPenalty",
-        "SuppressTokensAtBeginLogitsProcessor",
-        "MaxLengthCriteria",
-        "MaxTimeCriteria",
-        "EosTokenCriteria",
-        "ConfidenceCriteria",
-    }
-)
 
 
 class _Processor(LogitsProcessor):
@@ -236,14 +219,14 @@ def _text_kind(kind: Any, vocab_size: int) -> Any:
                 kwargs["encoder_input_ids"] = torch.where(ids < vocab_size, ids, ids[:, -1:])
             users = {id(x) for x in kwargs.get(custom) or ()}
             return container(
-                x if type(x).__name__ in _BY_LENGTH and id(x) not in users else wrapper(x, vocab_size)
+                x if type(x).__name__ in BY_LENGTH and id(x) not in users else wrapper(x, vocab_size)
                 for x in maker(self, *args, **kwargs)
             )
 
         return make
 
-    processors = showing("_get_logits_processor", LogitsProcessorList, _Processor, "logits_processor")
-    criteria = showing("_get_stopping_criteria", StoppingCriteriaList, _Criterion, "stopping_criteria")
+    processors = showing(PROCESSORS, LogitsProcessorList, _Processor, "logits_processor")
+    criteria = showing(CRITERIA, StoppingCriteriaList, _Criterion, "stopping_criteria")
     named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    makers = {"_get_logits_processor": processors, "_get_stopping_criteria": criteria}
+    makers = {PROCESSORS: processors, CRITERIA: criteria}
     return type(kind)(kind.__name__, (kind,), {**makers, **named})

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from softprompt.attached.generation import generate
 from softprompt.attached.wrapper import Wrapper, let_all_go
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
+from softprompt.backbones.compat import compiles_calls
 from softprompt.errors import SoftPromptError
 from softprompt.guards.tokenizing import tokenise
 from softprompt.sites.asking import TRAINING, Around, ask, current, opened
@@ -354,7 +355,7 @@ class PromptedModel(Wrapper):
             return
         if self.training:
             self._frozen.recompute_in_calls()
-        if self.backbone._compiled_call_impl is not None or self.anatomy.body._compiled_call_impl is not None:
+        if compiles_calls(self.backbone) or compiles_calls(self.anatomy.body):
             raise SoftPromptError("the backbone was compiled while prompts are attached: compile the attached model")
         weight: Any = self.anatomy.embedding.weight
         if weight.shape[0] != self.anatomy.vocab_size:

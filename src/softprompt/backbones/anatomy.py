@@ -7,7 +7,6 @@ transformers' models share; a family with another shape gets its own reader thro
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from torch import nn
 
 from softprompt.backbones.bare import Pair, bare
+from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.probe import Behaviour, behaviour
 from softprompt.backbones.remembered import Remembered, loosened, state_of
 from softprompt.backbones.structure import (
@@ -115,7 +115,7 @@ class Anatomy:
     @property
     def has_open_attention(self) -> bool:
         """Whether every attention looks its function up in transformers' AttentionInterface."""
-        return all(map(_is_open, self.attentions))
+        return all(map(looks_attention_up, self.attentions))
 
     @cached_property
     def meets_in_attention(self) -> bool:
@@ -150,16 +150,11 @@ class Anatomy:
             SoftPromptError: names the family.
         """
         attentions = (*self.decoder_attentions, *self.cross_attentions)
-        if not attentions or not all(map(_is_open, attentions)):
+        if not attentions or not all(map(looks_attention_up, attentions)):
             raise SoftPromptError(
                 f"family {self.family!r} has no decoder that attends to an encoder as T5's and BART's do: use a method "
                 "at the site 'stream' or 'hidden', or one whose keys and values stand in the body alone"
             )
-
-
-def _is_open(attention: nn.Module) -> bool:
-    """Whether an attention looks its function up in transformers' AttentionInterface, where the site can join it."""
-    return any(hasattr(sys.modules[kind.__module__], "ALL_ATTENTION_FUNCTIONS") for kind in type(attention).__mro__)
 
 
 _REGISTERED: dict[str, Callable[[nn.Module], Anatomy]] = {}

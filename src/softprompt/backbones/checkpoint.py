@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModel
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers import MODEL_MAPPING, AutoModel
 
+from softprompt.backbones.compat import ATTENTION_KEY
 from softprompt.backbones.embedded import GgufFile
 from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
@@ -53,7 +53,7 @@ def check_checkpoint(source: BackboneSource) -> int | None:
         return None
     if source.find(_GENERATION) is not None and _document(source, _GENERATION) is None:
         raise _refused(source, f"{_GENERATION} is no JSON object")  # which the library would do without
-    for key in ("attn_implementation", "_attn_implementation", "experts_implementation"):
+    for key in ("attn_implementation", ATTENTION_KEY, "experts_implementation"):
         if "/" in str(config.get(key)):
             raise _refused(source, f"{CONFIG} asks for code of the hub, which is never run", f"take {key} out of it")
     sizes = [math.prod(shape) for file in _files(source, config) for shape in _shapes(file)]

@@ -27,15 +27,15 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
-)
 
 from softprompt.backbones.adapter import NOWHERE, fold_adapter
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.checkpoint import check_checkpoint, check_finite, check_sizes
+from softprompt.backbones.compat import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+)
 from softprompt.backbones.dtype import check_dtype, choose_dtype, name_of
 from softprompt.backbones.fingerprint import digests, rounded_from
 from softprompt.backbones.source import BackboneSource, caused_by, line, locate

@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from softprompt.backbones.compat import TorchDispatchMode
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.untouched import untouched
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.compat import parameters_of
 
 _QUERY = {"q", "q_proj", "q_lin", "query", "query_proj"}
 _KEY = {"k", "k_proj", "k_lin", "key", "key_proj"}
@@ -43,7 +44,7 @@ def norms(anatomy: Anatomy) -> dict[str, nn.Module]:
     return {
         path: module
         for path, module in modules_of(anatomy)
-        if "norm" in type(module).__name__.lower() and module._parameters and _INSIDE_A_LAYER.search(f".{path}")
+        if "norm" in type(module).__name__.lower() and parameters_of(module) and _INSIDE_A_LAYER.search(f".{path}")
     }
 
 

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 from torch import nn
 
+from softprompt.backbones.compat import DISPATCHED, MODULES, PARAMETERS
+
 T = TypeVar("T")
 
 
@@ -41,9 +43,9 @@ def state_of(model: nn.Module) -> tuple[object, ...]:
     while waiting:  # `model.modules()` takes most of the time with names
         module = waiting.pop()
         own = module.__dict__
-        state += weakref.ref(module), own.get("is_causal"), id(own.get("forward")), "_hf_hook" in own
-        state += [(name, one.shape, one.is_meta) for name, one in module._parameters.items() if one is not None]
-        for name, part in module._modules.items():
+        state += weakref.ref(module), own.get("is_causal"), id(own.get("forward")), DISPATCHED in own
+        state += [(name, one.shape, one.is_meta) for name, one in own[PARAMETERS].items() if one is not None]
+        for name, part in own[MODULES].items():
             state += name, id(part)
             if part is not None and part not in known:
                 known.add(part)

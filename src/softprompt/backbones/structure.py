@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from softprompt.backbones.compat import DISPATCHED
 from softprompt.errors import SoftPromptError
 
 _LAYER_LISTS = (
@@ -162,7 +163,7 @@ def head_dim(config: Any, side: Literal["encoder", "decoder"]) -> int:
 def is_sketch(body: Any) -> bool:
     """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
     embedding = body.get_input_embeddings()
-    return bool(embedding.weight.is_meta) and not hasattr(embedding, "_hf_hook")
+    return bool(embedding.weight.is_meta) and not hasattr(embedding, DISPATCHED)
 
 
 def stack_of(body: nn.Module, config: Any, *, encoder: bool) -> nn.Module:

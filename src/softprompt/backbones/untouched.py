@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from softprompt.backbones.compat import BUFFERS, MODULES, PARAMETERS
+
 # Buffers beyond this many numbers are masks and tables, which no run changes.
 _SMALL = 1 << 20
-_PARTS = ("_parameters", "_buffers", "_modules")
+_PARTS = (PARAMETERS, BUFFERS, MODULES)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import BackboneKind
+from softprompt.backbones.compat import parameters_of
 from softprompt.backbones.heads import ReadoutName
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method, Recipe
@@ -140,7 +141,7 @@ class Weights(Producer):
         return [
             (module, name, parameter, keys.setdefault(id(parameter), f"{path}.{name}".replace(".", "/")))
             for path, module in model.named_modules()
-            for name, parameter in module._parameters.items()
+            for name, parameter in parameters_of(module).items()
             if parameter is not None and id(parameter) not in left
         ]
 

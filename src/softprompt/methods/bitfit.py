@@ -20,6 +20,7 @@ from typing import ClassVar
 from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.compat import parameters_of
 from softprompt.backbones.projections import modules_of
 from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.weights import InModel, copies, key
@@ -56,7 +57,7 @@ def _biased(anatomy: Anatomy) -> dict[str, nn.Module]:
     return {
         path: module
         for path, module in found.items()
-        if module._parameters.get("bias") is not None and "pooler" not in path.split(".")
+        if parameters_of(module).get("bias") is not None and "pooler" not in path.split(".")
     }
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.compat import assert_async, cache_in
 from softprompt.errors import SoftPromptError
 from softprompt.sites.forward_call import Call
 from softprompt.sites.insertion import extend_mask, insert
@@ -112,11 +113,13 @@ def _length_seen(given: Mapping[str, object], ids: Tensor) -> int | None:
 
     A compiled graph has a tensor for it, which it must not look into.
     """
-    past = given.get("past_key_values")
+    past = cache_in(given)
     if past is None:
         return None
     if not hasattr(past, "get_seq_length"):
-        raise SoftPromptError(f"past_key_values is a {type(past).__name__}: pass a cache, such as DynamicCache()")
+        raise SoftPromptError(
+            f"the cache (past_key_values) is a {type(past).__name__}: pass a cache, such as DynamicCache()"
+        )
     if torch.compiler.is_compiling() and ids.shape[1] != 1:
         return None
     length: int = past.get_seq_length()
@@ -143,7 +146,7 @@ def holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
     """Whether a template placed the virtual tokens; a compiled graph cannot choose by it, so there it is an error."""
     if not torch.compiler.is_compiling():
         return bool((ids >= anatomy.vocab_size).any())
-    torch._assert_async((ids < anatomy.vocab_size).all(), "a compiled model takes ids without virtual tokens")
+    assert_async((ids < anatomy.vocab_size).all(), "a compiled model takes ids without virtual tokens")
     return False
 
 

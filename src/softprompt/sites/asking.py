@@ -20,6 +20,7 @@ from typing import Any, Protocol, SupportsIndex, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.compat import MODULES, PARAMETERS, children_of, parameters_of
 from softprompt.sites.held import own_values, write_value
 
 TRAINING = "training"
@@ -160,8 +161,8 @@ def mirrored(module: nn.Module, finish: Callable[[nn.Module, nn.Module], None]) 
             own = own_class(one)
             made = seen[id(one)] = own.__new__(own)
             made.__dict__.update(one.__dict__)
-            inner = {name: None if part is None else mirror(part) for name, part in one._modules.items()}
-            made.__dict__["_modules"] = inner
+            inner = {name: None if part is None else mirror(part) for name, part in children_of(one).items()}
+            made.__dict__[MODULES] = inner
             finish(one, made)
         return seen[id(one)]
 
@@ -188,7 +189,7 @@ def _asking(own: type, names: frozenset[str]) -> type:
 
 def _parameter(name: str) -> property:
     def read(self: nn.Module) -> Tensor | None:
-        now, own = current(), self._parameters[name]
+        now, own = current(), parameters_of(self)[name]
         found: Tensor | None = None if now is None else now.tensor(self, name)
         return own if found is None or own is None else found.to(own.dtype)
 
@@ -215,7 +216,7 @@ def _copied(self: nn.Module, memo: dict[int, object]) -> nn.Module:
     memo[id(self)] = made
     made.__setstate__(deepcopy(self.__getstate__(), memo))
     for module in self.modules():
-        for thing in (module, *module._parameters.values(), *module.__dict__.values()):
+        for thing in (module, *parameters_of(module).values(), *module.__dict__.values()):
             for name, value in own_values(thing).items():
                 if id(thing) in memo:
                     write_value(memo[id(thing)], name, value)
@@ -233,9 +234,9 @@ def _unattached(seen: dict[int, object], module: nn.Module, made: nn.Module) -> 
     """Give a mirror the values that its module, its parameters and its configuration have by themselves."""
     for name, value in own_values(module).items():
         write_value(made, name, value)
-    for part in (made.__dict__, parameters := dict(made.__dict__["_parameters"])):
+    for part in (made.__dict__, parameters := dict(made.__dict__[PARAMETERS])):
         part.update({name: _by_itself(seen, one) for name, one in part.items() if own_values(one)})
-    made.__dict__["_parameters"] = parameters
+    made.__dict__[PARAMETERS] = parameters
 
 
 def _by_itself(seen: dict[int, object], thing: object) -> object:

@@ -14,7 +14,6 @@ past-length convention, see `Producer.shift`) and at 0 in a decoder (as in Prefi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,9 +23,17 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedConfig
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from softprompt.backbones.compat import (
+    ALL_ATTENTION_FUNCTIONS,
+    ALL_MASK_ATTENTION_FUNCTIONS,
+    ATTENTION,
+    AttentionMaskInterface,
+    attention_name,
+    eager_attention,
+    twin_name,
+    untwinned,
+)
 from softprompt.errors import SoftPromptError
 from softprompt.sites.held import changing, hold
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, Attend, SharedPrefix, attend_shared
@@ -37,8 +44,6 @@ Pairs: TypeAlias = list[tuple[Tensor, Tensor]]
 
 PREFIXES = "softprompt_prefixes"
 _SERVED = ("eager", "sdpa")
-_TWIN = "softprompt_"
-_NAME = "_attn_implementation_internal"  # what a configuration's setter sets, without its sub-configurations
 _RECORDED: ContextVar[list[tuple[nn.Module, Tensor, Tensor]] | None] = ContextVar("softprompt_recorded", default=None)
 
 
@@ -78,7 +83,7 @@ def join_in(*models: nn.Module) -> Callable[[], None]:
     found = (getattr(module, "config", None) for model in models for module in model.modules())
     configs = {id(config): config for config in found if isinstance(config, PreTrainedConfig)}
     twins = {key: _twin(own_implementation(config)) for key, config in configs.items()}
-    undo = [hold([config], _NAME, twins[key]) for key, config in configs.items()]
+    undo = [hold([config], ATTENTION, twins[key]) for key, config in configs.items()]
 
     def let_go() -> None:
         while undo:
@@ -89,7 +94,7 @@ def join_in(*models: nn.Module) -> Callable[[], None]:
 
 def own_implementation(config: PreTrainedConfig) -> str:
     """The name of a configuration's attention, whether prompts are attached or not."""
-    return str(config._attn_implementation).removeprefix(_TWIN)
+    return untwinned(attention_name(config))
 
 
 def _twin(implementation: str) -> str:
@@ -99,7 +104,7 @@ def _twin(implementation: str) -> str:
             f"the site 'attention' runs with 'sdpa' or 'eager' attention, not {implementation!r}: "
             "load the backbone with attn_implementation='sdpa'"
         )
-    name = f"{_TWIN}{implementation}"
+    name = twin_name(implementation)
     if name not in ALL_ATTENTION_FUNCTIONS:
         AttentionInterface.register(name, _joining(implementation))
         AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[implementation])
@@ -167,10 +172,9 @@ def _with(
 
 
 def _own(implementation: str, module: nn.Module) -> Attend:
-    """The model's own function: eager attention is written in each family's file."""
+    """The model's own function."""
     if implementation == "eager":
-        function: Attend = sys.modules[type(module).__module__].eager_attention_forward
-        return function
+        return eager_attention(module)
     registered: Attend = ALL_ATTENTION_FUNCTIONS[implementation]
     return registered
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.compat import CACHES, attention_name, twin_name
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.layout import Group, Layout, Slots
 
@@ -24,9 +25,8 @@ from softprompt.sites.layout import Group, Layout, Slots
 Attend: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 
 SHARED_PREFIX = "softprompt_shared_prefix"
-# The one attention that understands it: the twin of `sites/attention.py`.
-_ATTENTION = "softprompt_sdpa"
-_UNWANTED = ("past_key_values", "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
+_ATTENTION = twin_name("sdpa")  # the one attention that understands it: see `sites/attention.py`
+_UNWANTED = (*CACHES, "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
 # Below this many scores a head, attention in bf16 on a CPU is quicker written out than in torch's fused kernel, whose
 # backward pass is slow there (benchmarks/step.py).
 _SMALL = 1 << 16
@@ -125,7 +125,7 @@ def why_unshared(
     config = anatomy.body.config
     if getattr(config, "output_attentions", False) or getattr(config, "output_hidden_states", False):
         return "the configuration asks for attention maps or the states of every layer"
-    running = getattr(config, "_attn_implementation", None)
+    running = attention_name(config)
     if running != _ATTENTION:
         return f"attention runs as {running}"
     return None if anatomy.meets_in_attention else "columns meet elsewhere than in full or sliding attention"

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 from torch import nn
 
+from softprompt.backbones.compat import CHECKPOINT, CHECKPOINTING
 from softprompt.sites.asking import current, opened
-
-FLAG, FUNCTION = "gradient_checkpointing", "_gradient_checkpointing_func"
 
 
 def checkpoints(module: nn.Module) -> bool:
     """Whether a layer checkpoints, and will recompute in its call."""
-    return bool(getattr(module, FLAG, False)) and isinstance(module.__dict__.get(FUNCTION), InCall)
+    return bool(getattr(module, CHECKPOINTING, False)) and isinstance(module.__dict__.get(CHECKPOINT), InCall)
 
 
 class InCall:

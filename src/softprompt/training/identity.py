@@ -43,7 +43,7 @@ def identity_of(
     return {
         "task": task.name,
         "method": method.name,
-        "backbone": backbone or getattr(config, "_name_or_path", "") or config.model_type,
+        "backbone": backbone or getattr(config, "name_or_path", "") or config.model_type,
         "seed": splits.seed,
         "dtype": own.pop("dtype"),
         "device": next(model.parameters()).device.type,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.compat import HOOKS
 from softprompt.sites.asking import mirrored
 from softprompt.sites.producer import View
 
@@ -57,6 +58,5 @@ def twin(module: nn.Module) -> nn.Module:
 
 
 def _without_hooks(_: nn.Module, made: nn.Module) -> None:
-    endings = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")
-    made.__dict__.update({name: OrderedDict() for name in made.__dict__ if name.endswith(endings)})
+    made.__dict__.update({name: OrderedDict() for name in made.__dict__ if name.endswith(HOOKS)})
     made.__dict__.pop("forward", None)  # one that stands in for the class's own is bound to the module itself

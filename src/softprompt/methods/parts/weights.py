@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from softprompt.backbones.compat import parameters_of
 from softprompt.errors import SoftPromptError
 from softprompt.sites.producer import Producer, StandIn
 
@@ -61,6 +62,6 @@ def copies(module: nn.Module, names: list[str] | None = None) -> dict[str, nn.Pa
     """fp32 copies of a module's own parameters, to be trained, by name."""
     return {
         name: nn.Parameter(own.detach().to(torch.float32, copy=True))
-        for name, own in module._parameters.items()
+        for name, own in parameters_of(module).items()
         if own is not None and (names is None or name in names)
     }

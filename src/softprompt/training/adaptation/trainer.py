@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.optimization import Adafactor
 
@@ -24,7 +23,7 @@ from softprompt.training.adaptation.prefix_lm import Pair, PrefixLM, Stream, col
 from softprompt.training.divergence import Fault, Guard, unsound
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.record import TrainerRecord, load_extra
-from softprompt.training.fitting.resumable import ResumableTrainer, arguments, in_order
+from softprompt.training.fitting.resumable import ResumableTrainer, arguments
 
 
 class AdaptOptions(Options):
@@ -71,6 +70,7 @@ class AdaptTrainer(ResumableTrainer):
         stopping: asked after every step whether to write a checkpoint and stop.
     """
 
+    in_order = True
     trained: PrefixLM
 
     def __init__(self, given: Adaptation, tick: Callable[..., None], stopping: Callable[[], bool]) -> None:
@@ -170,13 +170,10 @@ class AdaptTrainer(ResumableTrainer):
             total, count = total + float(self.trained(batch)) * tokens, count + tokens
         return total / count
 
-    def _get_train_sampler(self, train_dataset: Dataset[Pair] | None = None) -> Sampler[int]:
-        return in_order(self.train_dataset if train_dataset is None else train_dataset)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        path = Path(resume_from_checkpoint)
-        checkpoint.load_model(path, self.trained)
-        extra = load_extra(path)
+    def load_trained(self, folder: Path) -> None:
+        """Read the model and what was measured."""
+        checkpoint.load_model(folder, self.trained)
+        extra = load_extra(folder)
         self.seconds_before, self.history = extra["seconds"], extra["history"]
         self.losses = [math.nan if loss is None else loss for loss in extra["losses"]]
         self.guard.take(extra["guard"])

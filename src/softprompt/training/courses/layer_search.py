@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
 
 from softprompt.evaluation.score import Scores
 from softprompt.inference.batches import to_device
@@ -28,7 +27,6 @@ from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
 from softprompt.sites.attached import Attached
 from softprompt.training.fitting.record import FitRecord
-from softprompt.training.fitting.resumable import in_order
 from softprompt.training.fitting.stage_spec import Stage
 from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
 
@@ -45,6 +43,7 @@ class SearchTrainer(SoftPromptTrainer):
     """
 
     gates: list[list[float]]
+    in_order = True
 
     def __init__(self, stage: Stage, on_step: OnStep) -> None:
         """As `SoftPromptTrainer`."""
@@ -130,9 +129,6 @@ class SearchTrainer(SoftPromptTrainer):
         self.gated.mask = None
         (one, kind), (other, _) = found
         return consistency(one, other, kind)
-
-    def _get_train_sampler(self, train_dataset: Dataset[Item] | None = None) -> Sampler[int]:
-        return in_order(self.train_dataset if train_dataset is None else train_dataset)
 
 
 def consistency(one: Tensor, other: Tensor, kind: Kind) -> Tensor:

@@ -202,11 +202,11 @@ class SoftPromptTrainer(ResumableTrainer):
         batches = -(-rows // self.plan.batch_size)
         return self.options.max_steps or self.plan.epochs * -(-batches // self.options.accumulate)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        path = Path(resume_from_checkpoint)
-        checkpoint.load_model(path, self.trained)
-        self.selection.state = checkpoint.load_best(path)
-        self.take_extra(load_extra(path))
+    def load_trained(self, folder: Path) -> None:
+        """Read the prompt, its best state and what was measured."""
+        checkpoint.load_model(folder, self.trained)
+        self.selection.state = checkpoint.load_best(folder)
+        self.take_extra(load_extra(folder))
 
 
 def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> Scores:

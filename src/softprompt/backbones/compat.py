@@ -1,0 +1,210 @@
+"""The inside of transformers, torch and accelerate that the library leans on: all of it stands here and nowhere else.
+
+No release promises these names. `tests/backbones/test_compat.py` looks for each one and says which has gone, so that
+an upgrade is the work of this file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import Sampler, SequentialSampler
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+)
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainingArguments
+else:
+    Trainer = object  # what a sub-class names beside `TrainerInside`; it takes a second to import
+
+__all__ = [
+    "ALL_ATTENTION_FUNCTIONS",
+    "ALL_MASK_ATTENTION_FUNCTIONS",
+    "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+    "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+    "AttentionMaskInterface",
+    "GradientCheckpointingLayer",
+    "TorchDispatchMode",
+]
+
+# -- attention ---------------------------------------------------------------------------------------------------
+
+ATTENTION_KEY = "_attn_implementation"  # of a configuration, also in its file
+ATTENTION = "_attn_implementation_internal"  # what its setter sets, without its sub-configurations
+_TWIN = "softprompt_"
+
+
+def attention_name(config: object) -> str:
+    """The name under which a configuration's attention is registered."""
+    return str(getattr(config, ATTENTION_KEY, None))
+
+
+def twin_name(implementation: str) -> str:
+    """The name under which the library registers the twin of an attention, such as `softprompt_sdpa`."""
+    return f"{_TWIN}{implementation}"
+
+
+def untwinned(name: str) -> str:
+    """The name of the attention itself, whichever of the two is given."""
+    return name.removeprefix(_TWIN)
+
+
+def looks_attention_up(attention: nn.Module) -> bool:
+    """Whether a module looks its function up among those that are registered, which the site can join."""
+    return any(hasattr(sys.modules[kind.__module__], "ALL_ATTENTION_FUNCTIONS") for kind in type(attention).__mro__)
+
+
+def eager_attention(module: nn.Module) -> Callable[..., Any]:
+    """Eager attention, which is written in each family's file."""
+    function: Callable[..., Any] = sys.modules[type(module).__module__].eager_attention_forward
+    return function
+
+
+# -- checkpoints of activations ----------------------------------------------------------------------------------
+
+CHECKPOINTING, CHECKPOINT = "gradient_checkpointing", "_gradient_checkpointing_func"  # a module's flag and function
+
+# -- generate ----------------------------------------------------------------------------------------------------
+
+CACHES = ("past_key_values", "cache")  # the keyword of a cache: as it was called before 5.24, and since
+PROCESSORS, CRITERIA = "_get_logits_processor", "_get_stopping_criteria"
+# These, where `generate` itself makes them, count columns and read no id.
+BY_LENGTH = frozenset(
+    {
+        "MinLengthLogitsProcessor",
+        "MinNewTokensLengthLogitsProcessor",
+        "ForcedBOSTokenLogitsProcessor",
+        "ForcedEOSTokenLogitsProcessor",
+        "ExponentialDecayLengthPenalty",
+        "SuppressTokensAtBeginLogitsProcessor",
+        "MaxLengthCriteria",
+        "MaxTimeCriteria",
+        "EosTokenCriteria",
+        "ConfidenceCriteria",
+    }
+)
+
+
+def cache_in(given: Mapping[str, Any]) -> Any:
+    """The cache among a model's keywords, whatever this release calls it; None where there is none."""
+    return next((given[name] for name in CACHES if given.get(name) is not None), None)
+
+
+# -- torch and accelerate ----------------------------------------------------------------------------------------
+
+PARAMETERS, MODULES, BUFFERS = "_parameters", "_modules", "_buffers"  # a module's own, by name
+DISPATCHED = "_hf_hook"  # what accelerate gives to a module whose weights it fetches for each call
+HOOKS = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")  # how the names of a module's hooks end
+assert_async = torch._assert_async
+
+
+def parameters_of(module: nn.Module) -> dict[str, nn.Parameter | None]:
+    """A module's own parameters, those that are None among them."""
+    return module._parameters
+
+
+def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
+    """A module's own parts, those that are None among them."""
+    return module._modules
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether a module is what `torch.compile` made of another."""
+    return "_orig_mod" in model._modules
+
+
+def compiles_calls(module: nn.Module) -> bool:
+    """Whether `module.compile` was called, so that its own calls are compiled."""
+    return module._compiled_call_impl is not None
+
+
+# -- Trainer -----------------------------------------------------------------------------------------------------
+
+
+class TrainerInside(Trainer):
+    """The steps inside Trainer that the library takes over, under names of its own; stands before Trainer.
+
+    Attributes:
+        in_order: the rows come in the order in which they stand.
+        gradient_norm: of the step in hand, once it is computed.
+    """
+
+    in_order = False
+    gradient_norm: Tensor | float | None = None
+
+    def load_trained(self, folder: Path) -> None:
+        """Read what is trained from a checkpoint's folder."""
+        raise NotImplementedError
+
+    def load_optimizer(self, folder: Path) -> None:
+        """Read the states of the optimiser and of the schedule."""
+        raise NotImplementedError
+
+    def load_random(self, folder: Path) -> None:
+        """Read the states of random numbers."""
+        raise NotImplementedError
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.load_trained(Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self.load_optimizer(Path(checkpoint))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self.load_random(Path(checkpoint))
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """Prompts are fp32, so no loss is scaled: there is nothing to load, least of all a pickle."""
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        return inputs
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        self.gradient_norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]  # theirs
+        return self.gradient_norm
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        if not self.in_order:
+            return super()._get_train_sampler(train_dataset)
+        return SequentialSampler(rows)
+
+
+@cache
+def one_device_arguments() -> Callable[..., TrainingArguments]:
+    """Trainer's arguments with a `place`: it would move the model to the first GPU, and spread batches over all."""
+    from transformers import TrainingArguments
+
+    @dataclass
+    class OneDeviceArguments(TrainingArguments):
+        place: str = "cpu"
+
+        @cached_property
+        def _setup_devices(self) -> torch.device:
+            device: torch.device = vars(TrainingArguments)["_setup_devices"].func(self)
+            if self.world_size > 1:
+                return device
+            self._n_gpu = min(self._n_gpu, 1)
+            device = torch.device(self.place)
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
+            return device
+
+    return OneDeviceArguments
