@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
 from softprompt.cli.options import Data, Device, Dtype, Json, MaxTestRows, ShotsAsTrained, Split
 from softprompt.cli.scoring import Wanted, own_task
+
+if TYPE_CHECKING:
+    from softprompt.evaluation.ensemble import EnsembleScores
 
 MemberFolders = Annotated[list[Path], typer.Argument(help="folders of runs or prompts of one task and backbone")]
 MembersTask = Annotated[str | None, typer.Option(help="task whose rows to score; default: the prompts' own")]
@@ -57,7 +60,9 @@ def ensemble(
     _report(result, f"{len(members)} prompts on {asked.task.name} ({split}, {result['rows']} rows)")
 
 
-def _report(result: dict[str, Any], title: str) -> None:
+def _report(result: EnsembleScores, title: str) -> None:
+    from softprompt.evaluation.score import figure
+
     metric = result["metric"]
     together = [
         ("mean of the members", result["mean"]),
@@ -65,11 +70,11 @@ def _report(result: dict[str, Any], title: str) -> None:
         ("majority vote", result["vote"]),
         ("mean probability", result["mean_probability"]),
     ]
-    rows = [(member["name"], member) for member in result["members"]]
+    rows = [(str(member["name"]), member) for member in result["members"]]
     table(
         title,
         ["answers of", f"{metric} [95 % interval]"],
         [[name, interval(metrics, metric)] for name, metrics in (*rows, *together)],
         right=(1,),
     )
-    tell(f"deviation over the members: {result['mean']['deviation']:.3f}")
+    tell(f"deviation over the members: {figure(result['mean'], 'deviation'):.3f}")

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
-from typing import Any
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -52,6 +52,30 @@ class Ballot(Outcome):
 
     by_mean: int | float | str
     members: tuple[Outcome, ...]
+
+
+class EnsembleScores(TypedDict):
+    """What the members reach on labelled rows, and what they are worth together.
+
+    Attributes:
+        metric: the main one.
+        rows: how many.
+        seen_rows: on how many of them some member was trained or chosen; None where one does not know all of its rows.
+        members: of each its `name`, `seed`, metrics and own `seen_rows`.
+        mean: of the main metric, with its `deviation` over the members and the mean of their interval's ends.
+        best: the best member, chosen on these very rows.
+        vote: metrics of the vote.
+        mean_probability: metrics of the answers with the largest mean probability.
+    """
+
+    metric: str
+    rows: int
+    seen_rows: int | None
+    members: list[Scores]
+    mean: Scores
+    best: Scores
+    vote: Scores
+    mean_probability: Scores
 
 
 class Ensemble:
@@ -101,7 +125,7 @@ class Ensemble:
             found = answered(predict(prompted, self.readout, rows, batch_size=size, tick=tick))
         return [outcome for outcome in found if isinstance(outcome, Ballot)]
 
-    def predict(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[Answer]:
+    def predict(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[Answer]:
         """The vote on plain strings, or on mappings from field to text, in the task's own words."""
         rows = self.task.rows_of(list(texts))
         found = self.outcomes(rows, batch_size=batch_size)
@@ -109,7 +133,7 @@ class Ensemble:
 
     def evaluate(
         self, rows: Sequence[Row], task: Task | None = None, *, batch_size: int = 32, tick: Tick | None = None
-    ) -> dict[str, Any]:
+    ) -> EnsembleScores:
         """Mean and best of the members, and what they are worth together, on labelled rows.
 
         Args:
@@ -118,11 +142,6 @@ class Ensemble:
             batch_size: sequences a forward pass.
             tick: called with the number of rows done.
 
-        Returns:
-            `seen_rows` (on how many of the rows some member was trained or chosen; None where one does not know all of
-            its rows), `members` (each with its `name`, `seed`, metrics and own `seen_rows`), `mean` (of the main
-            metric, with its `deviation` over the members and the mean of their interval's ends), `best` (chosen on
-            these very rows), `vote` and `mean_probability` (metrics as `evaluate` gives them).
         """
         own = task or self.task
         ballots = self.outcomes(rows, batch_size=batch_size, tick=tick)
@@ -142,7 +161,7 @@ class Ensemble:
             "rows": len(rows),
             "seen_rows": count_seen([member.seen for member in self.members], rows),
             "members": members,
-            "mean": {own.metric: fmean(values), "deviation": pstdev(values), "interval": ends},
+            "mean": {own.metric: fmean(values), "deviation": pstdev(values), "interval": [*ends]},
             "best": max(members, key=lambda member: figure(member, own.metric)),
             "vote": score(own, rows, ballots),
             "mean_probability": score(own, rows, [replace(ballot, prediction=ballot.by_mean) for ballot in ballots]),

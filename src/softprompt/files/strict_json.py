@@ -37,7 +37,7 @@ def dump(value: object, path: Path) -> None:
     path.write_text(dumps(value) + "\n", encoding="utf-8")
 
 
-def finite(value: Any) -> Any:  # what it gives has the shape that it got
+def finite(value: Any) -> Any:  # of the shape that it is given
     """The value with None for every number in it that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
