@@ -13,8 +13,6 @@ Free texts are counted after the metrics' normalisation; a tie goes to the text 
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
@@ -26,6 +24,7 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, interval_of, score
+from softprompt.evaluation.vote import Ballot, ballot
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.readouts import Batch, Item, Outcome, Readout
@@ -33,25 +32,11 @@ from softprompt.readouts.head import Head
 from softprompt.sites.attached import Attached, Rows
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
-from softprompt.tasks.answers import normalised
 from softprompt.tasks.seen import count_seen, unseen
 
 # What members must agree in; a wish such as the loss may differ.
 _TASK = ("kind", "fields", "template", "templates", "labels", "seq2seq_labels", "bounds")
 _WISHES = ("name", "pooling", "max_new_tokens", "sentinel_targets")
-
-
-@dataclass(frozen=True)
-class Ballot(Outcome):
-    """The vote on one row; `probabilities` and `loss` are those of the mean probability.
-
-    Attributes:
-        by_mean: the answer with the largest mean probability.
-        members: what each prompt answered.
-    """
-
-    by_mean: int | float | str
-    members: tuple[Outcome, ...]
 
 
 class EnsembleScores(TypedDict):
@@ -256,50 +241,3 @@ class Panel(Readout):
         features = head.features(prompted, whole, list(range(count)) * batch["rows"])
         for index, own in batch["apart"].items():
             own["features"] = features[whole["owners"] % count == index]
-
-
-def ballot(members: Sequence[Outcome]) -> Ballot:
-    """The vote of one row's answers; see the module for ties."""
-    first, chances = members[0].prediction, _mean_chances(members)
-    loss = _loss(members)
-    if isinstance(first, str):
-        text = _by_text([str(member.prediction) for member in members])
-        return Ballot(text, None, loss, text, tuple(members))
-    if isinstance(first, float):
-        mean = fmean(member.prediction for member in members)  # type: ignore[misc]
-        return Ballot(mean, chances, loss, mean, tuple(members))
-    by_mean = first if chances is None else chances.index(max(chances))
-    return Ballot(_majority(members), chances, loss, by_mean, tuple(members))
-
-
-def _majority(members: Sequence[Outcome]) -> int:
-    votes = Counter(int(member.prediction) for member in members)
-    tied = sorted(index for index, count in votes.items() if count == max(votes.values()))
-    # The first of equals is the lowest index.
-    return max(tied, key=lambda index: sum(_log(member, index) for member in members))
-
-
-def _log(member: Outcome, index: int) -> float:
-    chance = member.probabilities[index] if member.probabilities else 1.0
-    return math.log(chance) if chance > 0 else -math.inf
-
-
-def _by_text(texts: Sequence[str]) -> str:
-    votes = Counter(normalised(text) for text in texts)
-    return max(texts, key=lambda text: votes[normalised(text)])
-
-
-def _mean_chances(members: Sequence[Outcome]) -> tuple[float, ...] | None:
-    given = [member.probabilities for member in members if member.probabilities is not None]
-    return tuple(fmean(column) for column in zip(*given, strict=True)) if len(given) == len(members) else None
-
-
-def _loss(members: Sequence[Outcome]) -> float | None:
-    """Of a class or candidate -log of the mean probability of the right one; else the mean of the losses."""
-    losses = [member.loss for member in members if member.loss is not None]
-    if len(losses) < len(members):
-        return None
-    if not isinstance(members[0].prediction, int):
-        return fmean(losses)
-    least = min(losses)
-    return least if math.isinf(least) else least - math.log(fmean(math.exp(least - loss) for loss in losses))
