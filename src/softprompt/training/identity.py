@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from torch import nn
+from pydantic import JsonValue
 
-from softprompt.backbones.fingerprint import fingerprint
+from softprompt.backbones.backbone import Backbone
 from softprompt.files.places import TENSORS, folder_of
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
@@ -25,28 +24,21 @@ _SHOWN = 60  # characters of a value in a message
 
 
 def identity_of(
-    model: nn.Module,
-    task: Task,
-    method: Method,
-    options: TrainingOptions,
-    spec: ReadoutSpec,
-    splits: Splits,
-    backbone: str | None,
-) -> dict[str, Any]:
+    backbone: Backbone, task: Task, method: Method, options: TrainingOptions, spec: ReadoutSpec, splits: Splits
+) -> dict[str, JsonValue]:
     """What makes two runs the same run; it stands in `run.json`.
 
     Bytes depend on the type of device and of the weights and on the libraries, too: a run that goes on with others
     would not end as it was begun.
     """
-    config: Any = model.config
-    own = fingerprint(model).model_dump(mode="json")
+    own = backbone.fingerprint.model_dump(mode="json")
     return {
         "task": task.name,
         "method": method.name,
-        "backbone": backbone or getattr(config, "name_or_path", "") or config.model_type,
+        "backbone": backbone.name,
         "seed": splits.seed,
         "dtype": own.pop("dtype"),
-        "device": next(model.parameters()).device.type,
+        "device": backbone.device.type,
         "shots": splits.shots,
         "protocol": splits.protocol,
         "task_definition": task.model_dump(mode="json"),
@@ -56,7 +48,7 @@ def identity_of(
         "rows": {part: RowsHash.of(getattr(splits, part)).model_dump(mode="json") for part in _PARTS},
         "starts": {place: _digest(folder_of(Path(place)) / TENSORS) for place in starts_of(method, options)},
         "fingerprint": own,
-        "versions": versions(),
+        "versions": {**versions()},
     }
 
 
@@ -65,7 +57,7 @@ def starts_of(method: Method, options: TrainingOptions) -> tuple[str, ...]:
     return (*method.starts(), *([] if options.init_from is None else [options.init_from]))
 
 
-def run_difference(then: Mapping[str, Any], now: Mapping[str, Any], *, finished: bool) -> str | None:
+def run_difference(then: Mapping[str, object], now: Mapping[str, object], *, finished: bool) -> str | None:
     """How the run of a folder differs from another, as the end of a sentence with its mend; None where it does not.
 
     Args:
@@ -82,13 +74,13 @@ def run_difference(then: Mapping[str, Any], now: Mapping[str, Any], *, finished:
                 f"a run of an earlier version, which recorded no {key}, so that it cannot go on here: choose another "
                 "output (softprompt predict and sp.open_run still read its prompt once it is finished)"
             )
-        found = _BY_KEY.get(key, _any)(key, then[key], value)
+        found = _BY_KEY.get(key, _another)(key, then[key], value)
         if found is not None:
             return found
     return None
 
 
-def _any(key: str, then: Any, now: Any) -> str | None:
+def _another(key: str, then: object, now: object) -> str | None:
     found = next(_fields(key, then, now), None)
     if found is None:
         return None
@@ -96,7 +88,7 @@ def _any(key: str, then: Any, now: Any) -> str | None:
     return f"a run with another {path} ({_shown(before)} then, {_shown(after)} now): give the same, or {_OTHER}"
 
 
-def _fields(path: str, then: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+def _fields(path: str, then: object, now: object) -> Iterator[tuple[str, object, object]]:
     """The fields that differ, by their paths."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         for key in dict.fromkeys((*then, *now)):
@@ -105,7 +97,7 @@ def _fields(path: str, then: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
         yield path, then, now
 
 
-def _loaded(word: str, key: str, then: Any, now: Any) -> str | None:
+def _loaded(word: str, key: str, then: object, now: object) -> str | None:
     if then == now:
         return None
     return (
@@ -114,24 +106,24 @@ def _loaded(word: str, key: str, then: Any, now: Any) -> str | None:
     )
 
 
-def _rows(key: str, then: Any, now: Any) -> str | None:
+def _rows(key: str, then: object, now: object) -> str | None:
     for part, name in _PARTS.items():
         before: RowsHash = checked(RowsHash, _mapping(_mapping(then).get(part)), f"run.json: rows.{part}")
-        found = before.difference(RowsHash(**now[part]))
+        found = before.difference(RowsHash.model_validate(_mapping(now)[part]))
         if found is not None:
             same = "data and max_test_rows" if part == "test" else "data"
             return f"a run whose {name} rows were others ({found}): give the same {same}, or {_OTHER}"
     return None
 
 
-def _starts(key: str, then: Any, now: Any) -> str | None:
-    for place, digest in now.items():
+def _starts(key: str, then: object, now: object) -> str | None:
+    for place, digest in _mapping(now).items():
         if digest is not None and _mapping(then).get(place) != digest:
             return f"a run that started from another prompt than {place} holds now: put that one back, or {_OTHER}"
     return None
 
 
-def _versions(key: str, then: Any, now: Any) -> str | None:
+def _versions(key: str, then: object, now: object) -> str | None:
     found = next(_fields(key, then, now), None)
     if found is None:
         return None
@@ -144,7 +136,7 @@ def _versions(key: str, then: Any, now: Any) -> str | None:
 
 
 _OTHER = "choose another output"
-_BY_KEY: dict[str, Callable[[str, Any, Any], str | None]] = {
+_BY_KEY: dict[str, Callable[[str, object, object], str | None]] = {
     "dtype": partial(_loaded, "in"),
     "device": partial(_loaded, "on"),
     "rows": _rows,
@@ -153,12 +145,12 @@ _BY_KEY: dict[str, Callable[[str, Any, Any], str | None]] = {
 }
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _mapping(value: object) -> dict[str, object]:
     """A value of a file that may be damaged."""
     return value if isinstance(value, dict) else {}
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 

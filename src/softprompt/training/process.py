@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +67,7 @@ def stop_signal() -> Iterator[dict[str, bool]]:
         yield stop
         return
 
-    def ask(*_: Any) -> None:
+    def ask(*_: object) -> None:
         stop["asked"] = True
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

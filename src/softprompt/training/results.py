@@ -9,7 +9,6 @@ from typing import NamedTuple, cast
 
 from pydantic import JsonValue
 
-from softprompt.backbones.fingerprint import fingerprint
 from softprompt.evaluation.score import metrics_of
 from softprompt.files import strict_json
 from softprompt.files.places import TENSORS, folder_of
@@ -104,9 +103,9 @@ def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows
         task=work.task,
         readout=work.readout,
         readout_spec=run.readout_spec,
-        fingerprint=fingerprint(run.model),
-        model=run.model,
-        tokenizer=run.tokenizer,
+        fingerprint=run.backbone.fingerprint,
+        model=run.backbone.model,
+        tokenizer=run.backbone.tokenizer,
         meta={**told, **carried(report)},
         seen=seen,
     )

@@ -13,7 +13,6 @@ from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
-from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.backbone import MISSING, Backbone, backbone_of, takes_backbone
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.guards.paths import path_of
@@ -106,16 +105,16 @@ def train(
         >>> (run.folder / "prompt" / "prompt.safetensors").is_file()
         True
     """
-    (own, tokenizer), name = model, backbone or model.name
+    own = model.named(backbone)
     chosen: TrainingOptions = checked(TrainingOptions, options, "training")
     method = method_of(method) if isinstance(method, str) else method
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
-    spec = readout_spec(own, task, method, chosen)
+    spec = readout_spec(own.model, task, method, chosen)
     splits = task.splits(seed)
     _check_splits(task, splits)
-    identity = identity_of(own, task, method, chosen, spec, splits, name)
-    run = RunSpec(own, tokenizer, task, method, chosen, spec, splits, identity, folder, show)
+    identity = identity_of(own, task, method, chosen, spec, splits)
+    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         return _begun(run) if take_folder(folder, identity, resume) else _trained(run)
 
@@ -159,7 +158,7 @@ def open_run(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = M
 
 def _finished(run: RunSpec) -> Run:
     """A run that needs nothing more; one that diverged says so again."""
-    done = open_run(run.folder, run.model, run.tokenizer)
+    done = open_run(run.folder, run.backbone)
     if done.record.diverged is not None:
         raise kept(done.record.diverged, run.folder / PROMPT)
     run.show.say(f"{run.folder}: this run is finished already{_other_versions(done.record.versions)}")
@@ -168,11 +167,11 @@ def _finished(run: RunSpec) -> Run:
 
 def _train(run: RunSpec) -> Run:
     """Run the course; measure what it leaves, and store it."""
-    device, starts = next(run.model.parameters()).device, seen_at_start(run)
+    device, starts = run.backbone.device, seen_at_start(run)
     reset_peak(device)
-    words = run.task.label_words(read_anatomy(run.model).kind == "encoder-decoder")
+    words = run.task.label_words(run.backbone.is_encoder_decoder)
     dropout = run.options.dropout
-    with attach(run.model, run.tokenizer, run.method, label_words=words, seed=run.splits.seed, dropout=dropout) as made:
+    with attach(run.backbone, run.method, label_words=words, seed=run.splits.seed, dropout=dropout) as made:
         if run.options.init_from is not None:
             start_from(made, run.method, run.options.init_from)
         with stop_signal() as stop:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import read_document
@@ -49,7 +48,7 @@ def leaving_nothing(folder: Path, fresh: bool) -> Iterator[None]:
         raise
 
 
-def take_folder(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
+def take_folder(folder: Path, identity: Mapping[str, object], resume: bool) -> bool:
     """Take the folder for this run; whether the run in it is finished.
 
     Raises:
@@ -66,11 +65,11 @@ def take_folder(folder: Path, identity: dict[str, Any], resume: bool) -> bool:
         raise SoftPromptError(f"{folder} is not empty and holds no run: choose another output")
     if folder.exists() and not folder.is_dir():
         raise SoftPromptError(f"{folder} is a file: choose another output")
-    write_json(known, identity)
+    write_json(known, dict(identity))
     return False
 
 
-def check_same(folder: Path, identity: dict[str, Any], *, finished: bool) -> None:
+def check_same(folder: Path, identity: Mapping[str, object], *, finished: bool) -> None:
     """Make sure that the run in a folder is this one.
 
     Args:

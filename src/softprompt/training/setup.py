@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import JsonValue
 from torch import nn
 
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.heads import has_lm_head
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method
@@ -27,8 +27,7 @@ class RunSpec:
     """What a run is made of, settled before its first step.
 
     Attributes:
-        model: the backbone.
-        tokenizer: its tokenizer.
+        backbone: the frozen model, under the name that the records have.
         task: with its data.
         method: of the prompt.
         options: the user's options of training.
@@ -39,8 +38,7 @@ class RunSpec:
         show: progress.
     """
 
-    model: nn.Module
-    tokenizer: Any
+    backbone: Backbone
     task: Task
     method: Method
     options: TrainingOptions
@@ -58,8 +56,7 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
         SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
             bounds.
     """
-    anatomy = read_anatomy(model)
-    default = method.readout(anatomy.kind, has_lm_head=has_lm_head(model))
+    default = method.readout(read_anatomy(model).kind, has_lm_head=has_lm_head(model))
     if task.kind == "generation" and default == "head" and method.name != "head_only":
         default = "text"
     name = options.readout or default

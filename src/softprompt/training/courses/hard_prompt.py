@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
+from softprompt.evaluation.score import Scores
 from softprompt.inference.predict import predict
 from softprompt.methods.baselines import HardPrompt
 from softprompt.readouts import Item
@@ -23,6 +24,18 @@ CONTENT_FREE = ("N/A", "", "[MASK]")
 _LEAST = 1e-38  # a probability that came out as zero still has a logarithm
 
 
+class Calibrated(TypedDict):
+    """A template that was tried.
+
+    Attributes:
+        calibration: the constants b, `(classes,)`; None without a calibration.
+        validation: metrics of the validation rows; empty where there is but one template.
+    """
+
+    calibration: list[float] | None
+    validation: Scores
+
+
 @course("hard_prompt")
 def hard_prompt(work: Work) -> None:
     """Choose a template and calibrate; without these options nothing is done."""
@@ -33,28 +46,29 @@ def hard_prompt(work: Work) -> None:
     own = work.task
     # The task's own template stands first, so it wins ties.
     tasks = [own, *(retemplated(own, template) for template in dict.fromkeys(method.templates))]
-    tried: list[dict[str, Any]] = []
-    best: dict[str, Any] | None = None
+    tried: list[dict[str, object]] = []
+    best: tuple[int, Calibrated] | None = None
     for index, task in enumerate(tasks):
         work.check("between two templates")
         if index:
             work.replace(task=task)
         found = work.once(f"template-{index}", lambda: _calibrated(work, method))
         tried.append({"template": str(template_of(work.readout)), **found})
-        if best is None or work.better(found["validation"], best["validation"]):
-            best = {"index": index, **found}
+        if best is None or work.better(found["validation"], best[1]["validation"]):
+            best = index, found
     assert best is not None
-    if best["index"] != len(tasks) - 1:
-        work.replace(task=tasks[best["index"]])
-    if best["calibration"] is not None:
-        work.readout.calibration = torch.tensor(best["calibration"])
-        work.report["calibration"] = dict(zip(work.task.label_values, best["calibration"], strict=True))
+    chosen, bias = best[0], best[1]["calibration"]
+    if chosen != len(tasks) - 1:
+        work.replace(task=tasks[chosen])
+    if bias is not None:
+        work.readout.calibration = torch.tensor(bias)
+        work.report["calibration"] = dict(zip(work.task.label_values, bias, strict=True))
     if method.templates:
         work.report["template"] = str(template_of(work.readout))
         work.report["templates"] = tried
 
 
-def _calibrated(work: Work, method: HardPrompt) -> dict[str, Any]:
+def _calibrated(work: Work, method: HardPrompt) -> Calibrated:
     """The calibration of the readout that stands, and its metrics on the validation rows."""
     bias = None
     if method.calibration != "none":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.heads import lm_head
 from softprompt.backbones.vocabulary import pieces
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import batches
@@ -32,11 +31,13 @@ def label_tokens(work: Work, count: int) -> list[list[int]]:
             f"label tokens are read at one column, and readout {readout.name!r} of task {work.task.name!r} has no such "
             "place on this backbone: leave label_tokens out, or use labels of one token each"
         )
-    backbone: Any = work.prompted.backbone
-    head = backbone.get_output_embeddings()
+    head = lm_head(work.prompted.backbone)
+    assert head is not None, "label words are read off a language-model head"
+    embedding = head.weight
+    assert isinstance(embedding, Tensor)
     labels = torch.tensor([int(item.row.label or 0) for item in work.items])
     weight = probe(states(work, head), labels, len(work.task.label_values), work.plan.learning_rate)
-    return [_words(work, scores, count) for scores in ranking(weight, head.weight)]
+    return [_words(work, scores, count) for scores in ranking(weight, embedding)]
 
 
 @torch.no_grad()
@@ -44,7 +45,7 @@ def states(work: Work, head: nn.Module) -> Tensor:
     """What the output embedding reads at each training row's answer, fp32, `(rows, H)`."""
     seen: list[Tensor] = []
 
-    def read(module: nn.Module, given: Any) -> None:
+    def read(module: nn.Module, given: tuple[Tensor, ...]) -> None:
         if work.prompted.is_running:  # others may call the backbone meanwhile
             seen.append(given[0].float().cpu())
 
@@ -87,7 +88,7 @@ def ranking(weight: Tensor, embedding: Tensor) -> Tensor:
 
 def _words(work: Work, scores: Tensor, count: int) -> list[int]:
     """The first tokens of a ranking that are words as the template's answer would be."""
-    tokenizer: Any = work.prompted.tokenizer
+    tokenizer = work.prompted.tokenizer
     space = template_of(work.readout).space_before_answer
     chosen: list[int] = []
     for token in scores.argsort(descending=True, stable=True).tolist():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from softprompt.evaluation.score import Scores
 from softprompt.methods.xprompt import Pruned, XPrompt
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.work import Work
@@ -87,7 +87,7 @@ def _prompt(work: Work) -> Pruned:
     return own
 
 
-def _importance(work: Work, of: Callable[[Tensor], Tensor]) -> Any:
+def _importance(work: Work, of: Callable[[Tensor], Tensor]) -> list[float]:
     """The mean over the training rows of an importance that is read off the table's gradient."""
     assert isinstance(work.method, XPrompt)
     total: Tensor | None = None
@@ -130,10 +130,10 @@ def _rewind(work: Work, tuned: Tuned, ticket: Ticket) -> None:
             prompt.mask.copy_(ticket.pieces)
 
 
-def _best(work: Work, tuned: Tuned, tickets: Sequence[Ticket]) -> tuple[Ticket, list[dict[str, Any]]]:
+def _best(work: Work, tuned: Tuned, tickets: Sequence[Ticket]) -> tuple[Ticket, list[dict[str, object]]]:
     """Rewind each candidate; the best on the validation rows, and how all did."""
-    found: list[dict[str, Any]] = []
-    best: tuple[Ticket, dict[str, Any]] | None = None
+    found: list[dict[str, object]] = []
+    best: tuple[Ticket, Scores] | None = None
     for ticket in tickets:
         _rewind(work, tuned, ticket)
         metrics = work.fit(ticket.stage)
