@@ -24,6 +24,7 @@ RESULTS = Path(__file__).parent / "results" / "below.json"
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """The seconds of a step for each choice of layers."""
     import softprompt as sp
+    from softprompt.backbones.backbone import Backbone
     from softprompt.cli.common import quiet
     from softprompt.methods import SPT
     from softprompt.readouts.build import build_readout
@@ -39,7 +40,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         method = SPT(select=select)
         with sp.attach(model, tokenizer, method, seed=13) as prompted:
             spec = readout_spec(model, task, method, TrainingOptions())
-            trained = TaskModel(prompted, build_readout(task, model, tokenizer, prompted.prompts[0], spec))
+            trained = TaskModel(prompted, build_readout(task, Backbone(model, tokenizer), prompted.prompts[0], spec))
             items = [trained.readout.encode(row) for row in task.splits(13).train[:16]]
             rows.append({"select": select, **steps(trained, items, options.steps), "backbone": options.backbone})
         print(rows[-1], flush=True)

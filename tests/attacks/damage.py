@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import softprompt as sp
+from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.explain.vectors import stored_rows
@@ -64,7 +65,7 @@ def save_prompt(method: str, folder: Path) -> Path:
     if method == "full_finetuning":
         with sp.attach(backbone, tokenizer(), METHODS[method]) as prompted:
             made = prompted.prompts[0]
-    readout = build_readout(task, backbone, tokenizer(), made, spec)
+    readout = build_readout(task, Backbone(backbone, tokenizer()), made, spec)
     metrics = {"accuracy": 0.5, "rows": 4, "interval": [0.1, 0.9], "loss": 0.7}
     meta = {"backbone_name": family, "seed": 3, "versions": {"torch": "2"}, "metrics": metrics, "kept_layers": [0, 1]}
     own = fingerprint(backbone)

@@ -12,6 +12,7 @@ import torch
 from transformers import TextIteratorStreamer
 
 from softprompt.attached.attach import attach
+from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.readouts.build import build_readout
 from softprompt.sites.asking import _ASKERS, current
@@ -133,7 +134,7 @@ def test_predict_from_eight_threads() -> None:
     prompts = []
     for name in ("capt", "prompt_tuning", "lora", "p_tuning_v2"):
         made, spec = producer(backbone, name), readout_spec(backbone, task, METHODS[name], TrainingOptions())
-        readout = build_readout(task, backbone, tokenizer(), made, spec)
+        readout = build_readout(task, Backbone(backbone, tokenizer()), made, spec)
         known = fingerprint(backbone)
         prompts.append(Prompt(METHODS[name], made, task, readout, spec, known, backbone, tokenizer()))
     wanted = [prompt.outcomes(texts, batch_size=4) for prompt in prompts]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from softprompt.backbones.backbone import Backbone
 from softprompt.inference.predict import predict
 from softprompt.methods import PTuningV2
 from softprompt.readouts.build import build_readout
@@ -37,7 +38,7 @@ def test_predict_gives_the_model_back(training: bool, stop: type[BaseException] 
             raise stop
 
     with tiny("bert", method) as prompted:
-        readout: Any = build_readout(TASK, model("bert"), tokenizer(), prompted.prompts[0], SPEC)
+        readout: Any = build_readout(TASK, Backbone(model("bert"), tokenizer()), prompted.prompts[0], SPEC)
         prompted.train(training)
         prompted.prompts[0].body.dropout.train(not training)  # a part of another mode than the whole
         readout.train(not training)

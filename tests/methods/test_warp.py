@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from softprompt.attached.attach import build
+from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.methods import WARP, HardPrompt
 from softprompt.readouts.build import build_readout
@@ -168,4 +169,4 @@ def test_a_body_without_a_head_is_refused() -> None:
     spec = readout_spec(body, TASK, WARP(), TrainingOptions())
     producer = build(body, tokenizer(), WARP())
     with pytest.raises(SoftPromptError, match="'rows' needs a backbone with a language-model head"):
-        build_readout(TASK, body, tokenizer(), producer, spec)
+        build_readout(TASK, Backbone(body, tokenizer()), producer, spec)

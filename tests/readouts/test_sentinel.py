@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from softprompt.attached.attach import attach
+from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.methods import method as method_of
 from softprompt.readouts import Readout, ReadoutSpec, build_readout
@@ -27,7 +28,7 @@ SPEC = ReadoutSpec(name="text", loss="auto", pooling="auto", max_length=64, max_
 
 
 def made(task: Task, words: Any, family: str = "t5", **changed: Any) -> Readout:
-    return build_readout(task, model(family), words, Producer(), SPEC.model_copy(update=changed))
+    return build_readout(task, Backbone(model(family), words), Producer(), SPEC.model_copy(update=changed))
 
 
 def t5_tokenizer(*, special: bool = True) -> PreTrainedTokenizerFast:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from softprompt.backbones.backbone import Backbone
 from softprompt.methods import method as method_of
 from softprompt.methods.base import Method
 from softprompt.storage.prompt import Prompt
@@ -39,7 +40,7 @@ def member(task: Task, family: str, method: Method | str, seed: int, **wishes: A
     backbone, chosen = model(family), method_of(method) if isinstance(method, str) else method
     made = producer(backbone, chosen, seed)
     spec = readout_spec(backbone, task, chosen, TrainingOptions(**wishes))
-    readout = build_readout(task, backbone, tokenizer(), made, spec)
+    readout = build_readout(task, Backbone(backbone, tokenizer()), made, spec)
     with torch.no_grad():
         generator = torch.Generator().manual_seed(seed)
         for parameter in readout.parameters():

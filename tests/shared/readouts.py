@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from softprompt.attached.attach import attach, build
+from softprompt.backbones.backbone import Backbone
 from softprompt.methods import Method
 from softprompt.readouts import Readout
 from softprompt.readouts.build import build_readout
@@ -23,7 +24,7 @@ def made(task: Task, family: str, method: Method, **options: Any) -> tuple[Any, 
     """An attached prompt and the task's readout."""
     spec = readout_spec(model(family), task, method, TrainingOptions(**options))
     prompt = build(model(family), tokenizer(), method)
-    readout = build_readout(task, model(family), tokenizer(), prompt, spec)
+    readout = build_readout(task, Backbone(model(family), tokenizer()), prompt, spec)
     return attach(model(family), tokenizer(), prompt), readout
 
 

@@ -13,6 +13,7 @@ from transformers import BertModel
 import softprompt as sp
 from softprompt.attached.attach import build
 from softprompt.backbones import load as loading
+from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.source import BackboneSource
 from softprompt.methods.registry import methods
@@ -31,7 +32,7 @@ def card(folder: Path, method: Any, name: str = "mask", backbone: Any = None, **
     task = sp.Task(template="{text} and {mask}", templates={"head": "so {text}"}, labels={"0": "w10", "1": "w11"})
     made = build(own, tokenizer(), method)
     spec = READOUT.model_copy(update={"name": name})
-    readout = build_readout(task, own, tokenizer(), made, spec)
+    readout = build_readout(task, Backbone(own, tokenizer()), made, spec)
     sp.save(Prompt(method, made, task, readout, spec, fingerprint(own), own, tokenizer(), meta), folder)
     return (folder / "README.md").read_text()
 

@@ -36,7 +36,7 @@ from softprompt.tasks.seen import count_seen, unseen
 
 # What members must agree in; a wish such as the loss may differ.
 _TASK = ("kind", "fields", "template", "templates", "labels", "seq2seq_labels", "bounds")
-_WISHES = ("name", "pooling", "max_new_tokens", "sentinel_targets")
+_READOUT = ("name", "pooling", "max_new_tokens", "sentinel_targets")
 
 
 class EnsembleScores(TypedDict):
@@ -166,7 +166,7 @@ class Ensemble:
         for key in _TASK:
             if getattr(member.task, key) != getattr(first.task, key):
                 raise SoftPromptError(f"{name}: its task has another {key} than {self.names[0]}: vote with one task")
-        for key in _WISHES:
+        for key in _READOUT:
             if getattr(member.readout_spec, key) != getattr(first.readout_spec, key):
                 raise SoftPromptError(f"{name}: its readout has another {key} than {self.names[0]}; train it alike")
 

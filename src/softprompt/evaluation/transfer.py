@@ -125,7 +125,7 @@ def _with_template(source: Task, target: Task) -> Task:
 def _readout(prompt: Prompt, task: Task) -> Readout:
     assert prompt.readout is not None
     assert prompt.readout_spec is not None
-    made = build_readout(task, prompt.model, prompt.tokenizer, prompt.producer, prompt.readout_spec)
+    made = build_readout(task, prompt.backbone, prompt.producer, prompt.readout_spec)
     if prompt.readout.stored():
         made.load_stored(prompt.readout.stored())
     return made

@@ -147,7 +147,7 @@ def _with_text(prompt: Prompt, text: str) -> Prompt:
     if producer.keys is not None:
         producer.keys.use(trained.stored()["prefix"])
     assert prompt.readout_spec is not None
-    readout = build_readout(prompt.task, prompt.model, prompt.tokenizer, producer, prompt.readout_spec)
+    readout = build_readout(prompt.task, prompt.backbone, producer, prompt.readout_spec)
     stored = {} if prompt.readout is None else prompt.readout.stored()
     if stored:
         readout.load_stored(stored)

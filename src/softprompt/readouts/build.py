@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from torch import nn
 
-from softprompt.backbones.anatomy import Anatomy, read_anatomy
-from softprompt.backbones.heads import has_lm_head, label_rows
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.backbone import Backbone
+from softprompt.backbones.heads import label_rows
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.base import Readout
 from softprompt.readouts.choose import make_readout
@@ -18,33 +18,28 @@ from softprompt.sites.footprint import Footprint
 from softprompt.sites.producer import Producer
 from softprompt.tasks.task import Task
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
-
-def build_readout(
-    task: Task, model: nn.Module, tokenizer: PreTrainedTokenizerBase, producer: Producer, spec: ReadoutSpec
-) -> Readout:
+def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: ReadoutSpec) -> Readout:
     """The readout of a task on a backbone, on the backbone's device.
 
     Raises:
         SoftPromptError: the backbone or the task cannot serve it; the message says what can.
     """
-    anatomy, footprint = read_anatomy(model), producer.footprint
+    anatomy, footprint = backbone.anatomy, producer.footprint
     context = ReadoutContext(
         spec,
-        tokenizer,
+        backbone.tokenizer,
         anatomy.kind,
         anatomy.hidden_size,
         _limit(anatomy, footprint, spec.max_length),
-        _decoder_start(model) if anatomy.kind == "encoder-decoder" else None,
-        has_lm_head(model),
-        partial(label_rows, model),
+        _decoder_start(backbone.model) if anatomy.kind == "encoder-decoder" else None,
+        backbone.has_lm_head,
+        partial(label_rows, backbone.model),
         footprint.count,
         footprint.around,
         footprint.pool,
     )
-    return make_readout(task, context).to(next(model.parameters()).device)
+    return make_readout(task, context).to(backbone.device)
 
 
 def _limit(anatomy: Anatomy, footprint: Footprint, max_length: int) -> int:

@@ -204,7 +204,7 @@ def load(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = MISSI
     readout = None
     if described.task is not None and record.readout is not None:
         try:
-            readout = build_readout(described.task, model, tokenizer, producer, record.readout)
+            readout = build_readout(described.task, Backbone(model, tokenizer), producer, record.readout)
         except SoftPromptError as error:
             raise SoftPromptError(f"{path / META}: task or readout: {error}") from None
     check_head(path, described, forms, readout)

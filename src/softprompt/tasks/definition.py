@@ -12,7 +12,7 @@ from softprompt.guards import limits
 from softprompt.tasks import loading
 from softprompt.tasks.metrics import METRICS
 from softprompt.tasks.origins import Hub, Package, SplitName
-from softprompt.tasks.text.readout_templates import TemplateName, template_for
+from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import label_text
 
@@ -38,7 +38,7 @@ class TaskDefinition(BaseModel):
     kind: TaskKind = "classification"
     fields: tuple[str, ...] = ()
     template: str
-    templates: dict[Literal["text", "mask", "head", "seq2seq"], str] = {}
+    templates: dict[TemplateKey, str] = {}
     labels: dict[str, str] = {}
     seq2seq_labels: dict[str, str] = {}
     label_aliases: dict[str, str] = {}

@@ -10,6 +10,7 @@ import torch
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
+from softprompt.backbones.backbone import Backbone
 from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PromptTuning, PTuningV2
 from softprompt.readouts.build import build_readout
 from softprompt.training.fitting.frozen_states import keep_states_below
@@ -37,7 +38,7 @@ def setting(family: str, method: Method, folder: Path, **options: Any) -> tuple[
     backbone, rows = model(family), task(folder)
     prompted = attach(backbone, tokenizer(), producer(backbone, method))
     spec = readout_spec(backbone, rows, method, TrainingOptions(**options))
-    readout = build_readout(rows, backbone, tokenizer(), prompted.prompts[0], spec)
+    readout = build_readout(rows, Backbone(backbone, tokenizer()), prompted.prompts[0], spec)
     return prompted, TaskModel(prompted, readout), [readout.encode(row) for row in rows.splits(1).train[:7]]
 
 

@@ -10,6 +10,7 @@ from softprompt.tasks.text.template import CHOICE, Mask, Part, Template
 from softprompt.tasks.text.template import Literal as Fixed
 
 TemplateName: TypeAlias = Literal["text", "mask", "head"]
+TemplateKey: TypeAlias = Literal[TemplateName, "seq2seq"]  # of a task's own templates: T5's text may be another
 
 
 @lru_cache(maxsize=256)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from softprompt.attached.attach import build
 from softprompt.attached.model import PromptedModel
+from softprompt.backbones.backbone import Backbone
 from softprompt.errors import Interrupted
 from softprompt.evaluation.score import Scores, metrics_of
 from softprompt.files import strict_json
@@ -293,8 +294,8 @@ class Work:
             raise Interrupted(f"stopped {where}; {self.state} holds the state: resume goes on from it")
 
     def _read_out(self) -> None:
-        backbone, tokenizer = self.prompted.backbone, self.prompted.tokenizer
-        readout = build_readout(self.task, backbone, tokenizer, self.producer, self.readout_spec)
+        backbone = Backbone(self.prompted.backbone, self.prompted.tokenizer)
+        readout = build_readout(self.task, backbone, self.producer, self.readout_spec)
         self.trained = TaskModel(self.prompted, readout)
         self.items = [readout.encode(row) for row in self.rows]
         self.validation = [readout.encode(row) for row in self.validation_rows]
