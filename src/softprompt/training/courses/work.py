@@ -277,11 +277,10 @@ class Work:
         self.task, self.method = task or self.task, method or self.method
         self.stands_in = (producer is not None and method is None) or (self.stands_in and method is None)
         if method is not None or producer is not None:
-            name = self.prompted.names[0]
-            backbone, tokenizer, words = self.prompted.backbone, self.prompted.tokenizer, self.label_words
-            made = producer or build(backbone, tokenizer, self.method, label_words=words, seed=self.seed)
-            self.prompted.remove(name)
-            self.prompted.add(name, made)
+            own, words = self.prompted, self.label_words
+            made = producer or build(own.backbone, own.tokenizer, self.method, label_words=words, seed=self.seed)
+            own.remove(name := own.names[0])
+            own.add(name, made)
         self._read_out()
 
     def check(self, where: str = "between two steps") -> None:
