@@ -74,7 +74,7 @@ WHOLE = {
 OWN = {
     "benchmarks": ["test_benchmarks.py"],
     "pages": ["test_docs.py", "test_docstrings.py", "test_documented_names.py"],
-    "the house": ["test_mirror.py", "test_rooms.py", "test_sizes.py"],
+    "the house": ["test_mirror.py", "test_rooms.py", "test_sizes.py", "test_types.py"],
     "packages that bring methods": ["cli/test_plugins.py"],
     "folders of earlier versions": ["storage/test_old_folders.py", "training/test_old_runs.py"],
     "resumed runs of every method and family": ["training/test_resume.py"],
