@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 from pydantic import ValidationError
 
 from softprompt.backbones.fingerprint import fingerprint
-from softprompt.backbones.heads import ReadoutName
 from softprompt.errors import SoftPromptError
 from softprompt.methods import method as method_of
+from softprompt.methods.registry import checked
 from softprompt.readouts import ReadoutSpec
+from softprompt.readouts.registry import READOUTS
 from softprompt.storage.prompt import Prompt
 from softprompt.storage.record import PromptRecord
 from softprompt.tasks import Task
@@ -50,9 +49,12 @@ def test_it_is_read_as_it_was_written_and_nothing_else() -> None:
 
 
 def test_there_is_one_list_of_names() -> None:
-    assert TrainingOptions.model_fields["readout"].annotation == ReadoutName | None
-    assert ReadoutSpec.model_fields["name"].annotation == ReadoutName
-    assert get_args(ReadoutName) == ("text", "mask", "head", "rows")
+    assert list(READOUTS.all(installed=False)) == ["head", "mask", "rows", "text"]
+    said = "no readout named 'eyes': choose from head, mask, rows, text, or install the package that brings it"
+    with pytest.raises(SoftPromptError, match=rf"option 'readout' of training: {said}"):
+        checked(TrainingOptions, {"readout": "eyes"}, "training")
+    with pytest.raises(ValidationError, match=said):
+        ReadoutSpec(name="eyes", loss="auto", pooling="mean", max_length=40, max_new_tokens=4)
 
 
 def test_the_old_name_on_a_prompt_still_answers() -> None:

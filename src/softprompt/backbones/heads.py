@@ -1,17 +1,18 @@
 """The head of a language model, and what answers can be read off.
 
-A readout's name stands here because methods prefer one and readouts have it, and neither room knows the other.
+A readout's name stands here because methods prefer one and readouts have it, and neither room knows the other; which
+names there are is known to `softprompt.readouts.registry`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-ReadoutName: TypeAlias = Literal["text", "mask", "head", "rows"]
+ReadoutName: TypeAlias = str
 
 
 def lm_head(model: nn.Module) -> nn.Module | None:

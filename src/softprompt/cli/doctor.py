@@ -88,9 +88,10 @@ def _checks() -> list[Check]:
 def _faults() -> list[Fault]:
     """What installed packages bring that cannot be used."""
     from softprompt.methods.registry import METHODS
+    from softprompt.readouts.registry import READOUTS
     from softprompt.training.courses.registry import COURSES
 
-    return [*METHODS.faults(), *COURSES.faults()]
+    return [*METHODS.faults(), *COURSES.faults(), *READOUTS.faults()]
 
 
 def _clean(folders: list[Path] | None, json: bool) -> None:

@@ -13,6 +13,7 @@ from softprompt.readouts.head import Head, Pooling
 from softprompt.readouts.label_rows import LabelRows
 from softprompt.readouts.label_words import LabelWords
 from softprompt.readouts.mixture import Mixture
+from softprompt.readouts.registry import READOUTS, readout
 from softprompt.readouts.sentinel import lead_of
 from softprompt.readouts.surround import surrounded
 from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder
@@ -29,25 +30,20 @@ def make_readout(task: Task, context: ReadoutContext) -> Readout:
     """
     if context.pool:
         return _mixture(task, context)
-    name = context.spec.name
-    lead = lead_of(context.tokenizer, name, seq2seq=context.seq2seq, wanted=context.spec.sentinel_targets)
-    if name == "head":
-        return _head(task, context)
+    spec = context.spec
+    lead = lead_of(context.tokenizer, spec.name, seq2seq=context.seq2seq, wanted=spec.sentinel_targets)
+    made: object = READOUTS.get(spec.name)(task, replace(context, lead=lead))
+    if not isinstance(made, Readout):
+        raise SoftPromptError(f"readout {spec.name!r} is a {type(made).__name__}: have its function give a Readout")
+    return made
+
+
+def _check_lm_head(context: ReadoutContext) -> None:
     if not context.has_lm_head:
         raise SoftPromptError(
-            f"readout {name!r} needs a backbone with a language-model head, and this one has none: use readout='head'"
+            f"readout {context.spec.name!r} needs a backbone with a language-model head, and this one has none: use "
+            "readout='head'"
         )
-    if name == "rows":
-        return _rows(task, context, lead)
-    if name == "mask":
-        if context.kind != "encoder":
-            raise SoftPromptError("readout 'mask' needs a masked language model: use 'text' or 'head' on this backbone")
-        return _mask(task, context)
-    if context.kind == "encoder":
-        raise SoftPromptError(
-            "readout 'text' needs a model that goes on with a text: use 'mask' or 'head' on an encoder"
-        )
-    return _free_text(task, context, lead) if task.kind == "generation" else _text(task, context, lead)
 
 
 def _row_encoder(template: Template, context: ReadoutContext, mask_id: int | None = None) -> RowEncoder:
@@ -75,7 +71,9 @@ def _mixture(task: Task, context: ReadoutContext) -> Mixture:
     return Mixture(members)
 
 
-def _rows(task: Task, context: ReadoutContext, lead: tuple[int, ...]) -> LabelRows:
+@readout("rows")
+def _rows(task: Task, context: ReadoutContext) -> LabelRows:
+    _check_lm_head(context)
     if task.kind not in ("classification", "regression"):
         raise SoftPromptError(
             f"task {task.name!r} is a {task.kind} task, and label rows tell classes or numbers: leave readout out"
@@ -90,10 +88,11 @@ def _rows(task: Task, context: ReadoutContext, lead: tuple[int, ...]) -> LabelRo
     weight, bias = context.label_rows([continuation(context.tokenizer, word, space=space) for word in words])
     if bounds:
         weight, bias = weight.new_zeros(1, weight.shape[1]), bias.new_zeros(1)
-    start = None if context.decoder_start is None else (context.decoder_start, *lead)
+    start = None if context.decoder_start is None else (context.decoder_start, *context.lead)
     return LabelRows(row_encoder, weight, bias, context.filler, bounds=bounds, decoder_ids=start)
 
 
+@readout("head")
 def _head(task: Task, context: ReadoutContext) -> Head:
     if task.kind == "generation":
         raise SoftPromptError(f"task {task.name!r} asks for free text, which a head cannot give: use readout='text'")
@@ -113,7 +112,11 @@ def _bounds(task: Task) -> tuple[float, float] | None:
     return task.bounds
 
 
+@readout("mask")
 def _mask(task: Task, context: ReadoutContext) -> LabelWords:
+    _check_lm_head(context)
+    if context.kind != "encoder":
+        raise SoftPromptError("readout 'mask' needs a masked language model: use 'text' or 'head' on this backbone")
     tokenizer = context.tokenizer
     if tokenizer.mask_token_id is None:
         raise SoftPromptError("readout 'mask' needs a tokenizer with a mask token: use readout='text' or 'head'")
@@ -139,7 +142,17 @@ def _label_words(task: Task, context: ReadoutContext) -> tuple[str, ...]:
     return words
 
 
-def _free_text(task: Task, context: ReadoutContext, lead: tuple[int, ...]) -> FreeText:
+@readout("text")
+def _text(task: Task, context: ReadoutContext) -> Readout:
+    _check_lm_head(context)
+    if context.kind == "encoder":
+        raise SoftPromptError(
+            "readout 'text' needs a model that goes on with a text: use 'mask' or 'head' on an encoder"
+        )
+    return _free_text(task, context) if task.kind == "generation" else _words(task, context)
+
+
+def _free_text(task: Task, context: ReadoutContext) -> FreeText:
     tokenizer, template = context.tokenizer, task.template_for("text", context.seq2seq)
     end = affixes(tokenizer)[1][-1:] or (tokenizer.eos_token_id,)
     return FreeText(
@@ -149,18 +162,18 @@ def _free_text(task: Task, context: ReadoutContext, lead: tuple[int, ...]) -> Fr
         end[0],
         space=template.space_before_answer,
         max_new_tokens=context.spec.max_new_tokens,
-        lead=lead,
+        lead=context.lead,
     )
 
 
-def _text(task: Task, context: ReadoutContext, lead: tuple[int, ...]) -> Readout:
+def _words(task: Task, context: ReadoutContext) -> Readout:
     tokenizer, loss = context.tokenizer, context.spec.loss
     template = task.template_for("text", context.seq2seq)
     row_encoder, filler, start = _row_encoder(template, context), context.filler, context.decoder_start
     closing = affixes(tokenizer)[1] if context.seq2seq else ()
 
     def answer(word: str) -> tuple[int, ...]:
-        return (*lead, *continuation(tokenizer, word, space=template.space_before_answer), *closing)
+        return (*context.lead, *continuation(tokenizer, word, space=template.space_before_answer), *closing)
 
     if task.kind == "choice" and (template.has_choice or not task.label_words(context.seq2seq)):
         vocabulary = loss == "vocabulary"

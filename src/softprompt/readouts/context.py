@@ -34,6 +34,7 @@ class ReadoutContext:
         virtual: P of the prompt.
         around: how many virtual tokens stand at the four places around text and answer; see `Footprint`.
         pool: templates whose own words are the virtual tokens; see `Footprint`.
+        lead: the ids that stand before every answer: T5's sentinel where it is wanted.
         words: of the one member of a pool that is being built: its words and the rank of the first.
     """
 
@@ -48,6 +49,7 @@ class ReadoutContext:
     virtual: int
     around: tuple[int, ...] = ()
     pool: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    lead: tuple[int, ...] = ()
     words: tuple[tuple[int, ...], int] | None = None
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from softprompt.backbones.heads import ReadoutName
+from softprompt.readouts.registry import KnownReadout
 
 LossName: TypeAlias = Literal["auto", "labels", "vocabulary"]
 PoolingName: TypeAlias = Literal["auto", "first", "last", "mean"]
@@ -26,7 +26,7 @@ class ReadoutSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    name: ReadoutName
+    name: KnownReadout
     loss: LossName
     pooling: PoolingName
     max_length: int = Field(ge=1, le=1 << 24)

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from softprompt.backbones.heads import ReadoutName
 from softprompt.methods.base import Recipe
 from softprompt.methods.options import Options
+from softprompt.readouts.registry import KnownReadout
 from softprompt.readouts.spec import LossName, PoolingName
 
 
@@ -30,7 +30,7 @@ class TrainingOptions(Options):
     patience: int = Field(5, ge=1, description="evaluations without a better one before training stops early")
     max_grad_norm: float = Field(1.0, ge=0, description="gradients are clipped to this norm; 0 leaves them")
     max_length: int = Field(256, ge=8, description="most tokens of a row, virtual tokens and label among them")
-    readout: ReadoutName | None = Field(None, description="default: the method's for the backbone")
+    readout: KnownReadout | None = Field(None, description="default: the method's for the backbone")
     loss: LossName = Field("auto", description="over the label words or the vocabulary")
     pooling: PoolingName = Field("auto", description="of a linear head")
     max_new_tokens: int = Field(32, ge=1, description="longest answer of a free-text task")
