@@ -25,20 +25,18 @@ INVARIANTS = """
 """
 # Parts of methods are held to the equations of the methods that use them.
 EQUATIONS = """
-    methods/parts/encoders methods/parts/first_pass methods/parts/generators methods/parts/peft_layers
-    methods/parts/prefixes methods/parts/saved_table methods/parts/tables methods/parts/vocabulary
+    methods/parts/encoders methods/parts/generators methods/parts/peft_layers
+    methods/parts/prefixes methods/parts/saved_table methods/parts/vocabulary
     methods/parts/weights readouts/mixture training/courses/autoprompt training/courses/mixture
 """
 # Where the file is a step of what another does, its tests ask that for the whole.
 WHOLE = {
     "attached/generation": "invariants/test_generation.py",
     "attached/memory": "attacks/test_attaching.py",
-    "backbones/adapter": "backbones/test_checkpoint.py",
     "backbones/bare": "backbones/test_load.py",
     "backbones/cache": "backbones/test_embedded.py",
     "backbones/projections": "methods/test_lora.py",
     "backbones/remembered": "backbones/test_backbone.py",
-    "backbones/source": "backbones/test_checkpoint.py",
     "backbones/structure": "backbones/test_anatomy.py",
     "backbones/untouched": "invariants/test_i11_detach.py",
     "cli/common": "cli/test_program.py",

@@ -13,11 +13,10 @@ from softprompt.attached.attach import attach, build
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.methods import IDPG
-from softprompt.methods.parts.first_pass import FirstPass
 from softprompt.methods.parts.generators import PHM
 
 from ..shared.models import CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
-from ..shared.prompts import TARGET, attached, close, every_family, logits
+from ..shared.prompts import TARGET, attached, close, logits
 
 EXAMPLES = {
     "idpg": {"method": "idpg", "num_virtual_tokens": 2, "bottleneck": 8, "dropout": 0.0},
@@ -88,21 +87,6 @@ def test_the_equations(family: str, network: str, depth: str) -> None:
             expected = by_hand(family, producer, row)
             close(right, expected, 1e-5)
             close(left, expected, 1e-5)
-
-
-@every_family
-def test_the_first_pass_is_the_plain_model_s(family: str) -> None:
-    """No hook of a prompt works in it, whatever is attached, and no padding counts."""
-    backbone = model(family)
-    part = read_anatomy(backbone)
-    with attached(backbone, IDPG(num_virtual_tokens=K)) as prompted, torch.no_grad():
-        seen: list[tuple[Tensor, Tensor]] = []
-        prompted.prompts[0].first_pass = lambda view: seen.append(FirstPass(part)(view)) or seen[-1]
-        logits(prompted, *padded(ROWS, "left"))
-    states, text = seen[0]
-    with torch.no_grad():
-        for row, found, own in zip(ROWS, states, text, strict=True):
-            close(found[own], part.body(input_ids=row).last_hidden_state[0], 1e-5)
 
 
 @pytest.mark.parametrize("family", CORE)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 import peft
+import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
@@ -20,6 +23,9 @@ from transformers import (
     RobertaConfig,
     T5Config,
 )
+
+from softprompt.backbones.load import load_backbone
+from softprompt.errors import SoftPromptError
 
 WORDS = ["<unk>", "<s>", "</s>", "a", "moving", "film", "▁a", "▁film"]
 
@@ -120,3 +126,19 @@ def with_adapter(folder: Path, scale: float = 0.5) -> torch.Tensor:
         logits: torch.Tensor = adapted.eval()(IDS).logits
     adapted.save_pretrained(folder)
     return logits
+
+
+def load_plain(name: Any) -> Any:
+    return load_backbone(name, device="cpu", dtype="float32")[0]
+
+
+def edit(file: Path, **changes: Any) -> None:
+    found = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({**found, **changes}))
+
+
+def refusal(name: Any) -> str:
+    with pytest.raises(SoftPromptError) as error:
+        load_plain(name)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
