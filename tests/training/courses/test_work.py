@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from softprompt.attached.attach import build
 from softprompt.guards.registry import Entry, defined
 from softprompt.methods import PromptTuning
 from softprompt.methods import registry as methods
@@ -15,6 +16,7 @@ from softprompt.training.courses import Work, course
 from softprompt.training.courses.registry import COURSES
 from softprompt.training.run import Interrupted
 
+from ...shared.models import HIDDEN, tokenizer
 from ...shared.plugins import forgotten
 from ...shared.prompts import METHODS
 from ...shared.runs import PROMPT, Interrupting, run
@@ -100,3 +102,25 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
     again = run(tmp_path, "llama", METHODS["capt"], resume=True, **options)
     assert again.metrics["history"] == done.metrics["history"]
     assert (tmp_path / PROMPT).read_bytes() == before
+
+
+def test_what_was_trained_is_counted_at_the_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not before the course, which may exchange the prompt, and not by what the course says."""
+    forgotten(monkeypatch, methods.METHODS, COURSES)
+    methods.METHODS.add("two_stages", Entry(TwoStages, defined(TwoStages)))
+
+    @course("two_stages")
+    def exchanged(work: Work) -> None:
+        assert work.trained_scalars.prompt == 3 * HIDDEN
+        for count in (2, 5, 4):  # as in a pruning, the largest counts
+            work.replace(method=TwoStages(num_virtual_tokens=count))
+            work.fit(f"of {count}", options=work.options.model_copy(update={"max_steps": 1}))
+        work.replace(producer=build(work.prompted.backbone, tokenizer(), TwoStages(num_virtual_tokens=9)))
+        work.fit("of a prompt that stands in", options=work.options.model_copy(update={"max_steps": 1}))
+        work.replace(method=TwoStages(num_virtual_tokens=4))
+        work.report["trained_parameters"] = 7
+
+    done = run(tmp_path, "bert", TwoStages(num_virtual_tokens=3), readout="head")
+    head = 2 * HIDDEN + 2
+    assert (done.record.trained_parameters, done.record.trained_head_parameters) == (5 * HIDDEN + head, head)
+    assert done.record.stored_parameters == 4 * HIDDEN + head

@@ -28,12 +28,12 @@ from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import Interrupted, SoftPromptError
-from softprompt.files.documents import read_record
 from softprompt.files.manifest import check_files, named, sealed
 from softprompt.files.whole import replacing, write_json
 from softprompt.guards import limits
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
+from softprompt.training.adaptation.metrics import read_metrics
 from softprompt.training.adaptation.prefix_lm import Chunk, PrefixLM, Stream, chunks
 from softprompt.training.adaptation.trainer import Adaptation, AdaptOptions, AdaptTrainer
 from softprompt.training.divergence import Diverged, Fault, described, mend
@@ -116,7 +116,7 @@ def adapt(
         if take_folder(folder, identity, resume):
             show.say(f"{folder}: this run is finished already")
             check_files(folder / MODEL, named(folder / MODEL))
-            metrics = read_record(folder / METRICS)
+            metrics: dict[str, Any] = read_metrics(folder / METRICS)
         else:
             with reproducible(seed, chosen.threads):
                 told = _adapt(run, pieces)

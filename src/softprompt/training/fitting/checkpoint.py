@@ -179,7 +179,7 @@ def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor
 def _random_tensors() -> dict[str, Tensor]:
     own = {
         "python": torch.tensor(random.getstate()[1], dtype=torch.int64),
-        "numpy": torch.from_numpy(np.asarray(np.random.get_state()[1], dtype=np.int64)),  # type: ignore[index]
+        "numpy": torch.from_numpy(np.asarray(_numpy_state()[1], dtype=np.int64)),
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -187,7 +187,14 @@ def _random_tensors() -> dict[str, Tensor]:
     return own
 
 
+def _numpy_state() -> tuple[object, ...]:
+    """Its name, its numbers `(624,)`, and three scalars more."""
+    state = np.random.get_state()
+    assert isinstance(state, tuple)
+    return state
+
+
 def _random_scalars() -> dict[str, object]:
     version, _, gauss = random.getstate()
-    kind, _, *rest = np.random.get_state()
+    kind, _, *rest = _numpy_state()
     return {"python": {"version": version, "gauss": gauss}, "numpy": {"kind": kind, "rest": rest}}
