@@ -61,6 +61,7 @@ BART = BartConfig(
     decoder_ffn_dim=16,
     vocab_size=8,
 )
+IDS = torch.tensor([[1, 3, 4, 5]])
 
 
 def tokenizer(**special: str) -> PreTrainedTokenizerFast:
@@ -111,9 +112,6 @@ def write_gguf(model: LlamaForCausalLM, file: Path) -> None:
     writer.close()
 
 
-IDS = torch.tensor([[1, 3, 4, 5]])
-
-
 def with_adapter(folder: Path, scale: float = 0.5) -> torch.Tensor:
     """Put a LoRA adapter beside a folder's weights; the logits with it."""
     config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
@@ -129,15 +127,18 @@ def with_adapter(folder: Path, scale: float = 0.5) -> torch.Tensor:
 
 
 def load_plain(name: Any) -> Any:
+    """A model in float32 on the CPU."""
     return load_backbone(name, device="cpu", dtype="float32")[0]
 
 
 def edit(file: Path, **changes: Any) -> None:
+    """Change keys of a JSON file, or write one of these alone."""
     found = json.loads(file.read_text()) if file.is_file() else {}
     file.write_text(json.dumps({**found, **changes}))
 
 
 def refusal(name: Any) -> str:
+    """The one line in which a backbone is refused."""
     with pytest.raises(SoftPromptError) as error:
         load_plain(name)
     assert len(str(error.value).splitlines()) == 1

@@ -97,6 +97,11 @@ def adapt(
         SoftPromptError: no encoder-decoder, no text that can be split, or a folder that holds something else.
         Diverged: the loss did not stay finite (`softprompt.training.divergence`); no model is written.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
+
+    Example:
+        >>> done = sp.adapt("tiny-t5", texts, output="adapted", steps=2, batch_size=4, max_length=8, progress=False)
+        >>> (done.model / "model.safetensors").is_file()
+        True
     """
     if not isinstance(backbone, str | Path):
         told = type(backbone).__name__
