@@ -15,7 +15,7 @@ FILES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format docs constraints clean
+.PHONY: help demo test test-slow test-latest lint format docs constraints clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,21 @@ test: $(VENV)/.test ## lint, types, docs and the tests, with coverage
 test-slow: $(VENV)/.test ## the tests that need real weights or minutes
 	$(BIN)/python -m pytest -m slow
 
+# An environment of its own, in which pip takes the newest of all that the constraints pin, even beyond the bound that
+# pyproject.toml sets for transformers: torch alone stays, since it is gigabytes.
+$(VENV)-latest/.test: $(FILES)
+	$(PYTHON) -m venv $(VENV)-latest
+	grep '^torch==' constraints.txt > $(VENV)-latest/torch.txt
+	$(VENV)-latest/bin/python -m pip install --disable-pip-version-check --quiet $(PIP_FLAGS) \
+		--constraint $(VENV)-latest/torch.txt --editable '.[test,embedded]'
+	$(VENV)-latest/bin/python -m pip install --disable-pip-version-check --quiet $(PIP_FLAGS) \
+		--constraint $(VENV)-latest/torch.txt --upgrade transformers
+	@touch $@
+
+test-latest: $(VENV)-latest/.test ## the tests with the newest transformers that there is
+	$(VENV)-latest/bin/python -m pytest tests/backbones/test_compat.py
+	$(VENV)-latest/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+
 lint: $(VENV)/.test ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -69,4 +84,4 @@ constraints: ## pin what pyproject.toml resolves to today
 	rm -rf $(VENV)-fresh
 
 clean: ## remove what the commands made, but not the cache of converted models
-	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(VENV)-latest site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -13,6 +13,7 @@ from .shared.imports import PACKAGE, circles, graph, imports_of, modules
 # keeps them in the same way.
 Room = str | tuple[str, list[list[str]]]
 TASKS = [
+    ["registry"],
     ["values", "rows", "origins", "loading", "answers"],
     ["metrics", "text"],
     ["row_hash", "definition"],

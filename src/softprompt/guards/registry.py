@@ -53,15 +53,20 @@ class Registry(Generic[_T]):
         kind: what one of them is called in messages, such as `method`.
         unpack: the entries that an entry point gives, by name, from its name and what it loads.
         mend: how else a name that is missing may be had.
+        spell: names that it gives one spelling are the same.
 
     Attributes:
         group: of the entry points by which packages bring theirs, such as `softprompt.methods`.
     """
 
     def __init__(
-        self, kind: str, unpack: Callable[[str, object], Iterable[tuple[str, Entry[_T]]]], mend: str = ""
+        self,
+        kind: str,
+        unpack: Callable[[str, object], Iterable[tuple[str, Entry[_T]]]],
+        mend: str = "",
+        spell: Callable[[str], str] = str,
     ) -> None:
-        self._kind, self._unpack, self._mend = kind, unpack, mend
+        self._kind, self._unpack, self._mend, self._spell = kind, unpack, mend, spell
         self.group = f"softprompt.{kind}s"
         self._entries: dict[str, Entry[_T]] = {}
         self._faults: tuple[Fault, ...] | None = None  # None before packages are read
@@ -94,16 +99,21 @@ class Registry(Generic[_T]):
             )
         return self._entries[name].thing
 
+    def why_not(self, name: str) -> str | None:
+        """Why the package that brings a name cannot be used; None where none is broken."""
+        self._read_packages()
+        return next((why for key, why in self._blocked.items() if self._spell(key) == self._spell(name)), None)
+
     def all(self, *, installed: bool = True) -> dict[str, _T]:
         """All that can be used, by name in alphabetical order; with `installed` that of packages too."""
         if installed:
             self._read_packages()
         return {name: one.thing for name, one in sorted(self._entries.items()) if name not in self._blocked}
 
-    def faults(self) -> tuple[Fault, ...]:
-        """What installed packages bring that cannot be used."""
+    def faults(self) -> list[str]:
+        """Why each thing that installed packages bring and that cannot be used cannot."""
         self._read_packages()
-        return self._faults or ()
+        return [fault.reason for fault in self._faults or ()]
 
     def _read_packages(self) -> None:
         """Take what entry points give, once. A package may ask for names while it is read: it gets those so far."""
@@ -141,7 +151,8 @@ class Registry(Generic[_T]):
         """Why an entry cannot have a name, or None where it can."""
         if not isinstance(name, str) or not name:
             return f"{entry.source} is named {quoted(name)}, which is no name"
-        taken = self._entries.get(name)
+        spelt = self._spell(name)
+        taken = next((one for key, one in self._entries.items() if self._spell(key) == spelt), None)
         if taken is None or taken.source == entry.source:
             return None
         return (

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from softprompt.guards.old_names import old_name
 from softprompt.tasks.origins import Hub, Package
+from softprompt.tasks.registry import register_task
 from softprompt.tasks.rows import Row, Splits
 from softprompt.tasks.scoring import evaluate
 from softprompt.tasks.task import Task
@@ -26,6 +27,7 @@ __all__ = [
     "Text",
     "evaluate",
     "fit_text",
+    "register_task",
 ]
 
 if TYPE_CHECKING:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,13 +14,12 @@ from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 from softprompt.guards.documents import parse_yaml
 from softprompt.guards.paths import check_file, path_of, reading
-
-_CATALOG = Path(__file__).parent / "catalog"
+from softprompt.tasks.registry import CATALOG, TASKS, folded
 
 
 def catalog_names() -> list[str]:
-    """Names of the catalog's tasks."""
-    return sorted(path.stem for path in _CATALOG.glob("*.yaml"))
+    """Names of the catalog's tasks, and of those that installed packages bring."""
+    return list(TASKS.all())
 
 
 def read_task(name_or_path: str | Path) -> tuple[dict[str, object], str]:
@@ -29,21 +30,14 @@ def read_task(name_or_path: str | Path) -> tuple[dict[str, object], str]:
     """
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         path = path_of(name_or_path, "task")
-        values = _read_yaml(path, str(path))
-        return {"name": path.stem, **values}, str(path)
-    name = _names().get(folded(str(name_or_path)))
+        return {"name": path.stem, **_read_yaml(path, str(path))}, str(path)
+    given = str(name_or_path)
+    # Packages are read only where the library itself has no such task.
+    name = _own_names().get(folded(given)) or _all_names().get(folded(given))
     if name is None:
-        near = difflib.get_close_matches(folded(str(name_or_path)), _names(), n=1)
-        hint = f"did you mean {_names()[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}"
-        raise SoftPromptError(
-            f"no task {quoted(str(name_or_path))}; {hint} A task of your own is a path that ends in .yaml"
-        )
-    return {"name": name, **_read_yaml(_CATALOG / f"{name}.yaml", f"{name}.yaml")}, f"{name}.yaml"
-
-
-def folded(name: str) -> str:
-    """A name without case, hyphens, underscores and spaces: SST-2 and sst2 are one task."""
-    return "".join(character for character in name.lower() if character.isalnum())
+        raise SoftPromptError(TASKS.why_not(given) or _unknown(given))
+    values, where = _keys(name)
+    return {"name": name, **values}, where
 
 
 def first_fault(error: ValidationError, model: type[BaseModel]) -> str:
@@ -62,15 +56,41 @@ def first_fault(error: ValidationError, model: type[BaseModel]) -> str:
     return f"key {key!r}: {message}" if key else message
 
 
+def _unknown(given: str) -> str:
+    names = _all_names()
+    near = difflib.get_close_matches(folded(given), names, n=1)
+    hint = f"did you mean {names[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}"
+    return f"no task {quoted(given)}; {hint} A task of your own is a path that ends in .yaml"
+
+
+def _keys(name: str) -> tuple[Mapping[str, object], str]:
+    """The keys of a known task, and the file they are from."""
+    keys = TASKS.get(name)
+    if not isinstance(keys, Path):
+        return keys, f"task {name}"
+    where = keys.name if keys.parent == CATALOG else str(keys)
+    return _read_yaml(keys, where), where
+
+
 @lru_cache(maxsize=1)
-def _names() -> dict[str, str]:
+def _own_names() -> dict[str, str]:
     """The catalog's names by their folded spellings, aliases among them."""
-    names: dict[str, str] = {}
-    for name in catalog_names():
-        aliases = _read_yaml(_CATALOG / f"{name}.yaml", f"{name}.yaml").get("aliases")
-        spellings = (name, *(aliases if isinstance(aliases, list) else ()))
-        names.update({folded(str(alias)): name for alias in spellings})
-    return names
+    return _spellings(file.stem for file in CATALOG.glob("*.yaml"))
+
+
+def _all_names() -> dict[str, str]:
+    """All names by their folded spellings; an alias of a package's takes no name of another task."""
+    return {**_spellings(name for name in TASKS.all() if folded(name) not in _own_names()), **_own_names()}
+
+
+def _spellings(names: Iterable[str]) -> dict[str, str]:
+    found, others = {}, {}
+    for name in names:
+        found[folded(name)] = name
+        with suppress(SoftPromptError):  # told when the task itself is asked for
+            aliases = _keys(name)[0].get("aliases", ())
+            others.update({folded(str(alias)): name for alias in (aliases if isinstance(aliases, list) else [aliases])})
+    return {**others, **found}
 
 
 def _read_yaml(path: Path, name: str) -> dict[str, object]:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import entries, kind_of, reading
-from softprompt.tasks import loading
 from softprompt.tasks.data.files import ENDINGS, Record
 from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.records import columns_of, has_answer
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS, Hub, Package, SplitName
+from softprompt.tasks.registry import folded
 from softprompt.tasks.values import label_text
 
 _STEMS: Mapping[SplitName, tuple[str, ...]] = {
@@ -78,8 +78,8 @@ def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path
     few_shot = [folder for folder in folders if _FEW_SHOT.match(folder.name)]
     if few_shot:
         return _of_seed(path, few_shot, seed, shots)
-    names = {loading.folded(name) for name in (task.name, *task.aliases, *task.folders)}
-    below = next((folder for folder in folders if loading.folded(folder.name) in names), None)
+    names = {folded(name) for name in (task.name, *task.aliases, *task.folders)}
+    below = next((folder for folder in folders if folded(folder.name) in names), None)
     if below is not None:
         return find(task, below, seed, shots)
     raise SoftPromptError(
