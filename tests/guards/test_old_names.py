@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +77,20 @@ def test_no_import_of_the_package_asks_for_an_old_name() -> None:
         [sys.executable, "-W", "error:softprompt:DeprecationWarning", "-c", line], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_what_changed_is_right() -> None:
+    """Each old name there is one, and gives what the page says."""
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8").partition("## What changed")[2]
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `softprompt.")]
+    told = dict(pair for old, new in rows for pair in zip(_full(old), _full(new), strict=True))
+    assert len(told) > 10
+    assert {old: {**MODULES, **NAMES}.get(old) for old in told} == told
+
+
+def _full(cell: str) -> list[str]:
+    """The names of a cell within the package; one that begins with a point stands where the one before it does."""
+    found: list[str] = []
+    for name in re.findall(r"`(softprompt)?\.([\w.]+)`", cell):
+        found.append(name[1] if name[0] else f"{found[-1].rpartition('.')[0]}.{name[1]}")
+    return found
