@@ -13,10 +13,12 @@ import pytest
 import softprompt.backbones.load
 import softprompt.training.run
 from softprompt.methods.registry import METHODS
+from softprompt.readouts.registry import READOUTS
 from softprompt.tasks import Task
 from softprompt.tasks.data import sources
 from softprompt.tasks.data.files import Record
 from softprompt.tasks.data.reader import RecordReader
+from softprompt.tasks.registry import TASKS
 from softprompt.training.courses.registry import COURSES
 
 from .shared.outside import SHARED
@@ -57,7 +59,7 @@ def short_reviews(task: str = "movie_reviews", rows: int = 40) -> list[Record]:
 def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     load = softprompt.backbones.load.load_backbone
     monkeypatch.setattr(softprompt.backbones.load, "load_backbone", lambda name, **options: load(SMALL, **options))
-    forgotten(monkeypatch, METHODS, COURSES)
+    forgotten(monkeypatch, METHODS, COURSES, READOUTS, TASKS)
     reviews = short_reviews()
     monkeypatch.setattr(sources, "_package", lambda task, package, reader: list(reviews))
     monkeypatch.chdir(tmp_path)
