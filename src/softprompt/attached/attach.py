@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.anatomy import read_anatomy
@@ -22,11 +23,20 @@ from softprompt.sites.asking import own_class
 from softprompt.sites.producer import Producer
 
 
+class HoldsProducer(Protocol):
+    """What a loaded prompt is here."""
+
+    producer: Producer
+
+
+Attachable: TypeAlias = Method | Producer | HoldsProducer
+
+
 @takes_backbone
 def attach(
     model: Backbone,
     /,
-    prompt: Any,
+    prompt: Attachable | Mapping[str, Attachable],
     *,
     label_words: tuple[str, ...] = (),
     seed: int = 0,
@@ -67,8 +77,8 @@ def attach(
 
 def build(
     model: nn.Module,
-    tokenizer: Any,
-    prompt: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Attachable,
     *,
     label_words: tuple[str, ...] = (),
     seed: int = 0,
@@ -90,7 +100,7 @@ def build(
     raise SoftPromptError(f"attach takes a method or a loaded prompt, not {type(prompt).__name__}")
 
 
-def sketch(model: nn.Module, tokenizer: Any, method: Method) -> Producer:
+def sketch(model: nn.Module, tokenizer: PreTrainedTokenizerBase, method: Method) -> Producer:
     """A method's prompt on torch's `meta` device: types and shapes, without memory whatever sizes its options ask for.
 
     Raises:
@@ -102,7 +112,11 @@ def sketch(model: nn.Module, tokenizer: Any, method: Method) -> Producer:
 
 
 def _context(
-    model: nn.Module, tokenizer: Any, method: Method, label_words: tuple[str, ...] = (), seed: int = 0
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    method: Method,
+    label_words: tuple[str, ...] = (),
+    seed: int = 0,
 ) -> BuildContext:
     generator, anatomy = torch.Generator().manual_seed(seed), read_anatomy(model)
     why = method.refusal(anatomy)
@@ -111,7 +125,7 @@ def _context(
     return BuildContext(anatomy, tokenizer, label_words, generator, partial(word_ids, tokenizer=tokenizer))
 
 
-def _name(prompt: Any) -> str:
+def _name(prompt: object) -> str:
     return str(getattr(prompt, "name", "prompt"))
 
 
@@ -132,21 +146,22 @@ def _refuse(model: nn.Module) -> None:
 
 def attached_class(model: nn.Module) -> type[PromptedModel]:
     """A `PromptedModel` with the model's own forward signature and class name, by which trainers choose."""
-    kind: Any = own_class(model)
+    kind: Any = own_class(model)  # which mypy takes for unhashable, as modules of equal values would be
     return _attached_class(kind)
 
 
 @cache
-def _attached_class(kind: Any) -> type[PromptedModel]:
+def _attached_class(kind: type[nn.Module]) -> type[PromptedModel]:
     own = inspect.signature(kind.forward)
-    ours = inspect.signature(PromptedModel.forward).parameters
+    forward_of_ours: Callable[..., object] = PromptedModel.forward
+    ours = inspect.signature(forward_of_ours).parameters
     listed = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     extra = [p for p in ours.values() if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in own.parameters]
     rest = [p for p in own.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
 
-    def forward(self: PromptedModel, *args: Any, **kwargs: Any) -> Any:
-        return PromptedModel.forward(self, *args, **kwargs)
+    def forward(self: PromptedModel, *args: object, **kwargs: object) -> object:
+        return forward_of_ours(self, *args, **kwargs)
 
-    forward.__signature__ = own.replace(parameters=[*listed, *extra, *rest])  # type: ignore[attr-defined]
+    vars(forward)["__signature__"] = own.replace(parameters=[*listed, *extra, *rest])
     forward.__doc__ = PromptedModel.forward.__doc__
     return type(kind.__name__, (PromptedModel,), {"forward": forward, "__module__": PromptedModel.__module__})

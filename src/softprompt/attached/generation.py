@@ -5,11 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+from transformers.generation.streamers import BaseStreamer
+from transformers.utils.generic import ModelOutput
 
 from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
 from softprompt.errors import SoftPromptError
@@ -26,7 +34,16 @@ _REFUSED = {
 }
 
 
-def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: Any) -> Any:
+class _Generates(Protocol):
+    """A model of transformers that generates."""
+
+    generation_config: GenerationConfig
+
+    def generate(self, **kwargs: Any) -> Tensor | ModelOutput:
+        """Ids, or an output with them in `sequences`."""
+
+
+def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: Any) -> object:
     """Generate with each row's prompt.
 
     An instance-aware prompt is made from the tokens that this call is given (with a cache, from those that the cache
@@ -48,9 +65,8 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
     if ids is None:
         raise SoftPromptError("generate needs input_ids")
     rows = model.rows(prompts, ids.shape[0])
-    backbone: Any = model.backbone
-    width = max(model.slots[row].count for row in rows)
-    if not width:
+    backbone = cast("_Generates", model.backbone)
+    if not any(model.slots[row].count for row in rows):
         with model.calling(rows):
             return backbone.generate(input_ids=ids, **kwargs)
     _refuse(model, rows, kwargs)
@@ -58,6 +74,14 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
         with model.calling(rows) as call:
             output = backbone.generate(input_ids=ids, **kwargs)
         return user_length(output, call, encoder_decoder=True)
+    return _with_virtual_tokens(model, ids, rows, kwargs)
+
+
+def _with_virtual_tokens(
+    model: Attached, ids: Tensor, rows: tuple[int, ...], kwargs: dict[str, Any]
+) -> Tensor | ModelOutput:
+    """Generate with a decoder-only model, whose sequence holds the virtual tokens; they go in here, once."""
+    backbone = cast("_Generates", model.backbone)
     mask = kwargs.pop("attention_mask", None)
     mask = _mask_of(model, ids) if mask is None else mask
     full, full_mask, keep = ids, mask, None
@@ -75,8 +99,7 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
 
 
 def _refuse(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any]) -> None:
-    own: Any = model.backbone
-    configs = (kwargs.get("generation_config"), own.generation_config)
+    configs = (kwargs.get("generation_config"), cast("_Generates", model.backbone).generation_config)
     for name, why in _REFUSED.items():
         values = [kwargs.get(name), *(getattr(config, name, None) for config in configs)]
         if any(value not in (None, 1, 1.0) for value in values):
@@ -89,13 +112,13 @@ def _refuse(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any]) -> 
 
 def _mask_of(model: Attached, ids: Tensor) -> Tensor:
     """As transformers infers it: padding where the pad token is none of the end tokens."""
-    config: Any = model.backbone.generation_config
+    config = cast("_Generates", model.backbone).generation_config
     pad, end = config.pad_token_id, config.eos_token_id
     ends = end if isinstance(end, list) else [end]
     return torch.ones_like(ids) if pad is None or pad in ends else ids.ne(pad).long()
 
 
-def _count_in(backbone: Any, kwargs: dict[str, Any], added: int) -> None:
+def _count_in(backbone: _Generates, kwargs: dict[str, Any], added: int) -> None:
     """Lengths that the user counts in own tokens, in tokens of the whole sequence."""
     given = copy.deepcopy(kwargs.get("generation_config"))
     if given is not None:
@@ -113,18 +136,18 @@ def _count_in(backbone: Any, kwargs: dict[str, Any], added: int) -> None:
             given.min_length = default + added
 
 
-def _own(output: Any, ids: Tensor, full: int, keep: Tensor | None) -> Any:
+def _own(output: Tensor | ModelOutput, ids: Tensor, full: int, keep: Tensor | None) -> Tensor | ModelOutput:
     """The output with the user's ids and the new tokens as its sequences, and without the states of virtual tokens."""
-    sequences = output if isinstance(output, Tensor) else output.sequences
+    sequences = output if isinstance(output, Tensor) else output["sequences"]
     repeat = sequences.shape[0] // ids.shape[0]
     own = torch.cat([ids.repeat_interleave(repeat, 0), sequences[:, full:]], dim=-1)
     if isinstance(output, Tensor):
         return own
-    output.sequences = own
+    output["sequences"] = own
     steps = output.get("hidden_states")
     if steps is not None and keep is not None:
         columns = keep.repeat_interleave(steps[0][0].shape[0] // keep.shape[0], 0)
-        output.hidden_states = tuple(tuple(_kept(states, columns, full) for states in step) for step in steps)
+        output["hidden_states"] = tuple(tuple(_kept(states, columns, full) for states in step) for step in steps)
     return output
 
 
@@ -139,7 +162,7 @@ def _kept(states: Tensor, columns: Tensor, full: int) -> Tensor:
 class _Processor(LogitsProcessor):
     """A processor that is shown the text's ids only. It takes no keywords: a list would demand each of them."""
 
-    def __init__(self, inner: Any, vocab_size: int) -> None:
+    def __init__(self, inner: LogitsProcessor, vocab_size: int) -> None:
         self.inner, self.vocab_size = inner, vocab_size
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -149,7 +172,7 @@ class _Processor(LogitsProcessor):
 class _Criterion(StoppingCriteria):
     """A stopping criterion that is shown the text's ids only."""
 
-    def __init__(self, inner: Any, vocab_size: int) -> None:
+    def __init__(self, inner: StoppingCriteria, vocab_size: int) -> None:
         self.inner, self.vocab_size = inner, vocab_size
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
@@ -178,7 +201,7 @@ def _on_text(apply: Callable[[Tensor], Tensor], ids: Tensor, vocab_size: int) ->
 class _Streamer:
     """A streamer that is shown the user's ids first."""
 
-    def __init__(self, inner: Any, ids: Tensor) -> None:
+    def __init__(self, inner: BaseStreamer, ids: Tensor) -> None:
         self._inner = inner
         self._first: Tensor | None = ids
 
@@ -193,7 +216,7 @@ class _Streamer:
         self._inner.end()
 
 
-def _showing_text(backbone: Any, vocab_size: int) -> Any:
+def _showing_text(backbone: _Generates, vocab_size: int) -> _Generates:
     """The model itself, as one whose `generate` shows processors and criteria the text's ids only.
 
     Repetition penalties and their like index the vocabulary by id. All state is the model's own; only its class is
@@ -201,7 +224,7 @@ def _showing_text(backbone: Any, vocab_size: int) -> Any:
     """
     own: Any = type(backbone)
     kind = _text_kind(own, vocab_size)
-    shown = object.__new__(kind)
+    shown: _Generates = object.__new__(kind)
     object.__setattr__(shown, "__dict__", backbone.__dict__)
     return shown
 

@@ -6,7 +6,8 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from operator import methodcaller
+from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from torch import nn
 
@@ -63,16 +64,16 @@ class Wrapper(Wrapping):
             )
         return self
 
-    def activation_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
+    def activation_checkpointing_enable(self, *args: object, **kwargs: object) -> None:
         """The model's own."""
         with self._inputs_as_they_are():
-            self.backbone.activation_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
+            methodcaller("activation_checkpointing_enable", *args, **kwargs)(self.backbone)
         self.train(self.training)
 
-    def gradient_checkpointing_enable(self, *args: Any, **kwargs: Any) -> None:
+    def gradient_checkpointing_enable(self, *args: object, **kwargs: object) -> None:
         """The model's own."""
         with self._inputs_as_they_are():
-            self.backbone.gradient_checkpointing_enable(*args, **kwargs)  # type: ignore[operator]
+            methodcaller("gradient_checkpointing_enable", *args, **kwargs)(self.backbone)
         self.train(self.training)
 
     def enable_input_require_grads(self) -> None:
@@ -103,7 +104,7 @@ class Wrapper(Wrapping):
         except AttributeError:
             return getattr(super().__getattr__("backbone"), name)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refused: a prompt's file is small, and no pickle.
 
         Raises:
@@ -116,7 +117,7 @@ class Wrapper(Wrapping):
 
     @property
     def _producers(self) -> list[Producer]:
-        return list(self.prompts)  # type: ignore[arg-type]
+        return [one for one in self.prompts if isinstance(one, Producer)]
 
 
 def let_all_go(undo: list[Callable[[], None]]) -> None:

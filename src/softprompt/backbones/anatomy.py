@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.compat import looks_attention_up
@@ -33,6 +34,7 @@ from softprompt.backbones.structure import (
     positions_module,
     sides_of,
     stack_of,
+    weight_of,
 )
 from softprompt.errors import SoftPromptError
 
@@ -103,6 +105,13 @@ class Anatomy:
     decoder_head_dim: int = 0
 
     @property
+    def config(self) -> PreTrainedConfig:
+        """The configuration of `body`."""
+        own = self.body.config
+        assert isinstance(own, PreTrainedConfig)
+        return own
+
+    @property
     def num_layers(self) -> int:
         """L, the number of layer calls of `body`."""
         return len(self.layers)
@@ -120,9 +129,8 @@ class Anatomy:
     @cached_property
     def meets_in_attention(self) -> bool:
         """Whether columns meet in full or sliding attention alone: no convolution, recurrence, or other attention."""
-        config: Any = self.body.config
-        kinds = set(getattr(config, "layer_types", None) or ())
-        if not kinds <= {"full_attention", "sliding_attention"} or getattr(config, "attention_chunk_size", None):
+        kinds = set(getattr(self.config, "layer_types", None) or ())
+        if not kinds <= {"full_attention", "sliding_attention"} or getattr(self.config, "attention_chunk_size", None):
             return False
         return not any(isinstance(module, nn.Conv1d | nn.RNNBase) for module in self.body.modules())
 
@@ -186,30 +194,24 @@ def read_anatomy(model: nn.Module | Pair) -> Anatomy:
         ('causal', True)
     """
     own = bare(model)
-    config = _text_config(own)
-    if config is None:
-        raise SoftPromptError(f"{type(own).__name__} has no `config`: attach a transformers model")
-    reader = _REGISTERED.get(config.model_type, _read)
+    reader = _REGISTERED.get(_configuration(own).model_type, _read)
     again = _KNOWN.of(own, (reader, state_of(own)), lambda: loosened(reader(own)))
     return again() or reader(own)  # a reader may make modules of its own, which nothing else keeps
 
 
-def _text_config(model: nn.Module) -> Any:
-    config: Any = getattr(model, "config", None)
-    return config.get_text_config() if hasattr(config, "get_text_config") else config
+def _configuration(model: nn.Module) -> PreTrainedConfig:
+    found = getattr(model, "config", None)
+    if found is None:
+        raise SoftPromptError(f"{type(model).__name__} has no `config`: attach a transformers model")
+    config: PreTrainedConfig = found.get_text_config() if hasattr(found, "get_text_config") else found
+    return config
 
 
 def _read(model: nn.Module) -> Anatomy:
-    config = _text_config(model)
+    config = _configuration(model)
     sides = sides_of(model, config)
-    body: Any = sides[0] if sides else body_of(model, config)
-    embedding, layers = input_embedding(body), layers_of(body, config)
-    if embedding is None or not layers:
-        lacking = "embedding" if embedding is None else "list of layers"
-        raise SoftPromptError(
-            f"family {config.model_type!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
-            "describe it with softprompt.register_anatomy"
-        )
+    body = sides[0] if sides else body_of(model, config)
+    embedding, layers = _embedding_and_layers(body, config)
     attentions = tuple(attention_of(layer, config) for layer in layers)
     found = behaviour(body, layers, attentions, encoder=bool(sides))
     kind: BackboneKind = "encoder-decoder" if sides else _kind(config, found)
@@ -221,9 +223,8 @@ def _read(model: nn.Module) -> Anatomy:
             f"family {config.model_type!r} counts columns for positions and takes no others, so that padding or a "
             "prefix would move the text: choose another backbone"
         )
-    weight: Any = embedding.weight
-    decoder = sides[1] if sides else None
-    return Anatomy(
+    vocab_size, embedding_size = weight_of(embedding).shape
+    read = Anatomy(
         family=config.model_type,
         kind=kind,
         body=body,
@@ -232,7 +233,7 @@ def _read(model: nn.Module) -> Anatomy:
         layers=layers,
         attentions=attentions,
         last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" else None,
-        decoder=decoder,
+        decoder=sides[1] if sides else None,
         positions=positions,
         takes_position_ids="position_ids" in parameters,
         position_offset=_offset(body, config, found),
@@ -240,30 +241,42 @@ def _read(model: nn.Module) -> Anatomy:
         max_positions=found.positions or getattr(config, "max_position_embeddings", None),
         absolute=found.positions is not None,
         hidden_size=hidden_size(config),
-        embedding_size=int(weight.shape[1]),
-        vocab_size=int(weight.shape[0]),
+        embedding_size=embedding_size,
+        vocab_size=vocab_size,
         num_key_value_heads=key_value_heads(config, "encoder"),
         head_dim=head_dim(config, "encoder"),
-        **({} if decoder is None else _decoder_parts(decoder, config)),
+    )
+    return _with_decoder(read, sides[1], config) if sides else read
+
+
+def _embedding_and_layers(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, tuple[nn.Module, ...]]:
+    embedding, layers = input_embedding(body), layers_of(body, config)
+    if embedding is None or not layers:
+        lacking = "embedding" if embedding is None else "list of layers"
+        raise SoftPromptError(
+            f"family {config.model_type!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
+            "describe it with softprompt.register_anatomy"
+        )
+    return embedding, layers
+
+
+def _with_decoder(read: Anatomy, decoder: nn.Module, config: PreTrainedConfig) -> Anatomy:
+    """With the attentions of a decoder; without them where it attends to its encoder in another way."""
+    layers = layers_of(decoder, config)
+    cross = tuple(found for layer in layers if (found := cross_attention_of(layer)) is not None)
+    if not layers or len(cross) < len(layers):
+        return read
+    return replace(
+        read,
+        decoder_layers=layers,
+        decoder_attentions=tuple(attention_of(layer, config) for layer in layers),
+        cross_attentions=cross,
+        decoder_key_value_heads=key_value_heads(config, "decoder"),
+        decoder_head_dim=head_dim(config, "decoder"),
     )
 
 
-def _decoder_parts(decoder: nn.Module, config: Any) -> dict[str, Any]:
-    """The attentions of a decoder; nothing where it attends to its encoder in another way."""
-    layers = layers_of(decoder, config)
-    cross = [cross_attention_of(layer) for layer in layers]
-    if not layers or any(found is None for found in cross):
-        return {}
-    return {
-        "decoder_layers": layers,
-        "decoder_attentions": tuple(attention_of(layer, config) for layer in layers),
-        "cross_attentions": tuple(cross),
-        "decoder_key_value_heads": key_value_heads(config, "decoder"),
-        "decoder_head_dim": head_dim(config, "decoder"),
-    }
-
-
-def _kind(config: Any, found: Behaviour) -> BackboneKind:
+def _kind(config: PreTrainedConfig, found: Behaviour) -> BackboneKind:
     """A body of which no token sees a later one is a decoder-only model."""
     if found.causal is None:
         raise SoftPromptError(
@@ -273,7 +286,7 @@ def _kind(config: Any, found: Behaviour) -> BackboneKind:
     return "causal" if found.causal else "encoder"
 
 
-def _offset(body: nn.Module, config: Any, found: Behaviour) -> int:
+def _offset(body: PreTrainedModel, config: PreTrainedConfig, found: Behaviour) -> int:
     """Positions that are relative have none; of those of a table it must be known, by a model that can answer."""
     told = found.offset is not None or is_sketch(body)
     if not told and (not found.why or position_table(body) is not None):

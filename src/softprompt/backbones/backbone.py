@@ -167,7 +167,7 @@ def takes_backbone(function: Callable[Concatenate[Backbone, P], R]) -> TakesBack
     own = inspect.signature(function)
     model, *others = own.parameters.values()
     pair = [inspect.Parameter(name, model.POSITIONAL_OR_KEYWORD) for name in ("model", "tokenizer")]
-    taking.__signature__ = own.replace(parameters=[*pair, *others])  # type: ignore[attr-defined]  # as `help` shows it
+    vars(taking)["__signature__"] = own.replace(parameters=[*pair, *others])  # as `help` shows it
     return cast("TakesBackbone[P, R]", taking)
 
 

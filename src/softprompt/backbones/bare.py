@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -32,7 +34,8 @@ class Pair(tuple[PreTrainedModel, PreTrainedTokenizerBase]):
         return self[1]
 
 
-def bare(model: nn.Module | Pair) -> nn.Module:
+def bare(model: nn.Module | Pair) -> PreTrainedModel:
     """The model of a pair, the backbone of an attached model, or the model itself where nothing is attached to it."""
     own = model.model if isinstance(model, Pair) else model
-    return own.backbone if isinstance(own, Wrapping) else own
+    # What is none of transformers' classes has its family's reader (`register_anatomy`), and is used as one.
+    return cast("PreTrainedModel", own.backbone if isinstance(own, Wrapping) else own)

@@ -12,11 +12,10 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import MODEL_MAPPING, AutoModel
+from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig
 
 from softprompt.backbones.compat import ATTENTION_KEY
 from softprompt.backbones.embedded import GgufFile
@@ -64,7 +63,7 @@ def check_checkpoint(source: BackboneSource) -> int | None:
     return sum(sizes)
 
 
-def check_sizes(source: BackboneSource, config: Any, held: int | None) -> None:
+def check_sizes(source: BackboneSource, config: PreTrainedConfig, held: int | None) -> None:
     """Compare the size of the model that a configuration describes with that of the weights.
 
     Args:
@@ -112,7 +111,7 @@ def _check_adapter(source: BackboneSource) -> None:
         )
 
 
-def _files(source: BackboneSource, config: dict[str, Any]) -> list[Path]:
+def _files(source: BackboneSource, config: dict[str, object]) -> list[Path]:
     """The safetensors files of the weights, all of them beside the config."""
     if any(Path(source.path).glob("shard-*-model-*.safetensors")):
         raise _refused(source, "it holds the shards of a distributed training", "save the model whole")
@@ -136,7 +135,7 @@ def _files(source: BackboneSource, config: dict[str, Any]) -> list[Path]:
     return [file for file in found.values() if file is not None]
 
 
-def _own(source: BackboneSource, name: Any, where: str) -> str:
+def _own(source: BackboneSource, name: object, where: str) -> str:
     """A name that can be that of safetensors beside the config alone."""
     if not isinstance(name, str) or not _PLAIN.fullmatch(name):
         raise SoftPromptError(
@@ -152,7 +151,7 @@ def _shapes(file: Path) -> Iterator[tuple[int, ...]]:
             yield tuple(opened.get_slice(name).get_shape())
 
 
-def _document(source: BackboneSource, name: str) -> dict[str, Any] | None:
+def _document(source: BackboneSource, name: str) -> dict[str, object] | None:
     """A JSON object of the checkpoint; None where there is none, or none that can be read."""
     path = source.find(name)
     if path is not None and path.stat().st_size > _LONGEST:
@@ -164,7 +163,7 @@ def _document(source: BackboneSource, name: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
+def _numbers(value: object, key: str = "") -> Iterator[tuple[str, int]]:
     """Every whole number of a document and its key."""
     if isinstance(value, dict):
         for name, one in value.items():

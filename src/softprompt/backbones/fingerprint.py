@@ -25,15 +25,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from xxhash import xxh3_128
 
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
 
 # Numbers hashed at a time: 32 MB in bfloat16, so that a large table is never copied whole.
@@ -84,7 +85,7 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
     Raises:
         SoftPromptError: weights are not in memory (offloaded to a disk).
     """
-    own: Any = bare(model)
+    own = bare(model)
     config = own.config.get_text_config()
     body, head = _parts(own)
     weights, weights_of_head = digests(own)
@@ -93,7 +94,7 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
         architecture=type(own).__name__,
         hidden_size=config.hidden_size,
         num_layers=config.num_hidden_layers,
-        vocab_size=own.get_input_embeddings().weight.shape[0],
+        vocab_size=weight_of(own.get_input_embeddings()).shape[0],
         num_parameters=sum(weight.numel() for weight in (*body.values(), *head.values())),
         dtype=str(own.dtype).removeprefix("torch."),
         weights=_EXACT.get(weights, weights),
@@ -101,7 +102,7 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
     )
 
 
-def digests(model: nn.Module) -> tuple[str, str]:
+def digests(model: PreTrainedModel) -> tuple[str, str]:
     """sha256 over the numbers of a model's body and of its head as they are; empty where there is no head."""
     body, head = _parts(model)
     return _KNOWN.of(model, (_sum(body), _sum(head)), lambda: (_digest(body), _digest(head) if head else ""))
@@ -133,7 +134,7 @@ def difference(recorded: Fingerprint, found: Fingerprint) -> str | None:
     return None
 
 
-def _parts(model: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _parts(model: PreTrainedModel) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The weights of the body and those of the head, by name, each once."""
     base = model.base_model
     output = model.get_output_embeddings()
@@ -143,7 +144,7 @@ def _parts(model: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     body = {name: weight for name, weight in named.items() if not name.startswith("pooler")}
     inside = {id(weight) for weight in body.values()}
     head = {name: weight for name, weight in model.named_parameters() if id(weight) not in inside}
-    return body, head
+    return dict(body), dict(head)
 
 
 def _sum(weights: dict[str, Tensor]) -> bytes:

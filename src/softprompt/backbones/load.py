@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import torch
 import transformers
@@ -24,6 +25,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     GgufConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -39,7 +41,17 @@ from softprompt.backbones.compat import (
 from softprompt.backbones.dtype import check_dtype, choose_dtype, name_of
 from softprompt.backbones.fingerprint import digests, rounded_from
 from softprompt.backbones.source import BackboneSource, caused_by, line, locate
+from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
+
+# A class of transformers that loads a model.
+AutoClass: TypeAlias = (
+    type[AutoModel]
+    | type[AutoModelForCausalLM]
+    | type[AutoModelForMaskedLM]
+    | type[AutoModelForSeq2SeqLM]
+    | type[PreTrainedModel]
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,10 +101,10 @@ def load_backbone(
         config = AutoConfig.from_pretrained(source.path, trust_remote_code=False, **source.gguf)
         check_sizes(source, config, held)
         tokenizer = _tokenizer(source, config)
-        model: Any = _typed(source, config, asked, target, head)
+        model = _typed(source, config, asked, target, head)
         check_finite(source, model)
-        model = model.to(target).eval()
-        rows = model.get_input_embeddings().weight.shape[0]
+        methodcaller("to", target)(model)
+        rows = weight_of(model.eval().get_input_embeddings()).shape[0]
     # As the user named it, and not where it lies: prompts and their cards carry the name to other machines.
     model.config.name_or_path = str(name)
     largest = max(tokenizer.get_vocab().values())
@@ -117,10 +129,12 @@ def _device(name: str | torch.device | None) -> torch.device:
     return device
 
 
-def _typed(source: BackboneSource, config: Any, asked: str, device: torch.device, head: bool | None) -> PreTrainedModel:
+def _typed(
+    source: BackboneSource, config: PreTrainedConfig, asked: str, device: torch.device, head: bool | None
+) -> PreTrainedModel:
     """The model in the type that was asked for, or in the best one here; it says which."""
     stored, model = torch.float32 if source.file else config.dtype, None
-    if stored is None:  # only the weights show it
+    if not isinstance(stored, torch.dtype):  # only the weights show it
         model = _model(source, config, "auto", head)
         stored = model.dtype
     choice = choose_dtype(asked, stored, device)
@@ -134,7 +148,7 @@ def _typed(source: BackboneSource, config: Any, asked: str, device: torch.device
 
 
 def _rounded(
-    source: BackboneSource, config: Any, stored: torch.dtype, dtype: torch.dtype, head: bool | None
+    source: BackboneSource, config: PreTrainedConfig, stored: torch.dtype, dtype: torch.dtype, head: bool | None
 ) -> PreTrainedModel:
     """The model in float16, or with an adapter, whose change is added in float32: the same backbone in every type."""
     exact = _model(source, config, "float32" if source.adapter else name_of(stored), head)
@@ -149,7 +163,7 @@ def _rounded(
     return model
 
 
-def _model(source: BackboneSource, config: Any, dtype: str, head: bool | None) -> PreTrainedModel:
+def _model(source: BackboneSource, config: PreTrainedConfig, dtype: str, head: bool | None) -> PreTrainedModel:
     """The model with a head where it shall have one and the checkpoint holds all of it."""
     with_head = None if head is False else _head_class(config)
     missing: set[str] = set()
@@ -169,11 +183,12 @@ def _model(source: BackboneSource, config: Any, dtype: str, head: bool | None) -
             f"backbone {source.name} lacks {len(missing)} weights that its config.json asks for "
             f"({min(missing)} and so on): the files are incomplete, or the config is another model's"
         )
-    body: Any = model.base_model
-    return body  # type: ignore[no-any-return]
+    body = model.base_model
+    assert isinstance(body, PreTrainedModel)
+    return body
 
 
-def _head_class(config: Any) -> Any:
+def _head_class(config: PreTrainedConfig) -> AutoClass | None:
     """The auto class of the checkpoint's language-model head, or None where its name promises none."""
     family, architecture = config.model_type, (config.architectures or [""])[0]
     if config.is_encoder_decoder:
@@ -187,17 +202,20 @@ def _head_class(config: Any) -> Any:
     return AutoModelForCausalLM if family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
 
 
-def _body_class(config: Any) -> Any:
+def _body_class(config: PreTrainedConfig) -> AutoClass:
     """The checkpoint's own class, which has its weights; AutoModel may add a pooler that the file lacks."""
     own = getattr(transformers, (config.architectures or [""])[0] or "AutoModel", None)
-    is_model = isinstance(own, type) and issubclass(own, PreTrainedModel)
-    return own if is_model and not config.is_encoder_decoder else AutoModel
+    if config.is_encoder_decoder or not (isinstance(own, type) and issubclass(own, PreTrainedModel)):
+        return AutoModel
+    return own
 
 
-def _load(auto: Any, source: BackboneSource, config: Any, dtype: str) -> tuple[PreTrainedModel, set[str]]:
+def _load(
+    auto: AutoClass, source: BackboneSource, config: PreTrainedConfig, dtype: str
+) -> tuple[PreTrainedModel, set[str]]:
     """The model, and the names of weights that the checkpoint does not hold."""
     packed = {"quantization_config": GgufConfig(dequantize=True), **source.gguf}
-    model, report = auto.from_pretrained(
+    loaded = auto.from_pretrained(
         source.path,
         config=config,
         dtype=dtype,
@@ -207,6 +225,7 @@ def _load(auto: Any, source: BackboneSource, config: Any, dtype: str) -> tuple[P
         output_loading_info=True,
         **(packed if source.file else {"use_safetensors": True}),
     )
+    model, report = cast("tuple[PreTrainedModel, dict[str, list[Any]]]", loaded)
     for key, found, wanted in sorted(report["mismatched_keys"]):
         raise SoftPromptError(
             f"backbone {source.name}: {key} is {tuple(found)} in the file and {tuple(wanted)} by "
@@ -215,12 +234,14 @@ def _load(auto: Any, source: BackboneSource, config: Any, dtype: str) -> tuple[P
     return model, set(report["missing_keys"])
 
 
-def _tokenizer(source: BackboneSource, config: Any) -> PreTrainedTokenizerBase:
+def _tokenizer(source: BackboneSource, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
     lacking = f"backbone {source.name} has no tokenizer that can be read"
     mend = "put tokenizer.json and tokenizer_config.json beside its weights"
     try:
-        options = source.gguf or {"config": config}
-        tokenizer: Any = AutoTokenizer.from_pretrained(source.path, trust_remote_code=False, **options)
+        options: dict[str, str | PreTrainedConfig] = {**source.gguf} or {"config": config}
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.path, trust_remote_code=False, **options
+        )
     # The tokenizers library raises bare exceptions.
     except Exception as error:
         if caused_by(error, LocalEntryNotFoundError):
@@ -231,10 +252,10 @@ def _tokenizer(source: BackboneSource, config: Any) -> PreTrainedTokenizerBase:
         raise SoftPromptError(f"{lacking}: {mend}")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = _padding(source, tokenizer)
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
-def _padding(source: BackboneSource, tokenizer: Any) -> str:
+def _padding(source: BackboneSource, tokenizer: PreTrainedTokenizerBase) -> str:
     vocabulary = tokenizer.get_vocab()
     for token in (*_PAD_TOKENS, tokenizer.eos_token):
         if token in vocabulary:

@@ -23,9 +23,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from softprompt.backbones.compat import TorchDispatchMode
 from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.structure import weight_of
 from softprompt.backbones.untouched import untouched
 
 _BEFORE, _CHANGED, _AFTER = 3, 2, 3
@@ -59,7 +61,9 @@ class Behaviour:
 _FOUND: Remembered[Behaviour] = Remembered()
 
 
-def behaviour(body: Any, layers: Sequence[nn.Module], attentions: Sequence[nn.Module], *, encoder: bool) -> Behaviour:
+def behaviour(
+    body: PreTrainedModel, layers: Sequence[nn.Module], attentions: Sequence[nn.Module], *, encoder: bool
+) -> Behaviour:
     """Try a body, or remember what it did.
 
     It is left as it was: flags, modules, buffers, hooks and the state of every random generator.
@@ -71,13 +75,13 @@ def behaviour(body: Any, layers: Sequence[nn.Module], attentions: Sequence[nn.Mo
         encoder: whether it is an encoder-decoder's, which needs no trying.
     """
     flags = [getattr(attention, "is_causal", None) for attention in attentions]
-    weight: Tensor = body.get_input_embeddings().weight
+    weight = weight_of(body.get_input_embeddings())
     told = {name: value for name, value in vars(body.config).items() if not name.startswith("_")}
     state = f"{told} {flags} {weight.device.type == 'meta'}"
     return _FOUND.of(body, state, lambda: _try(body, layers, flags, encoder))
 
 
-def _try(body: Any, layers: Sequence[nn.Module], flags: Sequence[bool | None], encoder: bool) -> Behaviour:
+def _try(body: PreTrainedModel, layers: Sequence[nn.Module], flags: Sequence[bool | None], encoder: bool) -> Behaviour:
     found = _with_rows(1, body, layers, flags, encoder)
     if isinstance(found, str):  # some families take no row as short as that
         why, found = found, _with_rows(8, body, layers, flags, encoder)
@@ -87,7 +91,7 @@ def _try(body: Any, layers: Sequence[nn.Module], flags: Sequence[bool | None], e
 
 
 def _with_rows(
-    times: int, body: Any, layers: Sequence[nn.Module], flags: Sequence[bool | None], encoder: bool
+    times: int, body: PreTrainedModel, layers: Sequence[nn.Module], flags: Sequence[bool | None], encoder: bool
 ) -> Behaviour | str:
     """What a body does with rows of `8 * times` tokens, or why it cannot be run on them."""
     try:
@@ -106,7 +110,7 @@ def _with_rows(
     )
 
 
-def _flagged(body: Any, flags: Sequence[bool | None]) -> bool | None:
+def _flagged(body: PreTrainedModel, flags: Sequence[bool | None]) -> bool | None:
     """What the structure alone says, where all of it says the same."""
     said = {*flags, getattr(body.config, "is_causal", flags[0])}
     return said.pop() if len(said) == 1 else None
@@ -115,7 +119,7 @@ def _flagged(body: Any, flags: Sequence[bool | None]) -> bool | None:
 class _Trial:
     """A body and the rows that it is tried with."""
 
-    def __init__(self, body: Any, first: nn.Module, times: int) -> None:
+    def __init__(self, body: PreTrainedModel, first: nn.Module, times: int) -> None:
         self.body, self.first, self.times = body, first, times
         self.names = inspect.signature(body.forward).parameters
         self.rows = _rows(body, times)
@@ -153,11 +157,13 @@ class _Trial:
         near = max(1e-3, torch.finfo(alone.dtype).eps) * alone.float().norm()
         return "columns" if bool(moved > near) else None
 
-    def _after_padding(self, ids: Tensor, pad: int, **stops: nn.Module) -> Tensor:
+    def _after_padding(
+        self, ids: Tensor, pad: int, *, before: nn.Module | None = None, until: nn.Module | None = None
+    ) -> Tensor:
         """The states of a row behind one column of padding."""
         led = torch.nn.functional.pad(ids, (1, 0), value=pad)
         mask = torch.nn.functional.pad(torch.ones_like(ids), (1, 0), value=0)
-        return self._run(led, mask, **stops)[:, 1:]
+        return self._run(led, mask, before=before, until=until)[:, 1:]
 
     def causal(self, flags: Sequence[bool | None]) -> bool | None:
         """Whether no token sees a later one; None where no token moves another.
@@ -183,10 +189,10 @@ class _Trial:
             return None
         return bool(before <= _ROUNDING * after)
 
-    def _embedded(self, ids: Tensor, **given: Any) -> tuple[Tensor, int | None, int | None]:
+    def _embedded(self, ids: Tensor, position_ids: Tensor | None = None) -> tuple[Tensor, int | None, int | None]:
         """What enters the first layer; and of the table that is asked for rows in a row, the first and how many."""
         with _Lookups(ids.shape[1]) as lookups:
-            states = self._run(ids, torch.ones_like(ids), before=self.first, **given)
+            states = self._run(ids, torch.ones_like(ids), before=self.first, position_ids=position_ids)
         return states, *(lookups.found or (None, None))
 
     def _run(
@@ -196,16 +202,19 @@ class _Trial:
         *,
         before: nn.Module | None = None,
         until: nn.Module | None = None,
-        **given: Any,
+        position_ids: Tensor | None = None,
     ) -> Tensor:
         """The body's last states, or those that enter a layer or leave it: there it stops."""
-        inputs: dict[str, Any] = {"attention_mask": mask, "use_cache": False, "return_dict": True, **given}
-        inputs = {name: value for name, value in inputs.items() if name in self.names}
+        inputs: dict[str, object] = {"attention_mask": mask, "use_cache": False, "return_dict": True}
+        given = inputs if position_ids is None else {**inputs, "position_ids": position_ids}
+        given = {name: value for name, value in given.items() if name in self.names}
         me = threading.get_ident()
 
-        def stop(states: Any) -> None:
+        def stop(states: object) -> None:
             if threading.get_ident() == me:  # another thread may be running the same model
-                raise _Stopped(states[0] if isinstance(states, tuple) else states)
+                first = states[0] if isinstance(states, tuple) else states
+                assert isinstance(first, Tensor), "a layer takes or gives no states"
+                raise _Stopped(first)
 
         def on_entering(module: nn.Module, args: Any, kwargs: Any = None) -> None:
             # A hook is there a moment before torch knows that it takes keywords, and another thread may meet it then.
@@ -217,7 +226,7 @@ class _Trial:
             if until is not None:
                 stack.callback(until.register_forward_hook(lambda module, args, output: stop(output)).remove)
             try:
-                output: Any = self.body.forward(input_ids=ids, **inputs)
+                output = self.body.forward(input_ids=ids, **given)
             except _Stopped as stopped:
                 return stopped.states
         states: Tensor = output[0]
@@ -255,9 +264,9 @@ class _Lookups(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def _rows(body: Any, times: int) -> Tensor:
+def _rows(body: PreTrainedModel, times: int) -> Tensor:
     """Two rows of words that differ in the middle, `(2, 8 * times)`, none of them a special token."""
-    weight: Tensor = body.get_input_embeddings().weight
+    weight = weight_of(body.get_input_embeddings())
     size, width = int(weight.shape[0]), _WIDTH * times
     special = [value for name, value in vars(body.config).items() if name.endswith("_token_id")]
     drawn = random.Random(0).choices(range(size // 4, size // 4 * 3 + 1), k=4 * width)  # most of them stand at the ends

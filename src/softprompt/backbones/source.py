@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -45,7 +44,7 @@ class BackboneSource:
     adapter: bool = False
 
     @property
-    def gguf(self) -> dict[str, Any]:
+    def gguf(self) -> dict[str, str]:
         """What transformers' loaders are told of a GGUF file."""
         return {"gguf_file": self.file} if self.file else {}
 

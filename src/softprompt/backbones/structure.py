@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Literal
+from collections.abc import Container
+from operator import methodcaller
+from typing import Literal, cast
 
 from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.backbones.compat import DISPATCHED
 from softprompt.errors import SoftPromptError
@@ -33,7 +36,7 @@ _CROSS_ATTENTION_NAMES = ("encoder_attn", "layer.1.EncDecAttention")
 
 def dig(module: nn.Module, path: str) -> nn.Module | None:
     """The module at a dotted path, in which a number indexes a list; None where there is none."""
-    found: Any = module
+    found: object = module
     for name in path.split("."):
         found = found[int(name)] if name.isdigit() and isinstance(found, nn.ModuleList) else getattr(found, name, None)
         if found is None:
@@ -41,34 +44,41 @@ def dig(module: nn.Module, path: str) -> nn.Module | None:
     return found if isinstance(found, nn.Module) else None
 
 
-def input_embedding(body: Any) -> nn.Module | None:
+def input_embedding(body: nn.Module) -> nn.Module | None:
     """The module that looks a body's ids up, or None where it has none of its own."""
     try:
-        found = body.get_input_embeddings()
+        found: object = methodcaller("get_input_embeddings")(body)
     except (AttributeError, NotImplementedError):
         return None
-    return found if isinstance(getattr(found, "weight", None), Tensor) else None
+    return found if isinstance(found, nn.Module) and isinstance(found.weight, Tensor) else None
 
 
-def sides_of(model: Any, config: Any) -> tuple[nn.Module, nn.Module] | None:
+def weight_of(embedding: nn.Module) -> Tensor:
+    """The table of an embedding, `(V, E)`."""
+    weight = embedding.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def sides_of(model: nn.Module, config: PreTrainedConfig) -> tuple[PreTrainedModel, PreTrainedModel] | None:
     """An encoder and its decoder; None for a model of one side, whose configuration may still speak of two."""
     if not getattr(config, "is_encoder_decoder", False):
         return None
-    encoder, decoder = model.get_encoder(), model.get_decoder()
+    encoder, decoder = methodcaller("get_encoder")(model), methodcaller("get_decoder")(model)
     return None if any(part is encoder for part in decoder.modules()) else (encoder, decoder)
 
 
-def body_of(model: nn.Module, config: Any) -> nn.Module:
+def body_of(model: nn.Module, config: PreTrainedConfig) -> PreTrainedModel:
     """The smallest module with its own `get_input_embeddings` that holds the layers."""
     body: nn.Module = getattr(model, "base_model", model)
     for name in ("language_model", "encoder", "decoder"):  # a wrapper of several models, one side of two (T5, OPT)
         inner = getattr(body, name, None)
         if not layers_of(body, config) and isinstance(inner, nn.Module):
             body = inner
-    return body
+    return cast("PreTrainedModel", body)  # of whose class a wrapper's part may not be, but not of what is asked of it
 
 
-def layers_of(body: nn.Module, config: Any) -> tuple[nn.Module, ...]:
+def layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, ...]:
     """The layers of a stack in the order of their calls; none where no known list of them is found."""
     groups = dig(body, "encoder.albert_layer_groups")
     if isinstance(groups, nn.ModuleList):
@@ -80,16 +90,16 @@ def layers_of(body: nn.Module, config: Any) -> tuple[nn.Module, ...]:
     return ()
 
 
-def _shared_layers(groups: nn.ModuleList, config: Any) -> tuple[nn.Module, ...]:
+def _shared_layers(groups: nn.ModuleList, config: PreTrainedConfig) -> tuple[nn.Module, ...]:
     """ALBERT: each of `num_hidden_layers` calls runs all layers of its group."""
     order: list[nn.Module] = []
     for call in range(config.num_hidden_layers):
         group = groups[int(call / (config.num_hidden_layers / config.num_hidden_groups))]
-        order.extend(group.albert_layers)  # type: ignore[arg-type]
+        order.extend(group.get_submodule("albert_layers").children())
     return tuple(order)
 
 
-def attention_of(layer: nn.Module, config: Any) -> nn.Module:
+def attention_of(layer: nn.Module, config: PreTrainedConfig) -> nn.Module:
     """The self-attention of a layer.
 
     Raises:
@@ -116,7 +126,7 @@ def feed_forward_of(layer: nn.Module) -> nn.Module | None:
     return None if found is None or hasattr(found, "experts") else found
 
 
-def positions_module(body: nn.Module, parameters: Any) -> nn.Module | None:
+def positions_module(body: nn.Module, parameters: Container[str]) -> nn.Module | None:
     """The module that looks a body's positions up by itself and can be told others (BART), or None."""
     module = getattr(body, "embed_positions", None)
     if "position_ids" in parameters or not isinstance(module, nn.Module):
@@ -133,12 +143,12 @@ def position_table(body: nn.Module) -> nn.Module | None:
     return None
 
 
-def hidden_size(config: Any) -> int:
+def hidden_size(config: PreTrainedConfig) -> int:
     """H."""
     return int(getattr(config, "hidden_size", None) or config.d_model)
 
 
-def key_value_heads(config: Any, side: Literal["encoder", "decoder"]) -> int:
+def key_value_heads(config: PreTrainedConfig, side: Literal["encoder", "decoder"]) -> int:
     """K of an attention.
 
     Raises:
@@ -151,7 +161,7 @@ def key_value_heads(config: Any, side: Literal["encoder", "decoder"]) -> int:
     raise SoftPromptError(f"family {config.model_type!r} does not say how many key-value heads it has")
 
 
-def head_dim(config: Any, side: Literal["encoder", "decoder"]) -> int:
+def head_dim(config: PreTrainedConfig, side: Literal["encoder", "decoder"]) -> int:
     """D of an attention."""
     explicit = getattr(config, "head_dim", None) or getattr(config, "d_kv", None)
     if explicit:
@@ -160,13 +170,13 @@ def head_dim(config: Any, side: Literal["encoder", "decoder"]) -> int:
     return hidden_size(config) // int(heads)
 
 
-def is_sketch(body: Any) -> bool:
+def is_sketch(body: PreTrainedModel) -> bool:
     """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
     embedding = body.get_input_embeddings()
-    return bool(embedding.weight.is_meta) and not hasattr(embedding, DISPATCHED)
+    return weight_of(embedding).is_meta and not hasattr(embedding, DISPATCHED)
 
 
-def stack_of(body: nn.Module, config: Any, *, encoder: bool) -> nn.Module:
+def stack_of(body: nn.Module, config: PreTrainedConfig, *, encoder: bool) -> nn.Module:
     """The module whose states the heads read: inside the body where a pooler reads them there (BERT).
 
     Raises:

@@ -7,7 +7,6 @@ import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +52,7 @@ def untouched(body: nn.Module) -> Iterator[None]:
             np.random.set_state(theirs)
 
 
-def _restore(now: dict[str, Any], before: dict[str, Any]) -> None:
+def _restore(now: dict[str, object], before: dict[str, object]) -> None:
     """Give a dictionary the very values that it had; what is as it was is left alone."""
     for name in now.keys() - before.keys():
         del now[name]

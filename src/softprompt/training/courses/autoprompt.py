@@ -115,8 +115,7 @@ class Search:
 
     def text(self, ids: Sequence[int]) -> str:
         """The words of token ids."""
-        words: str = self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
-        return words.strip()
+        return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)).strip()
 
     def survives(self, ids: Sequence[int]) -> bool:
         """Whether template, triggers and a row, as one text, tokenise to the ids that the model reads."""

@@ -1,0 +1,295 @@
+"""Calls of the attached model: the user's arguments in, outputs of the user's own length out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from softprompt.attached.generation import generate
+from softprompt.attached.wrapper import Wrapper
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.compat import compiles_calls
+from softprompt.backbones.structure import weight_of
+from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import tokenise
+from softprompt.sites.asking import Around, current, opened
+from softprompt.sites.attached import Rows
+from softprompt.sites.attention import Join
+from softprompt.sites.forward_call import Call
+from softprompt.sites.gate import Gate
+from softprompt.sites.hooks import argument_names, gather, user_length
+from softprompt.sites.layer_skipping import RecordedStates, can_skip_layers
+from softprompt.sites.layout import Slots
+from softprompt.sites.producer import StandIn
+
+# Keywords that come on top of the model's own, besides `prompts`.
+_BESIDE = ("conditioning_mask", "positions")
+
+
+class Calling(Wrapper):
+    """A wrapper that opens a call, in which the prompts work, around whatever it is asked; `PromptedModel` attaches.
+
+    Attributes:
+        names: the names of the attached prompts.
+        slots: for each prompt its virtual ids and where they go.
+        anatomy: the parts of the backbone.
+        tokenizer: the backbone's, or None.
+    """
+
+    names: list[str]
+    slots: list[Slots]
+    anatomy: Anatomy
+    tokenizer: PreTrainedTokenizerBase
+    _gate: Gate
+    _around: Mapping[nn.Module, Around]
+    _stand_ins: Mapping[nn.Module, StandIn]
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        """Open a call, so that whatever `forward` stands here finds the prompts at work: see `forward`.
+
+        Trainers put functions of their own in the place of `forward` that run the body and the head by themselves.
+        """
+        prompts = cast("Rows", kwargs.pop("prompts", None))
+        conditioning, select = (cast("Tensor | None", kwargs.pop(name, None)) for name in _BESIDE)
+        given = {**dict(zip(argument_names(self.backbone), args, strict=False)), **kwargs}
+        as_tuple = given.get("return_dict") is False
+        if as_tuple:
+            given["return_dict"] = True
+        with self._gate.passing():
+            output = self._called(given, prompts, conditioning, select)
+        return output.to_tuple() if as_tuple else output
+
+    def _called(
+        self, given: dict[str, object], prompts: Rows, conditioning: Tensor | None, select: Tensor | None
+    ) -> Any:
+        rows = self.rows(prompts, _batch(given))
+        self._check(given, rows, select)
+        with self.calling(rows, self._unlabelled(given) if conditioning is None else conditioning, select) as call:
+            output = super().__call__(**given)
+        return user_length(output, call, encoder_decoder=self.anatomy.kind == "encoder-decoder")
+
+    def forward(
+        self,
+        *args: object,
+        prompts: Rows = None,
+        conditioning_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        **kwargs: object,
+    ) -> Any:
+        """The model's own forward, with each row's prompt.
+
+        Args:
+            *args: as the model takes them.
+            prompts: a prompt's name for all rows, or one name or index a row. May be left out where one prompt is
+                attached.
+            conditioning_mask: bool, `(batch, tokens)`: tokens that may condition an instance-aware prompt; by default
+                every token that is seen and has no label.
+            positions: `(batch, selected)`: columns whose logits are wanted; logits then have shape
+                `(batch, selected, V)`.
+            **kwargs: as the model takes them.
+
+        Returns:
+            The model's own output, its tensors of the user's length.
+
+        Raises:
+            SoftPromptError: the prompts are detached, or the arguments leave them no place.
+        """
+        if not self.is_running:
+            return self(*args, prompts=prompts, conditioning_mask=conditioning_mask, positions=positions, **kwargs)
+        return self.backbone(*args, **kwargs)
+
+    def states(
+        self,
+        *,
+        prompts: Rows = None,
+        conditioning_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        **kwargs: object,
+    ) -> Tensor:
+        """Last states of the body (an encoder-decoder's encoder), without a head: `(batch, tokens or selected, H)`."""
+        with self._gate.passing():
+            rows = self.rows(prompts, _batch(kwargs))
+            with self.calling(rows, conditioning_mask, positions) as call:
+                states: Tensor = self.anatomy.body(**kwargs).last_hidden_state
+        if self.anatomy.kind == "encoder-decoder":
+            states = states if call.keep is None else gather(states, call.keep)
+            return states if positions is None else gather(states, positions)
+        return states if positions is None else states.view(*positions.shape, -1)
+
+    def generate(self, inputs: Tensor | None = None, *, prompts: Rows = None, **kwargs: object) -> Any:
+        """The model's own `generate`; sequences come back without virtual tokens (see `attached/generation.py`)."""
+        with self._gate.passing():
+            return generate(self, inputs, prompts, **kwargs)
+
+    def encode(self, texts: str | Sequence[str], **kwargs: object) -> BatchEncoding:
+        """Tokenise texts into a padded batch on the model's device; causal models are padded on the left.
+
+        Args:
+            texts: one text or several.
+            **kwargs: passed to the tokenizer.
+        """
+        side = {"padding_side": "left"} if self.anatomy.kind == "causal" else {}
+        options = {"padding": True, "return_tensors": "pt", **side, **kwargs}
+        batch = tokenise(self.tokenizer, [texts] if isinstance(texts, str) else list(texts), **options)
+        return batch.to(next(self.backbone.parameters()).device)
+
+    def rows(self, prompts: Rows, batch: int) -> tuple[int, ...]:
+        """The index of each row's prompt.
+
+        Raises:
+            SoftPromptError: an unknown name, a wrong number of rows, or none named while several are attached.
+        """
+        if prompts is None:
+            if len(self.names) != 1:
+                raise SoftPromptError(
+                    f"{len(self.names)} prompts are attached ({', '.join(self.names)}): say which with prompts=..."
+                )
+            return (0,) * batch
+        if isinstance(prompts, str):
+            return (self._index(prompts),) * batch
+        given: list[str | int] = prompts.tolist() if isinstance(prompts, Tensor) else list(prompts)
+        if len(given) != batch:
+            raise SoftPromptError(f"`prompts` names {len(given)} rows, but the batch has {batch}")
+        return tuple(self._index(row) for row in given)
+
+    @contextmanager
+    def calling(
+        self,
+        rows: tuple[int, ...],
+        conditioning: Tensor | None = None,
+        select: Tensor | None = None,
+        *,
+        inserting: bool = True,
+        around: Mapping[nn.Module, Around] | None = None,
+    ) -> Iterator[Call]:
+        """Let the prompts work in the calls of the backbone inside the block, in this thread or task alone.
+
+        Args:
+            rows: the prompt of each row.
+            conditioning: columns that may condition a prompt, bool, `(batch, tokens)`, or None for all.
+            select: columns whose states the head shall see, `(batch, selected)`, or None for all.
+            inserting: whether the virtual tokens still have to be put into the ids.
+            around: what else works around modules of the backbone that are asked, such as its head.
+
+        Raises:
+            SoftPromptError: the prompts are detached, a call of this attached model is open here already, or the
+                backbone was changed so that they no longer fit.
+        """
+        if self.is_running:
+            raise SoftPromptError("the attached model is running already: one call cannot stand inside another")
+        with self._gate.passing():
+            self._still_fits()
+            producers = tuple(self._producers)
+            call = Call(
+                owner=self,
+                producers=producers,
+                footprints=tuple(one.footprint for one in producers),
+                slots=tuple(self.slots),
+                rows=rows,
+                around=self._around if around is None else {**self._around, **around},
+                stand_ins=self._stand_ins,
+                training=self.training,
+                dropout=self.training and self._dropout,
+                inserting=inserting,
+                join=Join(producers, rows),
+                conditioning=conditioning,
+                select=select,
+                states_below=_recorded_of(self),
+            )
+            with opened(call):
+                yield call
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a call of this attached model is open here, in this thread or task."""
+        call = current()
+        return call is not None and call.owner is self
+
+    def _still_fits(self) -> None:
+        """See that the backbone is as the prompts found it, as far as that could be silently wrong.
+
+        Raises:
+            SoftPromptError: it is not.
+        """
+        if torch.compiler.is_compiling():
+            return
+        if self.training:
+            self._frozen.recompute_in_calls()
+        if compiles_calls(self.backbone) or compiles_calls(self.anatomy.body):
+            raise SoftPromptError("the backbone was compiled while prompts are attached: compile the attached model")
+        rows = weight_of(self.anatomy.embedding).shape[0]
+        if rows != self.anatomy.vocab_size:
+            raise SoftPromptError(
+                f"the backbone's vocabulary was resized from {self.anatomy.vocab_size} to {rows} since the "
+                "prompts were attached: attach again"
+            )
+
+    @property
+    def first_layer(self) -> int:
+        """No state below this layer depends on what is trained; 0 where the family cannot leave layers out."""
+        return (
+            min((one.footprint.first_layer for one in self._producers), default=0)
+            if can_skip_layers(self.anatomy)
+            else 0
+        )
+
+    @contextmanager
+    def starting_at_layer(self, rows: Sequence[Tensor] | None = None) -> Iterator[RecordedStates]:
+        """Let the calls of the block begin at `first_layer`: with given states, or to record them.
+
+        Args:
+            rows: of each row of the batch the states of its own columns that enter the layer, `(T_i, H)`; None for
+                whole passes that record them.
+        """
+        states_below = RecordedStates(self.first_layer, rows)
+        token = _RECORDED.set((self, states_below))
+        try:
+            yield states_below
+        finally:
+            _RECORDED.reset(token)
+
+    def _index(self, row: str | int) -> int:
+        if isinstance(row, str):
+            if row not in self.names:
+                raise SoftPromptError(f"no prompt named {row!r} is attached: choose from {', '.join(self.names)}")
+            return self.names.index(row)
+        if not 0 <= int(row) < len(self.names):
+            raise SoftPromptError(f"prompt index {row} is out of range: {len(self.names)} prompts are attached")
+        return int(row)
+
+    def _check(self, given: Mapping[str, object], rows: tuple[int, ...], select: Tensor | None) -> None:
+        """Refuse what would be silently wrong."""
+        footprints = [self._producers[row].footprint for row in set(rows)]
+        if given.get("encoder_outputs") is not None and any(one.count or one.prefix for one in footprints):
+            raise SoftPromptError("encoder_outputs hold no virtual tokens and no prefix: pass input_ids")
+        if select is not None and given.get("labels") is not None:
+            raise SoftPromptError("`positions` selects logits, the labels are for all columns: leave one of them out")
+
+    def _unlabelled(self, given: Mapping[str, object]) -> Tensor | None:
+        """Answer tokens must not condition a prompt (teacher forcing would leak them)."""
+        ids, labels = given.get("input_ids"), given.get("labels")
+        if self.anatomy.kind != "causal" or not isinstance(ids, Tensor) or not isinstance(labels, Tensor):
+            return None
+        return labels.eq(-100) if labels.shape == ids.shape else None
+
+
+_RECORDED: ContextVar[tuple[Calling, RecordedStates] | None] = ContextVar("softprompt_below", default=None)
+
+
+def _recorded_of(model: Calling) -> RecordedStates | None:
+    found = None if torch.compiler.is_compiling() else _RECORDED.get()
+    return found[1] if found is not None and found[0] is model else None
+
+
+def _batch(given: Mapping[str, object]) -> int:
+    for name in ("input_ids", "inputs_embeds", "decoder_input_ids", "labels"):
+        value = given.get(name)
+        if isinstance(value, Tensor):
+            return int(value.shape[0])
+    raise SoftPromptError("the attached model was called without input_ids")
