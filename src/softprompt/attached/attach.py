@@ -137,11 +137,16 @@ def _refuse(model: nn.Module) -> None:
     """
     if isinstance(model, PromptedModel):
         raise SoftPromptError("this model has prompts attached itself: attach to its backbone (`model.backbone`)")
-    if is_compiled(model) or any(map(compiles_calls, model.modules())):
+    parts = dict(model.named_modules())
+    if is_compiled(model) or any(map(compiles_calls, parts.values())):
         raise SoftPromptError("the model is compiled: attach to it as it was before, and compile the attached model")
-    for name, parameter in model.named_parameters():
-        if parameter.is_meta and not hasattr(model, "hf_device_map"):
-            raise SoftPromptError(f"weight {name} is not in memory (device meta): load the backbone's weights first")
+    if hasattr(model, "hf_device_map"):
+        return
+    for path, module in parts.items():
+        for name, weight in module._parameters.items():
+            if weight is not None and weight.is_meta:
+                told = f"weight {path}.{name} is not in memory (device meta)"
+                raise SoftPromptError(f"{told}: load the backbone's weights first")
 
 
 def attached_class(model: nn.Module) -> type[PromptedModel]:

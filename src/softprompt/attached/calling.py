@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import BatchEncoding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.generation import generate
 from softprompt.attached.wrapper import Wrapper
@@ -17,7 +17,6 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import compiles_calls
 from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
-from softprompt.guards.tokenizing import tokenise
 from softprompt.sites.asking import Around, current, opened
 from softprompt.sites.attached import Rows
 from softprompt.sites.attention import Join
@@ -127,18 +126,6 @@ class Calling(Wrapper):
         with self._gate.passing():
             return generate(self, inputs, prompts, **kwargs)
 
-    def encode(self, texts: str | Sequence[str], **kwargs: object) -> BatchEncoding:
-        """Tokenise texts into a padded batch on the model's device; causal models are padded on the left.
-
-        Args:
-            texts: one text or several.
-            **kwargs: passed to the tokenizer.
-        """
-        side = {"padding_side": "left"} if self.anatomy.kind == "causal" else {}
-        options = {"padding": True, "return_tensors": "pt", **side, **kwargs}
-        batch = tokenise(self.tokenizer, [texts] if isinstance(texts, str) else list(texts), **options)
-        return batch.to(next(self.backbone.parameters()).device)
-
     def rows(self, prompts: Rows, batch: int) -> tuple[int, ...]:
         """The index of each row's prompt.
 
@@ -204,6 +191,17 @@ class Calling(Wrapper):
             )
             with opened(call):
                 yield call
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """See that what is attached stays as it is during the block: who would change it, waits.
+
+        Raises:
+            SoftPromptError: the prompts are detached, or the backbone was changed so that they no longer fit.
+        """
+        with self._gate.passing():
+            self._still_fits()
+            yield
 
     @property
     def is_running(self) -> bool:

@@ -23,10 +23,10 @@ from softprompt.backbones.structure import (
     attention_of,
     body_of,
     cross_attention_of,
+    embedding_and_layers_of,
     feed_forward_of,
     head_dim,
     hidden_size,
-    input_embedding,
     is_sketch,
     key_value_heads,
     layers_of,
@@ -211,7 +211,7 @@ def _read(model: nn.Module) -> Anatomy:
     config = _configuration(model)
     sides = sides_of(model, config)
     body = sides[0] if sides else body_of(model, config)
-    embedding, layers = _embedding_and_layers(body, config)
+    embedding, layers = embedding_and_layers_of(body, config)
     attentions = tuple(attention_of(layer, config) for layer in layers)
     found = behaviour(body, layers, attentions, encoder=bool(sides))
     kind: BackboneKind = "encoder-decoder" if sides else _kind(config, found)
@@ -247,17 +247,6 @@ def _read(model: nn.Module) -> Anatomy:
         head_dim=head_dim(config, "encoder"),
     )
     return _with_decoder(read, sides[1], config) if sides else read
-
-
-def _embedding_and_layers(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, tuple[nn.Module, ...]]:
-    embedding, layers = input_embedding(body), layers_of(body, config)
-    if embedding is None or not layers:
-        lacking = "embedding" if embedding is None else "list of layers"
-        raise SoftPromptError(
-            f"family {config.model_type!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
-            "describe it with softprompt.register_anatomy"
-        )
-    return embedding, layers
 
 
 def _with_decoder(read: Anatomy, decoder: nn.Module, config: PreTrainedConfig) -> Anatomy:

@@ -90,6 +90,22 @@ def layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, ...
     return ()
 
 
+def embedding_and_layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, tuple[nn.Module, ...]]:
+    """The input embedding of a body and its layers.
+
+    Raises:
+        SoftPromptError: one of them is not found.
+    """
+    embedding, layers = input_embedding(body), layers_of(body, config)
+    if embedding is None or not layers:
+        lacking = "embedding" if embedding is None else "list of layers"
+        raise SoftPromptError(
+            f"family {config.model_type!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
+            "describe it with softprompt.register_anatomy"
+        )
+    return embedding, layers
+
+
 def _shared_layers(groups: nn.ModuleList, config: PreTrainedConfig) -> tuple[nn.Module, ...]:
     """ALBERT: each of `num_hidden_layers` calls runs all layers of its group."""
     order: list[nn.Module] = []

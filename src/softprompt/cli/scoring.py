@@ -154,7 +154,7 @@ def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_si
     from softprompt.evaluation.score import metrics_of
 
     assert prompt.readout is not None
-    with prompt.attach() as prompted, show.work(shown_as, len(asked.rows), "rows") as tick:
+    with prompt.attached() as prompted, show.work(shown_as, len(asked.rows), "rows") as tick:
         return metrics_of(prompted, prompt.readout, asked.task, asked.rows, batch_size=batch_size, tick=tick)
 
 

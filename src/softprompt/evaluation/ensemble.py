@@ -22,6 +22,7 @@ from torch import Tensor
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
+from softprompt.attached.reuse import LastAttached
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, interval_of, score
 from softprompt.evaluation.vote import Ballot, ballot
@@ -90,12 +91,15 @@ class Ensemble:
         task, readouts = self.members[0].task, [member.readout for member in self.members]
         assert task is not None
         self.task: Task = task
+        self._last = LastAttached()
         self.readout = Panel([readout for readout in readouts if readout is not None])
 
     def attach(self) -> PromptedModel:
-        """Attach every member to the backbone, under its place's number."""
-        first = self.members[0]
-        return attach(first.model, first.tokenizer, {str(index): one for index, one in enumerate(self.members)})
+        """Attach every member to the backbone, under its place's number; answers go through it as long as it stays."""
+        return self._last.gave(self._attached_anew())
+
+    def _attached_anew(self) -> PromptedModel:
+        return attach(self.members[0].backbone, {str(index): one for index, one in enumerate(self.members)})
 
     def outcomes(self, rows: Sequence[Row], *, batch_size: int = 32, tick: Tick | None = None) -> list[Ballot]:
         """The ballots on rows.
@@ -106,7 +110,8 @@ class Ensemble:
             tick: called with the number of rows done.
         """
         size = max(1, batch_size // len(self.members))
-        with self.attach() as prompted:
+        model, producers = self.members[0].model, [member.producer for member in self.members]
+        with self._last.attached(model, producers, self._attached_anew) as prompted:
             found = answered(predict(prompted, self.readout, rows, batch_size=size, tick=tick))
         return [outcome for outcome in found if isinstance(outcome, Ballot)]
 

@@ -109,7 +109,7 @@ def transfer_metrics(
     found = translation(source, target, words, fields)
     readout = prompt.readout if template == "source" else _readout(prompt, source)
     asked = [_asked(row, found) for row in rows]
-    with prompt.attach() as prompted:
+    with prompt.attached() as prompted:
         outcomes = answered(predict(prompted, readout, asked, batch_size=batch_size, tick=tick))
     scored = score(target, rows, [_translated(one, row, found) for one, row in zip(outcomes, rows, strict=True)])
     return {**scored, "seen_rows": prompt.seen.count(rows)}

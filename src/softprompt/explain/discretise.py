@@ -157,5 +157,5 @@ def _with_text(prompt: Prompt, text: str) -> Prompt:
 def _scored(prompt: Prompt, rows: Sequence[Row], batch_size: int) -> Scores:
     assert prompt.task is not None
     assert prompt.readout is not None
-    with prompt.attach() as prompted:
+    with prompt.attached() as prompted:
         return metrics_of(prompted, prompt.readout, prompt.task, rows, batch_size=batch_size)

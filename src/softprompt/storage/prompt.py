@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
+from softprompt.attached.reuse import LastAttached
 from softprompt.backbones.backbone import MISSING, Backbone, backbone_of
 from softprompt.backbones.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.errors import SoftPromptError
@@ -68,6 +70,7 @@ class Prompt:
     tokenizer: PreTrainedTokenizerBase
     meta: dict[str, Any] = field(default_factory=dict)
     seen: SeenRows = field(default_factory=SeenRows)
+    _last: LastAttached = field(default_factory=LastAttached, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Let the readout know the rows, too: answers are scored with it, far from here."""
@@ -96,7 +99,22 @@ class Prompt:
         return Backbone(self.model, self.tokenizer)
 
     def attach(self) -> PromptedModel:
-        """Attach the prompt to its backbone."""
+        """Attach the prompt to its backbone.
+
+        As long as it stays attached, and alone, the prompt's own calls (`predict`, `outcomes`, what scores it) go
+        through it. Whoever answers request after request attaches once:
+
+            with prompt.attach():
+                for texts in requests:
+                    prompt.predict(texts)
+        """
+        return self._last.gave(self._attached_anew())
+
+    def attached(self) -> AbstractContextManager[PromptedModel]:
+        """The prompt attached for a block: what `attach` gave last, where that will do, else for this block alone."""
+        return self._last.attached(self.model, [self.producer], self._attached_anew)
+
+    def _attached_anew(self) -> PromptedModel:
         return attach(self.backbone, self)
 
     def predict(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[str]:
@@ -111,7 +129,7 @@ class Prompt:
     def outcomes(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[Outcome]:
         """Predictions with their probabilities, class indices as they are."""
         assert self.readout is not None
-        with self.attach() as prompted:
+        with self.attached() as prompted:
             return answered(predict(prompted, self.readout, self._rows(texts), batch_size=batch_size))
 
     def unseen(self, rows: Sequence[Row]) -> list[Row]:
@@ -131,7 +149,7 @@ def answers_to(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> 
     """The answers to rows in the task's own words."""
     assert prompt.readout is not None
     assert prompt.task is not None
-    with prompt.attach() as prompted:
+    with prompt.attached() as prompted:
         found = answered(predict(prompted, prompt.readout, rows, batch_size=batch_size))
     return [in_words(prompt.task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
 

@@ -92,7 +92,7 @@ def _states(ids: Tensor, context: BuildContext) -> Tensor:
 
     # Hooks on a twin: others may call the model meanwhile, and `output_hidden_states` leaves its own there for good.
     body = twin(part.body)
-    for layer in dict.fromkeys(layers_of(body, body.config)):
+    for layer in dict.fromkeys(layers_of(body, part.config)):
         layer.register_forward_pre_hook(record, with_kwargs=True)
     body(input_ids=ids.to(next(body.parameters()).device)[None])
     return torch.stack(found)
