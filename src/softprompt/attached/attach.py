@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.backbone import Backbone, takes_backbone
-from softprompt.backbones.compat import compiles_calls, is_compiled
+from softprompt.backbones.compat import compiles_calls, is_compiled, parameters_of
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method
 from softprompt.readouts.template_words import word_ids
@@ -143,7 +143,7 @@ def _refuse(model: nn.Module) -> None:
     if hasattr(model, "hf_device_map"):
         return
     for path, module in parts.items():
-        for name, weight in module._parameters.items():
+        for name, weight in parameters_of(module).items():
             if weight is not None and weight.is_meta:
                 told = f"weight {path}.{name} is not in memory (device meta)"
                 raise SoftPromptError(f"{told}: load the backbone's weights first")

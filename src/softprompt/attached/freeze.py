@@ -29,7 +29,7 @@ class Frozen:
         self._checkpointing = [module for module in self.modules if hasattr(module, CHECKPOINTING)]
         self._undo = [
             # Flags of tensors that were made in inference mode cannot be set outside of it.
-            hold([one for one in self._parameters.values() if not one.is_inference()], "requires_grad", False),
+            hold([one for one in self._tensors.values() if not one.is_inference()], "requires_grad", False),
             hold(self.modules, TRAINING, False),
             hold(self._checkpointing, CHECKPOINTING),
             hold(self._checkpointing, CHECKPOINT),

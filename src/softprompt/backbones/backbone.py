@@ -40,8 +40,8 @@ class Backbone(Pair):
         SoftPromptError: these are no model and tokenizer.
 
     Example:
-        >>> backbone = Backbone(model, tokenizer)  # doctest: +SKIP
-        >>> backbone.kind, backbone.sites  # doctest: +SKIP
+        >>> backbone = sp.Backbone(model, tokenizer)
+        >>> backbone.kind, backbone.sites
         ('causal', ('stream', 'hidden', 'attention'))
     """
 
