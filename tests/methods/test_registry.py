@@ -145,3 +145,12 @@ def test_a_method_that_says_too_little_is_told_when_it_is_registered() -> None:
 
     with pytest.raises(SoftPromptError, match=r"Silent has no title, url, site, recipes"):
         register(Silent)
+
+
+def test_a_method_that_builds_no_producer_is_told() -> None:
+    class Bare(Shifted):
+        def build(self, context: BuildContext) -> Producer:
+            return nn.Linear(1, 1)  # type: ignore[return-value]
+
+    with pytest.raises(SoftPromptError, match="method 'shifted' builds a Linear: have it give a Producer"):
+        attach(model("llama"), tokenizer(), Bare())

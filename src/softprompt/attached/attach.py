@@ -93,7 +93,10 @@ def build(
         return prompt
     if isinstance(prompt, Method):
         context = _context(model, tokenizer, prompt, tuple(label_words), seed)
-        return prompt.build(replace(context, blank=blank)).to(next(model.parameters()).device)
+        made: object = prompt.build(replace(context, blank=blank))
+        if not isinstance(made, Producer):
+            raise SoftPromptError(f"method {prompt.name!r} builds a {type(made).__name__}: have it give a Producer")
+        return made.to(next(model.parameters()).device)
     own = getattr(prompt, "producer", None)
     if isinstance(own, Producer):
         return own
