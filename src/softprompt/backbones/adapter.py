@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from transformers import PreTrainedModel
 
 from softprompt.backbones.checkpoint import ADAPTER, ADAPTER_WEIGHTS
 from softprompt.backbones.source import BackboneSource
@@ -16,7 +17,7 @@ _NAME = "default"
 NOWHERE = {"subfolder": "no-adapter"}
 
 
-def fold_adapter(source: BackboneSource, model: Any) -> Any:
+def fold_adapter(source: BackboneSource, model: PreTrainedModel) -> PreTrainedModel:
     """The model with the adapter's change added to its weights, and nothing of the adapter left.
 
     Raises:
@@ -45,7 +46,7 @@ def fold_adapter(source: BackboneSource, model: Any) -> Any:
         raise SoftPromptError(
             f"backbone {source.name}: its adapter is another model's ({one} does not fit): take it away"
         )
-    folded: Any = adapted.merge_and_unload(safe_merge=True)
+    folded: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
     if hasattr(folded, "peft_config"):
         del folded.peft_config
     return folded.requires_grad_(True)

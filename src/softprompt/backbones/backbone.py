@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
 import torch
 from torch import nn
@@ -56,7 +57,7 @@ class Backbone(Pair):
         made._name = name
         return made
 
-    def __getnewargs__(self) -> tuple[Any, ...]:
+    def __getnewargs__(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
         return self.model, self.tokenizer, self._name
 
     def __repr__(self) -> str:
@@ -171,18 +172,20 @@ def takes_backbone(function: Callable[Concatenate[Backbone, P], R]) -> TakesBack
     return cast("TakesBackbone[P, R]", taking)
 
 
-def _is_tokenizer(rest: list[Any]) -> bool:
+def _is_tokenizer(rest: Sequence[object]) -> bool:
     return bool(rest) and isinstance(rest[0], PreTrainedTokenizerBase)
 
 
-class _Missing:
+class Missing(Enum):
     """Stands for an argument that was not given, where None is one."""
 
+    MISSING = auto()
 
-MISSING: Any = _Missing()
+
+MISSING: Final = Missing.MISSING
 
 
-def backbone_of(caller: str, model: Any, tokenizer: Any = MISSING) -> Backbone:
+def backbone_of(caller: str, model: object, tokenizer: object = MISSING) -> Backbone:
     """The `Backbone` of what a public call was given.
 
     Args:
@@ -198,13 +201,13 @@ def backbone_of(caller: str, model: Any, tokenizer: Any = MISSING) -> Backbone:
             raise SoftPromptError(f"{caller}: the Backbone brings its tokenizer: leave `tokenizer` out")
         return model
     _check(caller, model, tokenizer)
-    return Backbone(model, tokenizer)
+    return Backbone(cast("nn.Module", model), cast("PreTrainedTokenizerBase", tokenizer))
 
 
 _EITHER = "give `model, tokenizer`, or a Backbone in their place"
 
 
-def _check(caller: str, model: Any, tokenizer: Any) -> None:
+def _check(caller: str, model: object, tokenizer: object) -> None:
     """Refuse what is no pair of a model and its tokenizer."""
     if model is MISSING:
         raise SoftPromptError(f"{caller}: there is no model: {_EITHER}")

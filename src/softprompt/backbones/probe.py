@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -216,7 +216,9 @@ class _Trial:
                 assert isinstance(first, Tensor), "a layer takes or gives no states"
                 raise _Stopped(first)
 
-        def on_entering(module: nn.Module, args: Any, kwargs: Any = None) -> None:
+        def on_entering(
+            module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object] | None = None
+        ) -> None:
             # A hook is there a moment before torch knows that it takes keywords, and another thread may meet it then.
             stop(args[0] if args else (kwargs or {}).get("hidden_states"))
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.attached.reuse import LastAttached
-from softprompt.backbones.backbone import MISSING, Backbone, backbone_of
+from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of
 from softprompt.backbones.fingerprint import Fingerprint, difference, fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
@@ -199,7 +199,9 @@ def load(folder: str | Path, model: Backbone) -> Prompt: ...
 def load(folder: str | Path, model: nn.Module, tokenizer: PreTrainedTokenizerBase | None) -> Prompt: ...
 
 
-def load(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = MISSING) -> Prompt:
+def load(
+    folder: str | Path, model: nn.Module | Backbone, tokenizer: PreTrainedTokenizerBase | Missing | None = MISSING
+) -> Prompt:
     """Read a prompt folder for a backbone, which is a `Backbone`, or a model and its tokenizer.
 
     Types and shapes are checked by the file's header before anything is made of them.

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
-from softprompt.backbones.backbone import MISSING, Backbone, backbone_of, takes_backbone
+from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.guards.paths import path_of
 from softprompt.methods.base import Method
@@ -142,7 +142,9 @@ def open_run(folder: str | Path, model: Backbone) -> Run: ...
 def open_run(folder: str | Path, model: nn.Module, tokenizer: PreTrainedTokenizerBase | None) -> Run: ...
 
 
-def open_run(folder: str | Path, model: nn.Module | Backbone, tokenizer: Any = MISSING) -> Run:
+def open_run(
+    folder: str | Path, model: nn.Module | Backbone, tokenizer: PreTrainedTokenizerBase | Missing | None = MISSING
+) -> Run:
     """A finished run from its folder, for a `Backbone`, or for a model and its tokenizer.
 
     Raises:
