@@ -42,8 +42,6 @@ WHOLE = {
     "cli/common": "cli/test_program.py",
     "compare/results": "compare/test_layers.py",
     "explain/vectors": "explain/test_nearest.py",
-    "files/places": "storage/test_prompt.py",
-    "files/written": "storage/test_record.py",
     "guards/limits": "attacks/test_bombs.py",
     "readouts/build": "readouts/test_choose.py",
     "readouts/context": "readouts/test_choose.py",
@@ -64,7 +62,6 @@ WHOLE = {
     "training/fitting/stage_spec": "training/courses/test_work.py",
     "training/fitting/task_model": "training/fitting/test_frozen_states.py",
     "training/fitting/trainer": "training/test_run.py",
-    "training/measure": "training/test_run.py",
     "training/records": "training/test_identity.py",
     "training/results": "training/test_finished.py",
 }

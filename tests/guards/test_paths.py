@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from softprompt.guards.paths import check_file, file_for, folder_for, path_of
 
 from ..attacks.paths import HOSTILE, calls, hostile, try_call
 from ..shared.commands import Bench, bench
+from ..shared.models import model, tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +115,17 @@ def test_a_run_that_is_refused_leaves_nothing(made: Bench, tmp_path: Path) -> No
         with pytest.raises(SoftPromptError):
             train(model("llama"), tokenizer(), task, "prompt_tuning", output=out, progress=False, **options)
         assert not out.exists()
+
+
+@pytest.mark.parametrize("given", [3, None, 1.5, b"runs", ["runs"]], ids=repr)
+def test_what_is_no_path_is_one_line(given: Any) -> None:
+    asked: list[Callable[[], object]] = [
+        lambda: path_of(given, "run"),
+        lambda: sp.load(given, model("llama"), tokenizer()),
+        lambda: sp.open_run(given, model("llama"), tokenizer()),
+        lambda: sp.similarity_of([given, given]),
+    ]
+    for call in asked:
+        with pytest.raises(SoftPromptError, match=f" is of type {type(given).__name__}, and no path") as error:
+            call()
+        assert "\n" not in str(error.value)

@@ -70,7 +70,7 @@ def similarity_of(folders: Sequence[str | Path]) -> Similarity:
     """
     if len(folders) < 2:
         raise SoftPromptError("one prompt has nothing to be compared with: name two prompts or more")
-    found = [stored_rows(Path(folder)) for folder in folders]
+    found = [stored_rows(folder) for folder in folders]
     for folder, other in zip(folders[1:], found[1:], strict=True):
         _check(Path(folders[0]), found[0], Path(folder), other)
     tables = [rows for rows, _ in found]

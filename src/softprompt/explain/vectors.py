@@ -47,7 +47,7 @@ def embeddings(producer: Producer, width: int, name: str) -> Tensor:
     )
 
 
-def stored_rows(path: Path) -> tuple[Tensor, Description]:
+def stored_rows(path: str | Path) -> tuple[Tensor, Description]:
     """The rows of a prompt file, one a virtual token, fp32 `(P, D)`, and what `prompt.json` says of it.
 
     A table of several layers `(L, P, H)` gives rows of all layers joined, `(P, L H)`. The backbone is not needed.

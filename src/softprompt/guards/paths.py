@@ -35,10 +35,13 @@ def path_of(given: str | os.PathLike[str], what: str) -> Path:
         what: it is for, for the message: an option, or `data`.
 
     Raises:
-        SoftPromptError: it is empty, holds a null byte, is an address of the network, or cannot be looked at: a circle
-            of links, a link to nothing, too long a name, a file where a folder should be, or no right.
+        SoftPromptError: it is no text and no path, is empty, holds a null byte, is an address of the network, or cannot
+            be looked at: a circle of links, a link to nothing, too long a name, a file where a folder should be, or no
+            right.
     """
-    text = os.fspath(given)
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise SoftPromptError(f"{what} is of type {type(given).__name__}, and no path: give a text or a pathlib.Path")
     if not text:
         raise SoftPromptError(f"{what} is empty: give a path, or . for the current folder")
     if "\0" in text:

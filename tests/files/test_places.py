@@ -1,0 +1,23 @@
+"""A prompt's folder is found in its run's, or is the one that was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from softprompt.errors import SoftPromptError
+from softprompt.files.places import folder_of
+
+
+def test_a_run_or_its_prompt_may_be_named(tmp_path: Path) -> None:
+    assert folder_of(str(tmp_path)) == tmp_path
+    (tmp_path / "prompt").mkdir()
+    assert folder_of(tmp_path) == folder_of(tmp_path / "prompt") == tmp_path / "prompt"
+
+
+@pytest.mark.parametrize("given", ["", "a\0b", "\udcff", 3])
+def test_what_is_no_path_is_one_line(given: object) -> None:
+    with pytest.raises(SoftPromptError, match="run") as error:
+        folder_of(given)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
