@@ -54,3 +54,10 @@ def test_no_such_task(name: str, parts: tuple[str, ...]) -> None:
 )
 def test_spellings(spelling: str, name: str) -> None:
     assert Task.load(spelling).name == name
+
+
+@pytest.mark.parametrize("name", ["", "-", "()", " _ "])
+def test_a_name_without_a_letter_is_no_task(name: str) -> None:
+    with pytest.raises(SoftPromptError, match="no task") as error:
+        Task.load(name)
+    told(error, "the tasks are agnews")

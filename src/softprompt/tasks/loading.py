@@ -88,7 +88,7 @@ def _spellings(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         found[folded(name)] = name
         with suppress(SoftPromptError):  # told when the task itself is asked for
-            aliases = _keys(name)[0].get("aliases", ())
+            aliases = _keys(name)[0].get("aliases", [])
             others.update({folded(str(alias)): name for alias in (aliases if isinstance(aliases, list) else [aliases])})
     return {**others, **found}
 

@@ -1,0 +1,48 @@
+"""Calls of an attached model: what they take, one at a time, and what a call that fails leaves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ..shared.models import ids
+from ..shared.prompts import close, fails, tiny
+
+
+def test_inputs_that_leave_no_place_for_a_prompt() -> None:
+    with tiny("llama", "prompt_tuning") as prompted:
+        vectors = prompted.anatomy.embedding(ids(4))
+        with fails("pass input_ids, not inputs_embeds"):
+            prompted(inputs_embeds=vectors)
+        with fails("attention_mask of shape"):
+            prompted(input_ids=ids(4), attention_mask=torch.ones(1, 1, 4, 4))
+        with fails("without input_ids"):
+            prompted()
+        with fails("generate needs input_ids"):
+            prompted.generate(inputs_embeds=vectors)
+        with fails("leave one of them out"):
+            prompted(input_ids=ids(4), labels=ids(4), positions=torch.tensor([[1]]))
+    with tiny("t5", "prompt_tuning") as prompted, fails("encoder_outputs hold no virtual tokens"):
+        prompted(input_ids=ids(4), encoder_outputs=(torch.zeros(1, 4, 32),), decoder_input_ids=ids(2))
+
+
+def test_inputs_that_a_prefix_takes() -> None:
+    """Keys and values need no place in the sequence."""
+    with tiny("llama", "p_tuning_v2") as prompted, torch.no_grad():
+        expected = prompted(input_ids=ids(4)).logits
+        close(prompted(inputs_embeds=prompted.anatomy.embedding(ids(4))).logits, expected)
+        causal = torch.ones(4, 4, dtype=torch.bool).tril()[None, None]
+        close(prompted(input_ids=ids(4), attention_mask=causal).logits, expected)
+
+
+def test_one_call_at_a_time() -> None:
+    with tiny("llama", "capt") as prompted, prompted.calling((0,)), fails("running already"):
+        prompted(input_ids=ids(4))
+
+
+def test_a_call_that_fails_leaves_no_call_open() -> None:
+    with tiny("llama", "capt") as prompted:
+        expected = prompted(input_ids=ids(4)).logits
+        with pytest.raises(IndexError):
+            prompted(input_ids=torch.tensor([[-5]]))
+        assert torch.equal(prompted(input_ids=ids(4)).logits, expected)
