@@ -9,7 +9,7 @@ import tokenize
 from .shared.imports import PACKAGE
 
 FILES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
-MOST_ANY, MOST_IGNORED = 250, 15
+MOST_ANY, MOST_IGNORED = 120, 6
 
 
 def lines_with(name: str, source: str) -> set[int]:
@@ -35,9 +35,9 @@ def test_few_lines_are_passed_over() -> None:
     assert sum(len(ignored(source)) for source in FILES.values()) <= MOST_IGNORED
 
 
-def test_each_line_that_is_passed_over_names_the_rule() -> None:
-    rule = re.compile(r"# type: ignore\[[\w-]+(, ?[\w-]+)*\]")
-    assert [line for source in FILES.values() for line in ignored(source) if not rule.search(line)] == []
+def test_each_line_that_is_passed_over_names_the_rule_and_the_reason() -> None:
+    told = re.compile(r"# type: ignore\[[\w-]+(, ?[\w-]+)*\]  # \w+")
+    assert [line for source in FILES.values() for line in ignored(source) if not told.search(line)] == []
 
 
 def test_no_name_hides_any_without_a_reason() -> None:

@@ -253,7 +253,7 @@ class _Lookups(TorchDispatchMode):
     """Sees which rows of which table are asked for, in this thread, however the table is wrapped."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # their base class has no types
         self.width = width
         self.found: tuple[int, int] | None = None
 

@@ -34,7 +34,7 @@ class Entry(Generic[_T]):
 
 
 @dataclass(frozen=True)
-class Fault:
+class PluginFault:
     """Something of an installed package that cannot be used.
 
     Attributes:
@@ -69,7 +69,7 @@ class Registry(Generic[_T]):
         self._kind, self._unpack, self._mend, self._spell = kind, unpack, mend, spell
         self.group = f"softprompt.{kind}s"
         self._entries: dict[str, Entry[_T]] = {}
-        self._faults: tuple[Fault, ...] | None = None  # None before packages are read
+        self._faults: tuple[PluginFault, ...] | None = None  # None before packages are read
         self._blocked: dict[str, str] = {}
 
     def add(self, name: str, entry: Entry[_T]) -> None:
@@ -127,7 +127,7 @@ class Registry(Generic[_T]):
         self._blocked = {name: one.reason for one in faults for name in sorted(one.names - own)}
         self._faults = tuple(faults)
 
-    def _take(self, point: EntryPoint) -> list[Fault]:
+    def _take(self, point: EntryPoint) -> list[PluginFault]:
         """Add what one entry point gives; the faults of what cannot be."""
         before = dict(self._entries)
         try:
@@ -159,10 +159,10 @@ class Registry(Generic[_T]):
             f"a {self._kind} named {quoted(name)} is registered already, {taken.source}, and {entry.source} is another"
         )
 
-    def _fault(self, names: set[str], point: EntryPoint, said: str) -> Fault:
+    def _fault(self, names: set[str], point: EntryPoint, said: str) -> PluginFault:
         whose = "an installed package" if point.dist is None else f"package {point.dist.name} {point.dist.version}"
         line = f"{self._kind} {quoted(point.name)} of {whose} ({point.value}) cannot be used: {said}"
-        return Fault(frozenset(names), f"{line}: update the package, or uninstall it")
+        return PluginFault(frozenset(names), f"{line}: update the package, or uninstall it")
 
 
 def _said(error: BaseException) -> str:
