@@ -16,10 +16,12 @@ import softprompt as sp
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import MOST
+from softprompt.methods.registry import METHODS
 from softprompt.storage.record import read_description, recorded
 
 from ..attacks.damage import attempt, save_prompt
 from ..shared.models import model, tokenizer
+from ..shared.plugins import forgotten, installed
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +149,16 @@ def test_every_door(saved: Path, copied: Path) -> None:
     save_file({"table": table.double()}, copied / "prompt.safetensors")
     with pytest.raises(SoftPromptError, match="a table of shape .* and type F64"):
         sp.attach(model("bert"), tokenizer(), method.model_copy(update={"init_prompt": str(copied)}))
+
+
+def test_a_method_whose_package_is_broken_is_told(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    forgotten(monkeypatch, METHODS)
+    files = {"broken_package.py": "import no_such_library"}
+    installed(monkeypatch, tmp_path / "site", "broken", {"methods": {"wonder": "broken_package:Wonder"}}, files)
+    edit(copied, "method", value="wonder")
+    told = refusal(copied)
+    assert told.startswith(f"{copied}/prompt.json: method: method 'wonder' of package broken 1.0")
+    assert "no_such_library" in told
+    assert told.endswith("or restore the file or save the prompt again")

@@ -83,17 +83,21 @@ class Registry(Generic[_T]):
             raise SoftPromptError(f"{taken}: choose another name")
         self._entries[name] = entry
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a thing of a name that can be used; packages are read only where it is not known so far."""
+        if name not in self._entries:
+            self._read_packages()
+        return name in self._entries and name not in self._blocked
+
     def get(self, name: str) -> _T:
-        """The thing of a name; packages are read only where it is none of those known so far.
+        """The thing of a name.
 
         Raises:
             SoftPromptError: there is none, with what there is; or the package that brings it cannot be used.
         """
-        if name not in self._entries:
-            self._read_packages()
-        if name in self._blocked:
-            raise SoftPromptError(self._blocked[name])
-        if name not in self._entries:
+        if name not in self:
+            if name in self._blocked:
+                raise SoftPromptError(self._blocked[name])
             raise SoftPromptError(
                 f"no {self._kind} named {quoted(name)}: choose from {', '.join(self.all())}{self._mend}"
             )

@@ -19,7 +19,7 @@ from softprompt.files import strict_json
 from softprompt.files.documents import plain, read_document
 from softprompt.files.places import META
 from softprompt.methods.base import Method
-from softprompt.methods.registry import methods
+from softprompt.methods.registry import METHODS
 from softprompt.readouts.spec import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.seen import Division
@@ -246,14 +246,12 @@ def _place(loc: tuple[int | str, ...], values: object) -> tuple[str, ...]:
 
 
 def _method(record: PromptRecord, path: Path) -> Method:
-    known = methods()
-    if record.method not in known:
-        raise SoftPromptError(
-            f"{path}: method: no method named {plain(record.method)}: install the package that brings it, or "
-            f"{PROMPT_MEND}"
-        )
+    if record.method not in METHODS:
+        why = METHODS.why_not(record.method)
+        missing = f"no method named {plain(record.method)}: install the package that brings it"
+        raise SoftPromptError(f"{path}: method: {why or missing}, or {PROMPT_MEND}")
     try:
-        made = known[record.method].model_validate(record.options)
+        made = METHODS.get(record.method).model_validate(record.options)
     except ValidationError as error:
         raise SoftPromptError(f"{path}: {fault(error, record.options, 'options')}: {PROMPT_MEND}") from None
     _check_same(record.options, made.model_dump(mode="json"), "options", path)
