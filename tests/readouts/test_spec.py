@@ -58,12 +58,22 @@ def test_there_is_one_list_of_names() -> None:
 
 
 def test_the_old_name_on_a_prompt_still_answers() -> None:
-    backbone, spec = (
-        model("gemma3"),
-        ReadoutSpec(name="text", loss="auto", pooling="auto", max_length=9, max_new_tokens=2),
-    )
+    backbone = model("gemma3")
+    spec = ReadoutSpec(name="text", loss="auto", pooling="auto", max_length=9, max_new_tokens=2)
     made, known = producer(backbone, "prompt_tuning"), fingerprint(backbone)
     for given in (spec, None):
         prompt = Prompt(method_of("prompt_tuning"), made, TASK, None, given, known, backbone, tokenizer())
         with pytest.warns(DeprecationWarning, match="readout_spec"):
             assert prompt.readout_options == ({} if given is None else given.model_dump())
+
+
+def test_a_prompt_still_takes_the_old_form() -> None:
+    backbone = model("gemma3")
+    spec = ReadoutSpec(name="text", loss="auto", pooling="auto", max_length=9, max_new_tokens=2)
+    made, known = producer(backbone, "prompt_tuning"), fingerprint(backbone)
+    for given, expected in ((spec.model_dump(), spec), ({}, None)):
+        with pytest.warns(DeprecationWarning, match="readout_spec"):
+            prompt = Prompt(method_of("prompt_tuning"), made, TASK, None, given, known, backbone, tokenizer())  # type: ignore[arg-type]
+        assert prompt.readout_spec == expected
+    with pytest.warns(DeprecationWarning, match="readout_spec"), pytest.raises(SoftPromptError, match="of Prompt"):
+        Prompt(method_of("prompt_tuning"), made, TASK, None, {"name": "text"}, known, backbone, tokenizer())  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from softprompt.files.written import check_written
 from softprompt.guards.paths import folder_for, unicode_path_of
 from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.methods.base import Method
+from softprompt.methods.registry import checked
 from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
@@ -76,6 +77,10 @@ class Prompt:
         """Let the readout know the rows, too: answers are scored with it, far from here."""
         if self.readout is not None:
             self.readout.seen = self.seen
+        given: object = self.readout_spec
+        if isinstance(given, dict):
+            _warn_of_options(4)  # behind this and the constructor
+            self.readout_spec = checked(ReadoutSpec, given, "Prompt") if given else None
 
     @property
     def name(self) -> str:
@@ -85,7 +90,7 @@ class Prompt:
     @property
     def readout_options(self) -> dict[str, JsonValue]:
         """The old form of `readout_spec`."""
-        warnings.warn("Prompt.readout_options is Prompt.readout_spec now", DeprecationWarning, stacklevel=2)
+        _warn_of_options(3)
         return {} if self.readout_spec is None else self.readout_spec.model_dump(mode="json")
 
     @property
@@ -143,6 +148,11 @@ class Prompt:
         if self.task is None or self.readout is None:
             raise SoftPromptError("this prompt was saved without a task: attach it and call the model itself")
         return self.task.rows_of(list(texts))
+
+
+def _warn_of_options(level: int) -> None:
+    told = "a Prompt's readout_options, a dict, are its readout_spec now, a softprompt.readouts.ReadoutSpec"
+    warnings.warn(told, DeprecationWarning, stacklevel=level)
 
 
 def answers_to(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> list[Answer]:
