@@ -24,7 +24,7 @@ LIMIT = 5  # steps running
 
 
 @with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
-class Fault(TypedDict):
+class NotFinite(TypedDict):
     """What was not finite in a training, and when: JSON values all.
 
     Attributes:
@@ -52,7 +52,7 @@ class GuardState(TypedDict):
     """What a checkpoint holds of a guard."""
 
     running: int
-    fault: Fault | None
+    fault: NotFinite | None
 
 
 class Diverged(SoftPromptError):
@@ -63,7 +63,7 @@ class Diverged(SoftPromptError):
         kept: whether the model has the best finite state, so that it can be stored.
     """
 
-    def __init__(self, message: str, fault: Fault, *, kept: bool) -> None:
+    def __init__(self, message: str, fault: NotFinite, *, kept: bool) -> None:
         """See the class."""
         super().__init__(message)
         self.fault, self.kept = fault, kept
@@ -80,7 +80,7 @@ class Guard:
     def __init__(self) -> None:
         """Nothing has been seen yet."""
         self.running = 0
-        self.fault: Fault | None = None
+        self.fault: NotFinite | None = None
         self._loss: float | None = None
 
     def see(self, loss: float) -> None:
@@ -124,12 +124,12 @@ class Guard:
         self.running, self.fault = state["running"], state["fault"]
 
 
-def unsound(step: int, what: str, value: float | None) -> Fault:
+def unsound(step: int, what: str, value: float | None) -> NotFinite:
     """A fault of one moment; a value of None is one that a checkpoint could not hold."""
     return {"step": step, "what": what, "value": "not finite" if value is None else str(value), "running": 1}
 
 
-def described(fault: Fault) -> str:
+def described(fault: NotFinite) -> str:
     """What was not finite."""
     running = f" for {fault['running']} steps running" if fault["running"] > 1 else ""
     stage = f" of stage {fault['stage']}" if fault.get("stage") else ""
@@ -143,7 +143,7 @@ def mend(rates: dict[str, float], max_grad_norm: float) -> str:
     return f"try a lower {lower}, dtype float32, or a lower max_grad_norm ({clipped})"
 
 
-def of_stage(fault: Fault, plan: Plan, options: TrainingOptions, *, head: bool, kept: bool) -> Diverged:
+def of_stage(fault: NotFinite, plan: Plan, options: TrainingOptions, *, head: bool, kept: bool) -> Diverged:
     """What a stage of a run that diverged raises; it is the last word where nothing was kept.
 
     Args:
@@ -156,12 +156,12 @@ def of_stage(fault: Fault, plan: Plan, options: TrainingOptions, *, head: bool, 
     rates = {"learning_rate": plan.learning_rate}
     if head:
         rates["head_learning_rate"] = plan.head_learning_rate
-    own: Fault = {**fault, "rates": rates, "max_grad_norm": options.max_grad_norm}
+    own: NotFinite = {**fault, "rates": rates, "max_grad_norm": options.max_grad_norm}
     line = f"{described(own)}; nothing of it can be stored: {mend(rates, options.max_grad_norm)}"
     return Diverged(line, own, kept=kept)
 
 
-def kept(fault: Fault, folder: Path) -> Diverged:
+def kept(fault: NotFinite, folder: Path) -> Diverged:
     """What is raised when the best finite state was stored in `folder`."""
     return Diverged(
         f"{described(fault)}; the best finite state, of step {fault['best_step']}, is stored in {folder}: "

@@ -14,7 +14,7 @@ from softprompt.files.manifest import SEAL, prove, sealed
 from softprompt.files.whole import write_json
 from softprompt.files.written import check_whole
 from softprompt.storage.record import Measured, Strict, fault
-from softprompt.training.divergence import Fault
+from softprompt.training.divergence import NotFinite
 
 _MEND = "restore the file, or train again in another folder"
 
@@ -69,7 +69,7 @@ class RunMetrics(Strict):
     options: dict[str, dict[str, JsonValue]]
     history: list[dict[str, JsonValue]]
     course: dict[str, JsonValue] = Field(default_factory=dict)
-    diverged: Fault | None = None
+    diverged: NotFinite | None = None
     sha256: str | None = None
     _merged: bool = PrivateAttr(default=False)  # as version 0.1 wrote it: `course` stands beside the others alone
 
@@ -95,9 +95,9 @@ class RunMetrics(Strict):
 
     @field_validator("diverged")
     @classmethod
-    def _whole(cls, found: Fault | None) -> Fault | None:
+    def _whole(cls, found: NotFinite | None) -> NotFinite | None:
         """A run's fault says what it had in use."""
-        lacking = () if found is None else Fault.__annotations__.keys() - found.keys()
+        lacking = () if found is None else NotFinite.__annotations__.keys() - found.keys()
         if lacking:
             raise ValueError(f"no {min(lacking)!r} in it")
         return found

@@ -20,7 +20,7 @@ from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
 from softprompt.training import courses
 from softprompt.training.courses.work import Work
-from softprompt.training.divergence import Diverged, Fault
+from softprompt.training.divergence import Diverged, NotFinite
 from softprompt.training.finished import RunMetrics
 from softprompt.training.fitting.best import proved
 from softprompt.training.identity import starts_of
@@ -36,7 +36,7 @@ class MeasuredSplits(NamedTuple):
     test: Measured
 
 
-def taught(work: Work) -> Fault | None:
+def taught(work: Work) -> NotFinite | None:
     """Run the course; how it diverged, where it did and left a state that can be stored.
 
     Raises:
@@ -112,7 +112,7 @@ def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows
 
 
 def metrics_of_run(
-    run: RunSpec, work: Work, prompt: Prompt, measured: MeasuredSplits, *, memory: int, diverged: Fault | None
+    run: RunSpec, work: Work, prompt: Prompt, measured: MeasuredSplits, *, memory: int, diverged: NotFinite | None
 ) -> RunMetrics:
     """The metrics of a run whose prompt is stored.
 

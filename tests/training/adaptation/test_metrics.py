@@ -10,7 +10,7 @@ import pytest
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.manifest import sealed
-from softprompt.training.adaptation.metrics import read_metrics
+from softprompt.training.adaptation.metrics import read_adapt_metrics
 
 METRICS = {
     "task": "prefix language modelling", "backbone": "t5", "seed": 1, "options": {"steps": 2}, "train_seconds": 1.5,
@@ -22,7 +22,7 @@ METRICS = {
 def test_they_are_read_as_they_stand(tmp_path: Path) -> None:
     for found in (METRICS, sealed(METRICS)):
         (tmp_path / "metrics.json").write_text(json.dumps(found))
-        assert read_metrics(tmp_path / "metrics.json") == found
+        assert read_adapt_metrics(tmp_path / "metrics.json") == found
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_they_are_read_as_they_stand(tmp_path: Path) -> None:
 def test_what_no_adaptation_writes_is_refused(change: dict[str, Any], told: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({**METRICS, **change}))
     with pytest.raises(SoftPromptError, match=f"metrics.json: {told}"):
-        read_metrics(tmp_path / "metrics.json")
+        read_adapt_metrics(tmp_path / "metrics.json")

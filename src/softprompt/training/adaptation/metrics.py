@@ -38,7 +38,7 @@ class AdaptMetrics(Strict):
     sha256: str | None = None
 
 
-def read_metrics(path: Path) -> dict[str, JsonValue]:
+def read_adapt_metrics(path: Path) -> dict[str, JsonValue]:
     """The metrics of a finished adaptation, as they stand there.
 
     Raises:

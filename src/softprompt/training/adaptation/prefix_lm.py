@@ -35,7 +35,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Example:
     """The ids of an example's inputs and targets."""
 
     inputs: tuple[int, ...]
@@ -59,12 +59,12 @@ def chunks(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, length: int
     return found
 
 
-def split_chunk(chunk: Chunk, place: int, closing: tuple[int, ...]) -> Pair:
+def split_chunk(chunk: Chunk, place: int, closing: tuple[int, ...]) -> Example:
     """The example of a chunk that is split before its token number `place`."""
-    return Pair((*chunk.ids[:place], *closing), (*chunk.ids[place:], *(closing if chunk.last else ())))
+    return Example((*chunk.ids[:place], *closing), (*chunk.ids[place:], *(closing if chunk.last else ())))
 
 
-class Stream(Dataset[Pair]):
+class Stream(Dataset[Example]):
     """`count` examples, pass after pass over the chunks, each pass in an order and with split points of its own.
 
     Args:
@@ -83,14 +83,14 @@ class Stream(Dataset[Pair]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> Example:
         passes, place = divmod(index, len(self.pieces))
         chunk = self.pieces[self._order(passes)[place]]
         return split_chunk(
             chunk, random.Random(f"{self.seed} split {index}").randint(1, len(chunk.ids) - 1), self.closing
         )
 
-    def examples(self) -> list[Pair]:
+    def examples(self) -> list[Example]:
         """All of them."""
         return [self[index] for index in range(self.count)]
 
@@ -100,7 +100,7 @@ class Stream(Dataset[Pair]):
         return order
 
 
-def collate(pairs: Sequence[Pair], filler: int) -> dict[str, Tensor]:
+def collate(pairs: Sequence[Example], filler: int) -> dict[str, Tensor]:
     """A batch as encoder-decoders take it: ids and mask `(rows, columns)`, labels with -100 at padding."""
     ids, mask = pad([pair.inputs for pair in pairs], filler)
     labels, _ = pad([pair.targets for pair in pairs], IGNORED)

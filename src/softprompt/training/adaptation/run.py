@@ -33,10 +33,10 @@ from softprompt.files.whole import replacing, write_json
 from softprompt.guards import limits
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
-from softprompt.training.adaptation.metrics import read_metrics
+from softprompt.training.adaptation.metrics import read_adapt_metrics
 from softprompt.training.adaptation.prefix_lm import Chunk, PrefixLM, Stream, chunks
 from softprompt.training.adaptation.trainer import Adaptation, AdaptOptions, AdaptTrainer
-from softprompt.training.divergence import Diverged, Fault, described, mend
+from softprompt.training.divergence import Diverged, NotFinite, described, mend
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.record import load_extra
 from softprompt.training.hold import hold_folder
@@ -121,7 +121,7 @@ def adapt(
         if take_folder(folder, identity, resume):
             show.say(f"{folder}: this run is finished already")
             check_files(folder / MODEL, named(folder / MODEL))
-            metrics: dict[str, Any] = read_metrics(folder / METRICS)
+            metrics: dict[str, Any] = read_adapt_metrics(folder / METRICS)
         else:
             with reproducible(seed, chosen.threads):
                 told = _adapt(run, pieces)
@@ -213,7 +213,7 @@ def _trained(run: _Run, own: Sequence[Chunk], held: Sequence[Chunk]) -> AdaptTra
     return trainer
 
 
-def _check(fault: Fault | None, options: AdaptOptions, folder: Path) -> None:
+def _check(fault: NotFinite | None, options: AdaptOptions, folder: Path) -> None:
     if fault is not None:
         # Adafactor clips each update by itself; the norm is Trainer's default.
         tried = mend({"learning_rate": options.learning_rate}, 1.0)

@@ -19,8 +19,8 @@ from softprompt.evaluation.score import Scores, figure, loss_of
 from softprompt.inference.batches import batches, to_device
 from softprompt.methods.options import Options
 from softprompt.readouts import Batch
-from softprompt.training.adaptation.prefix_lm import Pair, PrefixLM, Stream, collate
-from softprompt.training.divergence import Fault, Guard, unsound
+from softprompt.training.adaptation.prefix_lm import Example, PrefixLM, Stream, collate
+from softprompt.training.divergence import Guard, NotFinite, unsound
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.record import TrainerRecord, load_extra
 from softprompt.training.fitting.resumable import ResumableTrainer, arguments
@@ -54,7 +54,7 @@ class Adaptation:
 
     model: PrefixLM
     stream: Stream
-    held: Sequence[Pair]
+    held: Sequence[Example]
     filler: int
     options: AdaptOptions
     folder: Path
@@ -140,7 +140,7 @@ class AdaptTrainer(ResumableTrainer):
         """Training time so far, over interruptions."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def diverged(self) -> Fault | None:
+    def diverged(self) -> NotFinite | None:
         """What was not finite, if that ended the training."""
         last = self.state.global_step >= self.state.max_steps
         if self.guard.over(last=last):

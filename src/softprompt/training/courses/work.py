@@ -26,7 +26,7 @@ from softprompt.progress import Progress
 from softprompt.readouts import Item, Readout, ReadoutSpec, build_readout
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Row, Task
-from softprompt.training.divergence import Fault, of_stage
+from softprompt.training.divergence import NotFinite, of_stage
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.best import proved, rank
 from softprompt.training.fitting.gradients import gradients
@@ -187,7 +187,7 @@ class Work:
         named: dict[str, object] = {} if stage.name is None else {"stage": stage.name}
         self.history += [{**named, **strict_json.finite(one)} for one in extra["history"]]
         if extra["diverged"] is not None:
-            fault: Fault = {**extra["diverged"], "stage": stage.name, "best_step": extra["best_step"]}
+            fault: NotFinite = {**extra["diverged"], "stage": stage.name, "best_step": extra["best_step"]}
             # A prompt that stands in for a stage alone is none that the method's file could hold.
             kept = bool(fitted.state) and not self.stands_in
             raise of_stage(fault, stage.plan, stage.options, head=self.trained.trained_scalars().head > 0, kept=kept)

@@ -7,7 +7,7 @@ from typing import NotRequired, TypedDict, cast
 
 from softprompt.evaluation.score import Scores
 from softprompt.files.documents import LONG, read_document
-from softprompt.training.divergence import Fault, GuardState
+from softprompt.training.divergence import GuardState, NotFinite
 from softprompt.training.fitting.checkpoint import STATE
 
 
@@ -25,7 +25,7 @@ class TrainerRecord(TypedDict):
     seconds: float
     history: list[Scores]
     losses: list[float | None]
-    diverged: Fault | None
+    diverged: NotFinite | None
     guard: GuardState
 
 

@@ -19,7 +19,7 @@ from softprompt.readouts import Batch, Item
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Task
-from softprompt.training.divergence import Fault, Guard, unsound
+from softprompt.training.divergence import Guard, NotFinite, unsound
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.best import BestState
 from softprompt.training.fitting.frozen_states import PooledItem, PrefilledItem, collate_kept
@@ -141,7 +141,7 @@ class SoftPromptTrainer(ResumableTrainer):
         """Whether no step is left: all are done, or nothing got better for long enough."""
         return self._ended() or self.guard.over(last=False)
 
-    def diverged(self) -> Fault | None:
+    def diverged(self) -> NotFinite | None:
         """What was not finite, if that ended the training or leaves no state of it."""
         if self.guard.over(last=self._ended()):
             return self.guard.fault
