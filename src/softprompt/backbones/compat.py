@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainingArguments
+    from transformers import Cache, Trainer, TrainingArguments
 else:
     Trainer = object  # what a sub-class names beside `TrainerInside`; it takes a second to import
 
@@ -100,9 +100,10 @@ BY_LENGTH = frozenset(
 )
 
 
-def cache_in(given: Mapping[str, Any]) -> Any:
+def cache_in(given: Mapping[str, object]) -> Cache | None:
     """The cache among a model's keywords, whatever this release calls it; None where there is none."""
-    return next((given[name] for name in CACHES if given.get(name) is not None), None)
+    found = (given[name] for name in CACHES if given.get(name) is not None)
+    return cast("Cache | None", next(found, None))
 
 
 # -- torch and accelerate ----------------------------------------------------------------------------------------
@@ -159,7 +160,7 @@ class TrainerInside(Trainer):
         """Read the states of random numbers."""
         raise NotImplementedError
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         self.load_trained(Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
@@ -173,10 +174,10 @@ class TrainerInside(Trainer):
     def _load_scaler(self, checkpoint: str | None) -> None:
         """Prompts are fp32, so no loss is scaled: there is nothing to load, least of all a pickle."""
 
-    def _prepare_inputs(self, inputs: Any) -> Any:
+    def _prepare_inputs(self, inputs: dict[str, object]) -> dict[str, object]:
         return inputs
 
-    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Tensor | float | None = None) -> Tensor | float | None:
         self.gradient_norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]  # theirs
         return self.gradient_norm
 
