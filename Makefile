@@ -15,7 +15,7 @@ FILES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-latest lint format docs constraints clean
+.PHONY: help demo test test-slow test-latest lint format docs architecture constraints clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,9 @@ docs: $(VENV)/.test ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # `+cpu` and the like name builds that other indexes lack.
+architecture: $(VENV)/.test ## draw the rooms and find the lines that the page on them links to
+	$(BIN)/python -m docs.architecture
+
 constraints: ## pin what pyproject.toml resolves to today
 	rm -rf $(VENV)-fresh
 	$(PYTHON) -m venv $(VENV)-fresh

@@ -2,7 +2,8 @@
 
 A line `::options capt` becomes the table of that method's options (`::options training` that of training), and
 `::recipes capt` that of its training defaults; `::papers` becomes the table of all methods and their sources. The pages
-of `methods/` enter the navigation by themselves, each under its own first heading.
+of `methods/` enter the navigation by themselves, each under its own first heading. Linked files of the source become
+pages of their own, so that links to lines work without a network.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+from mkdocs.structure.files import File
+
 from softprompt.methods import methods
 from softprompt.training.options import TrainingOptions
+
+SOURCE = re.compile(r"\(\.\./src/softprompt/(?P<file>[\w/]+)\.py#L(?P<line>\d+)\)")
 
 
 def on_config(config: Any) -> Any:
@@ -26,9 +31,22 @@ def on_config(config: Any) -> Any:
     return config
 
 
+def on_files(files: Any, config: Any) -> Any:
+    """Make a page of each file of the source that a page links to; mkdocs calls it once."""
+    root = Path(config["docs_dir"]).parent / "src" / "softprompt"
+    pages = [Path(page.abs_src_path).read_text(encoding="utf-8") for page in files.documentation_pages()]
+    for name in sorted({found["file"] for page in pages for found in SOURCE.finditer(page)}):
+        code = (root / f"{name}.py").read_text(encoding="utf-8")
+        head = f"---\nsearch: {{exclude: true}}\n---\n# {name}.py\n"
+        content = f'{head}\n``````{{.python linenums="1"}}\n{code}``````\n'
+        files.append(File.generated(config, f"source/{name}.md", content=content))
+    return files
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the tables in; mkdocs calls it for every page."""
     markdown = re.sub(r"^::papers$", lambda _: _papers(), markdown, flags=re.M)
+    markdown = SOURCE.sub(r"(source/\g<file>.md#__codelineno-0-\g<line>)", markdown)
     markdown = re.sub(r"^::options (\w+)$", lambda found: _options(found[1]), markdown, flags=re.M)
     return re.sub(r"^::recipes (\w+)$", lambda found: _recipes(found[1]), markdown, flags=re.M)
 
