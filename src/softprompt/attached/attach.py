@@ -10,10 +10,8 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import nn
-from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.model import PromptedModel
-from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.backbones.compat import compiles_calls, is_compiled, parameters_of
 from softprompt.errors import SoftPromptError
@@ -71,13 +69,14 @@ def attach(
     own, tokenizer = model
     _refuse(own)
     named = dict(prompt) if isinstance(prompt, Mapping) else {_name(prompt): prompt}
-    producers = {name: build(own, tokenizer, one, label_words=label_words, seed=seed) for name, one in named.items()}
+    producers = {name: build(model, one, label_words=label_words, seed=seed) for name, one in named.items()}
     return attached_class(own)(own, tokenizer, producers, dropout=dropout)
 
 
+@takes_backbone
 def build(
-    model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
+    model: Backbone,
+    /,
     prompt: Attachable,
     *,
     label_words: tuple[str, ...] = (),
@@ -92,36 +91,31 @@ def build(
     if isinstance(prompt, Producer):
         return prompt
     if isinstance(prompt, Method):
-        context = _context(model, tokenizer, prompt, tuple(label_words), seed)
+        context = _context(model, prompt, tuple(label_words), seed)
         made: object = prompt.build(replace(context, blank=blank))
         if not isinstance(made, Producer):
             raise SoftPromptError(f"method {prompt.name!r} builds a {type(made).__name__}: have it give a Producer")
-        return made.to(next(model.parameters()).device)
+        return made.to(model.device)
     own = getattr(prompt, "producer", None)
     if isinstance(own, Producer):
         return own
     raise SoftPromptError(f"attach takes a method or a loaded prompt, not {type(prompt).__name__}")
 
 
-def sketch(model: nn.Module, tokenizer: PreTrainedTokenizerBase, method: Method) -> Producer:
+@takes_backbone
+def sketch(model: Backbone, /, method: Method) -> Producer:
     """A method's prompt on torch's `meta` device: types and shapes, without memory whatever sizes its options ask for.
 
     Raises:
         SoftPromptError: the method cannot serve the backbone.
     """
-    context = _context(model, tokenizer, method)
+    context = _context(model, method)
     with torch.device("meta"):
         return method.build(replace(context, blank=True, sketch=True)).to("meta")
 
 
-def _context(
-    model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
-    method: Method,
-    label_words: tuple[str, ...] = (),
-    seed: int = 0,
-) -> BuildContext:
-    generator, anatomy = torch.Generator().manual_seed(seed), read_anatomy(model)
+def _context(backbone: Backbone, method: Method, label_words: tuple[str, ...] = (), seed: int = 0) -> BuildContext:
+    generator, anatomy, tokenizer = torch.Generator().manual_seed(seed), backbone.anatomy, backbone.tokenizer
     why = method.refusal(anatomy)
     if why is not None:
         raise SoftPromptError(f"method {method.name!r} cannot serve family {anatomy.family!r}: {why}")

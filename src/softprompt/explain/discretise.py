@@ -141,7 +141,7 @@ def _with_text(prompt: Prompt, text: str) -> Prompt:
     """The same prompt with another text, untrained; keys and values and the readout's head stay."""
     method, trained = _parts(prompt)
     other = method.model_copy(update={"text": text})
-    producer = build(prompt.model, prompt.tokenizer, other)
+    producer = build(prompt.backbone, other)
     assert isinstance(producer, InstructionWords)
     assert prompt.task is not None
     if producer.keys is not None:

@@ -16,7 +16,7 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.attached.reuse import LastAttached
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of
-from softprompt.backbones.fingerprint import Fingerprint, difference, fingerprint
+from softprompt.backbones.fingerprint import Fingerprint, difference
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.forms import read_forms
@@ -224,17 +224,17 @@ def load(
         >>> sp.load("runs/first/prompt", model, tokenizer).method.name
         'prompt_tuning'
     """
-    model, tokenizer = backbone_of("load", model, tokenizer)
+    backbone = backbone_of("load", model, tokenizer)
     path = unicode_path_of(folder, "prompt")
     described = read_description(path)
-    own = check_backbone(path, described, model)
+    own = check_backbone(path, described, backbone)
     forms = read_forms(path / TENSORS)
     record = described.record
-    producer = blank_producer(path, described, forms, model, tokenizer)
+    producer = blank_producer(path, described, forms, backbone)
     readout = None
     if described.task is not None and record.readout is not None:
         try:
-            readout = build_readout(described.task, Backbone(model, tokenizer), producer, record.readout)
+            readout = build_readout(described.task, backbone, producer, record.readout)
         except SoftPromptError as error:
             raise SoftPromptError(f"{path / META}: task or readout: {error}") from None
     check_head(path, described, forms, readout)
@@ -247,17 +247,17 @@ def load(
     seen = read_seen(path, record.rows)
     check_written(path)
     return Prompt(
-        described.method, producer, described.task, readout, record.readout, own, model, tokenizer, record.more, seen
+        described.method, producer, described.task, readout, record.readout, own, *backbone, record.more, seen
     )
 
 
-def check_backbone(path: Path, described: Description, model: nn.Module) -> Fingerprint:
+def check_backbone(path: Path, described: Description, backbone: Backbone) -> Fingerprint:
     """The fingerprint of a backbone, which is the one that a prompt was made for.
 
     Raises:
         SoftPromptError: it is another, with the difference.
     """
-    own = fingerprint(model)
+    own = backbone.fingerprint
     differs = difference(described.record.backbone, own)
     if differs is not None:
         raise SoftPromptError(f"{path}: made for another backbone ({differs}); load the one it was trained on")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from softprompt.attached.attach import build, sketch
+from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import plain
 from softprompt.files.forms import TensorForm, check_forms
@@ -18,40 +18,27 @@ from softprompt.readouts import Readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.record import PROMPT_MEND, Description
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 HEAD = "head."  # names of a readout's tensors begin so
 
 
-def blank_producer(
-    path: Path,
-    described: Description,
-    forms: Mapping[str, TensorForm],
-    model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
-) -> Producer:
+def blank_producer(path: Path, described: Description, forms: Mapping[str, TensorForm], backbone: Backbone) -> Producer:
     """A prompt that waits for the tensors of a folder, which are those that its options ask for.
 
     Raises:
         SoftPromptError: a tensor is missing, is one too many, or has another type or shape; or the options make no
             prompt for the backbone.
     """
-    asked = _asked(path, described, forms, model, tokenizer)
+    asked = _asked(path, described, forms, backbone)
     check_forms(path / TENSORS, {name: form for name, form in forms.items() if not name.startswith(HEAD)}, asked)
-    return build(model, tokenizer, described.method, blank=True)
+    return build(backbone, described.method, blank=True)
 
 
 def _asked(
-    path: Path,
-    described: Description,
-    forms: Mapping[str, TensorForm],
-    model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
+    path: Path, described: Description, forms: Mapping[str, TensorForm], backbone: Backbone
 ) -> dict[str, TensorForm]:
     """The forms of the tensors that a method's options ask for."""
     try:
-        stored = _sketched(model, tokenizer, described.method).stored_in(model)
+        stored = _sketched(backbone, described.method).stored_in(backbone.model)
     except SoftPromptError as error:
         raise SoftPromptError(f"{path / META}: options: {error}") from None
     # Sizes that no tensor can have; torch raises what it likes for them.
@@ -59,7 +46,7 @@ def _asked(
         reason = plain(str(error).split("\n")[0], quote=False)
         raise SoftPromptError(f"{path / META}: options: they make no prompt ({reason}): {PROMPT_MEND}") from None
     # Weights of the backbone stay in the type that it was trained in; the prompt's own are of one type.
-    weights = {id(parameter): name for name, parameter in model.named_parameters()}
+    weights = {id(parameter): name for name, parameter in backbone.model.named_parameters()}
     asked = {}
     for name, tensor in stored.items():
         own = weights.get(id(tensor))
@@ -69,14 +56,14 @@ def _asked(
     return asked
 
 
-def _sketched(model: nn.Module, tokenizer: PreTrainedTokenizerBase, method: Method) -> Producer:
+def _sketched(backbone: Backbone, method: Method) -> Producer:
     """A sketch, or the prompt itself of a package's method that wants numbers, which `meta` has not."""
     try:
-        return sketch(model, tokenizer, method)
+        return sketch(backbone, method)
     except RuntimeError as error:
         if "meta" not in str(error):
             raise
-        return build(model, tokenizer, method, blank=True)
+        return build(backbone, method, blank=True)
 
 
 def check_head(path: Path, described: Description, forms: Mapping[str, TensorForm], readout: Readout | None) -> None:

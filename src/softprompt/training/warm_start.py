@@ -12,6 +12,7 @@ from pathlib import Path
 
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import difference, fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.files.forms import read_forms
@@ -48,7 +49,7 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
     if isinstance(method, OverLayers):
         _check_layers(path, method, saved, prompted)
     asked = Description(saved.record, method, saved.task)
-    made = blank_producer(path, asked, read_forms(path / TENSORS), prompted.backbone, prompted.tokenizer)
+    made = blank_producer(path, asked, read_forms(path / TENSORS), Backbone(prompted.backbone, prompted.tokenizer))
     fill(made, {name: value for name, value in read_tensors(path / TENSORS).items() if not name.startswith(HEAD)})
     check_written(path)
     name = prompted.names[0]
