@@ -9,9 +9,12 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -143,14 +146,14 @@ def old_name(module: str, name: str) -> object:
     return getattr(import_module(place), own)
 
 
-class _MovedModules(MetaPathFinder, Loader):
-    """Finds and makes the modules of `MODULES` under their old names."""
+class _MovedModules:
+    """Finds and makes the modules of `MODULES` under their old names; importlib.abc would double the import's time."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         old = name.removeprefix(f"{_PACKAGE}.")
         if old not in MODULES or old == name:
             return None
-        return ModuleSpec(name, self, is_package=any(other.startswith(f"{old}.") for other in MODULES))
+        return ModuleSpec(name, cast("Loader", self), is_package=any(other.startswith(f"{old}.") for other in MODULES))
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         new = MODULES[spec.name.removeprefix(f"{_PACKAGE}.")]
