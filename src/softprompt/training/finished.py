@@ -130,7 +130,7 @@ class RunMetrics(Strict):
         course = values.get("course", beside)
         told = course if isinstance(course, Mapping) else {}
         # What stands beside the run's own fields and is not what the course reports was written by nobody.
-        own = {name: one for name, one in values.items() if name not in beside or told.get(name, told) != one}
+        own = {name: one for name, one in values.items() if name not in told or name not in beside or told[name] != one}
         try:
             made = cls.model_validate_json(strict_json.dumps({**own, "course": course}), strict=True)
         except ValidationError as error:
