@@ -71,22 +71,8 @@ class StandIn:
 class Producer(nn.Module):
     """A prompt: the trained parameters of one method and the vectors it makes of them.
 
-    Sub-classes set what they occupy, in attributes of their class or their instances, and override what their site
-    needs.
-
-    Attributes:
-        count: what `Footprint` says of it, like all that follow.
-        placement: see there.
-        prefix: see there.
-        decoder_prefix: see there.
-        cross_prefix: see there.
-        shift: see there.
-        hidden_layers: see there.
-        first_layer: see there.
-        visible_to_decoder: see there.
-        static: see there.
-        around: see there.
-        pool: see there.
+    Sub-classes set what they occupy, as attributes of their class or their instances that have the names of
+    `Footprint`'s and mean what it says, and override what their site needs.
     """
 
     count: int = 0
