@@ -1,4 +1,4 @@
-"""Every name that the pages of before issue 13 gave to users is there; what has moved since says where to."""
+"""Every name that the pages of before the move gave to users is there; what has moved since says where to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt folders of before issue 13, one of every kind, answer as they did, in Python and on the command line.
+"""Prompt folders of before the move, one of every kind, answer as they did, in Python and on the command line.
 
 Expected answers are those of the version that wrote the folders, up to rounding: another processor rounds otherwise.
 Tensors only travel from file to file, so that they are the same bytes everywhere.

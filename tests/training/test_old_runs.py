@@ -1,4 +1,4 @@
-"""Runs of before issue 13: finished ones open, and stopped ones go on to the end that they had then.
+"""Runs of before the move: finished ones open, and stopped ones go on to the end that they had then.
 
 A run goes on with the libraries that it was begun with alone, so the record of their versions is set to today's. On
 the processor that wrote them the ends are the same bytes; elsewhere products are rounded otherwise, so the ends are
@@ -207,7 +207,7 @@ for name, family in (("decoder_prompt", "t5"), ("moving_prompt", "llama")):
 print(json.dumps(found))
 """
 
-# Logits of two of its methods after two steps, as the version before issue 13 had them.
+# Logits of two of its methods after two steps, as the version before the move had them.
 _TRAINED = {
     "decoder_prompt": [[0.0385, -0.4379, 0.0047, 0.2429], [0.1593, -0.1989, 0.3794, 0.5266]],
     "moving_prompt": [[0.1243, 0.4925, 0.8400, -0.1029], [0.7268, 0.1340, 0.1591, -0.9618]],
