@@ -3,7 +3,7 @@
     python -m docs.architecture          # writes img/rooms.svg and the numbers of the lines
     python -m docs.architecture --check  # says what is out of date, and exits with 1
 
-A box is a room with its file count; a line runs from a room to one that it imports, where no longer way leads there. A
+A box is a room; a line runs from a room to one that it imports, where no longer way leads there. A
 link of the page names what it leads to, as in ``[`RowEncoder.encode`](../src/softprompt/tasks/text/encoding.py#L60)``.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections import Counter
 from html import escape
 from pathlib import Path
 
@@ -30,14 +29,14 @@ def room_of(module: str) -> str:
     return module.split(".")[0] or "softprompt"
 
 
-def rooms() -> dict[str, int]:
-    """How many files each room has."""
-    return dict(Counter(map(room_of, modules())))
+def rooms() -> set[str]:
+    """The rooms."""
+    return set(map(room_of, modules()))
 
 
 def arrows() -> dict[str, set[str]]:
     """For each room the others that it imports, whether at once, inside a function or for types alone."""
-    found: dict[str, set[str]] = {room: set() for room in rooms()}
+    found: dict[str, set[str]] = {room: set() for room in sorted(rooms())}
     for start, ends in graph().items():
         found[room_of(start)] |= {room_of(end) for end in ends} - {room_of(start)}
     return found
@@ -69,7 +68,7 @@ def shortest(arrows: dict[str, set[str]]) -> set[tuple[str, str]]:
 
 def picture() -> str:
     """The rooms as SVG, what users call on top."""
-    ends, files = arrows(), rooms()
+    ends = arrows()
     at = levels(ends)
     top = max(at.values())
     places: dict[str, tuple[float, float]] = {}
@@ -79,7 +78,7 @@ def picture() -> str:
             places[room] = (_WIDTH * (index + 1) / (len(row) + 1), 30 + _ROW * (top - level) + _TALL / 2)
     height = 60 + _ROW * top + _TALL
     lines = [_line(places[start], places[end]) for start, end in sorted(shortest(ends))]
-    boxes = [_box(room, files[room], places[room]) for room in sorted(places)]
+    boxes = [_box(room, places[room]) for room in sorted(places)]
     return "\n".join([_HEAD.format(width=_WIDTH, height=height), *lines, *boxes, "</svg>", ""])
 
 
@@ -89,13 +88,11 @@ def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
     return f'<path d="M{x:.0f} {y:.0f} C{x:.0f} {y + bend:.0f} {u:.0f} {v - bend:.0f} {u:.0f} {v:.0f}"/>'
 
 
-def _box(room: str, files: int, place: tuple[float, float]) -> str:
+def _box(room: str, place: tuple[float, float]) -> str:
     x, y = place
-    told = f"{files} file{'s' if files > 1 else ''}"
     return (
         f'<rect x="{x - _BOX / 2:.0f}" y="{y - _TALL / 2:.0f}" width="{_BOX}" height="{_TALL}" rx="6"/>'
-        f'<text x="{x:.0f}" y="{y - 3:.0f}" class="room">{escape(room)}</text>'
-        f'<text x="{x:.0f}" y="{y + 15:.0f}" class="told">{told}</text>'
+        f'<text x="{x:.0f}" y="{y + 6:.0f}">{escape(room)}</text>'
     )
 
 
@@ -103,8 +100,8 @@ _HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}
 <style>
 rect {{ fill: #eef2f8; stroke: #5b6f94; }}
 path {{ fill: none; stroke: #8a97ad; stroke-width: 1.4; marker-end: url(#tip); }}
-text {{ font-family: sans-serif; text-anchor: middle; fill: #1c2433; }} .room {{ font-size: 16px; font-weight: 600; }}
-.told {{ font-size: 12px; }} .ground {{ fill: #ffffff; stroke: none; }}
+text {{ font-family: sans-serif; text-anchor: middle; fill: #1c2433; font-size: 16px; font-weight: 600; }}
+.ground {{ fill: #ffffff; stroke: none; }}
 </style>
 <defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" orient="auto">
 <polygon points="0,0 8,4 0,8" fill="#8a97ad"/></marker></defs>

@@ -1,7 +1,7 @@
 """The tests of a file stand where a reader looks for them, and test files share what stands in `tests/shared`.
 
-`src/softprompt/ROOM/FILE.py` is tested by `tests/ROOM/test_FILE.py`. What is tested elsewhere is named here with where
-and why, and so is each test file that is of no one file.
+`src/softprompt/ROOM/FILE.py` is tested by `tests/ROOM/test_FILE.py`, and a task of the catalog may be tested alike.
+What is tested elsewhere is named here with where and why, and so is each test file that is of no one file.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def test_each_test_file_is_of_a_file() -> None:
     own = {name for names in OWN.values() for name in names}
     found = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
     mirrored = {mirror(name) for name in files()}
+    mirrored |= {f"tasks/catalog/test_{path.stem}.py" for path in (PACKAGE / "tasks" / "catalog").glob("*.yaml")}
     assert {name for name in found - own - mirrored if name.split("/")[0] not in CROSSING} == set()
     assert own - found == set()
 

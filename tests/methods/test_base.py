@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,9 @@ import pytest
 from softprompt.methods import methods
 
 from ..shared.models import ENCODERS
+from ..shared.prompts import METHODS
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_method_has_a_recipe_with_a_source_for_every_family() -> None:
@@ -18,6 +23,15 @@ def test_every_method_has_a_recipe_with_a_source_for_every_family() -> None:
                 recipe = cls().recipe(family, kind)
                 assert recipe.source
                 assert recipe.learning_rate > 0 or cls.name == "hard_prompt"
+
+
+def test_every_method_meets_the_invariants_and_has_a_page() -> None:
+    names = set(methods(installed=False))
+    seen = {method.name for method in METHODS.values()}
+    assert names - seen == set(), "of these no tests/methods/test_NAME.py has EXAMPLES: see tests/shared/prompts.py"
+    told = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "methods").glob("*.md"))
+    missing = {name for name in names if not re.search(rf"^::(options|recipes) {name}$", told, flags=re.M)}
+    assert missing == set(), "of these no page of docs/methods has ::options NAME or ::recipes NAME"
 
 
 @pytest.mark.parametrize("name", list(methods()))

@@ -58,6 +58,9 @@ def test_a_packages_readout_is_trained_stored_and_read(monkeypatch: pytest.Monke
     with pytest.raises(SoftPromptError, match="readout.name: no readout named 'hinge': .* install the pack") as error:
         sp.load(folder, model("bert"), tokenizer())
     assert str(folder / "prompt.json") in str(error.value)
+    assert str(error.value).endswith("brings it, or restore the file or save the prompt again")
+    with pytest.raises(SoftPromptError, match="option 'readout' of training: no readout named 'hinge': .* brings it$"):
+        run(tmp_path / "more", "bert", sp.method("prompt_tuning", num_virtual_tokens=2), readout="hinge")
 
 
 def test_a_readout_that_is_no_readout_is_told() -> None:

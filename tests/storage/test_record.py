@@ -57,7 +57,7 @@ def test_what_is_refused_is_named_with_its_mend(copied: Path) -> None:
     edit(copied, "readout", "name", value="eyes")
     assert refusal(copied) == (
         f"{copied}/prompt.json: readout.name: no readout named 'eyes': choose from head, mask, rows, text, or install "
-        "the package that brings it: restore the file or save the prompt again"
+        "the package that brings it, or restore the file or save the prompt again"
     )
 
 

@@ -81,6 +81,9 @@ def test_a_broken_package_takes_no_other_task_along(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SoftPromptError, match=f"task 'stars' of package asking 1.0 .*{said}") as error:
         Task.load("stars")
     assert "\n" not in str(error.value)
+    with pytest.raises(SoftPromptError, match="no task 'moons'; .*yaml; task 'stars' of package asking 1.0") as unknown:
+        Task.load("moons")  # which may have been one of the package's
+    assert "\n" not in str(unknown.value)
     told = ask("tasks")
     assert told.code == 0
     assert f"fails: {error.value}" in told.out

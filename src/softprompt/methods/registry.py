@@ -102,5 +102,5 @@ def checked(model: Callable[..., _T], options: Mapping[str, object], owner: str)
             fields = ", ".join(sorted(getattr(model, "model_fields", {})))
             raise SoftPromptError(f"{owner} has no option {name!r}: choose from {fields}") from None
         message = first["msg"].removeprefix("Value error, ")
-        place = f"option {name!r} of {owner}" if name else owner
-        raise SoftPromptError(f"{place}: {message} (given: {quoted(first['input'])})") from None
+        place, given = f"option {name!r} of {owner}" if name else owner, quoted(first["input"])
+        raise SoftPromptError(f"{place}: {message}" + ("" if given in message else f" (given: {given})")) from None

@@ -214,7 +214,10 @@ def checked_record(values: Mapping[str, object], where: Path | str) -> PromptRec
     try:
         return PromptRecord.model_validate_json(strict_json.dumps(values), strict=True)
     except ValidationError as error:
-        raise SoftPromptError(f"{where}: {fault(error, values)}: {PROMPT_MEND}") from None
+        cause = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+        # What a validator of ours raised ends in a mend of its own: a package's readout is missing or broken.
+        joined = ", or" if isinstance(cause, SoftPromptError) else ":"
+        raise SoftPromptError(f"{where}: {fault(error, values)}{joined} {PROMPT_MEND}") from None
     except (TypeError, ValueError) as error:  # a value of Python's that JSON has no form for
         raise SoftPromptError(f"{where}: {plain(error, quote=False)}: {PROMPT_MEND}") from None
 

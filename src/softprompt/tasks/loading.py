@@ -59,8 +59,10 @@ def first_fault(error: ValidationError, model: type[BaseModel]) -> str:
 def _unknown(given: str) -> str:
     names = _all_names()
     near = difflib.get_close_matches(folded(given), names, n=1)
-    hint = f"did you mean {names[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}"
-    return f"no task {quoted(given)}; {hint} A task of your own is a path that ends in .yaml"
+    hint = f"did you mean {names[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}."
+    # A package that cannot be read does not tell which tasks it holds: this may be one of them.
+    broken = "".join(f"; {fault}" for fault in TASKS.faults())
+    return f"no task {quoted(given)}; {hint} A task of your own is a path that ends in .yaml{broken}"
 
 
 def _keys(name: str) -> tuple[Mapping[str, object], str]:

@@ -13,7 +13,7 @@ WORDS = {name: name for name in ("text", "premise", "sentence")}
 
 
 def test_what_the_catalog_holds() -> None:
-    assert set(Task.catalog()) == SUPERGLUE | GLUE | FEW_SHOT | {"movie_reviews"}
+    assert set(Task.catalog()) >= SUPERGLUE | GLUE | FEW_SHOT | {"movie_reviews"}
 
 
 @pytest.mark.parametrize("name", Task.catalog())
