@@ -118,7 +118,7 @@ def test_families_that_cannot_begin_above_run_whole(family: str, tmp_path: Path)
 
 
 def test_a_layer_that_gives_more_than_states_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softprompt.attached.model.can_skip_layers", lambda anatomy: True)
+    monkeypatch.setattr("softprompt.attached.calling.can_skip_layers", lambda anatomy: True)
     prompted, trained, items = setting("t5", METHODS["spt"], tmp_path)
     with prompted:
         assert prompted.first_layer == 2
