@@ -17,6 +17,7 @@ import transformers
 
 from softprompt.backbones.arithmetic import ProductRates
 
+from .fixtures.opened import bench, expected, inside_old, old  # noqa: F401
 from .shared.pairwise import pairwise
 
 torch.set_num_threads(1)

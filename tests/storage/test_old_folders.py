@@ -16,36 +16,18 @@ from safetensors.torch import load_file
 
 import softprompt as sp
 
-from ..fixtures.kinds import ASKED, EXPECTED, OUTSIDE, PROMPTS, VERBS, Bench, Made, answers
-from ..fixtures.unpacked import alike, unpack
+from ..fixtures.kinds import ASKED, OUTSIDE, PROMPTS, VERBS, Bench, Made, answers
+from ..fixtures.unpacked import alike
 from ..shared.commands import ask
 
 # PEFT asks transformers for a name that this deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
+    pytest.mark.usefixtures("inside_old"),
+]
 
 OTHERS = {"untold": Made("prompt_tuning"), "no_task": Made("prompt_tuning")}
 READ = {**PROMPTS, **OTHERS}
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(tmp_path_factory.mktemp("old"))
-
-
-@pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture(scope="module")
-def expected(old: Path) -> Any:
-    return json.loads((old / EXPECTED).read_text(encoding="utf-8"))
-
-
-@pytest.fixture(autouse=True)
-def _inside(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths in the folders are relative."""
-    monkeypatch.chdir(old)
 
 
 def test_every_old_prompt_is_read_here(old: Path) -> None:

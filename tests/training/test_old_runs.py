@@ -24,8 +24,10 @@ from safetensors.torch import load_file
 import softprompt as sp
 from softprompt.progress import Progress
 
-from ..fixtures.kinds import EXPECTED, LONG, OUTSIDE, PROMPTS, RETRAINED, STOPPED, Bench, Made
-from ..fixtures.unpacked import alike, as_of_today, unpack
+from ..fixtures.kinds import LONG, OUTSIDE, PROMPTS, RETRAINED, STOPPED, Bench, Made
+from ..fixtures.unpacked import alike, as_of_today
+
+pytestmark = pytest.mark.usefixtures("inside_old")
 
 CAPT = Made("capt", {"init_std": 0.5})
 PROMPT = Path("prompt", "prompt.safetensors")
@@ -49,28 +51,6 @@ class Counted(Progress):
                 self.ticks.append(done)
 
         yield tick
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders; each test changes some of its own."""
-    return unpack(tmp_path_factory.mktemp("old"))
-
-
-@pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture(scope="module")
-def expected(old: Path) -> Any:
-    return json.loads((old / EXPECTED).read_text(encoding="utf-8"))
-
-
-@pytest.fixture(autouse=True)
-def _inside(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths in the folders are relative."""
-    monkeypatch.chdir(old)
 
 
 def same_tensors(found: Path, wanted: Path, tolerance: float = ROUNDED) -> None:
