@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
+from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
 
 from ..shared.models import model
@@ -63,3 +66,24 @@ def test_choices_are_scored_by_likelihood() -> None:
             expected = torch.stack(scores).softmax(-1)
             assert outcome.probabilities[: len(scores)] == pytest.approx(expected.tolist(), abs=1e-4)
             assert all(p == 0 for p in outcome.probabilities[len(scores) :])
+
+
+@pytest.mark.parametrize("kind", ["labels", "choices"])
+@pytest.mark.parametrize(
+    ("family", "told"),
+    [
+        ("bart", "is 70 tokens, and the backbone's decoder takes 64: shorten it"),
+        ("llama", "an answer may have 70 tokens, which leaves no room for a text in 64"),
+        ("t5", None),
+    ],
+)
+def test_an_answer_without_room_is_refused_and_never_cut(kind: str, family: str, told: str | None) -> None:
+    long = " ".join(["w10"] * 70)
+    row: dict[str, object] = {"text": "w20"}
+    if kind == "labels":
+        task = Task(template="{text} {mask}", labels={"0": long, "1": "w12"})
+    else:
+        task, row = Task(kind="choice", fields=("text",), template="{text} {mask}"), {**row, "choices": [long, "w12"]}
+    with nullcontext() if told is None else pytest.raises(SoftPromptError, match=told):
+        _, readout = made(task, family, METHODS["prompt_tuning"])
+        assert len(readout.encode(task.rows_of([row])[0]).targets[0]) == 70

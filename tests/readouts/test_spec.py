@@ -48,6 +48,16 @@ def test_it_is_read_as_it_was_written_and_nothing_else() -> None:
             ReadoutSpec.model_validate({**spec.model_dump(), **wrong})
 
 
+def test_what_is_cut_is_written_only_where_it_is_not_the_end() -> None:
+    """Files and identities of before this option stay what they are."""
+    values = {"name": "text", "loss": "auto", "pooling": "auto", "max_length": 9, "max_new_tokens": 2}
+    assert "truncation" not in ReadoutSpec(**values).model_dump(mode="json")
+    assert "truncation" not in TrainingOptions().model_dump(mode="json")
+    spec = ReadoutSpec(**values, truncation="middle")
+    assert ReadoutSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert TrainingOptions(truncation="middle").model_dump()["truncation"] == "middle"
+
+
 def test_there_is_one_list_of_names() -> None:
     assert list(READOUTS.all(installed=False)) == ["head", "mask", "rows", "text"]
     said = "no readout named 'eyes': choose from head, mask, rows, text, or install the package that brings it"

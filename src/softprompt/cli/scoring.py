@@ -152,10 +152,16 @@ def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_si
         batch_size: rows a forward pass.
     """
     from softprompt.evaluation.score import metrics_of
+    from softprompt.readouts.cut import told_cuts
 
-    assert prompt.readout is not None
-    with prompt.attached() as prompted, show.work(shown_as, len(asked.rows), "rows") as tick:
-        return metrics_of(prompted, prompt.readout, asked.task, asked.rows, batch_size=batch_size, tick=tick)
+    readout, rows = prompt.readout, asked.rows
+    assert readout is not None
+    assert prompt.readout_spec is not None
+    items = [readout.encode(row) for row in rows]
+    for line in told_cuts(items, prompt.readout_spec, f"{asked.split} rows"):
+        show.say(line)
+    with prompt.attached() as prompted, show.work(shown_as, len(rows), "rows") as tick:
+        return metrics_of(prompted, readout, asked.task, rows, batch_size=batch_size, tick=tick, items=items)
 
 
 def own_task(prompt: Prompt, folder: Path) -> Task:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypeAlias, TypedDict
 
 import torch
@@ -37,12 +37,14 @@ class Item:
         targets: the answer's ids of each sequence, where the readout scores answers.
         label: class index, number, or index of the right candidate; None where the row has no label.
         row: the row itself.
+        answer_cut: whether the answer's end was cut.
     """
 
     texts: tuple[Encoded, ...]
     targets: tuple[tuple[int, ...], ...]
     label: int | float | None
     row: Row
+    answer_cut: bool = field(default=False, kw_only=True)
 
     @property
     def length(self) -> int:
@@ -53,6 +55,12 @@ class Item:
     def truncated(self) -> bool:
         """Whether a field was cut."""
         return any(text.truncated for text in self.texts)
+
+    @property
+    def lost(self) -> dict[str, float]:
+        """Of each field that was cut the share of its characters that was left out, where most was."""
+        names = dict.fromkeys(name for text in self.texts for name in text.lost)
+        return {name: max(text.lost.get(name, 0.0) for text in self.texts) for name in names}
 
 
 @dataclass(frozen=True)

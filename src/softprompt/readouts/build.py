@@ -38,6 +38,7 @@ def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: Read
         footprint.count,
         footprint.around,
         footprint.pool,
+        longest_answer=_longest_answer(backbone.model, anatomy, footprint),
     )
     return make_readout(task, context).to(backbone.device)
 
@@ -45,6 +46,12 @@ def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: Read
 def _limit(anatomy: Anatomy, footprint: Footprint, max_length: int) -> int:
     positions = anatomy.max_positions
     return max_length if positions is None else min(max_length, positions - footprint.prefix)
+
+
+def _longest_answer(model: nn.Module, anatomy: Anatomy, footprint: Footprint) -> int | None:
+    own: int | None = getattr(model.config, "max_decoder_position_embeddings", None)  # LED's, whose encoder has more
+    positions = own or anatomy.max_positions
+    return positions - footprint.prefix if anatomy.kind == "encoder-decoder" and positions is not None else None
 
 
 def _decoder_start(model: nn.Module) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.readouts.base import Readout
 from softprompt.readouts.candidates import Candidates
 from softprompt.readouts.context import ReadoutContext
@@ -47,13 +47,15 @@ def _check_lm_head(context: ReadoutContext) -> None:
 
 
 def _row_encoder(template: Template, context: ReadoutContext, mask_id: int | None = None) -> RowEncoder:
-    limit, closing = context.limit, not context.causal
+    limit, closing, side = context.limit, not context.causal, context.spec.truncation
     if context.words is not None:
         shown = RenderedTemplate(template.parts)
-        return TemplateWordsEncoder(shown, context.tokenizer, limit, 0, closing, mask_id, *context.words)
+        return TemplateWordsEncoder(
+            shown, context.tokenizer, limit, 0, closing, mask_id, *context.words, truncation=side
+        )
     if context.around and context.virtual and not template.slots:
         template = surrounded(template, context.around)
-    return RowEncoder(template, context.tokenizer, limit, context.virtual, closing, mask_id)
+    return RowEncoder(template, context.tokenizer, limit, context.virtual, closing, mask_id, truncation=side)
 
 
 def _mixture(task: Task, context: ReadoutContext) -> Mixture:
@@ -173,7 +175,13 @@ def _words(task: Task, context: ReadoutContext) -> Readout:
     closing = affixes(tokenizer)[1] if context.seq2seq else ()
 
     def answer(word: str) -> tuple[int, ...]:
-        return (*context.lead, *continuation(tokenizer, word, space=template.space_before_answer), *closing)
+        ids = (*context.lead, *continuation(tokenizer, word, space=template.space_before_answer), *closing)
+        if context.longest_answer is not None and len(ids) > context.longest_answer:
+            raise SoftPromptError(
+                f"the answer {quoted(word, 60)} is {len(ids)} tokens, and the backbone's decoder takes "
+                f"{context.longest_answer}: shorten it"
+            )
+        return ids
 
     if task.kind == "choice" and (template.has_choice or not task.label_words(context.seq2seq)):
         vocabulary = loss == "vocabulary"

@@ -36,6 +36,7 @@ class ReadoutContext:
         pool: templates whose own words are the virtual tokens; see `Footprint`.
         lead: the ids that stand before every answer: T5's sentinel where it is wanted.
         words: of the one member of a pool that is being built: its words and the rank of the first.
+        longest_answer: how many tokens an encoder-decoder's decoder has positions for, or None where any number.
     """
 
     spec: ReadoutSpec
@@ -51,6 +52,7 @@ class ReadoutContext:
     pool: tuple[tuple[str, tuple[int, ...]], ...] = ()
     lead: tuple[int, ...] = ()
     words: tuple[tuple[int, ...], int] | None = None
+    longest_answer: int | None = None
 
     @property
     def seq2seq(self) -> bool:

@@ -50,13 +50,14 @@ class FreeText(Readout):
         self.scorer = Candidates(row_encoder, ((end,),), filler, decoder_start, vocabulary=True)
 
     def encode(self, row: Row) -> Item:
-        """The text, and the answer's ids where the row has one."""
+        """The text, and the answer's ids where the row has one; of an answer that is too long the beginning alone."""
         target: tuple[int, ...] = (self.end,)
         if row.label is not None:
             target = (*self.lead, *continuation(self.row_encoder.tokenizer, str(row.label), space=self.space), self.end)
-        target = target[-self.max_new_tokens :] if len(target) > self.max_new_tokens else target
+        # What goes on has no end token: none of the beginning's tokens ends the answer.
+        kept = target[: self.max_new_tokens]
         text = self.row_encoder.encode(row, room=self.max_new_tokens)
-        return Item((text,), (target,), None if row.label is None else 0, row)
+        return Item((text,), (kept,), None if row.label is None else 0, row, answer_cut=len(kept) < len(target))
 
     def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
         """Text and answer while training; the text alone, padded on the left, to answer."""

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from softprompt.readouts.registry import KnownReadout
+from softprompt.tasks.text.truncation import Truncation
 
 LossName: TypeAlias = Literal["auto", "labels", "vocabulary"]
 PoolingName: TypeAlias = Literal["auto", "first", "last", "mean"]
@@ -22,6 +23,7 @@ class ReadoutSpec(BaseModel):
         max_length: most columns of a row, virtual tokens and answer among them.
         max_new_tokens: longest free answer.
         sentinel_targets: answers stand behind T5's first sentinel.
+        truncation: which part of a too long text is left out; not written where it is the end, as ever.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -32,3 +34,4 @@ class ReadoutSpec(BaseModel):
     max_length: int = Field(ge=1, le=1 << 24)
     max_new_tokens: int = Field(ge=1, le=1 << 24)
     sentinel_targets: bool = False
+    truncation: Truncation = Field("end", exclude_if=lambda side: side == "end")

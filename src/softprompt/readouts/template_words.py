@@ -9,7 +9,7 @@ with the words' own vectors give exactly what the plain template gives.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from softprompt.errors import SoftPromptError
@@ -60,7 +60,7 @@ class TemplateWordsEncoder(RowEncoder):
             if rank is not None:
                 pieces[index] = PromptSlot(1)
                 places.append(range(self.first + rank, self.first + rank + 1))
-        return super()._place(FittedText(tuple(pieces), fitted.truncated, fitted.choice), before, after, places)
+        return super()._place(replace(fitted, pieces=tuple(pieces)), before, after, places)
 
 
 def word_ids(source: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

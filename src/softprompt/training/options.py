@@ -10,6 +10,7 @@ from softprompt.methods.base import Recipe
 from softprompt.methods.options import Options
 from softprompt.readouts.registry import KnownReadout
 from softprompt.readouts.spec import LossName, PoolingName
+from softprompt.tasks.text.truncation import Truncation
 
 
 class TrainingOptions(Options):
@@ -33,7 +34,15 @@ class TrainingOptions(Options):
     readout: KnownReadout | None = Field(None, description="default: the method's for the backbone")
     loss: LossName = Field("auto", description="over the label words or the vocabulary")
     pooling: PoolingName = Field("auto", description="of a linear head")
-    max_new_tokens: int = Field(32, ge=1, description="longest answer of a free-text task")
+    max_new_tokens: int = Field(
+        32, ge=1, description="longest answer of a free-text task; of longer ones the beginning is taught, and told"
+    )
+    # Not written where it is the end, as ever: a run that was begun before this option goes on.
+    truncation: Truncation = Field(
+        "end",
+        exclude_if=lambda side: side == "end",
+        description="what a too long text loses: its end, its beginning or its middle",
+    )
     sentinel_targets: bool = Field(
         False, description="T5: put <extra_id_0> before each answer, as span corruption does"
     )

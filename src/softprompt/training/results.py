@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from softprompt.evaluation.score import metrics_of
 from softprompt.files import strict_json
 from softprompt.files.places import TENSORS, folder_of
+from softprompt.readouts.cut import told_cuts
 from softprompt.storage.prompt import Prompt
 from softprompt.storage.record import Measured, carried
 from softprompt.storage.seen import seen_of
@@ -78,9 +79,13 @@ def _measured(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> Mea
     """Of a split; a published file may hold a text in two."""
     if not rows:
         return Measured()
+    items = [work.readout.encode(row) for row in rows]
+    if name == "test":  # what was cut of the others was told before the training
+        for line in told_cuts(items, work.readout_spec, "test rows"):
+            work.show.say(f"  {line}")
     with work.show.work(name, len(rows), "rows") as tick:
         size = work.options.eval_batch_size
-        found = metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick)
+        found = metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick, items=items)
     proved(found, work.task.metric, name)
     known = seen.count(rows)
     if known:

@@ -20,6 +20,7 @@ from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
+from softprompt.readouts.cut import told_cuts
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
 from softprompt.training.courses.work import Work
@@ -218,9 +219,8 @@ def _tell(run: RunSpec, work: Work) -> None:
     )
     for note in splits.notes:
         run.show.say(f"  note: {note}")
-    cut = sum(item.truncated for item in (*work.items, *work.validation))
-    if cut:
-        run.show.say(f"  {cut} training and validation rows were cut to fit max_length (their longest text field)")
+    for line in told_cuts([*work.items, *work.validation], run.readout_spec, "training and validation rows"):
+        run.show.say(f"  {line}")
 
 
 def _other_versions(before: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from softprompt.errors import SoftPromptError
 from softprompt.tasks.text.fitting import fit_text
 from softprompt.tasks.text.template import Mask, PromptSlot, Template
+from softprompt.tasks.text.truncation import Truncation
 
 from ...shared.tokenizers import CORPUS, CharacterTokenizer, byte_level, word_piece
 
@@ -117,16 +118,35 @@ def test_characters_of_several_tokens_are_cut_no_further_than_need_be(text: str)
     assert 50 - 4 <= len(fitted.pieces) <= 50  # a character of this tokenizer is four tokens at most
 
 
+@pytest.mark.parametrize(("side", "left"), [("beginning", "y" * 20), ("middle", "x" * 10 + "y" * 10)])
+def test_another_part_of_a_field_can_be_left_out(side: Truncation, left: str) -> None:
+    fields = {"a": "x" * 25 + "y" * 25, "b": "z" * 5}
+    fitted = fit_text(Template.parse("{a}|{b}"), fields, CharacterTokenizer(), 26, truncation=side)
+    assert "".join(map(chr, ids(fitted.pieces))) == f"{left}|zzzzz"
+    assert fitted.lost == {"a": pytest.approx(0.6)}
+
+
+def test_each_field_tells_what_it_lost() -> None:
+    fields = {"a": "x" * 40, "b": "y" * 80, "c": "z"}
+    assert fit_text(Template.parse("{a}|{b}|{c}"), fields, CharacterTokenizer(), 43).lost == {
+        "a": pytest.approx(0.5),
+        "b": pytest.approx(0.75),
+    }
+    assert fit_text(Template.parse("{a}|{b}|{c}"), fields, CharacterTokenizer(), 123).lost == {}
+
+
+@pytest.mark.parametrize("side", ["end", "beginning", "middle"])
 @pytest.mark.parametrize("make", [byte_level, word_piece])
 @pytest.mark.parametrize(
     "text",
     ["a moving film , ", "terrible and often funny ", "the😀 family of ", " \n\t", "x"],
     ids=lambda text: text[:5],
 )
-def test_the_beginning_of_a_long_text_stands_for_it(
-    make: Callable[[], Any], text: str, monkeypatch: pytest.MonkeyPatch
+def test_the_ends_of_a_long_text_that_may_stay_stand_for_it(
+    make: Callable[[], Any], text: str, side: Truncation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = {"a": text * (12_000 // len(text)), "b": "a charming journey " * 30}
-    whole = fit_text(Template.parse("{a} It was {mask} {b}"), fields, make(), 60)
+    template = Template.parse("{a} It was {mask} {b}")
+    whole = fit_text(template, fields, make(), 60, truncation=side)
     monkeypatch.setattr("softprompt.tasks.text.fitting._LONG", 4_000)
-    assert fit_text(Template.parse("{a} It was {mask} {b}"), fields, make(), 60) == whole
+    assert fit_text(template, fields, make(), 60, truncation=side) == whole

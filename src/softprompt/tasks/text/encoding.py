@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from softprompt.guards.tokenizing import token_ids
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.fitting import FittedText, fit_text
 from softprompt.tasks.text.template import Mask, PromptSlot, Template
+from softprompt.tasks.text.truncation import Truncation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,13 +29,18 @@ class Encoded:
         ids: token ids; `-1 - j` stands for the virtual token of rank j (see `with_virtual`).
         mask: column of the mask, or None.
         choice: column of the first token of a candidate, or None.
-        truncated: whether a field was cut.
+        lost: of each field that was cut the share of its characters that was left out.
     """
 
     ids: tuple[int, ...]
     mask: int | None
     choice: int | None
-    truncated: bool
+    lost: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a field was cut."""
+        return bool(self.lost)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class RowEncoder:
         virtual: P of the method; places for them in the template are filled, or left to the method's placement.
         closing: whether the tokenizer's closing special tokens follow (encoders, encoder-decoders).
         mask_id: what stands at the mask, or None where the template's mask is the place after the text.
+        truncation: which part of a too long field is left out.
     """
 
     template: Template
@@ -56,6 +63,7 @@ class RowEncoder:
     virtual: int
     closing: bool
     mask_id: int | None
+    truncation: Truncation = field(default="end", kw_only=True)
 
     def encode(self, row: Row, *, choice: str | None = None, room: int = 0) -> Encoded:
         """Encode one row.
@@ -73,7 +81,12 @@ class RowEncoder:
         ranks = self._ranks()
         own = self.virtual
         budget = self.limit - len(before) - len(after) - own - room - (1 if self.mask_id is not None else 0)
-        fitted = fit_text(self.template, row.fields, self.tokenizer, budget, choice)
+        if budget < 0 < room:
+            raise SoftPromptError(
+                f"an answer may have {room} tokens, which leaves no room for a text in {self.limit}: shorten the "
+                "answers, lower max_new_tokens or raise max_length"
+            )
+        fitted = fit_text(self.template, row.fields, self.tokenizer, budget, choice, self.truncation)
         return self._place(fitted, before, after, ranks)
 
     def _place(
@@ -92,7 +105,7 @@ class RowEncoder:
                     ids.append(self.mask_id)
             else:
                 ids.append(piece)
-        return Encoded((*ids, *after), mask, start, fitted.truncated)
+        return Encoded((*ids, *after), mask, start, fitted.lost)
 
     def _ranks(self) -> list[range]:
         """The ranks of the virtual tokens at each place of the template; none where the method has none there."""

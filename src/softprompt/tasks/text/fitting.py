@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from softprompt.errors import SoftPromptError
-from softprompt.guards.tokenizing import token_ids, tokenise
+from softprompt.guards.tokenizing import token_ids
 from softprompt.tasks.text.template import CHOICE, Mask, PromptSlot, Sep, Template, Text
+from softprompt.tasks.text.truncation import Truncated, Truncation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,14 +26,19 @@ class FittedText:
 
     Attributes:
         pieces: token ids, `PromptSlot` and `Mask` in the order of the template.
-        truncated: whether a field was cut.
         choice: where ``{choice}`` stands: the index into `pieces` of the first token that holds any of its
             text, or None where the template has no choice.
+        lost: of each field that was cut the share of its characters that was left out.
     """
 
     pieces: tuple[Piece, ...]
-    truncated: bool
     choice: int | None = None
+    lost: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a field was cut."""
+        return bool(self.lost)
 
 
 def fit_text(
@@ -41,8 +47,9 @@ def fit_text(
     tokenizer: PreTrainedTokenizerBase,
     budget: int,
     choice: str | None = None,
+    truncation: Truncation = "end",
 ) -> FittedText:
-    """Tokenise a row and cut its longest fields from the end until at most `budget` tokens remain.
+    """Tokenise a row and cut its longest fields until at most `budget` tokens remain.
 
     Text is tokenised a whole segment at a time and without special tokens, so a template without places
     tokenises like the plain string. Literals, the choice, prompt places and the mask are never cut.
@@ -54,38 +61,56 @@ def fit_text(
         budget: how many token ids are allowed, separators among them; the prompt places and the mask do
             not count, so the caller takes them and its special tokens off first.
         choice: the text of ``{choice}``.
+        truncation: which part of a field is left out: its end, its beginning or its middle.
 
     Returns:
-        The pieces and whether anything was cut.
+        The pieces and what was cut.
 
     Raises:
         SoftPromptError: the template's fixed text alone is longer than the budget.
     """
-    heads = _heads(template, fields, tokenizer, budget)
-    return _fit(template, {**fields, **heads}, tokenizer, budget, choice)
+    shorter = _shorter(template, fields, tokenizer, budget, truncation)
+    fitted, texts = _fit(template, {**fields, **shorter}, tokenizer, budget, choice, truncation)
+    lost = {name: 1 - len(text) / len(fields[name]) for name, text in {**shorter, **texts}.items()}
+    return FittedText(fitted.pieces, fitted.choice, lost)
 
 
-def _heads(
-    template: Template, fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, budget: int
+def _shorter(
+    template: Template,
+    fields: Mapping[str, str],
+    tokenizer: PreTrainedTokenizerBase,
+    budget: int,
+    truncation: Truncation,
 ) -> dict[str, str]:
-    """The beginnings of very long texts, where these alone fill the budget and the rest would only be cut again.
+    """Very long texts without what would only be cut again, where the ends of them that may stay fill the budget.
 
-    Tokens far from a text's end do not depend on it, so what is kept is the same, in the time of the beginning.
+    Tokens far from a text's end do not depend on it, so what is kept is the same, in the time of these ends.
     """
     size = max(_LONG, _LONG_TOKEN * budget)
-    long = {name: fields[name][:size] for name in template.fields if len(fields.get(name, "")) > size}
-    return {name: head for name, head in long.items() if _tokens(head, tokenizer) > budget}
+    found = {}
+    for name in template.fields:
+        text = fields.get(name, "")
+        ends = (text[:size] if truncation != "beginning" else "", text[-size:] if truncation != "end" else "")
+        if len(text) > sum(map(len, ends)) and all(_tokens(end, tokenizer) > budget for end in ends if end):
+            found[name] = "".join(ends)
+    return found
 
 
 def _fit(
-    template: Template, fields: Mapping[str, str], tokenizer: PreTrainedTokenizerBase, budget: int, choice: str | None
-) -> FittedText:
+    template: Template,
+    fields: Mapping[str, str],
+    tokenizer: PreTrainedTokenizerBase,
+    budget: int,
+    choice: str | None,
+    truncation: Truncation,
+) -> tuple[FittedText, dict[str, str]]:
+    """The pieces, and the fields that were cut for them."""
     texts = {name: fields[name] for name in template.fields if name in fields}
     fitted = _tokenise(template, fields, tokenizer, choice)
     count = _count(fitted)
     if count <= budget:
-        return fitted
-    points = {name: _cut_points(text, tokenizer) for name, text in texts.items()}
+        return fitted, {}
+    cuts = {name: Truncated.of(text, tokenizer, truncation) for name, text in texts.items()}
     shares = {name: sum(getattr(part, "name", None) == name for part in template.parts) for name in texts}
     while count > budget:
         if not any(texts.values()):
@@ -96,10 +121,11 @@ def _fit(
         # A text of odd characters may have no token of its own; counting it as one lets it be cut too.
         lengths = {name: max(_tokens(text, tokenizer), 1) for name, text in texts.items() if text}
         for name, tokens in _surplus(lengths, shares, count - budget).items():
-            texts[name] = _cut(texts[name], points[name], tokens)
+            cuts[name] = cuts[name].without(tokens)
+            texts[name] = cuts[name].text
         fitted = _tokenise(template, {**fields, **texts}, tokenizer, choice)
         count = _count(fitted)
-    return FittedText(fitted.pieces, True, fitted.choice)
+    return fitted, {name: text for name, text in texts.items() if text != fields[name]}
 
 
 def _tokenise(
@@ -119,7 +145,7 @@ def _tokenise(
             pieces.append(segment)
         elif separator is not None:
             pieces.append(separator)
-    return FittedText(tuple(pieces), False, place)
+    return FittedText(tuple(pieces), place)
 
 
 def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -139,15 +165,6 @@ def _count(fitted: FittedText) -> int:
     return sum(isinstance(piece, int) for piece in fitted.pieces)
 
 
-def _cut_points(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """For each token the character at which it starts, ascending: before it the text may end; any if unknown."""
-    if not getattr(tokenizer, "is_fast", False):
-        return list(range(len(text)))
-    encoded = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    points = sorted(start for start, _ in encoded["offset_mapping"])
-    return points if not text or points[:1] == [0] else [0, *points]
-
-
 def _surplus(lengths: Mapping[str, int], shares: Mapping[str, int], excess: int) -> dict[str, int]:
     """Tokens to take off each field so that the longest become equal and `excess` go in all."""
     total = sum(lengths[name] * shares[name] for name in lengths)
@@ -161,12 +178,3 @@ def _surplus(lengths: Mapping[str, int], shares: Mapping[str, int], excess: int)
             high = middle - 1
     surplus = {name: length - low for name, length in lengths.items() if length > low}
     return surplus or dict.fromkeys(lengths, 1)
-
-
-def _cut(text: str, points: list[int], tokens: int) -> str:
-    """The text without its last `tokens` cut points, which are taken off the list too; no character is cut in two."""
-    keep = max(len(points) - tokens, 0)
-    end = points[keep] if keep < len(points) else len(text)
-    while points and points[-1] >= end:
-        points.pop()
-    return text[:end].rstrip()
