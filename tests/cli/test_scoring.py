@@ -49,14 +49,55 @@ def texts(one_file: list[Any], seed: int, *parts: str) -> set[str]:
     return {row.fields["sentence"] for part in parts for row in getattr(splits, part)}
 
 
-def test_evaluate_takes_the_division_of_the_run(runs: dict[int, Path], one_file: list[Any]) -> None:
+def test_of_its_own_file_evaluate_scores_what_the_run_was_tested_on(runs: dict[int, Path], one_file: list[Any]) -> None:
     own = json.loads((runs[21] / "metrics.json").read_text())["test"]
-    again = found("evaluate", runs[21], *one_file)
-    assert (again["seed"], again["rows"], again["seen_rows"], again["left_out_rows"]) == (21, 5, 0, 0)
-    assert [again[name] for name in ("accuracy", "loss", "interval")] == [
-        own[name] for name in ("accuracy", "loss", "interval")
-    ]
+    for asked, left_out in (([], 45), (["--split", "test"], 0)):
+        again = found("evaluate", runs[21], *one_file, *asked)
+        assert (again["seed"], again["rows"], again["seen_rows"], again["left_out_rows"]) == (21, 5, 0, left_out)
+        assert [again[name] for name in ("accuracy", "loss", "interval")] == [
+            own[name] for name in ("accuracy", "loss", "interval")
+        ]
     assert own["seen_rows"] == 0
+    told = done("evaluate", runs[21], *one_file).err
+    assert "45 of 50 rows of rows.jsonl were to train or to choose on, and are left out" in told
+    assert "scored: 5 of 50 rows of rows.jsonl" in told
+
+
+def test_a_file_of_new_rows_is_scored_whole(runs: dict[int, Path], one_file: list[Any], tmp_path: Path) -> None:
+    """By every verb that scores; a folder keeps its division, and options ask for a part of the file."""
+    rows = [{"sentence": f"w77 w{40 + i}", "label": str(i % 2)} for i in range(6)]
+    path, task = table(tmp_path / "new.jsonl", rows), one_file[:2]
+    assert "scored: all 6 rows of new.jsonl" in done("evaluate", runs[21], "--data", path).err
+    assert "new.jsonl, 6 rows" in done("evaluate", runs[21], "--data", path).out
+    for words in (["evaluate", runs[21]], ["ensemble", *runs.values()]):
+        again = found(*words, "--data", path)
+        assert (again["split"], again["rows"], again["seen_rows"], again["left_out_rows"]) == ("all", 6, 0, 0)
+    assert found("transfer", runs[21], *task, "--data", path)["target"]["rows"] == 6
+    assert found("evaluate", runs[21], "--data", path, "--max-test-rows", 4)["rows"] == 4
+    for part in (["--split", "test"], ["--seed", 21]):
+        again = found("evaluate", runs[21], "--data", path, *part)
+        assert (again["split"], again["rows"]) == ("test", 1)
+    assert "1 test rows of new.jsonl (one file, divided by seed 8)" in done(
+        "evaluate", runs[21], "--data", path, "--seed", 8
+    ).err  # fmt: skip
+    table(tmp_path / "train.jsonl", rows)
+    table(tmp_path / "test.jsonl", rows[:2])
+    again = found("evaluate", runs[21], "--data", tmp_path)
+    assert (again["split"], again["rows"]) == ("test", 2)
+    assert f"2 test rows of {tmp_path.name} (published)" in done("evaluate", runs[21], "--data", tmp_path).err
+
+
+def test_a_prompt_carries_its_task(runs: dict[int, Path], one_file: list[Any], tmp_path: Path) -> None:
+    """By no name and by its own, in any spelling, wherever its YAML is now."""
+    shutil.copytree(runs[21] / "prompt", tmp_path / "prompt")
+    for verb in ("evaluate", "ensemble"):
+        for task in ([], ["--task", "words"], ["--task", "WORDS"]):
+            again = found(verb, tmp_path / "prompt", *one_file[2:], *task)
+            assert (again["task"], again["rows"]) == ("words", 5)
+    common = ["transfer", tmp_path / "prompt", "--task", "words", "--data", one_file[3]]
+    both = found(*common, "--source-task", "words", "--source-data", one_file[3])
+    assert [both[side]["rows"] for side in ("source", "target")] == [5, 5]
+    assert "no task 'other'" in refusal("evaluate", tmp_path / "prompt", *one_file[2:], "--task", "other")
 
 
 def test_another_division_leaves_out_what_was_seen(runs: dict[int, Path], one_file: list[Any]) -> None:
@@ -75,7 +116,7 @@ def test_flipped_labels_white_space_and_another_format_hide_nothing(
     rows = [{"sentence": f" {text.replace(' ', '  ')}\t", "label": str(i % 2)} for i, text in enumerate(seen)]
     path = table(tmp_path / "other.jsonl", rows)
     told = refusal("evaluate", runs[21], *one_file[:2], "--data", path)
-    assert "each of its 4 test rows of seed 21 is one to train or to choose on" in told
+    assert "other.jsonl: each of its 45 rows is one to train or to choose on" in told
 
 
 def test_train_and_validation_rows_are_scored_and_told(runs: dict[int, Path], one_file: list[Any]) -> None:
@@ -99,8 +140,9 @@ def test_published_test_rows_stay_and_are_told(runs: dict[int, Path], one_file: 
 def test_no_member_of_an_ensemble_has_seen_a_row(runs: dict[int, Path], one_file: list[Any]) -> None:
     alone = found("ensemble", runs[21], *one_file)
     assert (alone["seed"], alone["rows"], alone["seen_rows"]) == (21, 5, 0)
-    both = found("ensemble", *runs.values(), *one_file)
-    assert (both["rows"], both["seen_rows"], both["left_out_rows"]) == (3, 0, 2)
+    for asked, left_out in (([], 47), (["--split", "test"], 2)):
+        both = found("ensemble", *runs.values(), *one_file, *asked)
+        assert (both["rows"], both["seen_rows"], both["left_out_rows"]) == (3, 0, left_out)
     assert [member["seen_rows"] for member in both["members"]] == [0, 0]
     assert "give other --data" in refusal("ensemble", *runs.values(), *one_file, "--seed", 13)
 
@@ -115,7 +157,7 @@ def test_transfer_to_the_same_table_under_another_name(
     common = ["transfer", runs[21], "--task", tmp_path / "other.yaml", "--data", path, "--words", "w10=n,w11=y"]
     common += ["--fields", "sentence=text"]
     target = found(*common)["target"]
-    assert (target["rows"], target["seen_rows"], target["left_out_rows"]) == (5, 0, 0)
+    assert (target["rows"], target["seen_rows"], target["left_out_rows"]) == (5, 0, 45)
     both = found(*common, "--seed", 8, "--source-data", one_file[3])
     for side in ("source", "target"):
         assert [both[side][name] for name in ("rows", "seen_rows", "left_out_rows")] == [3, 0, 2]
@@ -136,25 +178,18 @@ def test_a_prompt_of_an_earlier_version_says_that_it_cannot_know(
     assert found("ensemble", tmp_path / "old", runs[21], *one_file)["seen_rows"] is None
 
 
-def test_the_prompts_own_task_needs_no_name(runs: dict[int, Path], one_file: list[Any]) -> None:
-    again = found("evaluate", runs[21], *one_file[2:])
-    assert (again["task"], again["rows"]) == ("words", 5)
-
-
 def test_a_few_shot_run_is_evaluated_as_it_was_tested(backbone: Path, one_file: list[Any], tmp_path: Path) -> None:
-    """Shots and the limit of test rows are the run's own, too; another table need not have rows for the shots."""
+    """Shots and the limit of test rows are the run's own, too, where a part is asked for; a whole file has neither."""
     run = tmp_path / "run"
     options = ["--set", "max_steps=1", "--shots", 4, "--max-test-rows", 3, "--seed", 21]
     done("train", "--backbone", backbone, *one_file, "--method", "capt", "--out", run, *options)
     own = json.loads((run / "metrics.json").read_text())["test"]
-    again = found("evaluate", run, *one_file)
+    again = found("evaluate", run, *one_file, "--split", "test")
     assert [again[name] for name in ("rows", "loss")] == [own[name] for name in ("rows", "loss")]
-    assert "3 test rows at most, as in training" in done("evaluate", run, *one_file).err
+    assert "3 test rows at most, as in training" in done("evaluate", run, *one_file, "--split", "test").err
     train = found("evaluate", run, *one_file, "--split", "train")
     assert (train["rows"], train["seen_rows"]) == (8, 8)
     assert found("evaluate", run, *one_file, "--max-test-rows", 5)["rows"] == 5
-    path = table(tmp_path / "new.jsonl", [{"sentence": f"w77 w{40 + i}", "label": str(i % 2)} for i in range(6)])
-    assert found("evaluate", run, *one_file[:2], "--data", path)["rows"] == 1
 
 
 def test_an_instruction_is_put_into_words_on_rows_that_were_not_seen(
@@ -165,5 +200,6 @@ def test_an_instruction_is_put_into_words_on_rows_that_were_not_seen(
     done("train", "--backbone", backbone, *one_file, "--method", "instruction", "--out", run, *options)
     words = found("discretise", run, *one_file, "--seed", 8)
     assert words["left_out_rows"] == 2
+    assert found("discretise", run, *one_file[2:])["left_out_rows"] == 45
     for side in ("before", "after"):
         assert (words[side]["rows"], words[side]["seen_rows"]) == (3, 0)

@@ -11,11 +11,11 @@ import typer
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
 from softprompt.cli.options import (
     BatchSize,
-    Data,
     Device,
     Dtype,
     Json,
     PromptBackbone,
+    ScoredData,
     ShotsAsTrained,
     Split,
     SplitSeed,
@@ -33,8 +33,8 @@ MeasuredRows = Annotated[int | None, typer.Option(min=1, help="measure on at mos
 def discretise(
     run: InstructionRun,
     task: MeasuredTask = None,
-    data: Data = None,
-    split: Split = "test",
+    data: ScoredData = None,
+    split: Split = None,
     seed: SplitSeed = None,
     shots: ShotsAsTrained = None,
     max_test_rows: MeasuredRows = None,
@@ -81,7 +81,7 @@ def _report(found: Discretised, asked: Asked) -> None:
         right=(0, 2, 3, 5),
     )
     table(
-        f"{asked.task.name} ({asked.split}, {found.before['rows']} rows)",
+        f"{asked.task.name} ({asked.name}, {found.before['rows']} rows)",
         ["prompt", f"{found.metric} [95 % interval]"],
         [["trained", interval(found.before, found.metric)], ["as text", interval(found.after, found.metric)]],
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
-from softprompt.cli.options import Data, Device, Dtype, Json, MaxTestRows, ShotsAsTrained, Split
+from softprompt.cli.options import Device, Dtype, Json, MaxTestRows, ScoredData, ShotsAsTrained, Split
 from softprompt.cli.scoring import Wanted, own_task
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ Sequences = Annotated[int, typer.Option(min=1, help="sequences a forward pass, o
 def ensemble(
     runs: MemberFolders,
     task: MembersTask = None,
-    data: Data = None,
-    split: Split = "test",
+    data: ScoredData = None,
+    split: Split = None,
     seed: MembersSeed = None,
     shots: ShotsAsTrained = None,
     max_test_rows: MaxTestRows = None,
@@ -52,12 +52,12 @@ def ensemble(
     together = Ensemble(members, [str(run) for run in runs])
     show = Progress(not json)
     asked = wanted.rows(members, own, show)
-    with show.work(split, len(asked.rows), "rows") as tick:
+    with show.work(asked.name, len(asked.rows), "rows") as tick:
         result = together.evaluate(asked.rows, asked.task, batch_size=batch_size, tick=tick)
     if json:
         emit({**asked.record, **result})
         return
-    _report(result, f"{len(members)} prompts on {asked.task.name} ({split}, {result['rows']} rows)")
+    _report(result, f"{len(members)} prompts on {asked.task.name} ({asked.name}, {result['rows']} rows)")
 
 
 def _report(result: EnsembleScores, title: str) -> None:

@@ -9,13 +9,13 @@ import typer
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.options import (
     BatchSize,
-    Data,
     Device,
     Dtype,
     Json,
     MaxTestRows,
     PromptBackbone,
     RunFolder,
+    ScoredData,
     ShotsAsTrained,
     Split,
     SplitSeed,
@@ -28,8 +28,8 @@ OwnTask = Annotated[str | None, typer.Option(help="task whose rows to score; def
 def evaluate(
     run: RunFolder,
     task: OwnTask = None,
-    data: Data = None,
-    split: Split = "test",
+    data: ScoredData = None,
+    split: Split = None,
     seed: SplitSeed = None,
     shots: ShotsAsTrained = None,
     max_test_rows: MaxTestRows = None,
@@ -41,11 +41,11 @@ def evaluate(
 ) -> None:
     """Score a trained prompt on labelled rows that it was not trained or chosen on.
 
-    The rows are divided as for the run: what it was tested on is tested. Rows that it was trained or chosen on are left
-    out of any other division and counted; they stay, and are told, where a published split holds them, or where
-    --split asks for them.
+    A file is scored whole, without the rows that the prompt was trained or chosen on; what is published in parts is
+    scored on its test rows. --split, --seed or --shots ask for a part of a file, divided as for the run. Rows that were
+    seen are left out of it and counted; they stay, and are told, in a published part and where --split asks for them.
 
-    Example: softprompt evaluate runs/capt --task sst2 --data SST-2
+    Example: softprompt evaluate runs/mail --data held-out.csv
     """
     quiet()
     from softprompt.evaluation.score import figure
@@ -56,13 +56,13 @@ def evaluate(
     show = Progress(not json)
     asked = wanted.rows([prompt], own_task(prompt, run), show)
     loaded = asked.task
-    result = scored(prompt, asked, show, split, batch_size)
+    result = scored(prompt, asked, show, asked.name, batch_size)
     if json:
         emit({**asked.record, "metric": loaded.metric, **result})
         return
     listed = [[metric, f"{figure(result, metric):.3f}"] for metric in loaded.metrics[1:] if metric in result]
     table(
-        f"{prompt.method.name} on {loaded.name} ({split}, {result['rows']} rows)",
+        f"{prompt.method.name} on {loaded.name} ({asked.name}, {result['rows']} rows)",
         ["metric", "value"],
         [[f"{loaded.metric} [95 % interval]", interval(result, loaded.metric)], *listed],
     )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from softprompt.progress import Progress
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Row, Task
-    from softprompt.tasks.seen import SeenRows
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,11 @@ class Asked:
 
     Attributes:
         task: whose metrics are taken.
-        split: test, validation or train.
+        split: test, validation or train; all where one file is scored whole.
         seed: of the division.
         rows: labelled ones.
-        left_out: how many more the split has, which a prompt was trained or chosen on.
+        left_out: how many more there are, which a prompt was trained or chosen on.
+        name: what the rows are called: the split, or the file.
     """
 
     task: Task
@@ -34,6 +34,7 @@ class Asked:
     seed: int
     rows: list[Row]
     left_out: int
+    name: str
 
     @property
     def record(self) -> Scores:
@@ -45,13 +46,16 @@ class Asked:
 class Wanted:
     """Which labelled rows the options of a verb ask for.
 
+    One file is scored whole, unless an option asks for a part of it: it was kept apart for that. What is published
+    in parts keeps them.
+
     Attributes:
-        task: a name or a YAML file; None takes the task of the prompt.
+        task: a name or a YAML file; None, or the name of the prompt's own task, takes that of the prompt.
         data: a folder or a file.
-        split: test, validation or train.
+        split: test, validation or train; None takes the test rows, and all of one file.
         seed: of the division; None takes that of the prompt's own run.
         shots: rows a class; None takes those of the run, where it was trained on this task.
-        max_test_rows: at most so many test rows; None as for `shots`.
+        max_test_rows: at most so many test rows; None as for `shots`, and all of one file.
 
     Raises:
         SoftPromptError: there is no such split.
@@ -59,21 +63,21 @@ class Wanted:
 
     task: str | None
     data: Path | None
-    split: str
+    split: str | None
     seed: int | None
     shots: int | None
     max_test_rows: int | None
 
     def __post_init__(self) -> None:
         """Check the split before a backbone is loaded."""
-        if self.split not in ("test", "validation", "train"):
+        if self.split not in (None, "test", "validation", "train"):
             raise SoftPromptError(f"--split {self.split!r}: choose test, validation or train")
 
     def rows(self, prompts: Sequence[Prompt], own: Task, show: Progress, *, alike: bool = True) -> Asked:
         """The rows, without those that a prompt was trained or chosen on.
 
         Such rows stay where a published division has them among its test rows, and where another split than the test
-        rows was asked for. What was seen is told either way.
+        rows was asked for. What was seen and what is scored is told.
 
         Args:
             prompts: that are asked about the rows; the first one's division counts.
@@ -84,57 +88,111 @@ class Wanted:
         Raises:
             SoftPromptError: other labels, no labelled rows, or none that are left.
         """
-        from softprompt.tasks import Task
-
-        named = own if self.task is None else Task.load(self.task)
+        named = _named(self.task, own)
         if alike:
             check_labels(named, own)
+        seed = _seed_of(prompts[0]) if self.seed is None else self.seed
+        asked = [self.seed, self.split, self.shots]
+        # A prompt that knows none of its rows cannot leave them out: its file is divided as it was in training.
+        if asked == [None] * 3 and _is_file(self.data) and prompts[0].seen.division is not None:
+            return self._whole(prompts, named, seed, show)
+        return self._part(prompts, named, seed, show, as_trained=named.name == own.name)
+
+    def _whole(self, prompts: Sequence[Prompt], named: Task, seed: int, show: Progress) -> Asked:
+        """All rows of one file."""
+        from softprompt.tasks.data.sampling import at_most
+
+        assert self.data is not None
+        name, rows = self.data.name, named.labelled_rows(self.data)
+        kept = _unseen(prompts, rows, show)
+        if not kept:
+            raise SoftPromptError(
+                f"{self.data}: each of its {len(rows)} rows is one to train or to choose on for a prompt here: give "
+                "other --data, or ask for them with --split train"
+            )
+        left_out = len(rows) - len(kept)
+        if left_out:
+            show.say(f"{left_out} of {len(rows)} rows of {name} were to train or to choose on, and are left out")
+        scored = at_most(named, kept, self.max_test_rows)
+        show.say(f"scored: {_so_many(len(scored), len(rows))} rows of {name}")
+        return Asked(named, "all", seed, scored, left_out, name)
+
+    def _part(self, prompts: Sequence[Prompt], named: Task, seed: int, show: Progress, *, as_trained: bool) -> Asked:
+        """One part of rows that are divided."""
         division = prompts[0].seen.division
-        seed = self.seed
-        if seed is None:
-            seed = _seed_of(prompts[0]) if division is None else division.seed
-        shots, most = self.shots, self.max_test_rows
-        if division is not None and named.name == own.name:
+        shots, most, split = self.shots, self.max_test_rows, self.split or "test"
+        if division is not None and as_trained:
             shots, most = shots or division.shots, most or division.max_test_rows
         loaded = named.with_data(self.data, shots=shots, seed=seed, max_test_rows=most)
-        splits = loaded.splits(few_shot=self.split != "test")
-        rows: list[Row] = getattr(splits, self.split)
-        if self.max_test_rows is None and self.split == "test" and len(rows) == most:
+        splits = loaded.splits(few_shot=split != "test")
+        rows: list[Row] = getattr(splits, split)
+        if self.max_test_rows is None and split == "test" and len(rows) == most:
             show.say(f"{most} test rows at most, as in training: --max-test-rows takes more")
         if not rows:
-            raise SoftPromptError(f"task {loaded.name!r} has no labelled {self.split} rows: choose another --split")
-        kept = _kept([prompt.seen for prompt in prompts], rows, self.split, splits.protocol, show)
+            raise SoftPromptError(f"task {loaded.name!r} has no labelled {split} rows: choose another --split")
+        kept = _kept(_unseen(prompts, rows, show), rows, split, splits.published, show)
         if not kept:
             raise SoftPromptError(
                 f"task {loaded.name!r}: each of its {len(rows)} test rows of seed {seed} is one to train or to choose "
                 "on for a prompt here: leave --seed out for the first one's own division, or give other --data"
             )
-        return Asked(loaded, self.split, seed, kept, len(rows) - len(kept))
+        where = loaded.name if self.data is None else self.data.name
+        divided = splits.protocol if splits.published else f"one file, divided by seed {seed}"
+        show.say(f"scored: {_so_many(len(kept), len(rows))} {split} rows of {where} ({divided})")
+        return Asked(loaded, split, seed, kept, len(rows) - len(kept), split)
+
+
+def _named(name: str | None, own: Task) -> Task:
+    """The task that is meant; the prompt's own needs no file and no catalog."""
+    from softprompt.tasks import Task
+    from softprompt.tasks.registry import folded
+
+    of_own = {folded(one) for one in (own.name, *own.aliases)}
+    if name is None or (Path(name).suffix not in (".yaml", ".yml") and folded(name) in of_own):
+        return own
+    return Task.load(name)
+
+
+def _is_file(data: Path | None) -> bool:
+    from softprompt.guards.paths import path_of
+
+    return data is not None and path_of(data, "--data").is_file()
+
+
+def _so_many(part: int, whole: int) -> str:
+    return f"all {whole}" if part == whole else f"{part} of {whole}"
 
 
 def _seed_of(prompt: Prompt) -> int:
-    """The seed of a run of an earlier version."""
+    """The seed of the prompt's own division, or of a run of an earlier version."""
+    if prompt.seen.division is not None:
+        return prompt.seen.division.seed
     seed = prompt.meta.get("seed")
     return seed if isinstance(seed, int) else 13
 
 
-def _kept(seen: Sequence[SeenRows], rows: list[Row], split: str, protocol: str, show: Progress) -> list[Row]:
-    """The rows to score; what was seen of them is told."""
+def _unseen(prompts: Sequence[Prompt], rows: list[Row], show: Progress) -> list[Row]:
+    """The rows that no prompt was trained or chosen on, as far as they know; that they do not is told."""
     from softprompt.tasks.seen import unseen
 
+    seen = [prompt.seen for prompt in prompts]
     if not all(one.complete for one in seen):
         show.say(
             "no record of all rows that were trained on (a prompt here, or one that it started from, is of an earlier "
             "version): rows scored here may be among them"
         )
-    kept = unseen(seen, rows)
+    return unseen(seen, rows)
+
+
+def _kept(kept: list[Row], rows: list[Row], split: str, published: bool, show: Progress) -> list[Row]:
+    """The rows of a part to score, of all and those that were not seen; what was seen of them is told."""
     count = f"{len(rows) - len(kept)} of {len(rows)} {split} rows"
     if len(kept) == len(rows):
         return rows
     if split != "test":
         show.say(f"{count} were to train or to choose on, and are scored: --split test has held-out rows")
         return rows
-    if protocol != "one file":
+    if published:
         show.say(f"{count} read like rows to train or to choose on, and are scored: they are published so")
         return rows
     show.say(f"{count} were to train or to choose on, and are left out")

@@ -10,13 +10,13 @@ import typer
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.options import (
     BatchSize,
-    Data,
     Device,
     Dtype,
     Json,
     MaxTestRows,
     PromptBackbone,
     RunFolder,
+    ScoredData,
     Split,
     SplitSeed,
 )
@@ -44,13 +44,13 @@ SourceTask = Annotated[str | None, typer.Option(help="its name or YAML file, wit
 def transfer(
     run: RunFolder,
     task: OtherTask,
-    data: Data = None,
+    data: ScoredData = None,
     words: Words = "",
     fields: Fields = "",
     template: WhoseText = "source",
     source_data: SourceData = None,
     source_task: SourceTask = None,
-    split: Split = "test",
+    split: Split = None,
     seed: SplitSeed = None,
     max_test_rows: MaxTestRows = None,
     backbone: PromptBackbone = None,
@@ -106,7 +106,7 @@ def _whose(template: str) -> Whose:
 
 
 def _wanted_anew(
-    task: str | None, data: Path | None, split: str, seed: int | None, max_test_rows: int | None
+    task: str | None, data: Path | None, split: str | None, seed: int | None, max_test_rows: int | None
 ) -> Wanted | None:
     """The rows of the prompt's own task that it is to be scored on, None where it was scored in training."""
     if data is not None:

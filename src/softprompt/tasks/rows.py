@@ -53,3 +53,8 @@ class Splits:
     notes: tuple[str, ...] = field(default=())
     shots: int | None = None
     max_test_rows: int | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether the rows came divided; such a division stands as it is, whatever stands in two parts of it."""
+        return self.protocol != "one file"

@@ -144,6 +144,14 @@ class Task(TaskDefinition):
         """The rows of one file to predict; labels are read where the file has them."""
         return records.rows_of_file(self, path_of(path, "file"))
 
+    def labelled_rows(self, path: str | Path) -> list[Row]:
+        """All rows of one file with their labels, undivided: a file that was kept apart to score a prompt on.
+
+        Raises:
+            SoftPromptError: the file cannot be read, or a row has no label or another than the task's.
+        """
+        return records.labelled_rows(self, path_of(path, "file"))
+
     def rows_of(self, values: Iterable[str | Mapping[str, object]]) -> list[Row]:
         """Rows of Python values: mappings by field name, or plain strings where the task has one field."""
         return records.rows_of_values(self, list(values))

@@ -121,6 +121,12 @@ def rows_of_file(task: TaskDefinition, path: Path) -> list[Row]:
     return rows_of_records(task, files.read_records(path, columns), from_one=False, with_labels=False)[0]
 
 
+def labelled_rows(task: TaskDefinition, path: Path) -> list[Row]:
+    """All rows of one file with their labels, as they stand."""
+    found = files.read_records(path, columns_of(task))
+    return rows_of_records(task, found, counts_from_one(task, found))[0]
+
+
 def rows_of_values(
     task: TaskDefinition, values: Sequence[str | Mapping[str, object]], origin: str = "rows"
 ) -> list[Row]:

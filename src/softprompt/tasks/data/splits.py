@@ -66,11 +66,7 @@ class DataSource:
         return replace(self._capped(task, splits), shots=shots, max_test_rows=self.max_test_rows)
 
     def _capped(self, task: TaskDefinition, splits: Splits) -> Splits:
-        if self.max_test_rows is None or len(splits.test) <= self.max_test_rows:
-            return splits
-        # Not by the seed: runs of other seeds are compared on the same rows.
-        _, test = sampling.take(splits.test, self.max_test_rows, sampling.stratum_of(task), "test rows")
-        return replace(splits, test=test)
+        return replace(splits, test=sampling.at_most(task, splits.test, self.max_test_rows))
 
 
 def _published(
