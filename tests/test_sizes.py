@@ -30,6 +30,7 @@ MANY_PARAMETERS = {
     "cli/transfer.py transfer": _VERB,
     "compare/layers.py select_layers": _CALL,
     "evaluation/transfer.py transfer_metrics": _CALL,
+    "tasks/task.py Task.load": _CALL,
     "training/adaptation/run.py adapt": _CALL,
     "training/run.py train": _CALL,
 }

@@ -184,8 +184,10 @@ def test_a_few_shot_run_is_evaluated_as_it_was_tested(backbone: Path, one_file: 
     options = ["--set", "max_steps=1", "--shots", 4, "--max-test-rows", 3, "--seed", 21]
     done("train", "--backbone", backbone, *one_file, "--method", "capt", "--out", run, *options)
     own = json.loads((run / "metrics.json").read_text())["test"]
-    again = found("evaluate", run, *one_file, "--split", "test")
-    assert [again[name] for name in ("rows", "loss")] == [own[name] for name in ("rows", "loss")]
+    for asked in (["--split", "test"], ["--max-test-rows", 3]):
+        again = found("evaluate", run, *one_file, *asked)
+        assert [again[name] for name in ("rows", "loss")] == [own[name] for name in ("rows", "loss")]
+    assert found("evaluate", run, *one_file)["rows"] == 50 - 8 - 8
     assert "3 test rows at most, as in training" in done("evaluate", run, *one_file, "--split", "test").err
     train = found("evaluate", run, *one_file, "--split", "train")
     assert (train["rows"], train["seen_rows"]) == (8, 8)

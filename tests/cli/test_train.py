@@ -23,6 +23,30 @@ def test_train(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     assert metrics["backbone"] == str(backbone)
 
 
+def test_train_on_three_files_and_on_a_part_of_one(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
+    rows = [f"w20 w{30 + n},{n % 2}" for n in range(40)]
+    for name, part in (("train", rows), ("v", rows[:6]), ("t", rows[6:16])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["sentence,label", *part]) + "\n")
+    common = ["--task", data / "task.yaml", "--data", tmp_path / "train.csv", "--method", "prompt_tuning"]
+    common += ["--backbone", backbone, "--set", "max_steps=1"]
+    files = ["--validation-data", tmp_path / "v.csv", "--test-data", tmp_path / "t.csv"]
+    for number, (options, sizes) in enumerate(
+        [
+            (files, "40 training, 6 validation, 10 test rows (given files)"),
+            (["--test-size", "0.5"], "18 training, 2 validation, 20 test rows (one file)"),
+            (["--shots", "3"], "6 training, 6 validation, 28 test rows (one file)"),
+        ]
+    ):
+        code, _, err = ask("train", *common, *options, "--out", tmp_path / f"{number}")
+        assert code == 0, err
+        assert sizes in err
+    code, printed, _ = ask("evaluate", tmp_path / "1", "--data", tmp_path / "train.csv", "--split", "test", "--json")
+    assert code == 0
+    found = json.loads(printed)
+    assert (found["rows"], found["left_out_rows"]) == (20, 0)
+    assert found["loss"] == json.loads((tmp_path / "1" / "metrics.json").read_text())["test"]["loss"]
+
+
 def _train(**changes: Any) -> Any:
     def words(backbone: Path, data: Path, out: Path) -> list[Any]:
         given = {

@@ -77,7 +77,8 @@ def test_what_a_finished_run_of_every_course_told_is_read(name: str, bench: Benc
     shutil.copytree(Path("prompts", name), run / "prompt")
     stored = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert sp.open_run(run, *bench.backbone(made.backbone)).metrics == stored
-    assert bench.train(made, str(run), resume=True).metrics == stored
+    then = {"test_size": 0.1} if "shots" in made.training else {}  # what few shots left over was not tested on
+    assert bench.train(made, str(run), resume=True, **then).metrics == stored
 
 
 @pytest.mark.parametrize("harm", ["metrics.json", "prompt/prompt.safetensors"])

@@ -106,20 +106,14 @@ def _unknown(key: str, fields: dict[str, set[str]], method: str) -> str:
     )
 
 
-def checked_task(
-    name: str, data: Path | None, shots: int | None, seeds: Sequence[int], max_test_rows: int | None
-) -> Task:
-    """A task whose rows were read for each seed: faults in the data show before a backbone is loaded.
+def check_rows(task: Task, seeds: Sequence[int]) -> None:
+    """Read a task's rows for each seed: faults in the data show before a backbone is loaded.
 
     Raises:
-        SoftPromptError: no such task, no such data, or a fault in either.
+        SoftPromptError: there is such a fault.
     """
-    from softprompt.tasks import Task
-
-    loaded = Task.load(name, data=data, shots=shots, seed=seeds[0], max_test_rows=max_test_rows)
     for seed in seeds:
-        loaded.splits(seed)
-    return loaded
+        task.splits(seed)
 
 
 def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device: str | None = None) -> Prompt:

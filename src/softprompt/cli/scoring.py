@@ -123,7 +123,9 @@ class Wanted:
         shots, most, split = self.shots, self.max_test_rows, self.split or "test"
         if division is not None and as_trained:
             shots, most = shots or division.shots, most or division.max_test_rows
-        loaded = named.with_data(self.data, shots=shots, seed=seed, max_test_rows=most)
+        whole = division is not None and as_trained and _is_file(self.data)
+        size = _test_size(division.test_size, shots) if division is not None and whole else None
+        loaded = named.with_data(self.data, shots=shots, seed=seed, max_test_rows=most, test_size=size)
         splits = loaded.splits(few_shot=split != "test")
         rows: list[Row] = getattr(splits, split)
         if self.max_test_rows is None and split == "test" and len(rows) == most:
@@ -151,6 +153,13 @@ def _named(name: str | None, own: Task) -> Task:
     if name is None or (Path(name).suffix not in (".yaml", ".yml") and folded(name) in of_own):
         return own
     return Task.load(name)
+
+
+def _test_size(own: float | str | None, shots: int | None) -> float | None:
+    """What divides one file as a run did; few-shot runs of earlier versions were tested on a tenth, too."""
+    if isinstance(own, str):
+        return None
+    return 0.1 if own is None and shots is not None else own
 
 
 def _is_file(data: Path | None) -> bool:

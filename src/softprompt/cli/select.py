@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softprompt.cli.common import checked_task, emit, quiet, split_options, table, tell
+from softprompt.cli.common import check_rows, emit, quiet, split_options, table, tell
 from softprompt.cli.options import BackboneName, Data, Device, Dtype, MaxTestRows, Set, Shots, TaskName
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
@@ -58,8 +58,10 @@ def select(
     chosen, training = _without_layers(set_ or [], method)
     from softprompt.backbones.load import load_backbone
     from softprompt.compare.layers import select_layers
+    from softprompt.tasks import Task
 
-    loaded = checked_task(task, data, shots, numbers, max_test_rows)
+    loaded = Task.load(task, data, shots, numbers[0], max_test_rows)
+    check_rows(loaded, numbers)
     frozen = load_backbone(backbone, dtype=dtype, device=device)
     found = select_layers(
         frozen, loaded, chosen, keep=keep, arms=words, seeds=numbers, output=out, progress=not json, **training

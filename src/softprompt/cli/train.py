@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softprompt.cli.common import checked_task, counted, emit, interval, quiet, split_options, table, tell
+from softprompt.cli.common import check_rows, counted, emit, interval, quiet, split_options, table, tell
 from softprompt.cli.options import (
     BackboneName,
     Data,
@@ -34,6 +34,12 @@ InitFrom = Annotated[
 Layers = Annotated[
     str | None, typer.Option(help="layers of a method over layers: learned:8, all, first:8, random:8, 0,3,7 ...")
 ]
+ValidationData = Annotated[Path | None, typer.Option(help="a file of rows to validate on")]
+TestData = Annotated[Path | None, typer.Option(help="a file of rows to test on")]
+TestSize = Annotated[
+    float | None,
+    typer.Option(help="of one file, test on so many rows, or on a share below 1; default: 0.1, or what --shots leave"),
+]
 Seed = Annotated[int, typer.Option(help="of the split, the first values and the order of rows")]
 
 
@@ -43,6 +49,9 @@ def train(
     method: MethodName,
     out: Out,
     data: Data = None,
+    validation_data: ValidationData = None,
+    test_data: TestData = None,
+    test_size: TestSize = None,
     set_: Set = None,
     init_from: InitFrom = None,
     select: Layers = None,
@@ -64,9 +73,11 @@ def train(
     if init_from is not None:
         training["init_from"] = str(init_from)
     from softprompt.backbones.load import load_backbone
+    from softprompt.tasks import Task
     from softprompt.training.run import train as run
 
-    loaded = checked_task(task, data, shots, [seed], max_test_rows)
+    loaded = Task.load(task, data, shots, seed, max_test_rows, validation_data, test_data, test_size)
+    check_rows(loaded, [seed])
     frozen = load_backbone(backbone, dtype=dtype, device=device)
     done = run(frozen, loaded, chosen, seed=seed, output=out, resume=resume, progress=not json, **training)
     _report(done, out, json)

@@ -189,7 +189,7 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
         "backbone": prompt.fingerprint.model_dump(mode="json"),
     }
     if prompt.seen.division is not None:
-        described["rows"] = prompt.seen.division.model_dump(mode="json")
+        described["rows"] = prompt.seen.division.model_dump(mode="json", exclude_defaults=True)
     name = getattr(prompt.model.config, "name_or_path", "")
     record = recorded(described, {**({"backbone_name": name} if name else {}), **prompt.meta})
     with replacing(path) as beside:

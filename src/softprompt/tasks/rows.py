@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class Splits:
         validation: rows to choose by; never shown to the optimiser.
         test: held-out rows.
         protocol: how the division came about: ``published`` (the files' own), ``official validation is
-            test`` (test labels are secret: 90 % of train, 10 % of train, the official validation rows), or
-            ``one file`` (80 / 10 / 10).
+            test`` (test labels are secret: 90 % of train, 10 % of train, the official validation rows),
+            ``one file`` (80 / 10 / 10, or what few shots leave over), or ``given files`` (of single parts).
         seed: of the draws that the protocol needed.
         shots: rows a class that were drawn to train on, or None for all.
         max_test_rows: how many test rows were asked for at most, or None for all.
+        test_size: how much of one file is tested on: what was asked for, "rest" for all that shots leave over, or None
+            for a tenth.
         notes: what a reader of results should know, such as rows without text that a published file holds.
     """
 
@@ -53,6 +56,7 @@ class Splits:
     notes: tuple[str, ...] = field(default=())
     shots: int | None = None
     max_test_rows: int | None = None
+    test_size: float | Literal["rest"] | None = None
 
     @property
     def published(self) -> bool:

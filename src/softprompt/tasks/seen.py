@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +22,7 @@ class Division(BaseModel):
         seed: of the draws.
         shots: rows a class to train on, or None for all.
         max_test_rows: at most so many test rows, or None for all.
+        test_size: how much of one file was tested on, as `Splits` has it.
         protocol: as `Splits` has it.
         fields: whose texts make two rows the same: those that the prompt reads.
         train: how many texts it was trained on.
@@ -38,6 +40,7 @@ class Division(BaseModel):
     train: int = Field(ge=0)
     validation: int = Field(ge=0)
     complete: bool
+    test_size: Annotated[float, Field(gt=0)] | Literal["rest"] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class SeenRows:
             seed=splits.seed,
             shots=splits.shots,
             max_test_rows=splits.max_test_rows,
+            test_size=splits.test_size,
             protocol=splits.protocol,
             fields=fields,
             train=len(train),

@@ -75,6 +75,9 @@ class Task(TaskDefinition):
         shots: int | None = None,
         seed: int = 13,
         max_test_rows: int | None = None,
+        validation_data: str | Path | None = None,
+        test_data: str | Path | None = None,
+        test_size: float | None = None,
     ) -> Task:
         """A task of the catalog or of a YAML file, with its rows' source attached.
 
@@ -85,6 +88,10 @@ class Task(TaskDefinition):
             shots: rows a class to train on and as many to validate; all by default.
             seed: of every draw, and of the published few-shot folder (``16-13``) to take.
             max_test_rows: at most this many test rows, the same ones for every seed.
+            validation_data: a file of validation rows, which then come from no other place.
+            test_data: a file of test rows, likewise.
+            test_size: how much of one file to test on, a share below 1 or a number of rows; by default a tenth, and
+                with `shots` all that is neither trained nor validated on.
 
         Raises:
             SoftPromptError: no such task, no such data, or a fault in either.
@@ -94,7 +101,7 @@ class Task(TaskDefinition):
             task = cls(**values)
         except SoftPromptError as error:
             raise SoftPromptError(f"{file}: {error}") from None
-        return task.with_data(data, shots=shots, seed=seed, max_test_rows=max_test_rows)
+        return task.with_data(data, shots, seed, max_test_rows, validation_data, test_data, test_size)
 
     @staticmethod
     def catalog() -> list[str]:
@@ -107,10 +114,21 @@ class Task(TaskDefinition):
         shots: int | None = None,
         seed: int = 13,
         max_test_rows: int | None = None,
+        validation_data: str | Path | None = None,
+        test_data: str | Path | None = None,
+        test_size: float | None = None,
     ) -> Task:
         """The same task with another source; the arguments are those of `load`."""
         task = self.model_copy()
-        task._source = DataSource(None if data is None else path_of(data, "data"), shots, seed, max_test_rows)
+        task._source = DataSource(
+            _place(data, "data"),
+            _place(validation_data, "validation_data"),
+            _place(test_data, "test_data"),
+            shots=shots,
+            seed=seed,
+            max_test_rows=max_test_rows,
+            test_size=test_size,
+        )
         task._source.check(task)
         return task
 
@@ -131,7 +149,8 @@ class Task(TaskDefinition):
 
         Args:
             seed: of the draws.
-            few_shot: draw the shots of `load`. Without, all rows train and validate, and the test rows are the same.
+            few_shot: draw the shots of `load`. Without, all rows train and validate, and the test rows are the same; of
+                one file of your own shots are drawn either way, since its test rows are what they leave over.
 
         Raises:
             SoftPromptError: the task has no source, or its files have a fault.
@@ -155,3 +174,7 @@ class Task(TaskDefinition):
     def rows_of(self, values: Iterable[str | Mapping[str, object]]) -> list[Row]:
         """Rows of Python values: mappings by field name, or plain strings where the task has one field."""
         return records.rows_of_values(self, list(values))
+
+
+def _place(given: str | Path | None, what: str) -> Path | None:
+    return None if given is None else path_of(given, what)

@@ -111,7 +111,7 @@ def _rows(key: str, then: object, now: object) -> str | None:
         before: RowsHash = checked(RowsHash, _mapping(_mapping(then).get(part)), f"run.json: rows.{part}")
         found = before.difference(RowsHash.model_validate(_mapping(now)[part]))
         if found is not None:
-            same = "data and max_test_rows" if part == "test" else "data"
+            same = "data, max_test_rows and test_size (earlier versions: 0.1)" if part == "test" else "data"
             return f"a run whose {name} rows were others ({found}): give the same {same}, or {_OTHER}"
     return None
 

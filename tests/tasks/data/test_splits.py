@@ -93,6 +93,113 @@ def test_one_file_is_divided_wholly(
     assert len(splits.validation) == len(splits.test) == max(1, round(count / 10))
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@given(shots=st.integers(1, 12), seed=st.integers(0, 99))
+def test_what_few_shots_leave_over_of_one_file_is_tested_on(tmp_path: Path, shots: int, seed: int) -> None:
+    """The draws are those of before: the shots are the same whatever is tested on."""
+    path = tsv(tmp_path / "rows.tsv", [HEADER, *rows(131, 60), ["row  0", 1]])
+    splits = REVIEWS.with_data(path, shots=shots, seed=seed).splits()
+    assert splits.test_size == "rest"
+    assert len(splits.train) + len(splits.validation) + len(splits.test) >= 131
+    read = [{" ".join(text.split()) for text in texts(part)} for part in (splits.train, splits.validation, splits.test)]
+    assert not (read[0] | read[1]) & read[2]
+    tenth = REVIEWS.with_data(path, shots=shots, seed=seed, test_size=0.1).splits()
+    assert (tenth.train, tenth.validation) == (splits.train, splits.validation)
+    assert texts(tenth.test) <= texts(splits.test)
+    assert splits.test == REVIEWS.with_data(path, shots=shots, seed=seed).splits(few_shot=False).test
+    assert len(REVIEWS.with_data(path, shots=shots, seed=seed, max_test_rows=7).splits().test) == 7
+
+
+def test_groups_stay_whole_beside_few_shots(tmp_path: Path) -> None:
+    grouped = [[*row, f"g{number // 4}"] for number, row in enumerate(rows(40, 20))]
+    path = tsv(tmp_path / "rows.tsv", [[*HEADER, "group"], *grouped])
+    splits = REVIEWS.with_data(path, shots=2).splits()
+    used = {row.group for row in (*splits.train, *splits.validation)}
+    assert splits.test
+    assert not used & {row.group for row in splits.test}
+
+
+@pytest.mark.parametrize(("size", "count"), [(0.25, 25), (30, 30), (0.001, 1), (97, 97)])
+def test_as_much_of_one_file_is_tested_on_as_asked(tmp_path: Path, size: float, count: int) -> None:
+    path = tsv(tmp_path / "rows.tsv", [HEADER, *rows(100, 50)])
+    splits = REVIEWS.with_data(path, test_size=size).splits()
+    parts = (splits.train, splits.validation, splits.test)
+    assert (len(splits.test), splits.test_size, sum(map(len, parts))) == (count, size, 100)
+    assert len(set.union(*map(texts, parts))) == 100
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "test_size is 0; give a share"),
+        (1.5, "test_size is 1.5; give a share"),
+        (-3, "test_size is -3"),
+        (float("nan"), "test_size is nan"),
+        (float("inf"), "test_size is inf"),
+        (98, "100 rows cannot be divided to train, to validate and to test on 98"),
+        (0.99, "to test on 99"),
+    ],
+)
+def test_a_test_size_that_cannot_be(tmp_path: Path, size: float, words: str) -> None:
+    path = tsv(tmp_path / "rows.tsv", [HEADER, *rows(100, 50)])
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.with_data(path, test_size=size).splits()
+    told(error, words)
+
+
+def test_what_came_divided_takes_no_test_size(secret: Path, tmp_path: Path) -> None:
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.with_data(secret, test_size=0.2).splits()
+    told(error, "test_size divides one file")
+    path = tsv(tmp_path / "rows.tsv", [HEADER, *rows(20, 10)])
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.with_data(path, test_data=path, test_size=0.2)
+    told(error, "test_size and test_data both say")
+
+
+def test_files_of_single_parts_stay_as_given(tmp_path: Path) -> None:
+    """What a file is given for comes from there alone; what none is given for is drawn of the training file."""
+    train, validation, test = (
+        tsv(tmp_path / f"{name}.tsv", [HEADER, *rows(count, count // 2, name), [f"{name} 0", 1]])
+        for name, count in (("t", 50), ("v", 8), ("e", 12))
+    )
+
+    def sizes(**given: Path) -> tuple[int, int, int]:
+        splits = REVIEWS.with_data(train, **given).splits()
+        assert splits.protocol == "given files"
+        assert splits.published
+        assert {text[0] for text in texts(splits.train)} == {"t"}
+        assert {text[0] for text in texts(splits.validation)} == {"v" if "validation_data" in given else "t"}
+        assert {text[0] for text in texts(splits.test)} == {"e" if "test_data" in given else "t"}
+        return len(splits.train), len(splits.validation), len(splits.test)
+
+    assert sizes(validation_data=validation, test_data=test) == (51, 9, 13)
+    assert sizes(test_data=test) == (45, 5, 13)
+    assert sizes(validation_data=validation) == (45, 9, 5)
+    few = REVIEWS.with_data(train, shots=2, validation_data=validation, test_data=test).splits()
+    assert (len(few.train), len(few.validation), len(few.test)) == (4, 4, 13)
+    few = REVIEWS.with_data(train, shots=2, validation_data=validation).splits()
+    assert (len(few.train), len(few.validation), len(few.test)) == (4, 4, 46)
+
+
+def test_given_files_stand_beside_a_published_division(secret: Path, tmp_path: Path) -> None:
+    test = tsv(tmp_path / "e.tsv", [HEADER, *rows(6, 3, "e")])
+    splits = REVIEWS.with_data(secret, test_data=test).splits()
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (200, 50, 6)
+    splits = REVIEWS.with_data(secret, validation_data=test).splits()
+    assert (len(splits.train), texts(splits.validation)) == (200, {f"e {number}" for number in range(6)})
+    assert texts(splits.test) == {f"dev {number}" for number in range(50)}
+
+
+@pytest.mark.parametrize("part", ["validation_data", "test_data"])
+def test_a_given_file_that_is_none(tmp_path: Path, part: str) -> None:
+    path = tsv(tmp_path / "rows.tsv", [HEADER, *rows(20, 10)])
+    for place, words in ((tmp_path, "is a folder"), (tmp_path / "no.csv", "No such file")):
+        with pytest.raises(SoftPromptError) as error:
+            REVIEWS.with_data(path, **{part: place})
+        told(error, words)
+
+
 def test_rows_that_stand_twice_in_one_file_are_left_out(tmp_path: Path) -> None:
     path = tsv(tmp_path / "rows.tsv", [HEADER, *rows(20, 10), *rows(20, 10)])
     splits = REVIEWS.with_data(path).splits()

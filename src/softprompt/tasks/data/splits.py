@@ -3,7 +3,8 @@
 Where a labelled test split is published, the published division stands. Where test labels are secret, as in
 GLUE and SuperGLUE, the official validation rows are the test rows and 10 % of the training rows validate
 (CaPT, Liu et al. 2025, section S1). One file is divided 80 / 10 / 10, and no text stands in two parts of it: what a
-model reads of a row decides, up to white space. A published division is kept as published, whatever stands twice.
+model reads of a row decides, up to white space. Of one's own file, rows that few shots leave over are tested on. A
+published division is kept as published, whatever stands twice, and so are files that a user gives for single parts.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import check_file
 from softprompt.tasks.data import sampling, sources
 from softprompt.tasks.data.reader import RecordReader
-from softprompt.tasks.data.records import counts_from_one, rows_of_records
+from softprompt.tasks.data.records import columns_of, counts_from_one, rows_of_records
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS
 from softprompt.tasks.row_hash import fields_read, row_text
 from softprompt.tasks.rows import Row, Splits
 from softprompt.tasks.seen import without
+
+_GIVEN = "given files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +33,22 @@ class DataSource:
 
     Attributes:
         data: a folder or file, or None for the task's package or the hub.
+        validation_data: a file of validation rows.
+        test_data: a file of test rows.
         shots: rows a class to train and to validate on.
         seed: of the draws.
         max_test_rows: at most this many test rows.
+        test_size: how much of one file is tested on: a share below 1, or a number of rows.
         reader: of the files.
     """
 
     data: Path | None
+    validation_data: Path | None = None
+    test_data: Path | None = None
     shots: int | None = None
     seed: int = 13
     max_test_rows: int | None = None
+    test_size: float | None = None
     reader: RecordReader = field(default_factory=RecordReader, compare=False, repr=False)
 
     def check(self, task: TaskDefinition) -> None:
@@ -46,55 +56,114 @@ class DataSource:
         for name, value in (("shots", self.shots), ("max_test_rows", self.max_test_rows)):
             if value is not None and value < 1:
                 raise SoftPromptError(f"{name} is {value}; give at least 1, or leave it out for all rows")
+        size = self.test_size
+        if size is not None and not (0 < size < 1 or (size >= 1 and size % 1 == 0)):
+            raise SoftPromptError(f"test_size is {size:g}; give a share between 0 and 1, or a number of rows")
+        if size is not None and self.test_data is not None:
+            raise SoftPromptError("test_size and test_data both say what is tested on: leave one of them out")
         if self.data is not None:
             sources.find(task, self.data, self.seed, self.shots)
+        for path in self._files().values():
+            check_file(path)
+
+    def _files(self) -> dict[str, Path]:
+        """The files that were given for single parts."""
+        files = {"validation": self.validation_data, "test": self.test_data}
+        return {part: path for part, path in files.items() if path is not None}
 
     def splits(self, task: TaskDefinition, seed: int, *, few_shot: bool = True) -> Splits:
-        """Read, build and divide the rows; without `few_shot` no shots are drawn."""
-        shots = self.shots if few_shot else None
+        """Read, build and divide the rows; without `few_shot` no shots are drawn, unless the test rows are the rest."""
         records, divided = sources.records_of(task, self.data, seed, self.shots, self.reader)
+        one = not divided or set(records) == {"train"}
+        if not one and self.test_size is not None:
+            raise SoftPromptError(f"test_size divides one file, and task {task.name!r} comes divided: leave it out")
+        given = {part: self.reader.records(path, columns_of(task)) for part, path in self._files().items()}
+        if "validation" in given and "validation" in records:
+            records.setdefault("test", records["validation"])  # as ever where no test rows are published
+        records.update(given)
         from_one = counts_from_one(task, [record for part in records.values() for record in part])
         rows: dict[str, list[Row]] = {}
         notes: list[str] = []
         for name, part in records.items():
             rows[name], told = rows_of_records(task, part, from_one)
             notes += told
-        if not divided or set(rows) == {"train"}:
-            splits = _one_file(task, rows["train"], shots, seed, notes)
-        else:
-            splits = _published(task, rows, shots, seed, notes)
-        return replace(self._capped(task, splits), shots=shots, max_test_rows=self.max_test_rows)
+        # What few shots of a package leave over is not all tested on: figures of its tenth are published.
+        rest = one and self.data is not None and self.test_size is None and "test" not in rows
+        draw = _Draw(task, seed, self.shots if few_shot or rest else None, self.test_size, rest)
+        splits = _one_file(draw, rows, notes) if one and len(given) < 2 else _published(draw, rows, notes)
+        return replace(
+            splits,
+            test=sampling.at_most(task, splits.test, self.max_test_rows),
+            protocol=_GIVEN if given else splits.protocol,
+            max_test_rows=self.max_test_rows,
+            test_size="rest" if rest and draw.shots is not None else self.test_size,
+        )
 
-    def _capped(self, task: TaskDefinition, splits: Splits) -> Splits:
-        return replace(splits, test=sampling.at_most(task, splits.test, self.max_test_rows))
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """What is drawn of rows.
+
+    Attributes:
+        task: whose classes keep their shares.
+        seed: of the draws.
+        shots: rows a class to train and to validate on, or None for all.
+        test_size: how much of one file is tested on, or None for a tenth.
+        rest: of one file, all rows are tested on that shots leave over.
+    """
+
+    task: TaskDefinition
+    seed: int
+    shots: int | None
+    test_size: float | None
+    rest: bool
 
 
-def _published(
-    task: TaskDefinition, rows: dict[str, list[Row]], shots: int | None, seed: int, notes: list[str]
-) -> Splits:
+def _published(draw: _Draw, rows: dict[str, list[Row]], notes: list[str]) -> Splits:
     train, validation, test = (rows.get(name, []) for name in SPLITS)
     protocol = "published"
     if not test:
         protocol, validation, test = "official validation is test", [], validation
     if train:
         tenth = 0 if validation else _tenth(train)
-        train, validation = _divided(task, train, validation, tenth, shots, seed)
-    return Splits(train, validation, test, protocol, seed, tuple(notes))
+        train, validation = _divided(draw, train, validation, tenth)
+    return Splits(train, validation, test, protocol, draw.seed, tuple(notes), draw.shots)
 
 
-def _one_file(task: TaskDefinition, rows: list[Row], shots: int | None, seed: int, notes: list[str]) -> Splits:
-    kept = sampling.distinct(rows)
-    if len(kept) < len(rows):
-        notes = [*notes, f"{len(rows) - len(kept)} rows with the texts of an earlier row left out"]
-    tenth = _tenth(kept)
-    rest, test = sampling.take(kept, tenth, sampling.stratum_of(task), f"{seed} test")
-    train, validation = _divided(task, rest, [], tenth, shots, seed)
+def _one_file(draw: _Draw, rows: dict[str, list[Row]], notes: list[str]) -> Splits:
+    """One file divided, beside a file of validation or of test rows where there is one: such rows stay as given."""
+    own, validation, test = (rows.get(name) for name in SPLITS)
+    assert own is not None
+    kept = sampling.distinct(own)
+    if len(kept) < len(own):
+        notes = [*notes, f"{len(own) - len(kept)} rows with the texts of an earlier row left out"]
+    rest, tested = _tested(draw, kept) if test is None else (kept, test)
+    train, chosen = _divided(draw, rest, validation or [], _tenth(kept if draw.test_size is None else rest))
+    if draw.rest and draw.shots is not None:
+        rest = [*train, *chosen]
+        used = {row.index for row in (train if validation else rest)}
+        tested = without(kept, [row.index in used for row in kept])
     # After the draws, so that these are the same for a file without such rows.
-    parts = {"test": _apart(task, test, rest), "validation": _apart(task, validation, train)}
-    fewer = len(test) - len(parts["test"]) + len(validation) - len(parts["validation"])
+    apart = (
+        _apart(draw.task, chosen, train) if validation is None else chosen,
+        _apart(draw.task, tested, rest) if test is None else tested,
+    )
+    fewer = len(chosen) + len(tested) - sum(map(len, apart))
     if fewer:
         notes = [*notes, f"{fewer} test and validation rows that read like rows of another part left out"]
-    return Splits(train, parts["validation"], parts["test"], "one file", seed, tuple(notes))
+    return Splits(train, *apart, "one file", draw.seed, tuple(notes), draw.shots)
+
+
+def _tested(draw: _Draw, rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows of one file that are not tested on, and those that are: a tenth, or as much as was asked for."""
+    size = draw.test_size
+    count = _tenth(rows) if size is None else max(1, round(size * len(rows) if size < 1 else size))
+    if size is not None and len(rows) - count < 3:
+        raise SoftPromptError(
+            f"{len(rows)} rows cannot be divided to train, to validate and to test on {count}; give more rows, or "
+            "a smaller test_size"
+        )
+    return sampling.take(rows, count, sampling.stratum_of(draw.task), f"{draw.seed} test")
 
 
 def _apart(task: TaskDefinition, rows: list[Row], others: list[Row]) -> list[Row]:
@@ -110,10 +179,9 @@ def _tenth(rows: list[Row]) -> int:
     return max(1, round(len(rows) / 10))
 
 
-def _divided(
-    task: TaskDefinition, train: list[Row], validation: list[Row], count: int, shots: int | None, seed: int
-) -> tuple[list[Row], list[Row]]:
+def _divided(draw: _Draw, train: list[Row], validation: list[Row], count: int) -> tuple[list[Row], list[Row]]:
     """Rows to train on and to validate on; the latter come from `train` where `validation` has none."""
+    task, shots, seed = draw.task, draw.shots, draw.seed
     stratum = sampling.stratum_of(task)
     if shots is None:
         return (train, validation) if validation else sampling.take(train, count, stratum, f"{seed} validation")
