@@ -31,6 +31,7 @@ EQUATIONS = """
 """
 # Where the file is a step of what another does, its tests ask that for the whole.
 WHOLE = {
+    "__main__": "cli/test_main.py",
     "attached/generation": "invariants/test_generation.py",
     "attached/memory": "attacks/test_attaching.py",
     "backbones/bare": "backbones/test_load.py",
@@ -47,6 +48,7 @@ WHOLE = {
     "readouts/context": "readouts/test_choose.py",
     "readouts/single_column": "readouts/test_label_words.py",
     "readouts/surround": "readouts/test_label_words.py",
+    "storage/attached": "attached/test_saving.py",
     "storage/vectors": "storage/test_prompt.py",
     "tasks/origins": "tasks/data/test_sources.py",
     "tasks/rows": "tasks/data/test_records.py",

@@ -24,7 +24,7 @@ TASKS = [
 TRAINING = [
     ["options", "measure", "process", "hold", "warm_start"],
     ["divergence", "identity", "setup"],
-    ["finished", "run_folder", "fitting"],
+    ["finished", "run_folder", "begun", "fitting"],
     ["records", "adaptation"],
     ["courses"],
     ["results"],
@@ -44,8 +44,9 @@ ORDER: list[list[Room]] = [
     [("training", TRAINING)],
     ["compare"],
     ["explain"],
-    ["cli", "__init__"],
-    ["demo"],
+    ["__init__"],
+    ["cli"],
+    ["demo", "__main__"],
 ]
 
 
@@ -109,7 +110,7 @@ def test_an_arrow_upwards_and_a_circle_are_found() -> None:
 def test_each_room_is_on_the_list_and_the_root_holds_no_other_file() -> None:
     found = {module.split(".")[0] or "__init__" for module in modules()}
     assert found == set(places(ORDER))
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "errors", "progress", "demo"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "errors", "progress", "demo"}
 
 
 @pytest.mark.parametrize("room", ["tasks", "training"])

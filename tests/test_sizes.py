@@ -35,8 +35,11 @@ MANY_PARAMETERS = {
     "training/run.py train": _CALL,
 }
 _CONTRACT = "a public call: without its docstring, which tells each argument, it fits"
+_HELP = "a verb of many options: without its docstring, which its help shows, it fits"
 LONG = {
     "backbones/load.py load_backbone": _CONTRACT,
+    "cli/select.py select": _HELP,
+    "cli/train.py train": _HELP,
     "compare/layers.py select_layers": _CONTRACT,
     "training/adaptation/run.py adapt": _CONTRACT,
     "training/run.py train": _CONTRACT,

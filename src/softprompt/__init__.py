@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     Setting = BuildContext
 
+__version__ = "0.1.0"
+
 _WHERE = {
-    "attached.attach": "attach",
     "backbones.backbone": "Backbone",
     "backbones.load": "load_backbone",
     "errors": "Interrupted SoftPromptError",
@@ -46,6 +47,7 @@ _WHERE = {
     "attached.model": "PromptedModel",
     "backbones.anatomy": "Anatomy read_anatomy register_anatomy",
     "sites.producer": "Producer View",
+    "storage.attached": "attach",
     "storage.prompt": "Prompt load save",
     "tasks": "Task",
     "training.adaptation.run": "adapt",

@@ -71,6 +71,7 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[RunMetri
     from softprompt.backbones.load import load_backbone
     from softprompt.progress import Progress
     from softprompt.tasks import Task
+    from softprompt.training.options import training_options
     from softprompt.training.run import train
 
     show = Progress()
@@ -87,12 +88,12 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[RunMetri
             frozen,
             task,
             method,
+            training_options(options),
             seed=seed,
             output=out / method,
             resume=(out / method / "run.json").is_file(),
             progress=show,
             backbone=BACKBONE,
-            **options,
         )
         found.append(run.record)
         show.say(f"{method}: accuracy {interval(run.record.test.figures(), run.record.metric)}")

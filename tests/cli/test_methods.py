@@ -23,3 +23,4 @@ def test_methods(ask: Any, backbone: Path) -> None:
         code, printed, _ = ask(*words)
         assert code == 0
         assert narrow(printed)
+    assert "soft_words: 0 scalars here, for it trains the words of a task's template" in printed

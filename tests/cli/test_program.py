@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,49 @@ def test_every_verb_has_help_with_an_example(verb: str, ask: Any) -> None:
     code, printed, _ = ask(*verb.split(), "--help")
     assert code == 0
     assert f"Example: softprompt {verb}" in " ".join(printed.split())
+
+
+TOLD = {
+    "train": ["train", "--backbone", "BACKBONE", "--task", "TASK", "--data", "DATA", "--method", "capt", "--out", "NEW",
+              "--set", "max_steps=1", "--set", "evaluations=1"],
+    "evaluate": ["evaluate", "RUN", "--task", "TASK", "--data", "DATA"],
+    "predict": ["predict", "RUN", "w20 w41"],
+    "ensemble": ["ensemble", "RUN", "RUN2", "--task", "TASK", "--data", "DATA"],
+    "transfer": ["transfer", "RUN", "--task", "OTHER", "--data", "DATA2", "--words", "w10=nay,w11=yea"],
+    "select": ["select", "--backbone", "BACKBONE", "--task", "TASK", "--data", "DATA", "--method", "capt",
+               "--arms", "all", "--seeds", "1", "--out", "NEW", "--set", "max_steps=1", "--epochs", "1"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", list(TOLD))
+def test_json_is_one_document_progress_is_beside_it_and_quiet_leaves_it_out(
+    verb: str, ask: Any, runs: list[Path], backbone: Path, data: Path, other: Path, tmp_path: Path
+) -> None:
+    stand = {
+        "BACKBONE": backbone, "RUN": runs[0], "RUN2": runs[1], "TASK": data / "task.yaml", "DATA": data,
+        "OTHER": other / "task.yaml", "DATA2": other,
+    }  # fmt: skip
+
+    def told(*more: str) -> tuple[Any, str]:
+        new = tmp_path / f"new{len(list(tmp_path.iterdir()))}"
+        code, out, err = ask(*({**stand, "NEW": new}.get(word, word) for word in TOLD[verb]), "--json", *more)
+        assert code == 0, err
+        return json.loads(out), err
+
+    found, progress = told()
+    quietly, nothing = told("--quiet")
+    assert nothing == ""
+    assert (progress == "") == (verb == "predict")
+    assert ("validation accuracy " in progress) == (verb in ("train", "select"))
+    assert type(found) is type(quietly)
+
+
+def test_each_verb_that_shows_progress_can_be_quiet() -> None:
+    quiet = {name for name, command in COMMANDS.items() if "silent" in {option.name for option in command.params}}
+    assert quiet == {"train", "select", "evaluate", "predict", "ensemble", "transfer", "adapt", "discretise"}
+    assert all("-q" in next(one for one in COMMANDS[name].params if one.name == "silent").opts for name in quiet)
+
+
+def test_out_is_output_wherever_a_run_is_written() -> None:
+    for name in ("train", "select", "adapt"):
+        assert next(one for one in COMMANDS[name].params if one.name == "out").opts == ["--out", "--output"]

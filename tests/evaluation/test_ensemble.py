@@ -119,6 +119,9 @@ def test_members_that_do_not_belong_together_are_refused(tmp_path: Path) -> None
         Ensemble([one, member(task, "llama", "capt", 0, readout="head")])
     with pytest.raises(SoftPromptError, match="model object"):
         Ensemble([one, member(task, "qwen3", "prompt_tuning", 0)])
+    named = member(words_task(tmp_path, name="other"), "llama", "capt", 0)
+    with pytest.raises(SoftPromptError, match="1: trained for task 'other', and 0 for 'custom': an ensemble"):
+        Ensemble([one, named])
     bare = Prompt(one.method, one.producer, None, None, None, one.fingerprint, one.model, one.tokenizer)
     with pytest.raises(SoftPromptError, match="without a task"):
         Ensemble([bare])

@@ -84,6 +84,26 @@ def test_the_backbone_is_named_as_it_can_be_loaded(name: str, tmp_path: Path) ->
     assert "name yours" not in told
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("org/model", "base_model: org/model\n"),
+        ("org/a.b-c_d", "base_model: org/a.b-c_d\n"),
+        ("embedded:minilm", ""),
+        ("adapter:org/model", ""),
+        ("./org", ""),
+        ("org/model.gguf", ""),
+        ("my model", ""),
+        ("llama", ""),
+        ("org/model\nlicense: mit", ""),
+    ],
+)
+def test_the_header_names_a_backbone_of_the_hub(name: str, line: str, tmp_path: Path) -> None:
+    told = card(tmp_path / "prompt", sp.PromptTuning(), backbone_name=name)
+    header = told.split("---\n")[1]
+    assert header == f"library_name: softprompt\n{line}tags: [soft-prompt, prompt_tuning]\n"
+
+
 def test_a_backbone_of_this_machine_alone(tmp_path: Path) -> None:
     told = card(tmp_path / "prompt", sp.PromptTuning(), backbone_name=str(tmp_path))
     assert "a file or folder of the machine on which the prompt was trained: name yours" in told

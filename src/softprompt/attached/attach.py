@@ -70,7 +70,9 @@ def attach(
     _refuse(own)
     named = dict(prompt) if isinstance(prompt, Mapping) else {_name(prompt): prompt}
     producers = {name: build(model, one, label_words=label_words, seed=seed) for name, one in named.items()}
-    return attached_class(own)(own, tokenizer, producers, dropout=dropout)
+    prompted = attached_class(own)(own, tokenizer, producers, dropout=dropout)
+    prompted.sources = {name: one for name, one in named.items() if not isinstance(one, Producer)}
+    return prompted
 
 
 @takes_backbone

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from softprompt.attached.calling import Calling
+from softprompt.attached.saving import Saving
 from softprompt.attached.wrapper import let_all_go
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.errors import SoftPromptError
@@ -24,7 +24,7 @@ from softprompt.sites.prefix_sharing import can_share
 from softprompt.sites.producer import Producer, StandIn
 
 
-class PromptedModel(Calling):
+class PromptedModel(Saving):
     """A frozen model that reads virtual tokens.
 
     A plain module with the model's own forward signature and outputs of the user's own length (attention maps alone
@@ -58,6 +58,7 @@ class PromptedModel(Calling):
         self.tokenizer = tokenizer
         self.names: list[str] = []
         self.slots: list[Slots] = []
+        self.sources: dict[str, object] = {}
         self._joined = False
         self._next_id = self.anatomy.vocab_size
         self._sites = Hooks(self.anatomy).around
@@ -135,6 +136,7 @@ class PromptedModel(Calling):
             index = self._index(name)
             producer = self._producers[index]
             del self.prompts[index], self.names[index], self.slots[index]
+            self.sources.pop(name, None)
             self._stand_in({})  # a weight-side method stood alone
         return producer
 
@@ -187,7 +189,7 @@ class PromptedModel(Calling):
             producers = {name: copy.deepcopy(one, memo) for name, one in zip(self.names, self._producers, strict=True)}
         made = type(self)(backbone, self.tokenizer, producers, dropout=self._dropout)
         memo[id(self)] = made
-        made.training = self.training
+        made.training, made.was_trained, made.sources = self.training, self.was_trained, dict(self.sources)
         return made
 
     def __enter__(self) -> PromptedModel:

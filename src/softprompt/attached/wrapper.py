@@ -35,6 +35,10 @@ class Wrapper(Wrapping):
         self.backbone = backbone
         self.prompts: nn.ModuleList = nn.ModuleList()
         self._dropout = dropout
+        # Of a module that this one is a part of, `load_state_dict` looks into the backbone, of which nothing was saved.
+        self._loaded_as = ""
+        methodcaller("register_load_state_dict_pre_hook", _note_prefix)(self)
+        methodcaller("register_load_state_dict_post_hook", _without_backbone)(self)
         self._undo: list[Callable[[], None]] = []
         with changing():
             self._frozen = Frozen(backbone)
@@ -118,6 +122,17 @@ class Wrapper(Wrapping):
     @property
     def _producers(self) -> list[Producer]:
         return [one for one in self.prompts if isinstance(one, Producer)]
+
+
+def _note_prefix(wrapper: nn.Module, state: object, prefix: str, *_: object) -> None:
+    assert isinstance(wrapper, Wrapper)
+    wrapper._loaded_as = prefix
+
+
+def _without_backbone(wrapper: nn.Module, keys: Any) -> None:
+    assert isinstance(wrapper, Wrapper)
+    own = f"{wrapper._loaded_as}backbone."
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(own)]
 
 
 def let_all_go(undo: list[Callable[[], None]]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, quiet, tell
-from softprompt.cli.options import Device, Dtype, MetricsJson, Resume
+from softprompt.cli.options import OUT, Device, Dtype, MetricsJson, Quiet, Resume
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ TextFiles = Annotated[
     list[Path],
     typer.Option(help="txt (one text a line), csv, tsv, jsonl or parquet with a column of texts; repeat"),
 ]
-ModelOut = Annotated[Path, typer.Option(help="folder of the run; the model goes to its sub-folder model")]
+ModelOut = Annotated[Path, typer.Option(*OUT, help="folder of the run; the model goes to its sub-folder model")]
 Column = Annotated[str, typer.Option(help="which column holds the texts")]
 Steps = Annotated[int, typer.Option(min=1, help="optimiser steps; the paper takes up to 100,000")]
 LearningRate = Annotated[float, typer.Option(help="constant, with Adafactor's parameter scaling")]
@@ -47,12 +47,13 @@ def adapt(
     device: Device = None,
     resume: Resume = False,
     json: MetricsJson = False,
+    silent: Quiet = False,
 ) -> None:
     """Go on training an encoder-decoder as a language model, so that prompts work on it (Lester et al.).
 
     Example: softprompt adapt --backbone google/t5-v1_1-small --text corpus.txt --steps 10000 --out runs/lm
     """
-    quiet()
+    quiet(silent=silent)
     folder_for(out, "--out")
     from softprompt.training.adaptation.run import adapt as run
 
@@ -62,7 +63,7 @@ def adapt(
         output=out,
         seed=seed,
         resume=resume,
-        progress=not json,
+        progress=not silent,
         dtype=dtype,
         device=device,
         steps=steps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,15 +14,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from softprompt.errors import SoftPromptError, quoted, shown
-from softprompt.guards import limits
+from softprompt.errors import SoftPromptError, shown
 from softprompt.guards.paths import path_of
 
 if TYPE_CHECKING:
     from softprompt.evaluation.score import Scores
-    from softprompt.methods.base import Method
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Task
+
+
+_SILENCE = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
 
 
 class _Notes(logging.Handler):
@@ -31,19 +37,29 @@ class _Notes(logging.Handler):
         print(shown(record.getMessage()), file=sys.stderr)
 
 
-def quiet() -> None:
-    """Only this program speaks: the libraries' own notices and bars are off, and its own notes go to standard error."""
+def quiet(*, silent: bool = False) -> None:
+    """Only this program speaks: the libraries' own notices and bars are off, and its own notes go to standard error.
+
+    Args:
+        silent: it tells no notes either.
+    """
     import warnings
 
-    from datasets.utils.logging import disable_progress_bar
-    from transformers.utils import logging as transformers_logging
-
     warnings.filterwarnings("ignore")
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    disable_progress_bar()
+    # What is not imported yet reads its environment when it is: to import it here would make every refusal wait.
+    if "transformers" in sys.modules:
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+    if "datasets" in sys.modules:
+        from datasets.utils.logging import disable_progress_bar
+
+        disable_progress_bar()
+    for name, value in _SILENCE.items():
+        os.environ.setdefault(name, value)
     own = logging.getLogger("softprompt")
-    own.setLevel(logging.INFO)
+    own.setLevel(logging.ERROR if silent else logging.INFO)
     if not any(isinstance(handler, _Notes) for handler in own.handlers):
         own.addHandler(_Notes())
 
@@ -56,54 +72,6 @@ def telling_interruptions() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print(shown(f"interrupted: {stop}") if str(stop) else "interrupted", file=sys.stderr)
         sys.exit(130)
-
-
-def split_options(pairs: Sequence[str], method: str) -> tuple[Method, dict[str, str | None]]:
-    """`key=value` pairs to a method and training options, each checked against its type.
-
-    A name that both have takes a prefix: `method.dropout=0.1` or `training.dropout=true`.
-
-    Raises:
-        SoftPromptError: no `=`, an unknown name, an ambiguous name, or a value of the wrong type.
-    """
-    from softprompt.methods.registry import method as method_of
-    from softprompt.training.options import TrainingOptions
-
-    fields = {
-        "method": set(type(method_of(method)).model_fields),
-        "training": set(TrainingOptions.model_fields),
-    }
-    chosen: dict[str, dict[str, str | None]] = {"method": {}, "training": {}}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise SoftPromptError(f"--set {quoted(pair)} has no '=': write --set name=value")
-        owner, dot, name = key.partition(".")
-        if not dot:
-            owner, name = _owner(key, fields, method), key
-        limits.check_text(text, f"--set {key}")
-        if owner not in fields or name not in fields[owner]:
-            raise SoftPromptError(_unknown(key, fields, method))
-        chosen[owner][name] = None if text.lower() in ("none", "null") else text
-    return method_of(method, **chosen["method"]), chosen["training"]
-
-
-def _owner(key: str, fields: dict[str, set[str]], method: str) -> str:
-    owners = [owner for owner, names in fields.items() if key in names]
-    if len(owners) > 1:
-        raise SoftPromptError(
-            f"--set {key}: the method and the training both have it; write method.{key}=... or training.{key}=..."
-        )
-    if not owners:
-        raise SoftPromptError(_unknown(key, fields, method))
-    return owners[0]
-
-
-def _unknown(key: str, fields: dict[str, set[str]], method: str) -> str:
-    return (
-        f"--set {key}: no such option; {method} has {', '.join(sorted(fields['method'])) or 'none'}; "
-        f"training has {', '.join(sorted(fields['training']))}"
-    )
 
 
 def check_rows(task: Task, seeds: Sequence[int]) -> None:
@@ -122,17 +90,18 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
     Raises:
         SoftPromptError: no prompt there, or its backbone cannot be loaded.
     """
-    from softprompt.backbones.load import load_backbone
-    from softprompt.files.places import META, folder_of
-    from softprompt.storage.prompt import load
-    from softprompt.storage.record import read_description
+    from softprompt.files.places import META, RUN, folder_of
 
     folder = path_of(folder, "run")
     path = folder_of(folder)
     if not folder.exists():
         raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run")
-    if (folder / "run.json").is_file() and path == folder:
-        raise SoftPromptError(f"{folder}: this run is not finished; go on with it: softprompt train ... --resume")
+    if (folder / RUN).is_file() and path == folder:
+        raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
+    from softprompt.backbones.load import load_backbone
+    from softprompt.storage.prompt import load
+    from softprompt.storage.record import read_description
+
     name = backbone if backbone is not None else read_description(path).record.backbone_name
     if name is None:
         raise SoftPromptError(f"{path / META}: does not name its backbone; give --backbone")

@@ -15,6 +15,7 @@ from softprompt.cli.options import (
     Dtype,
     Json,
     PromptBackbone,
+    Quiet,
     ScoredData,
     ShotsAsTrained,
     Split,
@@ -43,18 +44,20 @@ def discretise(
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
+    silent: Quiet = False,
 ) -> None:
     """Put a trained instruction back into words, and tell what that costs.
 
     Example: softprompt discretise runs/instruction --data SST-2
     """
-    quiet()
-    from softprompt.explain.discretise import discretise as put_into_words
+    quiet(silent=silent)
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
     prompt = open_prompt(run, backbone, dtype, device)
-    asked = wanted.rows([prompt], own_task(prompt, run), Progress(not json))
+    from softprompt.explain.discretise import discretise as put_into_words
+
+    asked = wanted.rows([prompt], own_task(prompt, run), Progress(not silent))
     found = put_into_words(prompt, asked.rows, batch_size=batch_size)
     if json:
         told = {name: getattr(found, name) for name in ("text", "faithful", "metric", "cost", "before", "after")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
-from softprompt.cli.options import Device, Dtype, Json, MaxTestRows, ScoredData, ShotsAsTrained, Split
+from softprompt.cli.options import Device, Dtype, Json, MaxTestRows, Quiet, ScoredData, ShotsAsTrained, Split
 from softprompt.cli.scoring import Wanted, own_task
 
 if TYPE_CHECKING:
@@ -34,23 +34,25 @@ def ensemble(
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
+    silent: Quiet = False,
 ) -> None:
     """Let several prompts vote, in one batch over one frozen model, on rows that none was trained or chosen on.
 
     Example: softprompt ensemble runs/seed13 runs/seed21 runs/seed42 --data SST-2
     """
-    quiet()
-    from softprompt.evaluation.ensemble import Ensemble
+    quiet(silent=silent)
     from softprompt.files.places import folder_of
     from softprompt.progress import Progress
-    from softprompt.storage.prompt import load
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
     first = open_prompt(runs[0], backbone, dtype, device)
+    from softprompt.evaluation.ensemble import Ensemble
+    from softprompt.storage.prompt import load
+
     own = own_task(first, runs[0])
     members = [first, *(load(folder_of(run), first.backbone) for run in runs[1:])]
     together = Ensemble(members, [str(run) for run in runs])
-    show = Progress(not json)
+    show = Progress(not silent)
     asked = wanted.rows(members, own, show)
     with show.work(asked.name, len(asked.rows), "rows") as tick:
         result = together.evaluate(asked.rows, asked.task, batch_size=batch_size, tick=tick)

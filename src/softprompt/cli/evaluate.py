@@ -14,6 +14,7 @@ from softprompt.cli.options import (
     Json,
     MaxTestRows,
     PromptBackbone,
+    Quiet,
     RunFolder,
     ScoredData,
     ShotsAsTrained,
@@ -38,6 +39,7 @@ def evaluate(
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
+    silent: Quiet = False,
 ) -> None:
     """Score a trained prompt on labelled rows that it was not trained or chosen on.
 
@@ -47,13 +49,14 @@ def evaluate(
 
     Example: softprompt evaluate runs/mail --data held-out.csv
     """
-    quiet()
-    from softprompt.evaluation.score import figure
+    quiet(silent=silent)
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
     prompt = open_prompt(run, backbone, dtype, device)
-    show = Progress(not json)
+    from softprompt.evaluation.score import figure
+
+    show = Progress(not silent)
     asked = wanted.rows([prompt], own_task(prompt, run), show)
     loaded = asked.task
     result = scored(prompt, asked, show, asked.name, batch_size)

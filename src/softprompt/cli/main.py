@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from softprompt import __version__
 from softprompt.cli.adapt import adapt
 from softprompt.cli.common import telling_interruptions
 from softprompt.cli.discretise import discretise
@@ -36,10 +37,28 @@ app = typer.Typer(
     cls=Verbs,
     help="Teach a frozen language model a task with a few kilobytes.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"softprompt {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="say which version this is")
+]
+
+
+@app.callback()
+def softprompt(version: Version = False) -> None:
+    """What stands before a verb."""
+
+
 for verb in (train, select, evaluate, predict, ensemble, transfer, adapt, discretise, methods, tasks, doctor):
     app.command()(verb)
 app.add_typer(explain, name="explain")

@@ -84,6 +84,9 @@ def methods(
     table(f"methods{where}", ["name", "site", "trained", "stored", "paper"], rows, right=(2, 3))
     if backbone:
         tell("a linear head adds C * (H + 1) scalars where the readout is a head")
+    for one in found:
+        if one.trained == 0 and one.site != "none" and one.refused is None:
+            tell(f"{one.name}: 0 scalars here, for it trains the words of a task's template, and this is no task")
     tell_faults(METHODS.faults())
 
 

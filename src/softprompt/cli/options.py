@@ -18,10 +18,15 @@ BackboneName = Annotated[
         help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm; adapter:NAME adds its adapter"
     ),
 ]
+OUT = ("--out", "--output")
 TaskName = Annotated[str, typer.Option(help="a task's name (softprompt tasks) or a YAML file")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
 ]
+LearningRate = Annotated[float | None, typer.Option(help="of the prompt, also --set learning_rate=...")]
+Epochs = Annotated[int | None, typer.Option(help="passes over the training rows, also --set epochs=...")]
+RowsAStep = Annotated[int | None, typer.Option(help="rows a step, also --set batch_size=...")]
+MaxLength = Annotated[int | None, typer.Option(help="most tokens of a row, also --set max_length=...")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in --out")]
 
 # Rows.
@@ -44,6 +49,7 @@ Dtype = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="for the backbone, as cpu or cuda:1; default: the first GPU, or the CPU")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="results alone: no progress and no notes")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 MetricsJson = Annotated[bool, typer.Option("--json", help="print metrics.json")]
 Page = Annotated[Path | None, typer.Option(help="write a picture to this HTML file")]

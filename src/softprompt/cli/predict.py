@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet
-from softprompt.cli.options import BatchSize, Device, Dtype, PromptBackbone, RunFolder
+from softprompt.cli.options import BatchSize, Device, Dtype, PromptBackbone, Quiet, RunFolder
 from softprompt.errors import SoftPromptError, quoted, shown
 
 Texts = Annotated[list[str] | None, typer.Argument(help="one text or several, for a task of one field")]
@@ -29,12 +29,13 @@ def predict(
     dtype: Dtype = "auto",
     device: Device = None,
     json: AnswersJson = False,
+    silent: Quiet = False,
 ) -> None:
     """Ask a trained prompt.
 
     Example: softprompt predict runs/capt "a moving film"
     """
-    quiet()
+    quiet(silent=silent)
     if sum(map(bool, (text, file, field))) != 1:
         raise SoftPromptError(
             'nothing to predict, or too much: give a text, --file or --field, as in predict RUN "a text"'

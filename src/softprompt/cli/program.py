@@ -11,8 +11,10 @@ from typing import Any, NoReturn, get_args, get_type_hints
 
 import typer
 
+from softprompt.cli.known import all_options
 from softprompt.errors import SoftPromptError, quoted, shown
 from softprompt.guards.paths import reason
+from softprompt.guards.suggestions import nearest
 
 # What typer raises for a command line that it cannot read; there is no public name for it.
 _UsageError: Any = next(kind for kind in typer.BadParameter.mro() if kind.__name__ == "ClickException")
@@ -42,6 +44,8 @@ def _exit_code(app: typer.Typer) -> int:
     except _UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":
             error.message = shown(error.message)
+        if type(error).__name__ == "NoSuchOption":
+            error.message, error.possibilities = _no_such_option(error), None
         error.show()
         return int(error.exit_code)
     except BrokenPipeError:  # whoever read the output has read enough
@@ -52,6 +56,18 @@ def _exit_code(app: typer.Typer) -> int:
     except MemoryError:
         return _told("error: there is not enough memory: take fewer rows, a smaller batch_size or a smaller model", 1)
     return code if isinstance(code, int) else 0
+
+
+def _no_such_option(error: Any) -> str:
+    """That a verb has no such option, and what was probably meant: one of its own, or a value of --set."""
+    if error.ctx is None:
+        return str(error.message)
+    own = [name for option in error.ctx.command.params for name in option.opts if name.startswith("--")]
+    settings = all_options() if "--set" in own else set()
+    near = nearest(error.option_name, [*sorted(settings), *own])
+    if near is None:
+        return str(error.message)
+    return f"{error.message}; did you mean {f'--set {near}=...' if near in settings else near}?"
 
 
 def _told(line: str, code: int) -> int:

@@ -146,8 +146,8 @@ class Wanted:
 
 def _named(name: str | None, own: Task) -> Task:
     """The task that is meant; the prompt's own needs no file and no catalog."""
+    from softprompt.guards.suggestions import folded
     from softprompt.tasks import Task
-    from softprompt.tasks.registry import folded
 
     of_own = {folded(one) for one in (own.name, *own.aliases)}
     if name is None or (Path(name).suffix not in (".yaml", ".yml") and folded(name) in of_own):

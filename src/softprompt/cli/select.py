@@ -7,19 +7,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softprompt.cli.common import check_rows, emit, quiet, split_options, table, tell
-from softprompt.cli.options import BackboneName, Data, Device, Dtype, MaxTestRows, Set, Shots, TaskName
+from softprompt.cli.common import check_rows, emit, quiet, table, tell
+from softprompt.cli.options import (
+    OUT,
+    BackboneName,
+    Data,
+    Device,
+    Dtype,
+    Epochs,
+    LearningRate,
+    MaxLength,
+    MaxTestRows,
+    Quiet,
+    RowsAStep,
+    Set,
+    Shots,
+    TaskName,
+)
+from softprompt.cli.settings import check_names, split_options, with_named
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
     from softprompt.compare.results import LayerComparison
     from softprompt.methods.base import Method
+    from softprompt.training.options import TrainingOptions
 
 FIGURES, PAGE = "select.json", "select.html"
 
 RunsFolder = Annotated[
-    Path, typer.Option(help="folder of the runs, one a choice and seed, of select.json and select.html")
+    Path, typer.Option(*OUT, help="folder of the runs, one a choice and seed, of select.json and select.html")
 ]
 LayersMethod = Annotated[str, typer.Option(help="a method whose layers can be chosen")]
 Keep = Annotated[
@@ -40,11 +57,16 @@ def select(
     seeds: Seeds = "13,21,42",
     data: Data = None,
     set_: Set = None,
+    learning_rate: LearningRate = None,
+    epochs: Epochs = None,
+    batch_size: RowsAStep = None,
+    max_length: MaxLength = None,
     shots: Shots = None,
     max_test_rows: MaxTestRows = None,
     dtype: Dtype = "auto",
     device: Device = None,
     json: SelectJson = False,
+    silent: Quiet = False,
 ) -> None:
     """Learn which layers to prompt, and compare with every control: all layers, the first, the last, random ones.
 
@@ -52,19 +74,24 @@ def select(
 
     Example: softprompt select --backbone embedded:minilm --task sst2 --data SST-2 --out runs/layers --seeds 13,21,42
     """
-    quiet()
+    quiet(silent=silent)
     folder_for(out, "--out")
     words, numbers = _words(arms), _numbers(seeds)
-    chosen, training = _without_layers(set_ or [], method)
-    from softprompt.backbones.load import load_backbone
-    from softprompt.compare.layers import select_layers
+    named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
+    pairs = with_named(set_, **named)
+    check_names(pairs, method)
     from softprompt.tasks import Task
 
     loaded = Task.load(task, data, shots, numbers[0], max_test_rows)
+    chosen, training = _without_layers(pairs, method)
     check_rows(loaded, numbers)
+    from softprompt.backbones.load import load_backbone
+    from softprompt.compare.layers import select_layers
+
     frozen = load_backbone(backbone, dtype=dtype, device=device)
+    options = training.model_dump(exclude_unset=True)
     found = select_layers(
-        frozen, loaded, chosen, keep=keep, arms=words, seeds=numbers, output=out, progress=not json, **training
+        frozen, loaded, chosen, keep=keep, arms=words, seeds=numbers, output=out, progress=not silent, **options
     )
     _finish(found, out, json)
 
@@ -83,7 +110,7 @@ def _numbers(text: str) -> list[int]:
     return found
 
 
-def _without_layers(pairs: list[str], method: str) -> tuple[Method, dict[str, str | None]]:
+def _without_layers(pairs: list[str], method: str) -> tuple[Method, TrainingOptions]:
     """A method over layers and options of training; which layers is not among them."""
     from softprompt.compare.layers import over_layers
 

@@ -7,27 +7,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softprompt.cli.common import check_rows, counted, emit, interval, quiet, split_options, table, tell
+from softprompt.cli.common import check_rows, counted, emit, interval, quiet, table, tell
 from softprompt.cli.options import (
+    OUT,
     BackboneName,
     Data,
     Device,
     Dtype,
+    Epochs,
+    LearningRate,
+    MaxLength,
     MaxTestRows,
     MetricsJson,
+    Quiet,
     Resume,
+    RowsAStep,
     Set,
     Shots,
     TaskName,
 )
-from softprompt.errors import SoftPromptError
+from softprompt.cli.resuming import Given, WantedRows
+from softprompt.cli.settings import with_named
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
     from softprompt.training.run import Run
 
 MethodName = Annotated[str, typer.Option(help="a method's name (softprompt methods)")]
-Out = Annotated[Path, typer.Option(help="folder of the run")]
+Out = Annotated[Path, typer.Option(*OUT, help="folder of the run")]
 InitFrom = Annotated[
     Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")
 ]
@@ -40,60 +47,57 @@ TestSize = Annotated[
     float | None,
     typer.Option(help="of one file, test on so many rows, or on a share below 1; default: 0.1, or what --shots leave"),
 ]
-Seed = Annotated[int, typer.Option(help="of the split, the first values and the order of rows")]
+Seed = Annotated[int | None, typer.Option(help="of the split, the first values and the order of rows; default: 13")]
 
 
 def train(
-    backbone: BackboneName,
-    task: TaskName,
-    method: MethodName,
     out: Out,
+    backbone: BackboneName = "",
+    task: TaskName = "",
+    method: MethodName = "",
     data: Data = None,
     validation_data: ValidationData = None,
     test_data: TestData = None,
     test_size: TestSize = None,
     set_: Set = None,
+    learning_rate: LearningRate = None,
+    epochs: Epochs = None,
+    batch_size: RowsAStep = None,
+    max_length: MaxLength = None,
     init_from: InitFrom = None,
     select: Layers = None,
     shots: Shots = None,
-    seed: Seed = 13,
+    seed: Seed = None,
     max_test_rows: MaxTestRows = None,
     dtype: Dtype = "auto",
     device: Device = None,
     resume: Resume = False,
     json: MetricsJson = False,
+    silent: Quiet = False,
 ) -> None:
     """Train a prompt, measure it and store it.
 
+    A run needs --backbone, --task and --method; with --resume whatever is left out is as the run in --out recorded it.
+
     Example: softprompt train --backbone embedded:gemma3-270m --task sst2 --data SST-2 --method capt --out runs/capt
     """
-    quiet()
+    quiet(silent=silent)
     folder_for(out, "--out")
-    chosen, training = split_options(_with_select(set_ or [], method, select), method)
-    if init_from is not None:
-        training["init_from"] = str(init_from)
-    from softprompt.backbones.load import load_backbone
-    from softprompt.tasks import Task
+    named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
+    given = Given(out, backbone, task, method, with_named(set_, **named, init_from=init_from), select)
+    given.check(resume=resume)
+    record = given.record(resume=resume)
+    if seed is None:
+        seed = 13 if record is None else record.seed
+    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size)
+    loaded = given.task_of(record, rows)
+    chosen, training = given.settings(record)
+    check_rows(loaded, [seed])
     from softprompt.training.run import train as run
 
-    loaded = Task.load(task, data, shots, seed, max_test_rows, validation_data, test_data, test_size)
-    check_rows(loaded, [seed])
-    frozen = load_backbone(backbone, dtype=dtype, device=device)
-    done = run(frozen, loaded, chosen, seed=seed, output=out, resume=resume, progress=not json, **training)
+    frozen = given.loaded(record, dtype, device)
+    done = run(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, progress=not silent)
     _report(done, out, json)
-
-
-def _with_select(pairs: list[str], method: str, select: str | None) -> list[str]:
-    """The pairs of `--set`, with `--select` as one of them."""
-    from softprompt.compare.layers import over_layers
-    from softprompt.methods.registry import method as method_of
-
-    if select is None:
-        return pairs
-    over_layers(method_of(method))
-    if any(pair.partition("=")[0] in ("select", "method.select") for pair in pairs):
-        raise SoftPromptError("--select and --set select both choose the layers: leave one of them out")
-    return [*pairs, f"method.select={select}"]
 
 
 def _report(done: Run, out: Path, json: bool) -> None:

@@ -15,6 +15,7 @@ from softprompt.cli.options import (
     Json,
     MaxTestRows,
     PromptBackbone,
+    Quiet,
     RunFolder,
     ScoredData,
     Split,
@@ -58,12 +59,13 @@ def transfer(
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
+    silent: Quiet = False,
 ) -> None:
     """Score a trained prompt on another task, without training on it.
 
     Example: softprompt transfer runs/qqp --task mrpc --data MRPC --words duplicate=equivalent,...
     """
-    quiet()
+    quiet(silent=silent)
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, None, max_test_rows)
@@ -71,7 +73,7 @@ def transfer(
     anew = _wanted_anew(source_task, source_data, split, seed, max_test_rows)
     meant, renamed = pairs(words, "--words"), pairs(fields, "--fields")
     prompt = open_prompt(run, backbone, dtype, device)
-    own, show = own_task(prompt, run), Progress(not json)
+    own, show = own_task(prompt, run), Progress(not silent)
     asked = wanted.rows([prompt], own, show, alike=False)
     source = _trained(prompt, own) if anew is None else _scored_anew(prompt, own, anew, show, batch_size)
     target = _scored_there(prompt, asked, show, meant, renamed, whose, batch_size)

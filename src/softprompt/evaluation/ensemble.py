@@ -168,6 +168,11 @@ class Ensemble:
         if member.model is not first.model:
             raise SoftPromptError(f"{name}: loaded with another model object; load every member with the same one")
         assert first.task is not None
+        if member.task.name != first.task.name:
+            raise SoftPromptError(
+                f"{name}: trained for task {member.task.name!r}, and {self.names[0]} for {first.task.name!r}: an "
+                "ensemble votes on one task"
+            )
         for key in _TASK:
             if getattr(member.task, key) != getattr(first.task, key):
                 raise SoftPromptError(f"{name}: its task has another {key} than {self.names[0]}: vote with one task")

@@ -1,11 +1,13 @@
-"""Where things stand on the disk, and what the files of a prompt are called."""
+"""Where things stand on the disk, and what the files of a run and of a prompt are called."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import unicode_path_of
 
+RUN, METRICS = "run.json", "metrics.json"
 TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
 
 
@@ -17,3 +19,11 @@ def folder_of(given: str | Path) -> Path:
     """
     path = unicode_path_of(given, "run")
     return path / "prompt" if (path / "prompt").is_dir() else path
+
+
+def refuse_run(folder: Path) -> None:
+    """Raise `SoftPromptError` where a folder holds a run, which nobody asked to go on with."""
+    if (folder / RUN).is_file():
+        raise SoftPromptError(
+            f"{folder} holds a run already: go on with it with --resume (resume=True), or choose another output"
+        )

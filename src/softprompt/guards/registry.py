@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from softprompt.errors import SoftPromptError, quoted, shortened, shown
+from softprompt.guards.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -98,9 +99,7 @@ class Registry(Generic[_T]):
         if name not in self:
             if name in self._blocked:
                 raise SoftPromptError(self._blocked[name])
-            raise SoftPromptError(
-                f"no {self._kind} named {quoted(name)}: choose from {', '.join(self.all())}{self._mend}"
-            )
+            raise SoftPromptError(unknown(self._kind, name, self.all()) + self._mend)
         return self._entries[name].thing
 
     def why_not(self, name: str) -> str | None:
@@ -167,6 +166,12 @@ class Registry(Generic[_T]):
         whose = "an installed package" if point.dist is None else f"package {point.dist.name} {point.dist.version}"
         line = f"{self._kind} {quoted(point.name)} of {whose} ({point.value}) cannot be used: {said}"
         return PluginFault(frozenset(names), f"{line}: update the package, or uninstall it")
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
+    """That nothing of a kind has a name, what was probably meant, and what there is."""
+    known = list(choices)
+    return f"no {kind} named {quoted(name)}: {did_you_mean(name, known)}choose from {', '.join(known)}"
 
 
 def _said(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards.registry import Entry, Registry, defined
+from softprompt.guards.suggestions import did_you_mean
 from softprompt.methods.base import Method
 
 _M = TypeVar("_M", bound=type[Method])
@@ -99,8 +100,9 @@ def checked(model: Callable[..., _T], options: Mapping[str, object], owner: str)
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            fields = ", ".join(sorted(getattr(model, "model_fields", {})))
-            raise SoftPromptError(f"{owner} has no option {name!r}: choose from {fields}") from None
+            fields = sorted(getattr(model, "model_fields", {}))
+            meant = f"{did_you_mean(name, fields)}choose from {', '.join(fields)}"
+            raise SoftPromptError(f"{owner} has no option {name!r}: {meant}") from None
         message = first["msg"].removeprefix("Value error, ")
         place, given = f"option {name!r} of {owner}" if name else owner, quoted(first["input"])
         raise SoftPromptError(f"{place}: {message}" + ("" if given in message else f" (given: {given})")) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from softprompt.files import strict_json
@@ -11,6 +12,9 @@ from softprompt.readouts.mixture import Mixture
 from softprompt.storage.record import PromptRecord
 from softprompt.tasks import Task
 from softprompt.tasks.text.encoding import RowEncoder
+
+# `owner/name`: a name without an owner may be anybody's own word for a model.
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def model_card(record: PromptRecord, method: Method, task: Task | None, readout: Readout | None) -> str:
@@ -24,10 +28,12 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
     """
     backbone, name = record.backbone, record.backbone_name
     of = f" {_code(name)}," if name else ""
+    base = [f"base_model: {name}"] if name and _HUB_NAME.fullmatch(name) and not _is_local(name) else []
     used = ", ".join(_code(f"{key}={value!r}") for key, value in method.in_use().items())
     lines = [
         "---",
         "library_name: softprompt",
+        *base,
         f"tags: [soft-prompt, {method.name}]",
         "---",
         "",

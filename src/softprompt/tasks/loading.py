@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -14,7 +13,8 @@ from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 from softprompt.guards.documents import parse_yaml
 from softprompt.guards.paths import check_file, path_of, reading
-from softprompt.tasks.registry import CATALOG, TASKS, folded
+from softprompt.guards.suggestions import folded, nearest
+from softprompt.tasks.registry import CATALOG, TASKS
 
 
 def catalog_names() -> list[str]:
@@ -48,8 +48,8 @@ def first_fault(error: ValidationError, model: type[BaseModel]) -> str:
     if fault["type"] == "missing":
         return f"the key {key!r} is missing"
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, model.model_fields, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(model.model_fields)}"
+        near = nearest(key, model.model_fields)
+        hint = f"did you mean {near!r}?" if near else f"the keys are {', '.join(model.model_fields)}"
         return f"there is no key {key!r}; {hint}"
     if fault["type"] == "string_type":
         return f"key {key!r}: {quoted(fault['input'])} is no text; put it in quotes"
@@ -58,8 +58,8 @@ def first_fault(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _unknown(given: str) -> str:
     names = _all_names()
-    near = difflib.get_close_matches(folded(given), names, n=1)
-    hint = f"did you mean {names[near[0]]!r}?" if near else f"the tasks are {', '.join(catalog_names())}."
+    near = nearest(given, names)
+    hint = f"did you mean {names[near]!r}?" if near else f"the tasks are {', '.join(catalog_names())}."
     # A package that cannot be read does not tell which tasks it holds: this may be one of them.
     broken = "".join(f"; {fault}" for fault in TASKS.faults())
     return f"no task {quoted(given)}; {hint} A task of your own is a path that ends in .yaml{broken}"

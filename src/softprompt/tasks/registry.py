@@ -14,15 +14,11 @@ from pydantic import BaseModel
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards.registry import Entry, Registry, defined
+from softprompt.guards.suggestions import folded
 
 TaskKeys: TypeAlias = Path | Mapping[str, object]
 _F = TypeVar("_F", bound=Callable[[], BaseModel])
 CATALOG = Path(__file__).parent / "catalog"
-
-
-def folded(name: str) -> str:
-    """A name without case, hyphens, underscores and spaces: SST-2 and sst2 are one task."""
-    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def _of_package(name: str, given: object) -> list[tuple[str, Entry[TaskKeys]]]:

@@ -142,6 +142,11 @@ class Task(TaskDefinition):
             task._source = replace(self._source, reader=RecordReader(keep=True))
         return task
 
+    @property
+    def source(self) -> DataSource | None:
+        """Where its rows come from; None where it has none."""
+        return self._source
+
     # -- rows --------------------------------------------------------------------------------------------
 
     def splits(self, seed: int | None = None, *, few_shot: bool = True) -> Splits:

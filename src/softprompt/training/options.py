@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Recipe
 from softprompt.methods.options import Options
+from softprompt.methods.registry import checked
 from softprompt.readouts.registry import KnownReadout
 from softprompt.readouts.spec import LossName, PoolingName
 from softprompt.tasks.text.truncation import Truncation
@@ -50,6 +53,28 @@ class TrainingOptions(Options):
     dropout: bool = Field(False, description="let the frozen backbone's dropout work while training")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: torch's own choice")
+
+
+def training_options(named: Mapping[str, object], options: TrainingOptions | None = None) -> TrainingOptions:
+    """The options of a training, from a value of them and from single ones by their names.
+
+    Args:
+        named: single ones.
+        options: a value; None for none.
+
+    Raises:
+        SoftPromptError: an unknown option, a value of the wrong type, or one that stands in both.
+    """
+    if options is None:
+        chosen: TrainingOptions = checked(TrainingOptions, named, "training")
+        return chosen
+    if not isinstance(options, TrainingOptions):
+        told = type(options).__name__
+        raise SoftPromptError(f"options is of type {told}: give a TrainingOptions, or each option by its name")
+    twice = [name for name in named if name in options.model_fields_set]
+    if twice:
+        raise SoftPromptError(f"{twice[0]} stands in options and is given by its name, too: leave one of them out")
+    return training_options({**options.model_dump(exclude_unset=True), **named})
 
 
 class Plan(BaseModel):

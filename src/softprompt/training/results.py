@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from softprompt.evaluation.score import metrics_of
 from softprompt.files import strict_json
-from softprompt.files.places import TENSORS, folder_of
+from softprompt.files.places import METRICS, TENSORS, folder_of
 from softprompt.readouts.cut import told_cuts
 from softprompt.storage.prompt import Prompt
 from softprompt.storage.record import Measured, carried
@@ -26,7 +26,6 @@ from softprompt.training.finished import RunMetrics
 from softprompt.training.fitting.best import proved
 from softprompt.training.identity import starts_of
 from softprompt.training.measure import versions
-from softprompt.training.run_folder import METRICS
 from softprompt.training.setup import PROMPT, RunSpec
 
 

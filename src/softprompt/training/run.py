@@ -15,24 +15,25 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
 from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.files.places import METRICS
 from softprompt.guards.paths import path_of
 from softprompt.methods.base import Method
-from softprompt.methods.registry import checked
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.readouts.cut import told_cuts
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
+from softprompt.training.begun import begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
 from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
-from softprompt.training.options import TrainingOptions, planned
+from softprompt.training.options import TrainingOptions, planned, training_options
 from softprompt.training.process import alone, reproducible, stop_signal
 from softprompt.training.results import measured_splits, metrics_of_run, prompt_of, seen_at_start, seen_rows, taught
-from softprompt.training.run_folder import METRICS, check_same, leaving_nothing, output_folder, take_folder
+from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
 from softprompt.training.setup import PROMPT, STATE, RunSpec, readout_spec
 from softprompt.training.warm_start import start_from
 
@@ -70,13 +71,14 @@ def train(
     /,
     task: Task,
     method: Method | str,
+    options: TrainingOptions | None = None,
     *,
     seed: int = 13,
     output: str | Path | None = None,
     resume: bool = False,
     progress: bool | Progress = True,
     backbone: str | None = None,
-    **options: Any,
+    **named: Any,
 ) -> Run:
     """Train a method on a task over a frozen model, measure it and store it.
 
@@ -84,12 +86,13 @@ def train(
         model: a `Backbone`, as `load_backbone` gives it, or any transformers model and then its tokenizer.
         task: with its data.
         method: a method, or its name.
+        options: of training.
         seed: of the split, the prompt's first values and the order of rows.
         output: the run's folder; by default `runs/<task>-<method>-<seed>`.
         resume: go on with the run that the folder holds.
         progress: whether to show progress, or where.
         backbone: the backbone's name for the records, where it shall have another than its own.
-        **options: see `TrainingOptions`.
+        **named: single ones of them by their names, such as `max_steps=100`; none that `options` gives, too.
 
     Returns:
         The run. The same arguments on the same machine give the same bytes in `prompt.safetensors`, resumed or not.
@@ -107,7 +110,7 @@ def train(
         True
     """
     own = model.named(backbone)
-    chosen: TrainingOptions = checked(TrainingOptions, options, "training")
+    chosen = training_options(named, options)
     method = method_of(method) if isinstance(method, str) else method
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
@@ -117,7 +120,8 @@ def train(
     identity = identity_of(own, task, method, chosen, spec, splits)
     run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
-        return _begun(run) if take_folder(folder, identity, resume) else _trained(run)
+        done = take_folder(folder, identity, resume, begun_of(own, task))
+        return _begun(run) if done else _trained(run)
 
 
 def _begun(run: RunSpec) -> Run:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import read_document
+from softprompt.files.places import METRICS, RUN, refuse_run
 from softprompt.files.whole import write_json
 from softprompt.guards.paths import entries, folder_for
 from softprompt.training.identity import run_difference
-
-IDENTITY, METRICS = "run.json", "metrics.json"
 
 
 def output_folder(output: str | Path | None, usual: str = "") -> Path:
@@ -42,22 +41,30 @@ def leaving_nothing(folder: Path, fresh: bool) -> Iterator[None]:
     try:
         yield
     except SoftPromptError:
-        if fresh and folder.is_dir() and {path.name for path in entries(folder)} <= {IDENTITY}:
-            (folder / IDENTITY).unlink(missing_ok=True)
+        if fresh and folder.is_dir() and {path.name for path in entries(folder)} <= {RUN}:
+            (folder / RUN).unlink(missing_ok=True)
             folder.rmdir()
         raise
 
 
-def take_folder(folder: Path, identity: Mapping[str, object], resume: bool) -> bool:
+def take_folder(
+    folder: Path, identity: Mapping[str, object], resume: bool, begun: Mapping[str, object] | None = None
+) -> bool:
     """Take the folder for this run; whether the run in it is finished.
+
+    Args:
+        folder: in the hands of this process.
+        identity: of this run.
+        resume: the folder may hold it already.
+        begun: what is recorded beside the identity and makes no difference to it.
 
     Raises:
         SoftPromptError: it holds something else.
     """
-    known = folder / IDENTITY
+    known = folder / RUN
     if known.is_file():
         if not resume:
-            raise SoftPromptError(f"{folder} holds a run already: go on with it with resume, or choose another output")
+            refuse_run(folder)
         finished = (folder / METRICS).is_file()
         check_same(folder, identity, finished=finished)
         return finished
@@ -65,7 +72,7 @@ def take_folder(folder: Path, identity: Mapping[str, object], resume: bool) -> b
         raise SoftPromptError(f"{folder} is not empty and holds no run: choose another output")
     if folder.exists() and not folder.is_dir():
         raise SoftPromptError(f"{folder} is a file: choose another output")
-    write_json(known, dict(identity))
+    write_json(known, {**identity, **(begun or {})})
     return False
 
 
@@ -80,6 +87,6 @@ def check_same(folder: Path, identity: Mapping[str, object], *, finished: bool) 
     Raises:
         SoftPromptError: it is another, with the first difference.
     """
-    differs = run_difference(read_document(folder / IDENTITY), identity, finished=finished)
+    differs = run_difference(read_document(folder / RUN), identity, finished=finished)
     if differs is not None:
         raise SoftPromptError(f"{folder} holds {differs}")

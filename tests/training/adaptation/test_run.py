@@ -73,6 +73,8 @@ def test_no_pickle_is_written_or_read(t5: Path, tmp_path: Path, monkeypatch: pyt
 def test_what_cannot_be_adapted_is_refused_in_one_line(t5: Path, tmp_path: Path) -> None:
     with pytest.raises(SoftPromptError, match="no encoder-decoder"):
         run(folder_of("llama", tmp_path / "llama"), tmp_path / "run")
+    with pytest.raises(SoftPromptError, match="is no encoder-decoder but an encoder, which writes no text"):
+        run(folder_of("bert", tmp_path / "bert"), tmp_path / "run")
     with pytest.raises(SoftPromptError, match="two tokens"):
         adapt(str(t5), ["w20", ""], output=tmp_path / "run", progress=False)
     with pytest.raises(SoftPromptError, match="steps"):

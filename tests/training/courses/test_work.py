@@ -19,7 +19,7 @@ from softprompt.training.run import Interrupted
 from ...shared.models import HIDDEN, tokenizer
 from ...shared.plugins import forgotten
 from ...shared.prompts import METHODS
-from ...shared.runs import PROMPT, Interrupting, run
+from ...shared.runs import PROMPT, Interrupting, Listening, run
 
 
 class TwoStages(PromptTuning):
@@ -124,3 +124,23 @@ def test_what_was_trained_is_counted_at_the_fits(monkeypatch: pytest.MonkeyPatch
     head = 2 * HIDDEN + 2
     assert (done.record.trained_parameters, done.record.trained_head_parameters) == (5 * HIDDEN + head, head)
     assert done.record.stored_parameters == 4 * HIDDEN + head
+
+
+def test_a_training_that_ends_early_says_at_which_step_of_how_many(tmp_path: Path) -> None:
+    told = Listening()
+    options = {"max_steps": 20, "evaluations": 20, "patience": 2, "learning_rate": 1e-20}
+    run(tmp_path, "llama", METHODS["prompt_tuning"], progress=told, **options)
+    (line,) = [line for line in told.lines if "stopped early" in line]
+    assert line == (
+        "stopped early at 2 of 20 steps: 2 evaluations without a better one than that of step 0, which is kept"
+    )
+    whole = Listening()
+    run(tmp_path / "whole", "llama", METHODS["prompt_tuning"], progress=whole, max_steps=2, evaluations=2)
+    assert not [line for line in whole.lines if "stopped early" in line]
+
+
+def test_soft_words_without_words_say_that_nothing_is_trained(tmp_path: Path) -> None:
+    told = Listening()
+    run(tmp_path, "llama", "soft_words", progress=told, max_steps=1, evaluations=1)
+    (line,) = [line for line in told.lines if "soft_words trains the words" in line]
+    assert "the task's template '{text} {mask}' has none, so that nothing of it is trained: set prompts" in line

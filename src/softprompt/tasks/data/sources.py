@@ -10,12 +10,12 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import entries, kind_of, reading
+from softprompt.guards.suggestions import folded
 from softprompt.tasks.data.files import ENDINGS, Record
 from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.records import columns_of, has_answer
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS, Hub, Package, SplitName
-from softprompt.tasks.registry import folded
 from softprompt.tasks.values import label_text
 
 _STEMS: Mapping[SplitName, tuple[str, ...]] = {

@@ -24,11 +24,12 @@ from typing import Any
 from pydantic import JsonValue
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.manifest import check_files, named, sealed
+from softprompt.files.places import METRICS
 from softprompt.files.whole import replacing, write_json
 from softprompt.guards import limits
 from softprompt.methods.registry import checked
@@ -42,7 +43,7 @@ from softprompt.training.fitting.record import load_extra
 from softprompt.training.hold import hold_folder
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.process import alone, reproducible, stop_signal
-from softprompt.training.run_folder import METRICS, output_folder, take_folder
+from softprompt.training.run_folder import output_folder, take_folder
 
 MODEL, STATE = "model", "state"
 # One chunk in so many is held out to measure on, at most so many in all.
@@ -109,12 +110,8 @@ def adapt(
     chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = output_folder(output)
-    model, tokenizer = load_backbone(backbone, dtype=dtype, device=device, head=True)
-    anatomy = read_anatomy(model)
-    if anatomy.kind != "encoder-decoder":
-        raise SoftPromptError(
-            f"backbone {backbone} ({anatomy.family}) is no encoder-decoder: a language model needs no adaptation"
-        )
+    model, tokenizer = loaded = load_backbone(backbone, dtype=dtype, device=device)
+    _check_kind(loaded)
     pieces, run = _pieces(texts, tokenizer, chosen), _Run(model, tokenizer, chosen, seed, folder, show)
     identity = _identity(run, str(backbone), pieces)
     with hold_folder(folder):
@@ -141,6 +138,20 @@ class _Run:
     seed: int
     folder: Path
     show: Progress
+
+
+def _check_kind(backbone: Backbone) -> None:
+    """Raise `SoftPromptError` where there is nothing to adapt."""
+    told = f"backbone {backbone.name} ({backbone.family})"
+    if backbone.kind == "encoder":
+        raise SoftPromptError(
+            f"{told} is no encoder-decoder but an encoder, which writes no text to go on training with: train prompts "
+            "on it as it is"
+        )
+    if backbone.kind != "encoder-decoder":
+        raise SoftPromptError(f"{told} is no encoder-decoder: a language model needs no adaptation")
+    if not backbone.has_lm_head:
+        raise SoftPromptError(f"{told} has no language-model head: name a checkpoint with one")
 
 
 def _identity(run: _Run, backbone: str, pieces: Sequence[Chunk]) -> dict[str, JsonValue]:
@@ -176,7 +187,8 @@ def _adapt(run: _Run, pieces: Sequence[Chunk]) -> dict[str, object]:
     steps = trainer.state.global_step
     _check(trainer.diverged(), run.options, run.folder)
     if steps < run.options.steps:
-        raise Interrupted(f"stopped at step {steps}; {run.folder / STATE} holds the state: resume goes on from it")
+        state = run.folder / STATE
+        raise Interrupted(f"stopped at step {steps}; {state} holds the state: --resume (resume=True) goes on from it")
     with replacing(run.folder / MODEL) as beside:
         run.model.save_pretrained(beside)
         run.tokenizer.save_pretrained(beside)

@@ -13,7 +13,13 @@ def mixture(work: Work) -> None:
     """Settle the prompts, train them with their weights, and tell what the mixture is worth."""
     method = work.method
     if isinstance(method, SoftWords) and not method.prompts:
-        work.replace(method=method.model_copy(update={"prompts": (_own(work),)}))
+        template = _own(work)
+        work.replace(method=method.model_copy(update={"prompts": (template,)}))
+        if not work.producer.count:
+            work.show.say(
+                f"  note: {method.name} trains the words of its prompts, and the task's template {template!r} has "
+                "none, so that nothing of it is trained: set prompts to templates with words, as {text} It was {mask}"
+            )
     work.fit()
     work.report.update(work.readout.report())
 

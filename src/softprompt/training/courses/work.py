@@ -290,7 +290,7 @@ class Work:
             Interrupted: it was.
         """
         if self.stopping():
-            raise Interrupted(f"stopped {where}; {self.state} holds the state: resume goes on from it")
+            raise Interrupted(f"stopped {where}; {self.state} holds the state: --resume (resume=True) goes on from it")
 
     def _read_out(self) -> None:
         backbone = Backbone(self.prompted.backbone, self.prompted.tokenizer)

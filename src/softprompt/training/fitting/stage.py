@@ -52,7 +52,18 @@ def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None)
         finally:
             if stage.options.gradient_checkpointing:
                 stage.trained.prompted.activation_checkpointing_disable()
+    _tell_early(stage, fitting)
     return fitting
+
+
+def _tell_early(stage: Stage, fitting: SoftPromptTrainer) -> None:
+    """Say it where the training ended before its last step because nothing got better."""
+    state, best = fitting.state, fitting.selection
+    if best.stale >= stage.options.patience and state.global_step < state.max_steps:
+        stage.show.say(
+            f"stopped early at {state.global_step} of {state.max_steps} steps: {best.stale} evaluations without a "
+            f"better one than that of step {best.step}, which is kept"
+        )
 
 
 def _begun(stage: Stage, items: Sequence[Item]) -> Sequence[Item]:
@@ -62,7 +73,7 @@ def _begun(stage: Stage, items: Sequence[Item]) -> Sequence[Item]:
     again = min(rows, stage.plan.epochs * len(items)) >= 2 * len(items)
     if not prompted.first_layer or options.dropout or options.gradient_checkpointing or not again:
         return items
-    with stage.show.work("frozen states", len(items), "rows") as tick:
+    with stage.show.work("states below the prompt, computed once", len(items), "rows") as tick:
         size = options.eval_batch_size
         return keep_states_below(prompted, stage.trained.readout, items, batch_size=size, tick=tick) or items
 
@@ -83,7 +94,9 @@ def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[lis
     trainable = any(p.requires_grad for p in prompted.prompts.parameters())
     wanted = items[:1] if trainable else items
     distinct = [list({id(item): item for item in rows}.values()) for rows in wanted]
-    with stage.show.work("frozen states", sum(len(rows) for rows in distinct), "rows") as tick:
+    with stage.show.work(
+        "states of the frozen model, computed once", sum(len(rows) for rows in distinct), "rows"
+    ) as tick:
         size = stage.options.eval_batch_size
         kept = [keep_pooled(prompted, head, rows, batch_size=size, tick=tick) for rows in distinct]
     pairs = zip(itertools.chain(*distinct), itertools.chain(*kept), strict=True)

@@ -131,7 +131,9 @@ class SoftPromptTrainer(ResumableTrainer):
     def note(self, metrics: Scores | None) -> str | None:
         """What progress shows after a step, whose evaluation `metrics` is; None leaves what is shown."""
         main = self.task.metric
-        return None if metrics is None else f"{main} {figure(metrics, main):.3f}, loss {figure(metrics, 'loss'):.3f}"
+        if metrics is None:
+            return None
+        return f"validation {main} {figure(metrics, main):.3f}, loss {figure(metrics, 'loss'):.3f}"
 
     def seconds(self) -> float:
         """Training time so far, over interruptions."""

@@ -1,0 +1,99 @@
+"""`save_pretrained` and `push_to_hub` of an attached model: what is written is the prompt, and the backbone is not.
+
+How a prompt is written is for the room of prompt folders to say, which stands above this one: it registers a writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar, TypeVar
+
+from huggingface_hub import HfApi
+
+from softprompt.attached.calling import Calling
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.paths import folder_for
+
+_S = TypeVar("_S", bound="Saving")
+
+
+class Saving(Calling):
+    """An attached model whose prompts can be written.
+
+    Attributes:
+        sources: what each prompt was attached from, a method or a loaded prompt, by the prompt's name; a bare producer
+            has none.
+        was_trained: whether it has been in training mode, so that a loaded prompt is no more what it was loaded as.
+    """
+
+    sources: dict[str, object]
+    was_trained: bool
+    _write: ClassVar[Callable[[Saving, Path], None] | None] = None
+
+    @classmethod
+    def written_by(cls, write: Callable[[Saving, Path], None]) -> Callable[[Saving, Path], None]:
+        """Decorator: register the function that writes the prompts of an attached model to a folder."""
+        cls._write = staticmethod(write)
+        return write
+
+    def train(self: _S, mode: bool = True) -> _S:
+        """See `Wrapper.train`."""
+        super().train(mode)
+        self.was_trained = getattr(self, "was_trained", False) or mode
+        return self
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write the attached prompt as a folder that `softprompt.load` reads; of several each to a folder of its name.
+
+        The backbone is not written. A loaded prompt keeps its task and its readout; what it was measured at counts no
+        more, and is not written, once this model has been in training mode.
+
+        Args:
+            save_directory: a folder, new or with an earlier prompt.
+
+        Raises:
+            SoftPromptError: the folder cannot be written or holds something else, nothing is attached, or a prompt was
+                attached as a bare producer, whose method nobody knows.
+
+        Example:
+            >>> with sp.attach(model, tokenizer, sp.PromptTuning(num_virtual_tokens=2)) as prompted:
+            ...     prompted.save_pretrained("mine")
+            >>> sp.load("mine", model, tokenizer).method.name
+            'prompt_tuning'
+        """
+        folder = folder_for(save_directory, "save_directory")
+        write = type(self)._write
+        if write is None:
+            raise SoftPromptError("save_pretrained: nothing knows how prompts are written: use softprompt.attach")
+        write(self, folder)
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, token: str | None = None, commit_message: str | None = None
+    ) -> str:
+        """Write the attached prompt, as `save_pretrained` does, and upload it to a repository of the hub.
+
+        Args:
+            repo_id: of the repository, which is made where there is none.
+            private: whether a new one is private; by default what the account says.
+            token: of the account; by default the one that is logged in.
+            commit_message: of the upload.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            SoftPromptError: see `save_pretrained`; or the hub refuses, or cannot be reached.
+        """
+        with TemporaryDirectory() as place:
+            folder = Path(place) / "prompt"
+            self.save_pretrained(folder)
+            hub = HfApi(token=token)
+            try:
+                made = hub.create_repo(repo_id, private=private, exist_ok=True)
+                hub.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=commit_message)
+            except Exception as error:  # its client has no one name for a refusal, a bad name and no network
+                told = next(iter(str(error).splitlines()), "") or type(error).__name__
+                raise SoftPromptError(f"push_to_hub {quoted(repo_id)}: the hub says: {told}") from None
+        return str(made)

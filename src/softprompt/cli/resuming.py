@@ -1,0 +1,125 @@
+"""`train --resume`: what is not given is as the run in --out recorded it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from softprompt.cli.known import METHOD
+from softprompt.cli.settings import check_names, refuse_twice, split_options
+from softprompt.errors import SoftPromptError
+from softprompt.files.places import RUN, refuse_run
+
+if TYPE_CHECKING:
+    from softprompt.backbones.backbone import Backbone
+    from softprompt.methods.base import Method
+    from softprompt.tasks import Task
+    from softprompt.training.begun import RunRecord
+    from softprompt.training.options import TrainingOptions
+
+
+class WantedRows(NamedTuple):
+    """What `Task.with_data` is told; None takes the run's where one goes on, and else what the verb's help says."""
+
+    data: Path | None
+    shots: int | None
+    seed: int
+    max_test_rows: int | None
+    validation_data: Path | None
+    test_data: Path | None
+    test_size: float | None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What names a run on the command line; empty or None where it was not given.
+
+    Attributes:
+        out: its folder.
+        backbone: a name.
+        task: a name or a YAML file.
+        method: a name.
+        pairs: of `--set`, those of the verb's own options among them.
+        select: layers.
+    """
+
+    out: Path
+    backbone: str
+    task: str
+    method: str
+    pairs: list[str]
+    select: str | None
+
+    def check(self, *, resume: bool) -> None:
+        """Look for faults before torch is imported.
+
+        Raises:
+            BadParameter: something is left out, and there is no run that recorded it.
+            SoftPromptError: there is no such method or option, or the folder holds a run.
+        """
+        if not resume:
+            refuse_run(self.out)
+        missing = [f"--{name}" for name in ("backbone", "task", "method") if not getattr(self, name)]
+        if missing and not resume:
+            raise typer.BadParameter(f"no {', '.join(missing)}: give it, or --resume to go on with the run in --out")
+        if missing and not (self.out / RUN).is_file():
+            raise SoftPromptError(
+                f"{self.out}: no run to go on with (no {RUN}): give {', '.join(missing)} to begin one"
+            )
+        if self.select is not None:
+            refuse_twice(self.pairs, "select", METHOD)
+        if self.method:
+            check_names(self.pairs, self.method)
+
+    def record(self, *, resume: bool) -> RunRecord | None:
+        """What the run in the folder recorded; None where there is none to go on with."""
+        if not resume or not (self.out / RUN).is_file():
+            return None
+        from softprompt.training.begun import RunRecord
+
+        return RunRecord.read(self.out)
+
+    def task_of(self, record: RunRecord | None, wanted: WantedRows) -> Task:
+        """The task with its data, of which no row is read yet.
+
+        Raises:
+            SoftPromptError: no such task or data, or an earlier version did not record the data.
+        """
+        from softprompt.tasks import Task
+
+        if record is None:
+            return Task.load(self.task, **wanted._asdict())
+        known: dict[str, Any] = {"data": None, "shots": record.shots}
+        if record.begun is not None or not (self.task or wanted.data):
+            known.update(record.places(self.out))
+        given = {name: value for name, value in wanted._asdict().items() if value is not None}
+        own = Task.load(self.task) if self.task else record.task(self.out)
+        return own.with_data(**{**known, **given})
+
+    def settings(self, record: RunRecord | None) -> tuple[Method, TrainingOptions]:
+        """The method and the options of training; see `split_options`."""
+        from softprompt.compare.layers import over_layers
+        from softprompt.methods.registry import method as method_of
+
+        name = self.method or (record.method if record else "")
+        pairs = self.pairs
+        if self.select is not None:
+            over_layers(method_of(name))
+            pairs = [*pairs, f"{METHOD}.select={self.select}"]
+        if record is None:
+            return split_options(pairs, name)
+        return split_options(pairs, name, record.method_options, record.training_options)
+
+    def loaded(self, record: RunRecord | None, dtype: str, device: str | None) -> Backbone:
+        """The backbone, under the name that the run has for it."""
+        from softprompt.backbones.load import load_backbone
+
+        if record is None:
+            return load_backbone(self.backbone, dtype=dtype, device=device)
+        name = self.backbone or (record.begun and record.begun.backbone) or record.backbone
+        dtype = record.dtype if dtype == "auto" else dtype
+        found = load_backbone(name, dtype=dtype, device=device or record.device)
+        return found if self.backbone else found.named(record.backbone)

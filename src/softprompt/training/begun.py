@@ -1,0 +1,125 @@
+"""With what a run was begun, so that `softprompt train --resume --out RUN` says all that there is to say.
+
+What makes a run the one that it is stands in `run.json` already (`softprompt.training.identity`). Where its rows and
+its backbone are on this machine stands beside it, under `begun`: a run is the same wherever they lie.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from softprompt.backbones.backbone import Backbone
+from softprompt.errors import SoftPromptError
+from softprompt.files.documents import read_document
+from softprompt.files.places import RUN
+from softprompt.methods.registry import checked
+from softprompt.tasks import Task
+
+
+class Begun(BaseModel):
+    """Where the rows and the backbone of a run are, and which of the rows are tested on.
+
+    Attributes:
+        data: a file or folder; None for the task's package or the hub.
+        validation_data: a file of validation rows, or None.
+        test_data: a file of test rows, or None.
+        test_size: how much of one file is tested on; None for the usual part.
+        max_test_rows: at most so many test rows; None for all.
+        backbone: the file or folder of the backbone; None where its name is no path.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    data: str | None = None
+    validation_data: str | None = None
+    test_data: str | None = None
+    test_size: float | None = None
+    max_test_rows: int | None = None
+    backbone: str | None = None
+
+
+class RunRecord(BaseModel):
+    """What `run.json` tells whoever goes on with the run.
+
+    Attributes:
+        backbone: its name.
+        dtype: of its weights.
+        device: their type of device.
+        seed: of the run.
+        shots: rows a class.
+        method: its name.
+        method_options: all of them.
+        training_options: all of them.
+        task_definition: the task without its rows.
+        begun: None in runs of versions that did not record it.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    backbone: str
+    dtype: str
+    device: str
+    seed: int
+    shots: int | None
+    method: str
+    method_options: dict[str, JsonValue]
+    training_options: dict[str, JsonValue]
+    task_definition: dict[str, JsonValue]
+    begun: Begun | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> RunRecord:
+        """What the run of a folder recorded.
+
+        Raises:
+            SoftPromptError: there is none, it is damaged, or an earlier version recorded less.
+        """
+        path = folder / RUN
+        values = read_document(path)
+        lacking = [name for name, field in cls.model_fields.items() if field.is_required() and name not in values]
+        if lacking:
+            raise SoftPromptError(
+                f"{path} records no {lacking[0]}: it is of an earlier version, or of another verb than train, and "
+                "cannot go on here: choose another output"
+            )
+        found: RunRecord = checked(cls, values, str(path))
+        return found
+
+    def task(self, folder: Path) -> Task:
+        """The task of the run of a folder, without its rows.
+
+        Raises:
+            SoftPromptError: what was recorded is damaged.
+        """
+        try:
+            return Task(**self.task_definition)
+        # The shorthands of a task's definition take what they get for what it should be.
+        except (SoftPromptError, TypeError, ValueError, AttributeError) as error:
+            raise SoftPromptError(f"{folder / RUN}: task_definition: {error}: give --task") from None
+
+    def places(self, folder: Path) -> dict[str, Any]:
+        """Where the rows of the run of a folder are, as `Task.with_data` is told.
+
+        Raises:
+            SoftPromptError: it was not recorded.
+        """
+        if self.begun is None:
+            raise SoftPromptError(
+                f"{folder / RUN} is of an earlier version, which recorded no data: give --data as the run was begun "
+                "(--task for the hub's or a package's), and --max-test-rows where it had one"
+            )
+        return self.begun.model_dump(exclude={"backbone"})
+
+
+def begun_of(backbone: Backbone, task: Task) -> dict[str, JsonValue]:
+    """What `run.json` holds beside the identity of a run."""
+    source, place = task.source, Path(backbone.name).expanduser()
+    found: dict[str, object] = {"backbone": str(place.absolute()) if place.exists() else None}
+    if source is not None:
+        files = {"data": source.data, "validation_data": source.validation_data, "test_data": source.test_data}
+        found |= {name: None if path is None else str(path.absolute()) for name, path in files.items()}
+        found |= {"test_size": source.test_size, "max_test_rows": source.max_test_rows}
+    return {"begun": Begun.model_validate(found).model_dump(mode="json")}

@@ -1,0 +1,67 @@
+"""`run.json` says where the rows are, which makes no difference to what run it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softprompt.backbones.backbone import Backbone
+from softprompt.errors import SoftPromptError
+from softprompt.tasks import Task
+from softprompt.training.begun import Begun, RunRecord, begun_of
+
+from ..shared.models import model, tokenizer
+from ..shared.runs import run, task
+
+
+def _changed(folder: Path, **changes: Any) -> None:
+    path = folder / "run.json"
+    values = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({name: value for name, value in values.items() if value != "gone"}))
+
+
+def test_paths_are_whole_and_a_source_that_is_none_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = task(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    named = Backbone(model("llama"), tokenizer(), "tiny")
+    relative = own.with_data("data/rows.jsonl", max_test_rows=3)
+    nothing = dict.fromkeys(Begun.model_fields)
+    assert begun_of(named, relative)["begun"] == {
+        **nothing,
+        "data": str(tmp_path / "data" / "rows.jsonl"),
+        "max_test_rows": 3,
+        "backbone": str(tmp_path / "tiny"),
+    }
+    bare = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
+    assert begun_of(named.named("hub/name"), bare)["begun"] == nothing
+
+
+def test_a_run_is_recorded_and_other_places_are_the_same_run(tmp_path: Path) -> None:
+    done = run(tmp_path, "llama", "prompt_tuning", max_steps=1)
+    record = RunRecord.read(done.folder)
+    assert record.task(done.folder).model_dump() == task(tmp_path / "data").model_dump()
+    assert record.places(done.folder)["data"] == str(tmp_path / "data" / "rows.jsonl")
+    assert (record.method, record.training_options["max_steps"]) == ("prompt_tuning", 1)
+    _changed(done.folder, begun={"data": "/elsewhere", "max_test_rows": 1})
+    again = run(tmp_path, "llama", "prompt_tuning", max_steps=1, resume=True)
+    assert again.metrics == done.metrics
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"dtype": "gone"}, "run.json records no dtype: it is of an earlier version"),
+        ({"seed": "x"}, "option 'seed' of .*run.json"),
+        ({"task_definition": {"template": 3}}, "run.json: task_definition: .*: give --task"),
+        ({"begun": "gone"}, "is of an earlier version, which recorded no data: give --data as the run was begun"),
+    ],
+)
+def test_what_was_not_recorded_is_one_line(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    folder = run(tmp_path, "llama", "prompt_tuning", max_steps=1).folder
+    _changed(folder, **changes)
+    with pytest.raises(SoftPromptError, match=told):
+        _ = (record := RunRecord.read(folder)).task(folder), record.places(folder)
