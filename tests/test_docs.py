@@ -16,8 +16,8 @@ from softprompt.methods.registry import METHODS
 from softprompt.readouts.registry import READOUTS
 from softprompt.tasks import Task
 from softprompt.tasks.data import sources
-from softprompt.tasks.data.files import Record
 from softprompt.tasks.data.reader import RecordReader
+from softprompt.tasks.data.record import Record
 from softprompt.tasks.registry import TASKS
 from softprompt.training.courses.registry import COURSES
 

@@ -50,6 +50,7 @@ WHOLE = {
     "readouts/surround": "readouts/test_label_words.py",
     "storage/attached": "attached/test_saving.py",
     "storage/vectors": "storage/test_prompt.py",
+    "tasks/data/record": "tasks/data/test_arrow.py",
     "tasks/origins": "tasks/data/test_sources.py",
     "tasks/rows": "tasks/data/test_records.py",
     "tasks/seen": "storage/test_seen.py",

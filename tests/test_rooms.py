@@ -13,8 +13,8 @@ from .shared.imports import PACKAGE, circles, graph, imports_of, modules
 # keeps them in the same way.
 Room = str | tuple[str, list[list[str]]]
 TASKS = [
-    ["registry"],
-    ["values", "rows", "origins", "loading", "answers"],
+    ["registry", "values"],
+    ["rows", "origins", "loading", "answers"],
     ["metrics", "text"],
     ["row_hash", "definition"],
     ["seen", "scoring"],

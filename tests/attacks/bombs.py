@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
 import softprompt as sp
@@ -49,14 +51,14 @@ _YAML: dict[str, Callable[[], str]] = {
     "10,000 indents deep": lambda: "- " * 10_000 + "a",
     "a key of 100,000": lambda: "? " + "k" * 100_000 + "\n: 1",
     "a key twice": lambda: "template: '{text}'\nlabels: [a, b]\ntemplate: '{text} {mask}'",
-    "a number of 5,000 digits": lambda: "template: " + "9" * 5_000,
-    "a number in base 60": lambda: "template: 1" + ":59" * 300_000,
-    "a float of a million digits": lambda: "template: 1." + "9" * 900_000,
+    "a number of 5,000 digits": lambda: "bounds: [0, " + "9" * 5_000 + "]",
+    "a number in base 60": lambda: "bounds: [0, 1" + ":59" * 300_000 + "]",
+    "a float of a million digits": lambda: "bounds: [0, 1." + "9" * 900_000 + "]",
     "a million labels": lambda: "labels: [" + ", ".join(map(str, range(MILLION))) + "]",
     "50,000 labels": lambda: "template: '{text}'\nlabels: [" + ", ".join(map(str, range(49_000))) + "]",
     "100 MB": lambda: "a: b\n" * 20 * MILLION,
     "a Python object": lambda: "template: !!python/object/apply:os.system ['true']",
-    "a date that is none": lambda: "template: 2020-13-45",
+    "a date that is none": lambda: "bounds: [0, 2020-13-45]",
     "a template of a million braces": lambda: "labels: [a, b]\ntemplate: '" + "{" * 900_000 + "'",
     "a description of half a surrogate pair": lambda: 'description: "\\ud83d"',
 }
@@ -99,6 +101,7 @@ _TSV: dict[str, Callable[[], str]] = {
     "an endless line": lambda: "text\tlabel\n" + "a" * (100 * MILLION),
     "an endless header": lambda: "a\t" * (50 * MILLION),
     "a text of 3 MB": lambda: "text\tlabel\n" + "a" * (3 * MILLION) + "\t0\n",
+    "a million quotes": lambda: "text\tlabel\n" + '"' * (3 * MILLION + 1) + "\t0\n",
 }
 _TXT: dict[str, Callable[[], str]] = {"an endless line": lambda: "a" * (100 * MILLION)}
 
@@ -122,6 +125,17 @@ _PARQUET: dict[str, Callable[[], pa.Table]] = {
 }
 
 
+_GZIP: dict[str, Callable[[], str]] = {
+    "an endless line": lambda: "a" * (100 * MILLION),
+    "50 million lines": lambda: "text\n" + "a\n" * (50 * MILLION),
+}
+_ARROW: dict[str, Callable[[], pa.Table]] = {
+    "150 MB of one letter": lambda: pa.table({"text": ["a" * 150 * MILLION]}),
+    "a million rows of nothing": lambda: pa.table({"text": pa.nulls(MILLION)}),
+    "the same 3 MB 20,000 times": lambda: _same(20_000, "a" * 3 * MILLION),
+}
+
+
 def _file(folder: Path, name: str, text: str) -> Path:
     path = folder / name
     path.write_text(text, encoding="utf-8")
@@ -131,6 +145,18 @@ def _file(folder: Path, name: str, text: str) -> Path:
 def _parquet(folder: Path, table: pa.Table) -> Path:
     path = folder / "rows.parquet"
     pq.write_table(table, path, compression="zstd")
+    return path
+
+
+def _packed(folder: Path, text: str) -> Path:
+    path = folder / "rows.csv.gz"
+    path.write_bytes(gzip.compress(text.encode(), 1))
+    return path
+
+
+def _arrow(folder: Path, table: pa.Table) -> Path:
+    path = folder / "rows.feather"
+    feather.write_feather(table, path, compression="zstd")
     return path
 
 
@@ -170,6 +196,12 @@ def bombs(folder: Path) -> dict[str, Callable[[], Try]]:
         f"parquet: {name}": of_value(lambda make=make: _parquet(folder, make()), rows)  # type: ignore[misc]
         for name, make in _PARQUET.items()
     }
+    found |= {
+        f"gzip: {name}": of_value(lambda make=make: _packed(folder, make()), rows) for name, make in _GZIP.items()
+    }  # type: ignore[misc]
+    found |= {
+        f"arrow: {name}": of_value(lambda make=make: _arrow(folder, make()), rows) for name, make in _ARROW.items()
+    }  # type: ignore[misc]
     return found | {
         "Python: a text of 10 MB": of_value(lambda: ["a" * 10 * MILLION], TASK.rows_of),
         "Python: half a surrogate pair": of_value(lambda: ["a \ud83d"], TASK.rows_of),

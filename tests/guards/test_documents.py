@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from softprompt.errors import OBEYED, SoftPromptError, quoted, shortened, shown
 from softprompt.files import strict_json
-from softprompt.guards.documents import parse_json, parse_yaml
+from softprompt.guards.documents import parse_json, parse_yaml, parse_yaml_texts
 
 TEXTS = st.text(alphabet=st.characters(), max_size=8)
 VALUES = st.recursive(
@@ -37,6 +37,24 @@ def test_json_goes_round(value: object) -> None:
 def test_yaml_goes_round(value: object) -> None:
     text = yaml.safe_dump(value)
     assert parse_yaml(text, "it") == yaml.safe_load(text)
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(
+    st.dictionaries(st.sampled_from(["yes", "1.0", "012", "a"]), st.sampled_from(["on", "null", "1e3", "0x1F", "b"]))
+)
+def test_a_mapping_of_texts_holds_what_stands_there(texts: dict[str, str]) -> None:
+    inner = ", ".join(f"{key}: {value}" for key, value in texts.items())
+    found, _ = parse_yaml_texts(f"labels: {{{inner}}}\nother: &a [yes, {{no: 1}}]\nagain: *a\nlast:", "it", ())
+    assert found == {"labels": texts, "other": ["yes", {"no": "1"}], "again": ["yes", {"no": "1"}], "last": None}
+
+
+def test_values_of_typed_keys_and_what_is_quoted_stay() -> None:
+    text = "bounds: [0, 1.5]\nnull_too: null\nyes: {'no': off, d: 2020-13-45}\n<<: {from_one: true, no: on}\n"
+    found, read = parse_yaml_texts(text, "it", ("bounds", "from_one"))
+    expected = {"bounds": [0, 1.5], "null_too": None, "yes": {"no": "off", "d": "2020-13-45"}, "from_one": True}
+    assert found == {**expected, "no": "on"}
+    assert read == {"off": False, "on": True}
 
 
 def test_aliases_and_merges_that_are_few_are_followed() -> None:

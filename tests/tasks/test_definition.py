@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from softprompt.errors import SoftPromptError
@@ -61,3 +62,37 @@ def test_a_task_of_template_and_labels_alone() -> None:
 def test_labels_may_be_numbers_and_truths() -> None:
     assert Task(template="{a}", labels={0: "x", 1: "y"}).label_values == ("0", "1")
     assert Task(template="{a}", labels={False: "x", True: "y"}).label_values == ("false", "true")
+
+
+@pytest.mark.parametrize(
+    "labels", [{1: "x", "1": "y", 0: "z"}, {True: "x", "true": "y"}, ["a", "b", "a"], {" a": "x", "a": "y"}]
+)
+def test_two_labels_that_are_one_are_told(labels: object) -> None:
+    """Of two such words one was lost."""
+    with pytest.raises(SoftPromptError, match="labels: '.*' stands twice"):
+        Task(template="{a}", labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "one"),
+    [
+        ({True: "x", False: "y"}, True),
+        ({1: "x", 0: "y"}, 1.0),
+        ({"1.0": "x", "0": "y"}, 1),
+        (["True", "False"], "true"),
+    ],
+)
+def test_other_keys_name_a_label_as_labels_does(labels: object, one: object) -> None:
+    task = Task(template="{a}", labels=labels, positive=one, label_aliases={"good": one}, skip_labels=[one])
+    first = task.label_values[0]
+    assert (task.positive, task.label_aliases) == (first, {"good": first})
+
+
+def test_keys_of_seq2seq_labels_may_be_spelled_otherwise() -> None:
+    task = Task(template="{a}", labels={True: "x", False: "y"}, seq2seq_labels={"True": "Yes", 0: "No"})
+    assert task.label_words(seq2seq=True) == ("Yes", "No")
+
+
+def test_labels_of_numpy_are_those_of_python() -> None:
+    assert Task(template="{a}", labels={np.int64(1): "x", np.float32(0.5): "y"}).label_values == ("1", "0.5")
+    assert Task(template="{a}", labels={np.True_: "x", np.False_: "y"}).label_values == ("true", "false")

@@ -163,9 +163,11 @@ def _test_size(own: float | str | None, shots: int | None) -> float | None:
 
 
 def _is_file(data: Path | None) -> bool:
+    """Whether rows are one file's, or those of a data set's folder without splits."""
     from softprompt.guards.paths import path_of
+    from softprompt.tasks.data.held import is_saved_table
 
-    return data is not None and path_of(data, "--data").is_file()
+    return data is not None and (path_of(data, "--data").is_file() or is_saved_table(data))
 
 
 def _so_many(part: int, whole: int) -> str:

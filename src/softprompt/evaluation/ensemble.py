@@ -117,7 +117,7 @@ class Ensemble:
 
     def predict(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[Answer]:
         """The vote on plain strings, or on mappings from field to text, in the task's own words."""
-        rows = self.task.rows_of(list(texts))
+        rows = self.task.rows_of(texts)
         found = self.outcomes(rows, batch_size=batch_size)
         return [in_words(self.task, row, ballot) for row, ballot in zip(rows, found, strict=True)]
 

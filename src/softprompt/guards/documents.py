@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 else:  # the parser of libyaml, where PyYAML was built with it: twenty times faster
     _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_TAG = "tag:yaml.org,2002:"
+_TEXT, _NULL, _MERGE = f"{_TAG}str", f"{_TAG}null", f"{_TAG}merge"
+_GUESSED = frozenset(
+    _TAG + kind for kind in ("bool", "float", "int", "null", "timestamp")
+)  # from a text without quotes
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
@@ -81,16 +87,74 @@ def parse_yaml(text: str, where: str) -> object:
     Raises:
         SoftPromptError: it is no YAML, a key stands twice in one mapping, or it passes a limit.
     """
+    return _parsed(text, where, lambda node: None)
+
+
+def parse_yaml_texts(text: str, where: str, typed: Collection[str]) -> tuple[object, dict[str, object]]:
+    """A YAML mapping that holds texts: ``yes``, ``1.0``, ``012`` and ``null`` are what stands there.
+
+    Args:
+        text: of one document.
+        where: it stands, for messages.
+        typed: the mapping's keys whose values are read as YAML reads them. A null that is a key's whole value is one.
+
+    Returns:
+        The mapping, and for each text in it that YAML reads as something else what that would be.
+
+    Raises:
+        SoftPromptError: see `parse_yaml`.
+    """
+    read: dict[str, object] = {}
+    return _parsed(text, where, lambda node: _write_as_texts(node, typed, read)), read
+
+
+def _parsed(text: str, where: str, prepare: Callable[[yaml.Node | None], None]) -> object:
+    """Compose a document, change its nodes, and make values of them; see `parse_yaml`."""
     limits.check(len(text), limits.DEFINITION, "characters", where)
     try:
         _check_events(text, where)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  (a safe loader)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            prepare(node)
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, RecursionError) as error:
         raise SoftPromptError(f"{where}: not proper YAML: {' '.join(str(error).split())}") from None
     except SoftPromptError:
         raise
     except ValueError as error:  # a date that is none, say
         raise SoftPromptError(f"{where}: a value that is none ({error}); put it in quotes") from None
+
+
+def _write_as_texts(node: yaml.Node | None, typed: Collection[str], read: dict[str, object]) -> None:
+    """Tag scalars of a mapping as texts, and note what they were."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                _write_as_texts(merged, typed, read)
+            continue
+        _write_as_text(key, {}, set())  # which is a key of the schema or none
+        if key.value not in typed and not (value.tag == _NULL and isinstance(value, yaml.ScalarNode)):
+            _write_as_text(value, read, set())
+
+
+def _write_as_text(node: yaml.Node, read: dict[str, object], seen: set[int]) -> None:
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if not isinstance(node, yaml.ScalarNode):
+        for child in node.value:
+            for one in child if isinstance(child, tuple) else (child,):
+                _write_as_text(one, read, seen)
+    elif node.tag in _GUESSED and node.value:
+        if len(node.value) <= limits.NAME:
+            with suppress(ValueError):  # a date that is none is a text all the more
+                read[node.value] = yaml.load(node.value, Loader=_Loader)  # noqa: S506  (a safe loader)
+        node.tag = _TEXT
 
 
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
@@ -146,8 +210,8 @@ def _number(loader: _Loader, node: yaml.ScalarNode) -> object:
 
 
 _READERS = {
-    "tag:yaml.org,2002:int": _Base.construct_yaml_int,
-    "tag:yaml.org,2002:float": _Base.construct_yaml_float,
+    f"{_TAG}int": _Base.construct_yaml_int,
+    f"{_TAG}float": _Base.construct_yaml_float,
 }
 for _tag in _READERS:
     _Loader.add_constructor(_tag, _number)

@@ -147,7 +147,7 @@ class Prompt:
     def _rows(self, texts: Sequence[str | Mapping[str, object]]) -> list[Row]:
         if self.task is None or self.readout is None:
             raise SoftPromptError("this prompt was saved without a task: attach it and call the model itself")
-        return self.task.rows_of(list(texts))
+        return self.task.rows_of(texts)
 
 
 def _warn_of_options(level: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -14,7 +15,7 @@ from softprompt.tasks.metrics import METRICS
 from softprompt.tasks.origins import Hub, Package, SplitName
 from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
-from softprompt.tasks.values import label_text
+from softprompt.tasks.values import find_label, label_text
 
 TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation"]
 RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews"]
@@ -74,12 +75,7 @@ class TaskDefinition(BaseModel):
             if "metrics" in values:
                 raise ValueError("give metric or metrics, not both")
             values["metrics"] = (values.pop("metric"),)
-        for key in ("labels", "seq2seq_labels"):
-            labels = values.get(key)
-            if isinstance(labels, Mapping):
-                values[key] = {label_text(value): word for value, word in labels.items()}
-            elif isinstance(labels, Sequence) and not isinstance(labels, str):
-                values[key] = {label_text(value): label_text(value) for value in labels}
+        _write_labels_as_text(values)
         for key in ("metrics", "aliases", "fields"):
             if isinstance(values.get(key), str):
                 values[key] = (values[key],)
@@ -180,6 +176,46 @@ def _check_sizes(values: Mapping[str, object]) -> None:
     if isinstance(name, str):
         limits.check_text(name, "key 'name'")
         limits.check(len(name), limits.NAME, "characters", "key 'name'", "shorten it")
+
+
+def _write_labels_as_text(values: dict[str, object]) -> None:
+    """Write label values as those of a table are compared; what names one of them elsewhere is written as there.
+
+    Raises:
+        ValueError: two of the labels are one.
+    """
+    labels = _by_text(values.get("labels"), "labels", label_text)
+    known = dict.fromkeys(map(str, labels)) if isinstance(labels, Mapping) else {}
+
+    def named(value: object) -> str:
+        return find_label(value, known) or label_text(value)
+
+    aliases, skipped = values.get("label_aliases"), values.get("skip_labels")
+    written = {
+        "labels": labels,
+        "seq2seq_labels": _by_text(values.get("seq2seq_labels"), "seq2seq_labels", named),
+        "label_aliases": {label_text(k): named(v) for k, v in aliases.items()}
+        if isinstance(aliases, Mapping)
+        else None,
+        "skip_labels": tuple(map(label_text, skipped)) if isinstance(skipped, (list, tuple)) else None,
+        "positive": None if values.get("positive") is None else named(values["positive"]),
+    }
+    values |= {key: value for key, value in written.items() if value is not None}
+
+
+def _by_text(labels: object, key: str, text: Callable[[object], str]) -> object:
+    """Words by label value; a list holds the values, which are their own words. What is neither stays."""
+    if isinstance(labels, Sequence) and not isinstance(labels, str):
+        pairs = [(text(value), label_text(value)) for value in labels]
+    elif isinstance(labels, Mapping):
+        pairs = [(text(value), word) for value, word in labels.items()]
+    else:
+        return labels
+    counts = Counter(value for value, _ in pairs)
+    twice = next((value for value, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"{key}: {twice!r} stands twice; keep one")
+    return dict(pairs)
 
 
 def _fields_of(*sources: object) -> tuple[str, ...]:

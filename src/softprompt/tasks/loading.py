@@ -9,12 +9,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from softprompt.errors import SoftPromptError, quoted
+from softprompt.errors import SoftPromptError, quoted, shown
 from softprompt.guards import limits
-from softprompt.guards.documents import parse_yaml
+from softprompt.guards.documents import parse_yaml_texts
 from softprompt.guards.paths import check_file, path_of, reading
 from softprompt.guards.suggestions import folded, nearest
 from softprompt.tasks.registry import CATALOG, TASKS
+from softprompt.tasks.values import label_text, same_meaning
+
+# Keys whose values are truths, numbers or tables of what a data set has; all others hold texts.
+_TYPED = ("label_from_one", "skip_incomplete", "blank_text", "bounds", "hub", "package")
 
 
 def catalog_names() -> list[str]:
@@ -22,22 +26,23 @@ def catalog_names() -> list[str]:
     return list(TASKS.all())
 
 
-def read_task(name_or_path: str | Path) -> tuple[dict[str, object], str]:
-    """The keys of a task definition, and the file they are from.
+def read_task(name_or_path: str | Path) -> tuple[dict[str, object], str, tuple[str, ...]]:
+    """The keys of a task definition, the file they are from, and notes on how it was read.
 
     Raises:
         SoftPromptError: no such task or file, or not a YAML mapping.
     """
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         path = path_of(name_or_path, "task")
-        return {"name": path.stem, **_read_yaml(path, str(path))}, str(path)
+        values, notes = _read_yaml(path, str(path))
+        return {"name": path.stem, **values}, str(path), notes
     given = str(name_or_path)
     # Packages are read only where the library itself has no such task.
     name = _own_names().get(folded(given)) or _all_names().get(folded(given))
     if name is None:
         raise SoftPromptError(TASKS.why_not(given) or _unknown(given))
-    values, where = _keys(name)
-    return {"name": name, **values}, where
+    known, where = _keys(name)
+    return {"name": name, **known}, where, ()
 
 
 def first_fault(error: ValidationError, model: type[BaseModel]) -> str:
@@ -71,7 +76,7 @@ def _keys(name: str) -> tuple[Mapping[str, object], str]:
     if not isinstance(keys, Path):
         return keys, f"task {name}"
     where = keys.name if keys.parent == CATALOG else str(keys)
-    return _read_yaml(keys, where), where
+    return _read_yaml(keys, where)[0], where
 
 
 @lru_cache(maxsize=1)
@@ -95,15 +100,27 @@ def _spellings(names: Iterable[str]) -> dict[str, str]:
     return {**others, **found}
 
 
-def _read_yaml(path: Path, name: str) -> dict[str, object]:
+def _read_yaml(path: Path, name: str) -> tuple[dict[str, object], tuple[str, ...]]:
     check_file(path)
     with reading(path), path.open("rb") as file:
         data = file.read(limits.DEFINITION + 1)
     limits.check(len(data), limits.DEFINITION, "bytes and more", name, "a task's definition is shorter")
     try:
-        values = parse_yaml(data.decode("utf-8-sig"), name)
+        values, read = parse_yaml_texts(data.decode("utf-8-sig"), name, _TYPED)
     except UnicodeDecodeError as error:
         raise SoftPromptError(f"{name}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     if not isinstance(values, dict):
         raise SoftPromptError(f"{name}: not a YAML mapping; write the task's keys, as `template: ...`")
-    return values
+    if values.get("positive", "") is None and "null" in (values.get("labels") or ()):
+        values["positive"] = "null"
+    return values, _notes(name, read)
+
+
+def _notes(name: str, read: Mapping[str, object]) -> tuple[str, ...]:
+    """What is told where YAML takes texts of a definition for something else, and that would make another label."""
+    others = {text: label_text(value) for text, value in read.items()}
+    others = {text: other for text, other in others.items() if text != other and not same_meaning(text, other)}
+    if not others:
+        return ()
+    texts = ", ".join(f"{shown(text)} (to YAML {quoted(read[text], 40)})" for text in list(others)[:6])
+    return (f"{name}: read as the texts that stand there: {texts}; quotes make that plain",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
 from softprompt.tasks import loading
 from softprompt.tasks.data import records
+from softprompt.tasks.data.held import Held, Table, is_table
 from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.splits import DataSource
 from softprompt.tasks.definition import TaskDefinition
@@ -64,6 +65,7 @@ class Task(TaskDefinition):
     """
 
     _source: DataSource | None = PrivateAttr(default=None)
+    _notes: tuple[str, ...] = PrivateAttr(default=())  # on how the definition was read
 
     # -- where tasks come from ---------------------------------------------------------------------------
 
@@ -71,36 +73,38 @@ class Task(TaskDefinition):
     def load(
         cls,
         name_or_path: str | Path,
-        data: str | Path | None = None,
+        data: str | Path | Table | Mapping[str, Table] | None = None,
         shots: int | None = None,
         seed: int = 13,
         max_test_rows: int | None = None,
-        validation_data: str | Path | None = None,
-        test_data: str | Path | None = None,
+        validation_data: str | Path | Table | None = None,
+        test_data: str | Path | Table | None = None,
         test_size: float | None = None,
     ) -> Task:
         """A task of the catalog or of a YAML file, with its rows' source attached.
 
         Args:
             name_or_path: a name of `catalog`, in any of its spellings, or a path that ends in .yaml or .yml.
-            data: a folder in the task's published layout, the folder above it, or one file; without it the
-                task's package or the hub.
+            data: a folder in the task's published layout, the folder above it, one file, a folder that ``save_to_disk``
+                of a data set wrote, or what is in memory: a data frame, a data set, an arrow table, a list of
+                mappings, or a mapping from a split's name to one of these. Without it the task's package or the hub.
             shots: rows a class to train on and as many to validate; all by default.
             seed: of every draw, and of the published few-shot folder (``16-13``) to take.
             max_test_rows: at most this many test rows, the same ones for every seed.
-            validation_data: a file of validation rows, which then come from no other place.
-            test_data: a file of test rows, likewise.
+            validation_data: a file or table of validation rows, which then come from no other place.
+            test_data: a file or table of test rows, likewise.
             test_size: how much of one file to test on, a share below 1 or a number of rows; by default a tenth, and
                 with `shots` all that is neither trained nor validated on.
 
         Raises:
             SoftPromptError: no such task, no such data, or a fault in either.
         """
-        values, file = loading.read_task(name_or_path)
+        values, file, notes = loading.read_task(name_or_path)
         try:
             task = cls(**values)
         except SoftPromptError as error:
             raise SoftPromptError(f"{file}: {error}") from None
+        task._notes = notes
         return task.with_data(data, shots, seed, max_test_rows, validation_data, test_data, test_size)
 
     @staticmethod
@@ -110,15 +114,25 @@ class Task(TaskDefinition):
 
     def with_data(
         self,
-        data: str | Path | None,
+        data: str | Path | Table | Mapping[str, Table] | None,
         shots: int | None = None,
         seed: int = 13,
         max_test_rows: int | None = None,
-        validation_data: str | Path | None = None,
-        test_data: str | Path | None = None,
+        validation_data: str | Path | Table | None = None,
+        test_data: str | Path | Table | None = None,
         test_size: float | None = None,
     ) -> Task:
-        """The same task with another source; the arguments are those of `load`."""
+        """The same task with another source; the arguments are those of `load`.
+
+        Raises:
+            SoftPromptError: no such data, or an option that cannot work.
+
+        Example:
+            >>> task = sp.Task(template="{text} It was {mask}", labels={True: "great", False: "terrible"})
+            >>> rows = [{"text": f"film {n}", "label": n % 2 == 0} for n in range(30)]
+            >>> len(task.with_data(rows).splits().train)
+            24
+        """
         task = self.model_copy()
         task._source = DataSource(
             _place(data, "data"),
@@ -162,10 +176,11 @@ class Task(TaskDefinition):
         """
         if self._source is None:
             raise SoftPromptError(f"task {self.name!r} has no data; load it with data=... or call with_data(...)")
-        return self._source.splits(self, self._source.seed if seed is None else seed, few_shot=few_shot)
+        splits = self._source.splits(self, self._source.seed if seed is None else seed, few_shot=few_shot)
+        return replace(splits, notes=(*self._notes, *splits.notes)) if self._notes else splits
 
     def rows_from(self, path: str | Path) -> list[Row]:
-        """The rows of one file to predict; labels are read where the file has them."""
+        """The rows of one file to predict, or of a data set's folder; labels are read where the file has them."""
         return records.rows_of_file(self, path_of(path, "file"))
 
     def labelled_rows(self, path: str | Path) -> list[Row]:
@@ -176,10 +191,24 @@ class Task(TaskDefinition):
         """
         return records.labelled_rows(self, path_of(path, "file"))
 
-    def rows_of(self, values: Iterable[str | Mapping[str, object]]) -> list[Row]:
-        """Rows of Python values: mappings by field name, or plain strings where the task has one field."""
-        return records.rows_of_values(self, list(values))
+    def rows_of(self, values: Table | Iterable[str | Mapping[str, object]]) -> list[Row]:
+        """Rows of Python values.
+
+        Args:
+            values: mappings by field name, or plain strings where the task has one field; or a data frame, a data set
+                or an arrow table.
+
+        Raises:
+            SoftPromptError: no rows, or a row with a fault.
+        """
+        return records.rows_of_values(self, values)
 
 
-def _place(given: str | Path | None, what: str) -> Path | None:
-    return None if given is None else path_of(given, what)
+def _place(given: str | Path | Table | Mapping[str, Table] | None, what: str) -> Path | Held | None:
+    if given is None or isinstance(given, str | bytes | Path):
+        return None if given is None else path_of(given, what)
+    if is_table(given) or isinstance(given, Iterable):
+        return Held(list(given) if isinstance(given, Iterator) else given, what)
+    raise SoftPromptError(
+        f"{what} is of type {type(given).__name__}: give a path, a list of mappings, a data frame or a data set"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ from ...shared.tables import GOOD, REVIEWS, told, write
         (b"sentence\tlabel\ngood\t1\tx\n", ("train.tsv, line 2", "3 columns where the file has 2", "tabs")),
         (b"sentence\tlabel\ngood\n", ("train.tsv, line 2", "no column 'label'")),
         (b"sentence\tlabel\ngood\t1\nm\xe9lange\t0\n", ("train.tsv, line 3", "not UTF-8", "save")),
-        ("sentence\tlabel\ngood\t1\n".encode("utf-16"), ("train.tsv, line 1", "not UTF-8")),
+        ("sentence\tlabel\ngood\t1\n".encode("utf-16-le"), ("train.tsv, line 1", "not UTF-8")),
     ],
 )
 def test_faults_of_a_table(tmp_path: Path, content: bytes, parts: tuple[str, ...]) -> None:
@@ -53,7 +54,8 @@ def test_faults_of_a_table(tmp_path: Path, content: bytes, parts: tuple[str, ...
         ("train.jsonl", '{"text": "good", "label": 1}\nnot json\n', ("train.jsonl, line 2", "not JSON")),
         ("train.jsonl", '["good", 1]\n', ("train.jsonl, line 1", "not a JSON object")),
         ("train.jsonl", '{"text": ["good"], "label": 1}\n', ("train.jsonl, line 1", "holds list, not text")),
-        ("train.jsonl", '{"text": null, "label": 1}\n', ("train.jsonl, line 1", "no column 'text'")),
+        ("train.jsonl", '{"text": null, "label": 1}\n', ("train.jsonl, line 1", "no text in 'text'")),
+        ("train.jsonl", '{"label": 1}\n', ("train.jsonl, line 1", "no column 'text'")),
         ("train.jsonl", '{"text": "good", "label": null}\n', ("train.jsonl, line 1", "no label")),
         ("train.parquet", "not parquet", ("train.parquet", "not a parquet file")),
     ],
@@ -66,7 +68,18 @@ def test_faults_of_other_files(tmp_path: Path, name: str, content: str, parts: t
 
 
 def test_a_file_of_another_ending(tmp_path: Path) -> None:
-    path = write(tmp_path / "rows.xlsx", "x")
+    path = write(tmp_path / "rows.xls", "x")
     with pytest.raises(SoftPromptError) as error:
         REVIEWS.rows_from(path)
-    told(error, "rows.xlsx", ".csv")
+    told(error, "rows.xls", ".csv", ".xlsx")
+
+
+def test_endings_in_capitals_and_packed_files_of_a_folder(tmp_path: Path) -> None:
+    content = "text,label\n" + "".join(f"text {number},{number % 2}\n" for number in range(20))
+    write(tmp_path / "a" / "TRAIN.CSV", content)
+    assert len(REVIEWS.rows_from(tmp_path / "a" / "TRAIN.CSV")) == 20
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "train.csv.gz").write_bytes(gzip.compress(content.encode()))
+    assert len(REVIEWS.with_data(tmp_path / "b").splits().train) == 16
+    write(tmp_path / "b" / "train.tsv", content.replace(",", "\t"))  # a file beside it of the endings that always were
+    assert len(REVIEWS.with_data(tmp_path / "b").splits().train) == 16

@@ -8,16 +8,16 @@ from typing import SupportsFloat, SupportsIndex
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 from softprompt.tasks.definition import TaskDefinition
-from softprompt.tasks.values import label_text, listed
+from softprompt.tasks.values import find_label, index_text, label_text, listed
 
 
 def is_label(task: TaskDefinition, cell: str) -> bool:
     """Whether a cell of a table is a label value of the task."""
     if task.kind == "regression":
         return _number(cell) is not None
-    if task.label_from_one and cell.strip() == str(len(task.labels)):
+    if task.label_from_one and index_text(cell) == str(len(task.labels)):
         return True
-    return label_text(cell) in task.labels or label_text(cell) in task.label_aliases
+    return find_label(cell, task.labels, task.label_aliases) is not None
 
 
 def answer_of(
@@ -41,7 +41,7 @@ def answer_of(
         if not right:
             raise SoftPromptError(f"{place}: none of the right answers {listed(tuple(raw))} is one of the choices")
         return right[0], tuple(map(str, raw))
-    text = label_text(raw)
+    text = index_text(raw)
     if not (_is_index(text) and int(text) < len(choices)):
         raise SoftPromptError(
             f"{place}: label {quoted(text)} is no index into the row's {len(choices)} choices, which count from 0"
@@ -50,10 +50,9 @@ def answer_of(
 
 
 def _class(task: TaskDefinition, raw: object, from_one: bool, place: str) -> int:
-    text = label_text(raw)
-    if from_one and _is_index(text):
-        text = str(int(text) - 1)
-    value = text if text in task.labels else task.label_aliases.get(text)
+    text = index_text(raw) if from_one else ""
+    known: object = str(int(text) - 1) if _is_index(text) else raw
+    value = find_label(known, task.labels, task.label_aliases)
     if value is None:
         raise SoftPromptError(
             f"{place}: label {quoted(label_text(raw))} is not one of {listed(task.label_values)}; "

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softprompt.guards.paths import reading
-from softprompt.tasks.data.files import Columns, Record, each_record
+from softprompt.tasks.data.files import each_record
+from softprompt.tasks.data.record import Columns, Record
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
-from softprompt.tasks.data import files
-from softprompt.tasks.data.files import Columns, Record
+from softprompt.tasks.data import files, held
 from softprompt.tasks.data.labels import answer_of, is_label
 from softprompt.tasks.data.layouts import LAYOUTS
+from softprompt.tasks.data.lines import lines
+from softprompt.tasks.data.record import Columns, Record
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row
-from softprompt.tasks.values import label_text, listed
+from softprompt.tasks.values import field_text, find_label, index_text, label_text, listed, plain
 
 _CONTENT = ("label", "choices", "answers", "group")
 
@@ -95,7 +96,7 @@ def counts_from_one(task: TaskDefinition, records: Sequence[Record]) -> bool:
     if not task.label_from_one:
         return False
     values = {
-        label_text(raw)
+        index_text(raw)
         for record in records
         for flat in _flat(task, record)
         if (raw := _raw_label(task, flat)) is not None
@@ -114,40 +115,56 @@ def counts_from_one(task: TaskDefinition, records: Sequence[Record]) -> bool:
 def rows_of_file(task: TaskDefinition, path: Path) -> list[Row]:
     """Rows to predict; one text a line where a text file has no header and the task one field."""
     columns = columns_of(task)
-    if path.suffix == ".txt" and len(task.fields) == 1:
-        texts = [line for _, line in files.lines(path)]
+    if files.ending_of(path).startswith(".txt") and len(task.fields) == 1:
+        texts = [line for _, line in lines(path)]
         if texts and not columns.known & {cell.strip() for cell in texts[0].split("\t")}:
             return rows_of_values(task, [text for text in texts if text.strip()], str(path))
-    return rows_of_records(task, files.read_records(path, columns), from_one=False, with_labels=False)[0]
+    return rows_of_records(task, _read(path, columns), from_one=False, with_labels=False)[0]
 
 
 def labelled_rows(task: TaskDefinition, path: Path) -> list[Row]:
     """All rows of one file with their labels, as they stand."""
-    found = files.read_records(path, columns_of(task))
+    found = _read(path, columns_of(task))
     return rows_of_records(task, found, counts_from_one(task, found))[0]
 
 
+def _read(path: Path, columns: Columns) -> list[Record]:
+    table = held.one_table(path)
+    return files.read_records(path, columns) if table is None else list(table.records(columns))
+
+
 def rows_of_values(
-    task: TaskDefinition, values: Sequence[str | Mapping[str, object]], origin: str = "rows"
+    task: TaskDefinition, values: held.Table | Iterable[str | Mapping[str, object]], origin: str = "rows"
 ) -> list[Row]:
-    """Rows of Python values."""
-    if not values:
+    """Rows of Python values.
+
+    Raises:
+        SoftPromptError: there are none, or one has a fault.
+    """
+    if held.is_table(values):
+        records = list(held.records_of(values, columns_of(task), origin))
+    elif isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping)):
+        records = [_record_of(task, value, origin, number) for number, value in enumerate(values, 1)]
+    else:
+        raise SoftPromptError(
+            f"{origin}: {quoted(values)} is one value; give a list of them, as [{quoted(values, 40)}]"
+        )
+    if not records:
         raise SoftPromptError(f"{origin}: no rows; give at least one text")
-    records = []
-    for number, value in enumerate(values, 1):
-        if isinstance(value, str):
-            if len(task.fields) != 1:
-                raise SoftPromptError(
-                    f"{origin}, line {number}: a plain text, but task {task.name!r} has the fields "
-                    f"{listed(task.fields)}; give them by name"
-                )
-            value = {task.fields[0]: value}
-        if not isinstance(value, Mapping):
-            raise SoftPromptError(
-                f"{origin}, line {number}: {quoted(value)} is no text, and no mapping of texts by field"
-            )
-        records.append(Record(dict(value), origin, number))
     return [_one(task, record, index) for index, record in enumerate(records)]
+
+
+def _record_of(task: TaskDefinition, value: object, origin: str, number: int) -> Record:
+    if isinstance(value, str):
+        if len(task.fields) != 1:
+            raise SoftPromptError(
+                f"{origin}, line {number}: a plain text, but task {task.name!r} has the fields "
+                f"{listed(task.fields)}; give them by name"
+            )
+        return Record({task.fields[0]: value}, origin, number)
+    if not isinstance(value, Mapping):
+        raise SoftPromptError(f"{origin}, line {number}: {quoted(value)} is no text, and no mapping of texts by field")
+    return Record({key: plain(cell) for key, cell in value.items()}, origin, number)
 
 
 def _one(task: TaskDefinition, record: Record, index: int) -> Row:
@@ -181,9 +198,11 @@ def _text(task: TaskDefinition, flat: Mapping[str, object], key: str, record: Re
         limits.check_text(value, record.place)
         return value
     if isinstance(value, (int, float)):
-        return label_text(value)
+        return field_text(value)
     if value is None and task.skip_incomplete:
         return None
+    if value is None and any(name in flat for name in _names(task, key)):
+        return ""  # as csv writes what is missing
     if value is None:
         raise SoftPromptError(
             f"{record.place}: no column {listed(_names(task, key))} for the field {key!r}; "
@@ -205,17 +224,18 @@ def _raw_label(task: TaskDefinition, flat: Mapping[str, object]) -> object:
     if answers is not None and task.kind in ("choice", "generation"):
         return answers or None
     value = _find(task, flat, "label")
-    if value is None or label_text(value) == "":
+    text = "" if value is None else label_text(value)
+    if not text:
         return None
     # The hub writes -1 where an answer is secret.
-    known = label_text(value) != "-1" or "-1" in task.labels or task.kind == "generation"
+    known = not text.startswith("-1") or index_text(text) != "-1" or find_label(text, task.labels) is not None
     inside = task.kind == "regression" and (task.bounds is None or task.bounds[0] <= -1)
-    return value if known or inside else None
+    return value if known or inside or task.kind == "generation" else None
 
 
 def _skipped(task: TaskDefinition, flat: Mapping[str, object]) -> bool:
-    value = _find(task, flat, "label")
-    return value is not None and label_text(value) in task.skip_labels
+    value = _find(task, flat, "label") if task.skip_labels else None
+    return value is not None and find_label(value, task.skip_labels) is not None
 
 
 def _row(

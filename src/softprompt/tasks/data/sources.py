@@ -11,12 +11,14 @@ from pathlib import Path
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import entries, kind_of, reading
 from softprompt.guards.suggestions import folded
-from softprompt.tasks.data.files import ENDINGS, Record
+from softprompt.tasks.data.files import ENDINGS, OTHER_ENDINGS, ending_of, stem_of
+from softprompt.tasks.data.held import Held, is_saved, one_table, saved
 from softprompt.tasks.data.reader import RecordReader
+from softprompt.tasks.data.record import Record
 from softprompt.tasks.data.records import columns_of, has_answer
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS, Hub, Package, SplitName
-from softprompt.tasks.values import label_text
+from softprompt.tasks.values import label_text, listed
 
 _STEMS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "train_full"),
@@ -29,7 +31,7 @@ _FEW_SHOT = re.compile(r"\d+-\d+\Z")
 
 
 def records_of(
-    task: TaskDefinition, data: Path | None, seed: int, shots: int | None, reader: RecordReader
+    task: TaskDefinition, data: Path | Held | None, seed: int, shots: int | None, reader: RecordReader
 ) -> tuple[dict[str, list[Record]], bool]:
     """Records by split, and whether they came divided (one file and a package do not).
 
@@ -37,7 +39,7 @@ def records_of(
 
     Args:
         task: says what to look for.
-        data: a folder or file; None takes the task's package or the hub.
+        data: a folder, a file or tables in memory; None takes the task's package or the hub.
         seed: of the few-shot folder to take.
         shots: likewise, where folders of several sizes are there.
         reader: of the files.
@@ -50,10 +52,24 @@ def records_of(
     if data is None and task.package is not None:
         return {"train": _package(task, task.package, reader)}, False
     assert data is not None
+    if isinstance(data, Held):
+        return _held(task, data)
     place = find(task, data, seed, shots)
+    if place.is_dir() and is_saved(place):
+        return _held(task, saved(place))
     if place.is_file():
         return {"train": reader.records(place, columns_of(task))}, False
     return _folder(task, place, reader), True
+
+
+def table(task: TaskDefinition, place: Path | Held, reader: RecordReader) -> list[Record]:
+    """The records of one file or table, as they stand.
+
+    Raises:
+        SoftPromptError: see `RecordReader.records`; or it holds several.
+    """
+    held, columns = one_table(place), columns_of(task)
+    return list(held.records(columns)) if held is not None else reader.records(Path(str(place)), columns)
 
 
 def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path:
@@ -72,7 +88,7 @@ def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path
             return path
         if not path.is_dir():
             raise SoftPromptError(f"data {str(path)!r} is {kind_of(path)}; give the folder or file with the rows")
-        if any(_split_files(task, path, split) for split in _STEMS):
+        if is_saved(path) or any(_split_files(task, path, split) for split in _STEMS):
             return path
         folders = [entry for entry in entries(path) if entry.is_dir()]
     few_shot = [folder for folder in folders if _FEW_SHOT.match(folder.name)]
@@ -106,15 +122,38 @@ def _stems(task: TaskDefinition, split: SplitName) -> tuple[str, ...]:
 
 def _split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[Path]:
     """The split's file, or the shards of its parquet file, under the first of its names that exists."""
-    there = [entry for entry in entries(folder) if entry.suffix in ENDINGS and entry.is_file()]
-    for stem in _stems(task, split):
-        found = [entry for entry in there if _SHARD.sub("", entry.stem) == stem]
-        if len({entry.suffix for entry in found}) > 1:
-            names = " and ".join(entry.name for entry in found)
-            raise SoftPromptError(f"{folder}: {names} are both there; keep the one to read")
-        if found:
-            return found
+    there = [entry for entry in entries(folder) if entry.is_file()]
+    for endings in (ENDINGS, OTHER_ENDINGS):
+        known = [entry for entry in there if ending_of(entry) in endings]
+        for stem in _stems(task, split):
+            found = [entry for entry in known if _SHARD.sub("", stem_of(entry)) == stem]
+            if len(set(map(ending_of, found))) > 1:
+                names = " and ".join(entry.name for entry in found)
+                raise SoftPromptError(f"{folder}: {names} are both there; keep the one to read")
+            if found:
+                return found
     return []
+
+
+def _held(task: TaskDefinition, held: Held) -> tuple[dict[str, list[Record]], bool]:
+    """The records of tables in memory, those of a test split without labels left out."""
+    columns, splits = columns_of(task), held.splits
+    if splits is None:
+        return {"train": list(held.records(columns))}, False
+    records: dict[str, list[Record]] = {}
+    for split in _STEMS:
+        name = next((stem for stem in _stems(task, split) if stem in splits), None)
+        if name is None:
+            continue
+        part = list(held.records(columns, name))
+        if split != "test" or has_answer(task, part[0]):
+            records[split] = part
+    if not records:
+        raise SoftPromptError(
+            f"{held.origin}: looked for the splits {', '.join(SPLITS)}, and found {listed([*splits][:12])}; "
+            "give a table for each, or one table that is divided here"
+        )
+    return records, True
 
 
 def _folder(task: TaskDefinition, folder: Path, reader: RecordReader) -> dict[str, list[Record]]:

@@ -16,8 +16,10 @@ from pathlib import Path
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data import sampling, sources
+from softprompt.tasks.data.files import notes_on
+from softprompt.tasks.data.held import Held, is_saved
 from softprompt.tasks.data.reader import RecordReader
-from softprompt.tasks.data.records import columns_of, counts_from_one, rows_of_records
+from softprompt.tasks.data.records import counts_from_one, rows_of_records
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS
 from softprompt.tasks.row_hash import fields_read, row_text
@@ -32,9 +34,9 @@ class DataSource:
     """What `Task.load` was told of the data.
 
     Attributes:
-        data: a folder or file, or None for the task's package or the hub.
-        validation_data: a file of validation rows.
-        test_data: a file of test rows.
+        data: a folder, a file or tables in memory, or None for the task's package or the hub.
+        validation_data: validation rows: a file, or a table in memory.
+        test_data: test rows, likewise.
         shots: rows a class to train and to validate on.
         seed: of the draws.
         max_test_rows: at most this many test rows.
@@ -42,9 +44,9 @@ class DataSource:
         reader: of the files.
     """
 
-    data: Path | None
-    validation_data: Path | None = None
-    test_data: Path | None = None
+    data: Path | Held | None
+    validation_data: Path | Held | None = None
+    test_data: Path | Held | None = None
     shots: int | None = None
     seed: int = 13
     max_test_rows: int | None = None
@@ -61,15 +63,16 @@ class DataSource:
             raise SoftPromptError(f"test_size is {size:g}; give a share between 0 and 1, or a number of rows")
         if size is not None and self.test_data is not None:
             raise SoftPromptError("test_size and test_data both say what is tested on: leave one of them out")
-        if self.data is not None:
+        if isinstance(self.data, Path):
             sources.find(task, self.data, self.seed, self.shots)
-        for path in self._files().values():
-            check_file(path)
+        for place in self._given().values():
+            if isinstance(place, Path) and not is_saved(place):
+                check_file(place)
 
-    def _files(self) -> dict[str, Path]:
-        """The files that were given for single parts."""
-        files = {"validation": self.validation_data, "test": self.test_data}
-        return {part: path for part, path in files.items() if path is not None}
+    def _given(self) -> dict[str, Path | Held]:
+        """The files and tables that were given for single parts."""
+        given = {"validation": self.validation_data, "test": self.test_data}
+        return {part: place for part, place in given.items() if place is not None}
 
     def splits(self, task: TaskDefinition, seed: int, *, few_shot: bool = True) -> Splits:
         """Read, build and divide the rows; without `few_shot` no shots are drawn, unless the test rows are the rest."""
@@ -77,7 +80,7 @@ class DataSource:
         one = not divided or set(records) == {"train"}
         if not one and self.test_size is not None:
             raise SoftPromptError(f"test_size divides one file, and task {task.name!r} comes divided: leave it out")
-        given = {part: self.reader.records(path, columns_of(task)) for part, path in self._files().items()}
+        given = {part: sources.table(task, place, self.reader) for part, place in self._given().items()}
         if "validation" in given and "validation" in records:
             records.setdefault("test", records["validation"])  # as ever where no test rows are published
         records.update(given)
@@ -86,6 +89,7 @@ class DataSource:
         notes: list[str] = []
         for name, part in records.items():
             rows[name], told = rows_of_records(task, part, from_one)
+            notes += [note for path in dict.fromkeys(record.path for record in part) for note in notes_on(Path(path))]
             notes += told
         # What few shots of a package leave over is not all tested on: figures of its tenth are published.
         rest = one and self.data is not None and self.test_size is None and "test" not in rows

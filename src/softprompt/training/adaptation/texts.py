@@ -7,6 +7,8 @@ from pathlib import Path
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
 from softprompt.tasks.data import files
+from softprompt.tasks.data.lines import lines
+from softprompt.tasks.data.record import Columns, Record
 
 
 def read_texts(given: str | Path, column: str = "text") -> list[str]:
@@ -16,10 +18,10 @@ def read_texts(given: str | Path, column: str = "text") -> list[str]:
         SoftPromptError: the file cannot be read, has no such column, or no text in it.
     """
     path = path_of(given, "text")
-    if path.suffix == ".txt":
-        found = [line.strip() for _, line in files.lines(path)]
+    if files.ending_of(path).startswith(".txt"):
+        found = [line.strip() for _, line in lines(path)]
     else:
-        columns = files.Columns(frozenset({column}), (), lambda _: False)
+        columns = Columns(frozenset({column}), (), lambda _: False)
         records = files.read_records(path, columns)
         found = [_text(record, column).strip() for record in records]
     texts = [text for text in found if text]
@@ -28,7 +30,7 @@ def read_texts(given: str | Path, column: str = "text") -> list[str]:
     return texts
 
 
-def _text(record: files.Record, column: str) -> str:
+def _text(record: Record, column: str) -> str:
     found = record.values.get(column)
     if not isinstance(found, str):
         raise SoftPromptError(f"{record.place}: no text in column {column!r}: name another --column")
