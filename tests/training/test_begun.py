@@ -36,6 +36,15 @@ def test_paths_are_whole_and_a_source_that_is_none_is_told_so(tmp_path: Path, mo
         "max_test_rows": 3,
         "backbone": str(tmp_path / "tiny"),
     }
+    files = own.with_data("data/rows.jsonl", validation_data="data/rows.jsonl", test_data="data/rows.jsonl")
+    told = begun_of(named, files)["begun"]
+    again = Begun.model_validate(told).model_dump(exclude={"backbone"})
+    assert {again["validation_data"], again["test_data"]} == {str(tmp_path / "data" / "rows.jsonl")}
+    found = own.with_data(**again).source
+    assert found is not None
+    assert found.data == found.test_data == tmp_path / "data" / "rows.jsonl"
+    share = begun_of(named, own.with_data("data/rows.jsonl", test_size=0.2))["begun"]
+    assert Begun.model_validate(share).test_size == 0.2
     bare = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
     assert begun_of(named.named("hub/name"), bare)["begun"] == nothing
 
