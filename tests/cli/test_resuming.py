@@ -59,7 +59,10 @@ def test_a_run_of_an_earlier_version_says_what_it_lacks(stopped: Path, data: Pat
     values = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in values.items() if name != "begun"}))
     code, _, err = ask("train", "--resume", "--out", stopped)
-    assert (code, "of an earlier version, which recorded no data: give --data" in err) == (1, True), err
+    assert (code, "records no data (it is of an earlier version, or its rows were in memory): give --data" in err) == (
+        1,
+        True,
+    ), err
     code, _, err = ask("train", "--resume", "--out", stopped, "--data", data, "--max-test-rows", 7)
     assert code == 0, err
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from softprompt.errors import OBEYED, SoftPromptError, quoted, shortened, shown
@@ -36,6 +37,7 @@ def test_json_goes_round(value: object) -> None:
 @given(VALUES)
 def test_yaml_goes_round(value: object) -> None:
     text = yaml.safe_dump(value)
+    assume(not re.search(r"\\ud[89a-f]", text, re.IGNORECASE))  # half a surrogate pair, which libyaml refuses
     assert parse_yaml(text, "it") == yaml.safe_load(text)
 
 

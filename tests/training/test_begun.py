@@ -47,6 +47,7 @@ def test_paths_are_whole_and_a_source_that_is_none_is_told_so(tmp_path: Path, mo
     assert Begun.model_validate(share).test_size == 0.2
     bare = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
     assert begun_of(named.named("hub/name"), bare)["begun"] == nothing
+    assert begun_of(named, bare.with_data([{"text": "a", "label": 0}])) == {}  # no later process has these rows
 
 
 def test_a_run_is_recorded_and_other_places_are_the_same_run(tmp_path: Path) -> None:
@@ -66,7 +67,10 @@ def test_a_run_is_recorded_and_other_places_are_the_same_run(tmp_path: Path) -> 
         ({"dtype": "gone"}, "run.json records no dtype: it is of an earlier version"),
         ({"seed": "x"}, "option 'seed' of .*run.json"),
         ({"task_definition": {"template": 3}}, "run.json: task_definition: .*: give --task"),
-        ({"begun": "gone"}, "is of an earlier version, which recorded no data: give --data as the run was begun"),
+        (
+            {"begun": "gone"},
+            "records no data .*or its rows were in memory.: give --data as the run was begun",
+        ),
     ],
 )
 def test_what_was_not_recorded_is_one_line(changes: dict[str, Any], told: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from softprompt.files.documents import read_document
 from softprompt.files.places import RUN
 from softprompt.methods.registry import checked
 from softprompt.tasks import Task
+from softprompt.tasks.data.held import Held
 
 
 class Begun(BaseModel):
@@ -108,18 +109,20 @@ class RunRecord(BaseModel):
         """
         if self.begun is None:
             raise SoftPromptError(
-                f"{folder / RUN} is of an earlier version, which recorded no data: give --data as the run was begun "
-                "(--task for the hub's or a package's), and --max-test-rows where it had one"
+                f"{folder / RUN} records no data (it is of an earlier version, or its rows were in memory): give "
+                "--data as the run was begun (--task for the hub's, a package's), and --max-test-rows if it had one"
             )
         return self.begun.model_dump(exclude={"backbone"})
 
 
 def begun_of(backbone: Backbone, task: Task) -> dict[str, JsonValue]:
-    """What `run.json` holds beside the identity of a run."""
+    """What `run.json` holds beside the identity of a run; nothing where its rows are in memory alone."""
     source, place = task.source, Path(backbone.name).expanduser()
     found: dict[str, object] = {"backbone": str(place.absolute()) if place.exists() else None}
     if source is not None:
-        files = {"data": source.data, "validation_data": source.validation_data, "test_data": source.test_data}
-        found |= {name: None if path is None else str(path.absolute()) for name, path in files.items()}
+        for name, given in source.places().items():
+            if isinstance(given, Held):  # in memory: nothing that a later process could read
+                return {}
+            found[name] = None if given is None else str(given.absolute())
         found |= {"test_size": source.test_size, "max_test_rows": source.max_test_rows}
     return {"begun": Begun.model_validate(found).model_dump(mode="json")}

@@ -69,6 +69,10 @@ class DataSource:
             if isinstance(place, Path) and not is_saved(place):
                 check_file(place)
 
+    def places(self) -> dict[str, Path | Held | None]:
+        """Where its rows are, by the name of what was told."""
+        return {"data": self.data, "validation_data": self.validation_data, "test_data": self.test_data}
+
     def _given(self) -> dict[str, Path | Held]:
         """The files and tables that were given for single parts."""
         given = {"validation": self.validation_data, "test": self.test_data}
