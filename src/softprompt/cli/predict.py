@@ -5,16 +5,26 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softprompt.cli.common import emit, open_prompt, quiet
-from softprompt.cli.options import BatchSize, Device, Dtype, PromptBackbone, Quiet, RunFolder
-from softprompt.errors import SoftPromptError, quoted, shown
+from softprompt.cli.common import emit, open_prompt, quiet, tell
+from softprompt.cli.options import OUT, BatchSize, Device, Dtype, PromptBackbone, Quiet, RunFolder
+from softprompt.cli.questions import Questions, check_asked, questions
+from softprompt.errors import SoftPromptError, shown
 
-Texts = Annotated[list[str] | None, typer.Argument(help="one text or several, for a task of one field")]
-RowsFile = Annotated[Path | None, typer.Option(help="csv, tsv, jsonl, parquet or txt with the task's fields")]
+if TYPE_CHECKING:
+    from softprompt.storage.prompt import Prompt
+
+Texts = Annotated[list[str] | None, typer.Argument(help="one text or several, for a task of one field; - reads them")]
+RowsFile = Annotated[
+    Path | None, typer.Option(help="csv, tsv, jsonl, parquet or txt with the task's fields; - reads standard input")
+]
+AnswersFile = Annotated[
+    Path | None,
+    typer.Option(*OUT, help="csv, tsv, jsonl or parquet: the rows with label, word and probability beside them"),
+]
 FieldPairs = Annotated[list[str] | None, typer.Option(help="name=text, one for each field of the task; makes one row")]
 AnswersJson = Annotated[bool, typer.Option("--json", help="print JSON with probabilities")]
 
@@ -24,6 +34,7 @@ def predict(
     text: Texts = None,
     file: RowsFile = None,
     field: FieldPairs = None,
+    out: AnswersFile = None,
     backbone: PromptBackbone = None,
     batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
@@ -31,40 +42,46 @@ def predict(
     json: AnswersJson = False,
     silent: Quiet = False,
 ) -> None:
-    """Ask a trained prompt.
+    """Ask a trained prompt about texts, a file of rows, or what comes in by a pipe.
 
-    Example: softprompt predict runs/capt "a moving film"
+    Example: softprompt predict runs/capt --file tickets.csv --out answers.csv
     """
     quiet(silent=silent)
-    if sum(map(bool, (text, file, field))) != 1:
-        raise SoftPromptError(
-            'nothing to predict, or too much: give a text, --file or --field, as in predict RUN "a text"'
-        )
+    texts, file = check_asked(text or [], file, field or [])
+    if out is not None:
+        from softprompt.files.tables import table_for
+
+        out = table_for(out, "--out")
     prompt = open_prompt(run, backbone, dtype, device)
     if prompt.task is None:
         raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")
+    with questions(prompt.task, texts, file, field or []) as asked:
+        if out is not None:
+            _write(prompt, asked, out, batch_size, json, silent=silent)
+        else:
+            _print(prompt, asked, batch_size, json)
+
+
+def _write(prompt: Prompt, asked: Questions, out: Path, batch_size: int, json: bool, *, silent: bool) -> None:
+    from softprompt.cli.answers import write_answers
+    from softprompt.progress import Progress
+
+    rows, blank = write_answers(prompt, asked, out, Progress(not silent), batch_size)
+    if json:
+        emit({"out": str(out), "rows": rows, "rows_without_text": blank})
+        return
+    without = f", {blank:,} of them without text and answer" if blank else ""
+    tell(f"answers: {out} ({rows:,} rows{without})")
+
+
+def _print(prompt: Prompt, asked: Questions, batch_size: int, json: bool) -> None:
     from softprompt.storage.prompt import answers_to
 
-    if file is not None:
-        rows = prompt.task.rows_from(file)
-    elif field:
-        rows = prompt.task.rows_of([dict(_pair(pair) for pair in field)])
-    else:
-        rows = prompt.task.rows_of(text or [])
-    answers = answers_to(prompt, rows, batch_size=batch_size)
+    answers = answers_to(prompt, asked.rows(), batch_size=batch_size)
     if json:
         emit([{"label": a.label, "probability": a.probability, "probabilities": a.probabilities} for a in answers])
         return
-    words = dict(prompt.task.labels)
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
     for answer in answers:
-        word = words.get(answer.label, "")
-        label = answer.label if word in ("", answer.label) else f"{answer.label} ({word})"
+        label = answer.label if answer.word == answer.label else f"{answer.label} ({answer.word})"
         writer.writerow([shown(label), "" if answer.probability is None else f"{answer.probability:.3f}"])
-
-
-def _pair(pair: str) -> tuple[str, str]:
-    name, equals, value = pair.partition("=")
-    if not equals:
-        raise SoftPromptError(f"--field {quoted(pair)} has no '=': write --field name=text")
-    return name, value

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from safetensors import SafetensorError
 
@@ -97,11 +98,24 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         SoftPromptError: the place cannot be written.
     """
+    with replacing_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[BinaryIO]:
+    """Fill a fresh file beside `path`, which takes its place in one rename once it is complete.
+
+    Whatever fails, and whenever the process is killed, what stood at `path` stands there still.
+
+    Raises:
+        SoftPromptError: the place cannot be written.
+    """
     try:
         make_folder(path.parent)
         with scratch_file(path.parent) as (beside, handle):
-            with open(handle, "w", encoding="utf-8", closefd=False) as file:
-                file.write(text)
+            with open(handle, "wb", closefd=False) as file:
+                yield file
             os.fsync(handle)
             beside.replace(path)
         _sync(path.parent)

@@ -24,11 +24,13 @@ class Answer:
         label: the label's value, the number, the choice or the text.
         probability: of the label, where there is one.
         probabilities: of every label value or choice.
+        word: the label's word, or the label itself where it has none.
     """
 
     label: str
     probability: float | None
     probabilities: dict[str, float]
+    word: str
 
 
 def predict(
@@ -81,9 +83,10 @@ def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:
     """An outcome with the task's label values, or the row's choices, for indices."""
     if task.kind in ("generation", "regression"):
         text = outcome.prediction if isinstance(outcome.prediction, str) else f"{outcome.prediction:.4g}"
-        return Answer(text, None, {})
+        return Answer(text, None, {}, text)
     names = row.choices if task.kind == "choice" and row.choices else task.label_values
     chances = outcome.probabilities or ()
     index = int(outcome.prediction)
     probability = chances[index] if chances else None
-    return Answer(names[index], probability, dict(zip(names, chances, strict=False)))
+    label = names[index]
+    return Answer(label, probability, dict(zip(names, chances, strict=False)), dict(task.labels).get(label) or label)

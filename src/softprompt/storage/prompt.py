@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from pydantic import JsonValue
 from torch import Tensor, nn
@@ -25,7 +25,9 @@ from softprompt.files.tensors import read_tensors, write_tensors
 from softprompt.files.whole import replacing
 from softprompt.files.written import check_written
 from softprompt.guards.paths import folder_for, unicode_path_of
+from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, in_words, predict
+from softprompt.inference.returned import Returned, check_returned, returned
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
@@ -39,6 +41,8 @@ from softprompt.tasks.seen import SeenRows, unseen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+Text: TypeAlias = str | Mapping[str, object]
 
 
 @dataclass
@@ -122,14 +126,39 @@ class Prompt:
     def _attached_anew(self) -> PromptedModel:
         return attach(self.backbone, self)
 
-    def predict(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[str]:
+    @overload
+    def predict(
+        self, texts: Sequence[Text], *, batch_size: int = 32, returns: Literal["labels", "words"] = "labels"
+    ) -> list[str]: ...
+
+    @overload
+    def predict(
+        self, texts: Sequence[Text], *, batch_size: int = 32, returns: Literal["probabilities"]
+    ) -> list[dict[str, float]]: ...
+
+    def predict(
+        self, texts: Sequence[Text], *, batch_size: int = 32, returns: Returned = "labels"
+    ) -> list[str] | list[dict[str, float]]:
         """The label (or number, or text) of each input.
 
         Args:
             texts: plain strings for a task of one field, else mappings from field to text.
             batch_size: rows a forward pass.
+            returns: `labels`; `words`, the labels' words; or `probabilities`, those of every label (or choice) by its
+                name.
+
+        Raises:
+            SoftPromptError: probabilities of a task whose answers have none, or another word for `returns`.
+
+        Example:
+            >>> found = prompt.predict(["a moving film"], returns="probabilities")[0]
+            >>> sorted(found) == sorted(prompt.task.labels), round(sum(found.values()), 3)
+            (True, 1.0)
         """
-        return [answer.label for answer in answers_to(self, self._rows(texts), batch_size=batch_size)]
+        rows = self._rows(texts)
+        assert self.task is not None
+        check_returned(self.task, returns)
+        return returned(answers_to(self, rows, batch_size=batch_size), returns)
 
     def outcomes(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[Outcome]:
         """Predictions with their probabilities, class indices as they are."""
@@ -155,12 +184,12 @@ def _warn_of_options(level: int) -> None:
     warnings.warn(told, DeprecationWarning, stacklevel=level)
 
 
-def answers_to(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> list[Answer]:
-    """The answers to rows in the task's own words."""
+def answers_to(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32, tick: Tick | None = None) -> list[Answer]:
+    """The answers to rows in the task's own words; `tick` is told how many are done."""
     assert prompt.readout is not None
     assert prompt.task is not None
     with prompt.attached() as prompted:
-        found = answered(predict(prompted, prompt.readout, rows, batch_size=batch_size))
+        found = answered(predict(prompted, prompt.readout, rows, batch_size=batch_size, tick=tick))
     return [in_words(prompt.task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
 
 

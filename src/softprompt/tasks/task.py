@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
 from softprompt.tasks import loading
-from softprompt.tasks.data import records
+from softprompt.tasks.data import records, unlabelled
 from softprompt.tasks.data.held import Held, Table, is_table
 from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.splits import DataSource
@@ -181,7 +181,18 @@ class Task(TaskDefinition):
 
     def rows_from(self, path: str | Path) -> list[Row]:
         """The rows of one file to predict, or of a data set's folder; labels are read where the file has them."""
-        return records.rows_of_file(self, path_of(path, "file"))
+        return unlabelled.rows_of_file(self, path_of(path, "file"))
+
+    def each_row_from(self, path: str | Path) -> Iterator[tuple[Mapping[str, object], list[Row]]]:
+        """What a file holds, one record at a time and never all at once: its columns, and the rows to predict.
+
+        A record is one row, of some nested layouts several; a blank line, and a record without text, is none.
+
+        Raises:
+            SoftPromptError: the file cannot be read, or the first fault of a record.
+        """
+        for record, rows in unlabelled.each_unlabelled(self, path_of(path, "file")):
+            yield record.values, rows
 
     def labelled_rows(self, path: str | Path) -> list[Row]:
         """All rows of one file with their labels, undivided: a file that was kept apart to score a prompt on.

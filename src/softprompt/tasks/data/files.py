@@ -49,18 +49,19 @@ def read_records(path: Path, columns: Columns) -> list[Record]:
     return list(each_record(path, columns))
 
 
-def each_record(path: Path, columns: Columns) -> Iterator[Record]:
-    """The records of a file one by one; see `read_records`."""
+def each_record(path: Path, columns: Columns, *, blanks: bool = False) -> Iterator[Record]:
+    """The records of a file one by one, with `blanks` its blank lines among them; see `read_records`."""
     ending = ending_of(path)
     if ending not in (*ENDINGS, *OTHER_ENDINGS):
         known = ", ".join((*ENDINGS, *OTHER_ENDINGS))
         raise SoftPromptError(f"{path}: files that end in {ending!r} are not read; use {known}")
     check_file(path)
-    records = _records(path, ending.removesuffix(PACKED), columns)
-    number = 0
-    for number, record in enumerate(records, 1):  # noqa: B007
-        yield record
-    if not number:
+    empty = True
+    for record in _records(path, ending.removesuffix(PACKED), columns):
+        empty = empty and record.blank
+        if blanks or not record.blank:
+            yield record
+    if empty:
         raise SoftPromptError(f"{path}: the file has no rows; give one row a line")
 
 
@@ -91,8 +92,7 @@ def _tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield from _csv(path, "\t")
         return
     for number, line in lines(path):
-        if line.strip(" "):
-            yield number, line.split("\t")
+        yield number, line.split("\t") if line.strip(" ") else []
 
 
 def _csv(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
@@ -101,8 +101,7 @@ def _csv(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     begun = 1
     try:
         for cells in reader:
-            if cells:
-                yield reader.line_num, cells
+            yield reader.line_num, cells
             begun = reader.line_num + 1
     except csv.Error as error:
         where = f"{path}, line {reader.line_num}"
@@ -125,7 +124,7 @@ def _physical(path: Path) -> Iterator[str]:
 
 def _table(path: Path, rows: Iterable[tuple[int, Sequence[object]]], columns: Columns) -> Iterator[Record]:
     rows = iter(rows)
-    number, begin = next(rows, (0, []))
+    number, begin = next(((number, cells) for number, cells in rows if cells), (0, []))
     if not begin:
         return
     first = ["" if cell is None else label_text(cell) for cell in begin]
@@ -143,7 +142,7 @@ def _table(path: Path, rows: Iterable[tuple[int, Sequence[object]]], columns: Co
     else:
         yield _record(path, number, names, begin)
     for number, cells in rows:
-        yield _record(path, number, names, cells)
+        yield _record(path, number, names, cells) if cells else Record({}, str(path), number, blank=True)
 
 
 def _headerless(first: list[str], columns: Columns) -> list[str] | None:
@@ -166,6 +165,7 @@ def _record(path: Path, number: int, names: list[str], cells: Sequence[object]) 
 def _jsonl(path: Path) -> Iterator[Record]:
     for number, line in lines(path):
         if not line.strip():
+            yield Record({}, str(path), number, blank=True)
             continue
         where = f"{path}, line {number}"
         values = parse_json(line, where)

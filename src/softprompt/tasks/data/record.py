@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of a file: values by column, and where it stands for messages."""
+    """One record of a file: values by column, and where it stands for messages; a blank line has no values."""
 
     values: Mapping[str, object]
     path: str
     line: int
+    blank: bool = False
 
     @property
     def place(self) -> str:

@@ -12,7 +12,6 @@ from softprompt.guards import limits
 from softprompt.tasks.data import files, held
 from softprompt.tasks.data.labels import answer_of, is_label
 from softprompt.tasks.data.layouts import LAYOUTS
-from softprompt.tasks.data.lines import lines
 from softprompt.tasks.data.record import Columns, Record
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row
@@ -112,23 +111,14 @@ def counts_from_one(task: TaskDefinition, records: Sequence[Record]) -> bool:
     return high
 
 
-def rows_of_file(task: TaskDefinition, path: Path) -> list[Row]:
-    """Rows to predict; one text a line where a text file has no header and the task one field."""
-    columns = columns_of(task)
-    if files.ending_of(path).startswith(".txt") and len(task.fields) == 1:
-        texts = [line for _, line in lines(path)]
-        if texts and not columns.known & {cell.strip() for cell in texts[0].split("\t")}:
-            return rows_of_values(task, [text for text in texts if text.strip()], str(path))
-    return rows_of_records(task, _read(path, columns), from_one=False, with_labels=False)[0]
-
-
 def labelled_rows(task: TaskDefinition, path: Path) -> list[Row]:
     """All rows of one file with their labels, as they stand."""
-    found = _read(path, columns_of(task))
+    found = read_table(path, columns_of(task))
     return rows_of_records(task, found, counts_from_one(task, found))[0]
 
 
-def _read(path: Path, columns: Columns) -> list[Record]:
+def read_table(path: Path, columns: Columns) -> list[Record]:
+    """The records of a file, or of a data set's folder."""
     table = held.one_table(path)
     return files.read_records(path, columns) if table is None else list(table.records(columns))
 
@@ -182,6 +172,17 @@ def _flat(task: TaskDefinition, record: Record) -> Iterator[Mapping[str, object]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         what = f"{error.args[0]!r} is missing or has another value" if isinstance(error, KeyError) else str(error)
         raise SoftPromptError(f"{record.place}: not in the layout of {task.name}: {what}") from None
+
+
+def without_text(task: TaskDefinition, record: Record) -> bool:
+    """Whether a record has the columns of the fields, and nothing in them."""
+    for flat in _flat(task, record):
+        for key in task.fields:
+            there = any(name in flat for name in _names(task, key))
+            value = _find(task, flat, key)
+            if not there or not (value is None or (isinstance(value, str) and not value.strip())):
+                return False
+    return True
 
 
 def _names(task: TaskDefinition, key: str) -> tuple[str, ...]:

@@ -1,0 +1,135 @@
+"""What `predict` is asked: texts, fields, a file, or standard input, which is kept in a file to be read twice."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.paths import path_of
+
+if TYPE_CHECKING:
+    from softprompt.tasks import Row, Task
+
+_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a user wants answers to.
+
+    Attributes:
+        task: whose fields are asked about.
+        path: of a file of rows, or None.
+        values: texts, or texts by field, where there is no file.
+    """
+
+    task: Task
+    path: Path | None
+    values: list[str | Mapping[str, object]]
+
+    def rows(self) -> list[Row]:
+        """All rows; blank lines of a text file are none."""
+        return self.task.rows_of(self.values) if self.path is None else self.task.rows_from(self.path)
+
+    def each(self) -> Iterable[tuple[Mapping[str, object], list[Row]]]:
+        """The columns of each record with the rows that it makes, one at a time; a blank one makes none."""
+        if self.path is not None:
+            return self.task.each_row_from(self.path)
+        named = [{self.task.fields[0]: one} if isinstance(one, str) else one for one in self.values]
+        return zip(named, ([row] for row in self.rows()), strict=True)
+
+
+def check_asked(texts: list[str], file: Path | None, fields: list[str]) -> tuple[list[str], Path | None]:
+    """The texts and the file, with `-` for what comes in by a pipe.
+
+    Raises:
+        SoftPromptError: nothing is asked, or in two ways at once, or a text is the name of a folder or of a table.
+    """
+    if not texts and not fields and file is None and _piped():
+        texts = [_INPUT]
+    if sum(map(bool, (texts, file, fields))) != 1 or (_INPUT in texts and len(texts) > 1):
+        raise SoftPromptError(
+            'nothing to predict, or too much: give a text, --file or --field, as in predict RUN "a text", or - for '
+            "standard input"
+        )
+    for text in texts:
+        _check_no_path(text)
+    return ([], Path(_INPUT)) if texts == [_INPUT] else (texts, file)
+
+
+def _check_no_path(text: str) -> None:
+    try:
+        folder, file = os.path.isdir(text), os.path.isfile(text)
+    except ValueError:  # no path at all
+        return
+    if folder:
+        raise SoftPromptError(f"{quoted(text)} is a folder, and no text: give its files one by one with --file")
+    if file and text.endswith(_tables()):
+        raise SoftPromptError(f"{quoted(text)} is a file, and no text: give it with --file")
+
+
+def _tables() -> tuple[str, ...]:
+    from softprompt.tasks.data.files import ENDINGS
+
+    return ENDINGS
+
+
+@contextmanager
+def questions(task: Task, texts: list[str], file: Path | None, fields: list[str]) -> Iterator[Questions]:
+    """What is asked, once the task is known."""
+    if file == Path(_INPUT):
+        with _standard_input(task) as path:
+            yield Questions(task, path, [])
+    elif file is not None:
+        yield Questions(task, path_of(file, "--file"), [])
+    else:
+        yield Questions(task, None, [*texts] if texts else [dict(_pair(pair) for pair in fields)])
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise SoftPromptError(f"--field {quoted(pair)} has no '=': write --field name=text")
+    return name, value
+
+
+def _piped() -> bool:
+    """Whether something was sent to standard input: a terminal and an empty device send nothing."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError, io.UnsupportedOperation):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+
+@contextmanager
+def _standard_input(task: Task) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="softprompt-") as folder:
+        path = Path(folder) / "standard input"
+        with path.open("wb") as kept:
+            shutil.copyfileobj(sys.stdin.buffer, kept)
+        yield path.rename(path.with_suffix(_ending(task, path)))
+
+
+def _ending(task: Task, path: Path) -> str:
+    """What came in: JSON, a table whose first line names a column of the task, or one text a line."""
+    from softprompt.tasks.data.records import columns_of
+
+    with path.open("rb") as file:
+        first = file.readline(1 << 20).decode("utf-8-sig", "replace").strip()
+    if first.startswith("{") and first.endswith("}"):
+        return ".jsonl"
+    known = columns_of(task).known
+    if known & {cell.strip().strip('"') for cell in first.split(",")}:
+        return ".csv"
+    return ".txt" if not known & {cell.strip() for cell in first.split("\t")} else ".tsv"
