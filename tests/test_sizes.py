@@ -31,6 +31,7 @@ MANY_PARAMETERS = {
     "compare/layers.py select_layers": _CALL,
     "evaluation/transfer.py transfer_metrics": _CALL,
     "tasks/task.py Task.load": _CALL,
+    "tasks/task.py Task.with_data": _CALL,
     "training/adaptation/run.py adapt": _CALL,
     "training/run.py train": _CALL,
 }

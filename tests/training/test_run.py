@@ -145,6 +145,16 @@ def test_truncated_rows_are_counted_and_told(tmp_path: Path, capsys: pytest.Capt
     assert "were cut to fit max_length" in capsys.readouterr().err
 
 
+def test_a_label_without_training_rows_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from softprompt.tasks import Task
+
+    three = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11", "2": "w12"})
+    task(tmp_path / "data")
+    loaded = three.with_data(tmp_path / "data" / "rows.jsonl")
+    sp.train(model("llama"), tokenizer(), loaded, METHODS["capt"], output=tmp_path / "run", max_steps=1)
+    assert "warning: no training row has the label '2', which cannot be learned so" in capsys.readouterr().err
+
+
 def test_the_template_can_place_the_virtual_tokens(tmp_path: Path) -> None:
     from softprompt.tasks import Task
 

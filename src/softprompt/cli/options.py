@@ -35,6 +35,10 @@ ScoredData = Annotated[
     Path | None, typer.Option(help="a file of rows, scored whole, or a folder in the task's published layout")
 ]
 Split = Annotated[str | None, typer.Option(help="test, validation or train; default: test, or one file as a whole")]
+SkipBad = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="leave out rows that cannot be used and count them; they are refused otherwise"),
+]
 SplitSeed = Annotated[int | None, typer.Option(help="of the split; default: that of the prompt's own run")]
 Shots = Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")]
 ShotsAsTrained = Annotated[int | None, typer.Option(min=1, help="rows a class; default: as in training")]

@@ -31,6 +31,7 @@ class WantedRows(NamedTuple):
     validation_data: Path | None
     test_data: Path | None
     test_size: float | None
+    skip_bad: bool | None
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,12 @@ class Given:
         """
         from softprompt.tasks import Task
 
+        given = {name: value for name, value in wanted._asdict().items() if value is not None}
         if record is None:
-            return Task.load(self.task, **wanted._asdict())
+            return Task.load(self.task, **given)
         known: dict[str, Any] = {"data": None, "shots": record.shots}
         if record.begun is not None or not (self.task or wanted.data):
             known.update(record.places(self.out))
-        given = {name: value for name, value in wanted._asdict().items() if value is not None}
         own = Task.load(self.task) if self.task else record.task(self.out)
         return own.with_data(**{**known, **given})
 

@@ -22,6 +22,7 @@ from softprompt.cli.options import (
     RowsAStep,
     Set,
     Shots,
+    SkipBad,
     TaskName,
 )
 from softprompt.cli.settings import check_names, split_options, with_named
@@ -63,6 +64,7 @@ def select(
     max_length: MaxLength = None,
     shots: Shots = None,
     max_test_rows: MaxTestRows = None,
+    skip_bad: SkipBad = False,
     dtype: Dtype = "auto",
     device: Device = None,
     json: SelectJson = False,
@@ -82,7 +84,7 @@ def select(
     check_names(pairs, method)
     from softprompt.tasks import Task
 
-    loaded = Task.load(task, data, shots, numbers[0], max_test_rows)
+    loaded = Task.load(task, data, shots, numbers[0], max_test_rows, skip_bad=skip_bad)
     chosen, training = _without_layers(pairs, method)
     check_rows(loaded, numbers)
     from softprompt.backbones.load import load_backbone

@@ -24,6 +24,7 @@ from softprompt.cli.options import (
     RowsAStep,
     Set,
     Shots,
+    SkipBad,
     TaskName,
 )
 from softprompt.cli.resuming import Given, WantedRows
@@ -69,6 +70,7 @@ def train(
     shots: Shots = None,
     seed: Seed = None,
     max_test_rows: MaxTestRows = None,
+    skip_bad: SkipBad = False,
     dtype: Dtype = "auto",
     device: Device = None,
     resume: Resume = False,
@@ -89,7 +91,7 @@ def train(
     record = given.record(resume=resume)
     if seed is None:
         seed = 13 if record is None else record.seed
-    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size)
+    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad or None)
     loaded = given.task_of(record, rows)
     chosen, training = given.settings(record)
     check_rows(loaded, [seed])

@@ -12,6 +12,7 @@ MIB = 1 << 20
 
 # Files of rows.
 LINE = 8 * MIB  # bytes of one line, or of one JSON object
+JSON = 256 * MIB  # bytes of a file that is one JSON list of rows; SQuAD's have 42 million
 TEXT = 2_000_000  # characters of one text: a field, a choice, an answer, a cell of a table
 LEVELS = 100  # lists and objects inside each other
 CONTAINERS = 200_000  # lists and objects in one line of JSON

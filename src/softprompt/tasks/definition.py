@@ -18,7 +18,7 @@ from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
 
 TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation"]
-RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews"]
+RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews", "squad"]
 _DEFAULT_METRIC = {
     "classification": "accuracy",
     "regression": "pearson",

@@ -80,6 +80,7 @@ class Task(TaskDefinition):
         validation_data: str | Path | Table | None = None,
         test_data: str | Path | Table | None = None,
         test_size: float | None = None,
+        skip_bad: bool = False,
     ) -> Task:
         """A task of the catalog or of a YAML file, with its rows' source attached.
 
@@ -95,6 +96,8 @@ class Task(TaskDefinition):
             test_data: a file or table of test rows, likewise.
             test_size: how much of one file to test on, a share below 1 or a number of rows; by default a tenth, and
                 with `shots` all that is neither trained nor validated on.
+            skip_bad: leave out rows without text or label, or with a label that the task has not, and note how many;
+                they are refused otherwise, all in one message.
 
         Raises:
             SoftPromptError: no such task, no such data, or a fault in either.
@@ -105,7 +108,8 @@ class Task(TaskDefinition):
         except SoftPromptError as error:
             raise SoftPromptError(f"{file}: {error}") from None
         task._notes = notes
-        return task.with_data(data, shots, seed, max_test_rows, validation_data, test_data, test_size)
+        source = (data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad)
+        return task.with_data(*source)
 
     @staticmethod
     def catalog() -> list[str]:
@@ -121,6 +125,7 @@ class Task(TaskDefinition):
         validation_data: str | Path | Table | None = None,
         test_data: str | Path | Table | None = None,
         test_size: float | None = None,
+        skip_bad: bool = False,
     ) -> Task:
         """The same task with another source; the arguments are those of `load`.
 
@@ -142,6 +147,7 @@ class Task(TaskDefinition):
             seed=seed,
             max_test_rows=max_test_rows,
             test_size=test_size,
+            skip_bad=skip_bad,
         )
         task._source.check(task)
         return task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -42,10 +43,39 @@ def plain(value: object) -> object:
     return None if type(value).__name__ == "NAType" else value  # pandas' own, which equals nothing
 
 
+def several(value: object) -> str | None:
+    """What a value is called that is no single one, as `a list`; None for one that can be shown as a text."""
+    if isinstance(value, (str, int, float)) or value is None:
+        return None
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "a list"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "bytes"
+    return "an array" if getattr(value, "shape", ()) != () else None
+
+
+def meant(given: object, names: Iterable[object]) -> str | None:
+    """The name that was likely meant by another one: the same in other letters, or one that is spelt nearly so."""
+    folded: dict[str, str] = {}
+    for name in map(str, names):
+        folded.setdefault(name.strip().casefold(), name)
+    near = difflib.get_close_matches(str(given).strip().casefold()[:200], folded, n=1, cutoff=0.75)
+    return folded[near[0]] if near else None
+
+
 def label_text(value: object) -> str:
-    """A label value as text: JSON's true and false, and whole numbers without a decimal point."""
+    """A label value as text: JSON's true and false, and whole numbers without a decimal point.
+
+    Raises:
+        SoftPromptError: a list, a mapping or bytes, or a number of too many digits.
+    """
     if isinstance(value, str):
         return value.strip()
+    kind = several(value)
+    if kind is not None:
+        raise SoftPromptError(f"label {quoted(value)} is {kind}: give one text or number")
     known = plain(value)
     if isinstance(known, float) and known.is_integer():
         return str(int(known))

@@ -29,6 +29,7 @@ class Begun(BaseModel):
         test_data: a file of test rows, or None.
         test_size: how much of one file is tested on; None for the usual part.
         max_test_rows: at most so many test rows; None for all.
+        skip_bad: rows that cannot be used are left out.
         backbone: the file or folder of the backbone; None where its name is no path.
     """
 
@@ -39,6 +40,7 @@ class Begun(BaseModel):
     test_data: str | None = None
     test_size: float | None = None
     max_test_rows: int | None = None
+    skip_bad: bool = False
     backbone: str | None = None
 
 
@@ -124,5 +126,6 @@ def begun_of(backbone: Backbone, task: Task) -> dict[str, JsonValue]:
             if isinstance(given, Held):  # in memory: nothing that a later process could read
                 return {}
             found[name] = None if given is None else str(given.absolute())
-        found |= {"test_size": source.test_size, "max_test_rows": source.max_test_rows}
+        options = ("test_size", "max_test_rows", "skip_bad")
+        found |= {name: getattr(source, name) for name in options}
     return {"begun": Begun.model_validate(found).model_dump(mode="json")}

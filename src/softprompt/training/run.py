@@ -23,6 +23,7 @@ from softprompt.progress import Progress
 from softprompt.readouts.cut import told_cuts
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
+from softprompt.tasks.values import listed
 from softprompt.training.begun import begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
@@ -223,6 +224,11 @@ def _tell(run: RunSpec, work: Work) -> None:
     )
     for note in splits.notes:
         run.show.say(f"  note: {note}")
+    if run.task.kind == "classification":
+        there = {row.label for row in splits.train}
+        missing = [value for index, value in enumerate(run.task.label_values) if index not in there]
+        if missing:
+            run.show.say(f"  warning: no training row has the label {listed(missing)}, which cannot be learned so")
     for line in told_cuts([*work.items, *work.validation], run.readout_spec, "training and validation rows"):
         run.show.say(f"  {line}")
 

@@ -53,7 +53,7 @@ def test_faults_of_a_table(tmp_path: Path, content: bytes, parts: tuple[str, ...
         ("train.csv", "0,bad\n7,good\n", ("train.csv, line 2", "label '7' is not one of '0' or '1'")),
         ("train.jsonl", '{"text": "good", "label": 1}\nnot json\n', ("train.jsonl, line 2", "not JSON")),
         ("train.jsonl", '["good", 1]\n', ("train.jsonl, line 1", "not a JSON object")),
-        ("train.jsonl", '{"text": ["good"], "label": 1}\n', ("train.jsonl, line 1", "holds list, not text")),
+        ("train.jsonl", '{"text": ["good"], "label": 1}\n', ("train.jsonl, line 1", "is a list, not one text")),
         ("train.jsonl", '{"text": null, "label": 1}\n', ("train.jsonl, line 1", "no text in 'text'")),
         ("train.jsonl", '{"label": 1}\n', ("train.jsonl, line 1", "no column 'text'")),
         ("train.jsonl", '{"text": "good", "label": null}\n', ("train.jsonl, line 1", "no label")),

@@ -13,15 +13,16 @@ from softprompt.guards.documents import parse_json
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data.arrow import ipc_records, parquet_records
 from softprompt.tasks.data.excel import sheet_names, sheet_rows
+from softprompt.tasks.data.json_file import each_object
 from softprompt.tasks.data.lines import PACKED, lines, whole_lines, wide_encoding
 from softprompt.tasks.data.quoting import is_quoted
 from softprompt.tasks.data.record import Columns, Record
-from softprompt.tasks.values import label_text
+from softprompt.tasks.values import label_text, meant
 
 _LINES = (".tsv", ".csv", ".jsonl", ".txt")
 # A folder's files of the first line are looked for before those of the others.
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
-OTHER_ENDINGS = (".arrow", ".feather", ".xlsx", *(ending + PACKED for ending in _LINES))
+OTHER_ENDINGS = (".json", ".arrow", ".feather", ".xlsx", *(ending + PACKED for ending in _LINES))
 _PHYSICAL = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
@@ -82,6 +83,8 @@ def _records(path: Path, ending: str, columns: Columns) -> Iterator[Record]:
         return ipc_records(path, columns)
     if ending == ".jsonl":
         return _jsonl(path)
+    if ending == ".json":
+        return (Record(values, str(path), number) for number, values in each_object(path))
     if ending == ".xlsx":
         return _table(path, sheet_rows(path), columns)
     return _table(path, _csv(path) if ending == ".csv" else _tsv(path), columns)
@@ -135,9 +138,11 @@ def _table(path: Path, rows: Iterable[tuple[int, Sequence[object]]], columns: Co
         if twice is not None:
             raise SoftPromptError(f"{path}, line {number}: column {twice!r} stands twice; keep one")
         if not columns.known & set(names):
+            near = [one for one in (meant(name, names) for name in sorted(columns.known)) if one is not None]
+            hint = f" (did you mean {near[0]!r}?); rename it, or name it in the task's columns" if near else ""
             raise SoftPromptError(
                 f"{path}, line {number}: no header with a column of the task; it looks for "
-                f"{', '.join(map(repr, sorted(columns.known)))}, and found {', '.join(map(repr, names[:8]))}"
+                f"{', '.join(map(repr, sorted(columns.known)))}, and found {', '.join(map(repr, names[:8]))}{hint}"
             )
     else:
         yield _record(path, number, names, begin)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import SupportsFloat, SupportsIndex
 
-from softprompt.errors import SoftPromptError, quoted
-from softprompt.guards import limits
+from softprompt.errors import quoted
+from softprompt.tasks.data.faults import RowFault
 from softprompt.tasks.definition import TaskDefinition
-from softprompt.tasks.values import find_label, index_text, label_text, listed
+from softprompt.tasks.values import find_label, index_text, label_text, listed, meant
+
+_SHOWN = 12  # labels that a message lists
 
 
 def is_label(task: TaskDefinition, cell: str) -> bool:
@@ -21,42 +23,52 @@ def is_label(task: TaskDefinition, cell: str) -> bool:
 
 
 def answer_of(
-    task: TaskDefinition, raw: object, choices: tuple[str, ...] | None, from_one: bool, place: str
+    task: TaskDefinition, raw: object, choices: tuple[str, ...] | None, from_one: bool
 ) -> tuple[int | float | str | None, tuple[str, ...]]:
-    """The row's label and the texts of its right answers."""
+    """The row's label and the texts of its right answers.
+
+    Args:
+        task: says what a label is.
+        raw: the value in the file, or a tuple of the answers' texts.
+        choices: of the row, in a choice task.
+        from_one: classes count from 1.
+
+    Raises:
+        RowFault: it is no label of the task.
+    """
     if raw is None:
         return None, ()
     if task.kind == "generation":
-        answers = tuple(map(str, raw)) if isinstance(raw, (list, tuple)) else (str(raw),)
-        for answer in answers:
-            limits.check_text(answer, place)
+        answers = raw if isinstance(raw, tuple) else (str(raw),)
+        if not answers[0].strip():
+            raise RowFault("the answer is empty", "fill it in or delete the row")
         return answers[0], answers
     if task.kind == "regression":
-        return _value(task, raw, place), ()
+        return _value(task, raw), ()
     if choices is None:
-        return _class(task, raw, from_one, place), ()
-    if isinstance(raw, (list, tuple)):
-        wanted = {answer for answer in raw if isinstance(answer, str)}
-        right = [index for index, choice in enumerate(choices) if choice in wanted]
+        return _class(task, raw, from_one), ()
+    if isinstance(raw, tuple):
+        right = [index for index, choice in enumerate(choices) if choice in raw]
         if not right:
-            raise SoftPromptError(f"{place}: none of the right answers {listed(tuple(raw))} is one of the choices")
-        return right[0], tuple(map(str, raw))
+            raise RowFault(f"none of the right answers {listed(raw)} is one of the choices")
+        return right[0], raw
     text = index_text(raw)
     if not (_is_index(text) and int(text) < len(choices)):
-        raise SoftPromptError(
-            f"{place}: label {quoted(text)} is no index into the row's {len(choices)} choices, which count from 0"
-        )
+        raise RowFault(f"label {quoted(text)} is no index into the row's {len(choices)} choices, which count from 0")
     return int(text), (choices[int(text)],)
 
 
-def _class(task: TaskDefinition, raw: object, from_one: bool, place: str) -> int:
+def _class(task: TaskDefinition, raw: object, from_one: bool) -> int:
     text = index_text(raw) if from_one else ""
     known: object = str(int(text) - 1) if _is_index(text) else raw
     value = find_label(known, task.labels, task.label_aliases)
     if value is None:
-        raise SoftPromptError(
-            f"{place}: label {quoted(label_text(raw))} is not one of {listed(task.label_values)}; "
-            "mend the row or the task's labels"
+        near = meant(label_text(raw), (*task.labels, *task.label_aliases))
+        hint = f" (did you mean {near!r}?)" if near is not None else ""
+        known, more = listed(task.label_values[:_SHOWN]), len(task.labels) - _SHOWN
+        every = f"{known} and {more} more" if more > 0 else known
+        raise RowFault(
+            f"label {quoted(label_text(raw), 60)} is not one of {every}{hint}", "mend the row or the task's labels"
         )
     return task.label_values.index(value)
 
@@ -66,11 +78,11 @@ def _is_index(text: str) -> bool:
     return text.isdecimal() and len(text) < 10
 
 
-def _value(task: TaskDefinition, raw: object, place: str) -> float:
+def _value(task: TaskDefinition, raw: object) -> float:
     value = _number(raw)
     low, high = task.bounds or (-math.inf, math.inf)
     if value is None or not low <= value <= high:
-        raise SoftPromptError(f"{place}: label {quoted(str(raw))} is no number from {low:g} to {high:g}")
+        raise RowFault(f"label {quoted(str(raw))} is no number from {low:g} to {high:g}")
     return value
 
 

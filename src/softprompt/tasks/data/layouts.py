@@ -15,6 +15,7 @@ from softprompt.tasks.values import label_text
 
 Values: TypeAlias = Mapping[str, object]
 Kind = TypeVar("Kind")
+UNANSWERABLE = "unanswerable"
 _KINDS = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
 
 
@@ -104,8 +105,37 @@ def agnews(values: Values) -> Iterator[Values]:
     title = values.get("title", values.get("Title"))
     description = values.get("description", values.get("Description"))
     if "text" not in values and title is not None:
-        values = {**values, "text": title if description is None else f"{title}. {description}"}
+        parts = [
+            _of(part, name, str) for name, part in (("title", title), ("description", description)) if part is not None
+        ]
+        values = {**values, "text": ". ".join(parts)}
     yield from flat_table(values)
+
+
+def squad(values: Values) -> Iterator[Values]:
+    """SQuAD: a row a question, of its own file or one of its articles; the hub's rows are flat already.
+
+    A question that its passage does not answer (version 2) has the answer "unanswerable", as lm-evaluation-harness
+    has it.
+    """
+    if "data" in values:
+        for article in _each(values, "data", dict):
+            yield from squad(article)
+        return
+    if "paragraphs" not in values:
+        answers = values.get("answers")
+        texts = answers.get("text") if isinstance(answers, Mapping) else answers
+        yield from flat_table({**values, "answers": [UNANSWERABLE]} if texts == [] else values)
+        return
+    for paragraph in _each(values, "paragraphs", dict):
+        context = _at(paragraph, "context", str)
+        for question in _each(paragraph, "qas", dict):
+            row = {"title": values.get("title"), "context": context, "question": _at(question, "question", str)}
+            if question.get("is_impossible"):
+                row["answers"] = [UNANSWERABLE]
+            elif "answers" in question:  # a test file keeps them secret
+                row["answers"] = [_at(answer, "text", str).strip() for answer in _each(question, "answers", dict)]
+            yield from flat_table({**question, **row})
 
 
 LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
@@ -115,6 +145,7 @@ LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
     "record": record,
     "wsc": wsc,
     "agnews": agnews,
+    "squad": squad,
 }
 
 

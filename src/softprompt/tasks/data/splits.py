@@ -16,6 +16,7 @@ from pathlib import Path
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data import sampling, sources
+from softprompt.tasks.data.faults import BadRows
 from softprompt.tasks.data.files import notes_on
 from softprompt.tasks.data.held import Held, is_saved
 from softprompt.tasks.data.reader import RecordReader
@@ -41,6 +42,7 @@ class DataSource:
         seed: of the draws.
         max_test_rows: at most this many test rows.
         test_size: how much of one file is tested on: a share below 1, or a number of rows.
+        skip_bad: leave out (and note) rows that cannot be used, instead of refusing them.
         reader: of the files.
     """
 
@@ -51,6 +53,7 @@ class DataSource:
     seed: int = 13
     max_test_rows: int | None = None
     test_size: float | None = None
+    skip_bad: bool = False
     reader: RecordReader = field(default_factory=RecordReader, compare=False, repr=False)
 
     def check(self, task: TaskDefinition) -> None:
@@ -91,10 +94,13 @@ class DataSource:
         from_one = counts_from_one(task, [record for part in records.values() for record in part])
         rows: dict[str, list[Row]] = {}
         notes: list[str] = []
+        bad = BadRows(skip=self.skip_bad, can_skip=True)
         for name, part in records.items():
-            rows[name], told = rows_of_records(task, part, from_one)
+            rows[name], told = rows_of_records(task, part, from_one, bad=bad)
             notes += [note for path in dict.fromkeys(record.path for record in part) for note in notes_on(Path(path))]
             notes += told
+        bad.check()
+        notes += bad.notes()
         # What few shots of a package leave over is not all tested on: figures of its tenth are published.
         rest = one and self.data is not None and self.test_size is None and "test" not in rows
         draw = _Draw(task, seed, self.shots if few_shot or rest else None, self.test_size, rest)
