@@ -63,7 +63,7 @@ class Given:
         """
         if not resume:
             refuse_run(self.out)
-        missing = [f"--{name}" for name in ("backbone", "task", "method") if not getattr(self, name)]
+        missing = [f"--{name}" for name in ("backbone", "task", "method") if getattr(self, name) is None]
         if missing and not resume:
             raise typer.BadParameter(f"no {', '.join(missing)}: give it, or --resume to go on with the run in --out")
         if missing and not (self.out / RUN).is_file():

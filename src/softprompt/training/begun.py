@@ -33,7 +33,7 @@ class Begun(BaseModel):
         backbone: the file or folder of the backbone; None where its name is no path.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
     data: str | None = None
     validation_data: str | None = None
@@ -60,7 +60,7 @@ class RunRecord(BaseModel):
         begun: None in runs of versions that did not record it.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
     backbone: str
     dtype: str
