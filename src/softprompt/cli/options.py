@@ -12,14 +12,13 @@ RunFolder = Annotated[Path, typer.Argument(help="folder of a run or of a prompt"
 PromptBackbone = Annotated[str | None, typer.Option(help="where the prompt's backbone is now")]
 
 # What is trained, and where it goes.
-BackboneName = Annotated[
-    str,
-    typer.Option(
-        help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm; adapter:NAME adds its adapter"
-    ),
-]
+BACKBONE = typer.Option(
+    help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm; adapter:NAME adds its adapter"
+)
+BackboneName = Annotated[str, BACKBONE]
 OUT = ("--out", "--output")
-TaskName = Annotated[str, typer.Option(help="a task's name (softprompt tasks) or a YAML file")]
+TASK = typer.Option(help="a task's name (softprompt tasks) or a YAML file")
+TaskName = Annotated[str, TASK]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from softprompt.training.options import TrainingOptions
 
 
-class WantedRows(NamedTuple):
+@dataclass(frozen=True)
+class WantedRows:
     """What `Task.with_data` is told; None takes the run's where one goes on, and else what the verb's help says."""
 
     data: Path | None
@@ -36,7 +37,7 @@ class WantedRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Given:
-    """What names a run on the command line; empty or None where it was not given.
+    """What names a run on the command line; None where it was not given.
 
     Attributes:
         out: its folder.
@@ -48,9 +49,9 @@ class Given:
     """
 
     out: Path
-    backbone: str
-    task: str
-    method: str
+    backbone: str | None
+    task: str | None
+    method: str | None
     pairs: list[str]
     select: str | None
 
@@ -72,7 +73,7 @@ class Given:
             )
         if self.select is not None:
             refuse_twice(self.pairs, "select", METHOD)
-        if self.method:
+        if self.method is not None:
             check_names(self.pairs, self.method)
 
     def record(self, *, resume: bool) -> RunRecord | None:
@@ -91,13 +92,13 @@ class Given:
         """
         from softprompt.tasks import Task
 
-        given = {name: value for name, value in wanted._asdict().items() if value is not None}
+        given = {name: value for name, value in vars(wanted).items() if value is not None}
         if record is None:
-            return Task.load(self.task, **given)
+            return Task.load(self.task or "", **given)
         known: dict[str, Any] = {"data": None, "shots": record.shots}
-        if record.begun is not None or not (self.task or wanted.data):
+        if record.begun is not None or (self.task is None and wanted.data is None):
             known.update(record.places(self.out))
-        own = Task.load(self.task) if self.task else record.task(self.out)
+        own = record.task(self.out) if self.task is None else Task.load(self.task)
         return own.with_data(**{**known, **given})
 
     def settings(self, record: RunRecord | None) -> tuple[Method, TrainingOptions]:
@@ -105,7 +106,7 @@ class Given:
         from softprompt.compare.layers import over_layers
         from softprompt.methods.registry import method as method_of
 
-        name = self.method or (record.method if record else "")
+        name = record.method if self.method is None and record is not None else self.method or ""
         pairs = self.pairs
         if self.select is not None:
             over_layers(method_of(name))
@@ -119,8 +120,9 @@ class Given:
         from softprompt.backbones.load import load_backbone
 
         if record is None:
-            return load_backbone(self.backbone, dtype=dtype, device=device)
-        name = self.backbone or (record.begun and record.begun.backbone) or record.backbone
+            return load_backbone(self.backbone or "", dtype=dtype, device=device)
+        recorded = (record.begun and record.begun.backbone) or record.backbone
+        name = recorded if self.backbone is None else self.backbone
         dtype = record.dtype if dtype == "auto" else dtype
         found = load_backbone(name, dtype=dtype, device=device or record.device)
-        return found if self.backbone else found.named(record.backbone)
+        return found.named(record.backbone) if self.backbone is None else found

@@ -9,8 +9,9 @@ import typer
 
 from softprompt.cli.common import check_rows, counted, emit, interval, quiet, table, tell
 from softprompt.cli.options import (
+    BACKBONE,
     OUT,
-    BackboneName,
+    TASK,
     Data,
     Device,
     Dtype,
@@ -25,7 +26,6 @@ from softprompt.cli.options import (
     Set,
     Shots,
     SkipBad,
-    TaskName,
 )
 from softprompt.cli.resuming import Given, WantedRows
 from softprompt.cli.settings import with_named
@@ -34,7 +34,9 @@ from softprompt.guards.paths import folder_for
 if TYPE_CHECKING:
     from softprompt.training.run import Run
 
-MethodName = Annotated[str, typer.Option(help="a method's name (softprompt methods)")]
+BackboneName = Annotated[str | None, BACKBONE]
+TaskName = Annotated[str | None, TASK]
+MethodName = Annotated[str | None, typer.Option(help="a method's name (softprompt methods)")]
 Out = Annotated[Path, typer.Option(*OUT, help="folder of the run")]
 InitFrom = Annotated[
     Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")
@@ -53,9 +55,9 @@ Seed = Annotated[int | None, typer.Option(help="of the split, the first values a
 
 def train(
     out: Out,
-    backbone: BackboneName = "",
-    task: TaskName = "",
-    method: MethodName = "",
+    backbone: BackboneName = None,
+    task: TaskName = None,
+    method: MethodName = None,
     data: Data = None,
     validation_data: ValidationData = None,
     test_data: TestData = None,

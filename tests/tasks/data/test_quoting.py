@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softprompt.tasks import Task
+from softprompt.tasks.data.lines import text_file
 from softprompt.tasks.data.quoting import is_quoted
 
 from ...shared.tables import write
@@ -35,7 +36,8 @@ CELL = st.text(alphabet='ab "\t\n', max_size=6)
     ],
 )
 def test_which_files_are_quoted(content: str, quoted: bool, tmp_path: Path) -> None:
-    assert is_quoted(write(tmp_path / "rows.tsv", content)) is quoted
+    with text_file(write(tmp_path / "rows.tsv", content)) as file:
+        assert is_quoted(file) is quoted
 
 
 def test_texts_of_both(tmp_path: Path) -> None:

@@ -128,10 +128,16 @@ def _start(path: Path, source: pa.NativeFile) -> int:
 def _of_file(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], columns: Columns) -> Iterator[Record]:
     size = path.stat().st_size
     most = max(limits.UNPACKED, limits.UNPACKED_TIMES * size)
-    for record in records_of_batches(schema, batches, columns, str(path), most):
-        if record.line > max(limits.ROWS, limits.ROWS_A_BYTE * size):
+    return records_of_batches(schema, _few_rows(path, size, batches), columns, str(path), most)
+
+
+def _few_rows(path: Path, size: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    left = max(limits.ROWS, limits.ROWS_A_BYTE * size)
+    for batch in batches:
+        left -= batch.num_rows
+        if left < 0:
             raise _unpacks(path, "its rows", "rows")
-        yield record
+        yield batch
 
 
 def _decoded(column: pa.Array) -> pa.Array:

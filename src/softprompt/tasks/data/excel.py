@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from openpyxl import Workbook
 
 
-def sheet_rows(path: Path) -> Iterator[tuple[int, list[object]]]:
+def sheet_rows(path: Path, notes: list[str]) -> Iterator[tuple[int, list[object]]]:
     """The rows of a workbook's first sheet that hold anything, numbered as there; formulas are their last values.
+
+    Which sheet it is goes into `notes` where there are others.
 
     Raises:
         SoftPromptError: openpyxl is not installed, the file is no workbook, or it passes a limit.
     """
     with _opened(path) as book:
-        sheet = book.worksheets[0]
+        sheet, *others = book.worksheets
+        if others:
+            names = ", ".join(repr(other.title) for other in others)
+            notes.append(f"{path.name}: the sheet {sheet.title!r} is read, and not {names}")
         sheet.reset_dimensions()  # what the file says of them need not be so
         width = 0  # of the first row: empty cells at the end of others count up to it
         for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
@@ -36,16 +41,6 @@ def sheet_rows(path: Path) -> Iterator[tuple[int, list[object]]]:
             if any(cell is not None for cell in cells):
                 width = width or len(cells)
                 yield number, [*cells, *[None] * (width - len(cells))]
-
-
-def sheet_names(path: Path) -> list[str]:
-    """The names of a workbook's sheets.
-
-    Raises:
-        SoftPromptError: see `sheet_rows`.
-    """
-    with _opened(path) as book:
-        return [str(sheet.title) for sheet in book.worksheets]
 
 
 @contextmanager

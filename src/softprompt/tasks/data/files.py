@@ -12,9 +12,9 @@ from softprompt.guards import limits
 from softprompt.guards.documents import parse_json
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data.arrow import ipc_records, parquet_records
-from softprompt.tasks.data.excel import sheet_names, sheet_rows
+from softprompt.tasks.data.excel import sheet_rows
 from softprompt.tasks.data.json_file import each_object
-from softprompt.tasks.data.lines import PACKED, lines, whole_lines, wide_encoding
+from softprompt.tasks.data.lines import PACKED, TextFile, text_file, without_end
 from softprompt.tasks.data.quoting import is_quoted
 from softprompt.tasks.data.record import Columns, Record
 from softprompt.tasks.values import label_text, meant
@@ -50,15 +50,24 @@ def read_records(path: Path, columns: Columns) -> list[Record]:
     return list(each_record(path, columns))
 
 
-def each_record(path: Path, columns: Columns, *, blanks: bool = False) -> Iterator[Record]:
-    """The records of a file one by one, with `blanks` its blank lines among them; see `read_records`."""
+def each_record(
+    path: Path, columns: Columns, *, blanks: bool = False, notes: list[str] | None = None
+) -> Iterator[Record]:
+    """The records of a file one by one; see `read_records`.
+
+    Args:
+        path: of the file.
+        columns: what the task looks for.
+        blanks: give blank lines, too.
+        notes: takes what a reader of results should know of how the file was read.
+    """
     ending = ending_of(path)
     if ending not in (*ENDINGS, *OTHER_ENDINGS):
         known = ", ".join((*ENDINGS, *OTHER_ENDINGS))
         raise SoftPromptError(f"{path}: files that end in {ending!r} are not read; use {known}")
     check_file(path)
     empty = True
-    for record in _records(path, ending.removesuffix(PACKED), columns):
+    for record in _records(path, ending.removesuffix(PACKED), columns, [] if notes is None else notes):
         empty = empty and record.blank
         if blanks or not record.blank:
             yield record
@@ -66,41 +75,39 @@ def each_record(path: Path, columns: Columns, *, blanks: bool = False) -> Iterat
         raise SoftPromptError(f"{path}: the file has no rows; give one row a line")
 
 
-def notes_on(path: Path) -> list[str]:
-    """What a reader of results should know of how a file was read."""
-    ending = ending_of(path)
-    if ending == ".xlsx":
-        first, *others = sheet_names(path)
-        return [f"{path.name}: the sheet {first!r} is read, and not {', '.join(map(repr, others))}"] if others else []
-    wide = wide_encoding(path) if ending.removesuffix(PACKED) in _LINES else None
-    return [] if wide is None else [f"{path.name}: read as {wide}, as its byte order mark says"]
-
-
-def _records(path: Path, ending: str, columns: Columns) -> Iterator[Record]:
+def _records(path: Path, ending: str, columns: Columns, notes: list[str]) -> Iterator[Record]:
     if ending == ".parquet":
         return parquet_records(path, columns)
     if ending in (".arrow", ".feather"):
         return ipc_records(path, columns)
-    if ending == ".jsonl":
-        return _jsonl(path)
     if ending == ".json":
         return (Record(values, str(path), number) for number, values in each_object(path))
     if ending == ".xlsx":
-        return _table(path, sheet_rows(path), columns)
-    return _table(path, _csv(path) if ending == ".csv" else _tsv(path), columns)
+        return _table(path, sheet_rows(path, notes), columns)
+    return _of_text(path, ending, columns, notes)
 
 
-def _tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
-    if is_quoted(path):
-        yield from _csv(path, "\t")
+def _of_text(path: Path, ending: str, columns: Columns, notes: list[str]) -> Iterator[Record]:
+    with text_file(path) as file:
+        notes += file.notes
+        if ending == ".jsonl":
+            yield from _jsonl(file)
+        else:
+            yield from _table(path, _csv(file) if ending == ".csv" else _tsv(file), columns)
+
+
+def _tsv(file: TextFile) -> Iterator[tuple[int, list[str]]]:
+    if is_quoted(file):
+        yield from _csv(file, "\t")
         return
-    for number, line in lines(path):
+    for number, whole in file.lines():
+        line = without_end(whole)
         yield number, line.split("\t") if line.strip(" ") else []
 
 
-def _csv(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    limit = csv.field_size_limit(limits.TEXT)
-    reader = csv.reader(_physical(path), strict=True, delimiter=delimiter)
+def _csv(file: TextFile, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    path, limit = file.path, csv.field_size_limit(limits.TEXT)
+    reader = csv.reader(_physical(file), strict=True, delimiter=delimiter)
     begun = 1
     try:
         for cells in reader:
@@ -119,9 +126,9 @@ def _csv(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(limit)
 
 
-def _physical(path: Path) -> Iterator[str]:
+def _physical(file: TextFile) -> Iterator[str]:
     """Lines with their ends, as `csv` wants them: a carriage return alone ends one, too."""
-    for _, line in whole_lines(path):
+    for _, line in file.lines():
         yield from _PHYSICAL.findall(line) if "\r" in line else (line,)
 
 
@@ -167,8 +174,9 @@ def _record(path: Path, number: int, names: list[str], cells: Sequence[object]) 
     return Record(dict(zip(names, cells, strict=False)), str(path), number)
 
 
-def _jsonl(path: Path) -> Iterator[Record]:
-    for number, line in lines(path):
+def _jsonl(file: TextFile) -> Iterator[Record]:
+    path = file.path
+    for number, line in file.lines():
         if not line.strip():
             yield Record({}, str(path), number, blank=True)
             continue

@@ -10,6 +10,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -35,25 +36,56 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         SoftPromptError: it is no file, cannot be opened or is of another encoding, or a line is longer than
             `limits.LINE`.
     """
-    for number, line in whole_lines(path):
-        yield number, line.removesuffix("\n").removesuffix("\r")
+    with text_file(path) as file:
+        for number, line in file.lines():
+            yield number, without_end(line)
 
 
-def whole_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines with their ends, which are newlines alone: texts hold other characters that `splitlines` takes for one."""
+def without_end(line: str) -> str:
+    """A line without the newline, or the carriage return and newline, at its end."""
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text file that is open, so that it can be looked at and then read.
+
+    Attributes:
+        path: where it is.
+        file: its bytes, unpacked.
+        wide: UTF-16 or UTF-32 where it begins with the mark of one, else None.
+    """
+
+    path: Path
+    file: BinaryIO
+    wide: str | None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of results should know of how it is read."""
+        return [] if self.wide is None else [f"{self.path.name}: read as {self.wide}, as its byte order mark says"]
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """All lines with their ends, which are newlines alone: texts hold others that `splitlines` takes for one."""
+        self.file.seek(0)
+        if self.wide is None:
+            return _of_utf8(self.path, self.file)
+        return _of_wide(self.path, self.file, self.wide)
+
+
+@contextmanager
+def text_file(path: Path) -> Iterator[TextFile]:
+    """A text file while it is open.
+
+    Raises:
+        SoftPromptError: it is no file, cannot be opened, or would unpack to far more than it is.
+    """
     check_file(path)
     if path.suffix.lower() == PACKED:
         _check_unpacked(path)
-    wide = wide_encoding(path)
-    with _opened(path) as file:
-        yield from _of_utf8(path, file) if wide is None else _of_wide(path, file, wide)
-
-
-def wide_encoding(path: Path) -> str | None:
-    """UTF-16 or UTF-32 where a text file begins with the mark of one, else None."""
     with _opened(path) as file:
         start = file.read(4)
-    return next((name for mark, name in _WIDE.items() if start.startswith(mark)), None)
+        yield TextFile(path, file, next((name for mark, name in _WIDE.items() if start.startswith(mark)), None))
 
 
 def _of_utf8(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:

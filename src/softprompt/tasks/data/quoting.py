@@ -7,23 +7,22 @@ holds a quote, a tab or a newline. Only a file that is properly quoted throughou
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from softprompt.guards import limits
-from softprompt.tasks.data.lines import whole_lines
+from softprompt.tasks.data.lines import TextFile
 
 _CELL = r'"[^"]*(?:""[^"]*)*"|[^"\t]*'
 _ROW = re.compile(rf"(?:{_CELL})(?:\t(?:{_CELL}))*")
 _QUOTED = re.compile(r'(?:^|(?<=\t))"([^"]*(?:""[^"]*)*)"(?=\t|\Z)')
 
 
-def is_quoted(path: Path) -> bool:
+def is_quoted(file: TextFile) -> bool:
     """Whether every cell of a file with a quote in it is quoted as in csv, and one of them had to be.
 
     A quote that is never closed would take rows for a part of its text: so no cell may hold both a tab and a newline.
     """
     had_to, row, quotes = False, "", 0
-    for _, line in whole_lines(path):
+    for _, line in file.lines():
         row += line
         quotes += line.count('"')
         if quotes % 2 and len(row) <= limits.TEXT:  # within a quoted cell

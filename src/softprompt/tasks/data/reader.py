@@ -13,12 +13,13 @@ from softprompt.tasks.data.record import Columns, Record
 
 @dataclass(frozen=True)
 class _Read:
-    """What was read of a file: in which state it was, how, its records, and whether these are all."""
+    """What was read of a file: in which state it was, how, its records, whether these are all, and notes on it."""
 
     state: tuple[int, ...]
     columns: Columns
     records: list[Record]
     whole: bool
+    notes: tuple[str, ...]
 
 
 class RecordReader:
@@ -32,10 +33,15 @@ class RecordReader:
         """See the class."""
         self._keep = keep
         self._kept: dict[Path, _Read] = {}
+        self._notes: dict[str, tuple[str, ...]] = {}
 
     def records(self, path: Path, columns: Columns) -> list[Record]:
         """The records of a file; see `read_records`."""
         return self.records_if(path, columns, lambda first: True) or []
+
+    def notes(self, path: str) -> tuple[str, ...]:
+        """What a reader of results should know of how a file was read; nothing of one that was not read here."""
+        return self._notes.get(path, ())
 
     def records_if(self, path: Path, columns: Columns, wanted: Callable[[Record], bool]) -> list[Record] | None:
         """The records of a file, or None where its first one is not wanted: then nothing more of it is read.
@@ -52,10 +58,12 @@ class RecordReader:
                 return None
             if known.whole:
                 return known.records
-        records = each_record(path, columns)
+        notes: list[str] = []
+        records = each_record(path, columns, notes=notes)
         first = [next(records)]
         whole = wanted(first[0])
-        read = _Read(state, columns, [*first, *records] if whole else first, whole)
+        read = _Read(state, columns, [*first, *records] if whole else first, whole, tuple(notes))
         if self._keep:
             self._kept[path] = read
+        self._notes[str(path)] = read.notes
         return read.records if whole else None

@@ -17,7 +17,6 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data import sampling, sources
 from softprompt.tasks.data.faults import BadRows
-from softprompt.tasks.data.files import notes_on
 from softprompt.tasks.data.held import Held, is_saved
 from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.records import counts_from_one, rows_of_records
@@ -97,7 +96,9 @@ class DataSource:
         bad = BadRows(skip=self.skip_bad, can_skip=True)
         for name, part in records.items():
             rows[name], told = rows_of_records(task, part, from_one, bad=bad)
-            notes += [note for path in dict.fromkeys(record.path for record in part) for note in notes_on(Path(path))]
+            notes += [
+                note for path in dict.fromkeys(record.path for record in part) for note in self.reader.notes(path)
+            ]
             notes += told
         bad.check()
         notes += bad.notes()
