@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_FLAGS)
 FILES := pyproject.toml constraints.txt
+# Code of pages is as wide as a page shows at 1280 pixels.
+PAGES := $(wildcard *.md docs/*.md docs/methods/*.md)
+PAGE_WIDTH := --line-length 80
 
 # The libraries' own threads and two test workers would fight for two cores.
 export OMP_NUM_THREADS ?= 1
@@ -64,11 +67,13 @@ test-latest: $(VENV)-latest/.test ## the tests with the newest transformers that
 lint: $(VENV)/.test ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check $(PAGE_WIDTH) $(PAGES)
 	$(BIN)/mypy
 
 format: $(VENV)/.test ## put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/ruff format $(PAGE_WIDTH) $(PAGES)
 
 docs: $(VENV)/.test ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
