@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,18 +13,30 @@ from softprompt.files.tables import Columns, writing_table
 if TYPE_CHECKING:
     from softprompt.cli.questions import Questions
     from softprompt.inference.batches import Tick
+    from softprompt.inference.predict import Answer
     from softprompt.progress import Progress
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Row
 
 _BATCHES = 32  # that are answered together, the longest rows first
-_ADDED: Mapping[str, type] = {"label": str, "word": str, "probability": float}
+_Added = Mapping[str, tuple[type, "Callable[[Answer], object]"]]
+_ADDED: _Added = {
+    "label": (str, lambda answer: answer.label),
+    "word": (str, lambda answer: answer.word),
+    "probability": (float, lambda answer: answer.probability),
+}
+_TAGGED: _Added = {
+    "tags": (list[str], lambda answer: [one.tag for one in answer.tagged]),
+    "probabilities": (list[float], lambda answer: [one.probability for one in answer.tagged]),
+}
 _Asked = tuple[Mapping[str, object], "list[Row]"]
 _T = TypeVar("_T")
 
 
 def write_answers(prompt: Prompt, asked: Questions, out: Path, show: Progress, batch_size: int) -> tuple[int, int]:
     """Write the columns of what is asked, and beside them each answer's label, word and probability.
+
+    Of a task with a tag for each word these are lists, the tags and their probabilities.
 
     All rows are looked through before the first is answered, so a fault in the last is told at once.
 
@@ -50,18 +62,22 @@ def write_answers(prompt: Prompt, asked: Questions, out: Path, show: Progress, b
             columns.see(values)
     if columns.count == blank:
         raise SoftPromptError(f"{asked.path or 'texts'}: no row has a text: give at least one")
-    added = _free(columns)
-    kinds = {added[name]: kind for name, kind in _ADDED.items()}
+    assert prompt.task is not None
+    wanted = _TAGGED if prompt.task.kind == "tags" else _ADDED
+    names = _free(columns, wanted)
+    kinds = {names[name]: kind for name, (kind, _) in wanted.items()}
+    added = {names[name]: value for name, (_, value) in wanted.items()}
     with prompt.attach(), writing_table(columns, kinds) as write, show.work(out.name, columns.count, "rows") as tick:
-        for part in _parts(asked.each(), _BATCHES * batch_size):
-            write(list(_answered(prompt, part, added, tick, batch_size)))
+        for part in answered_parts(prompt, asked, tick, batch_size):
+            beside = ({name: answer and value(answer) for name, value in added.items()} for _, answer in part)
+            write([{**values, **own} for (values, _), own in zip(part, beside, strict=True)])
     return columns.count, blank
 
 
-def _free(columns: Columns) -> dict[str, str]:
+def _free(columns: Columns, added: Iterable[str]) -> dict[str, str]:
     """The names of the added columns: one that the table has already keeps its name, and the answer's takes another."""
     names = {}
-    for name in _ADDED:
+    for name in added:
         free = name
         while free in columns.names:
             free = f"predicted_{free}"
@@ -69,9 +85,17 @@ def _free(columns: Columns) -> dict[str, str]:
     return names
 
 
+def answered_parts(
+    prompt: Prompt, asked: Questions, tick: Tick, batch_size: int
+) -> Iterator[list[tuple[Mapping[str, object], Answer | None]]]:
+    """What is asked, some rows at a time, each with its answer; None for a row without a text."""
+    for part in _parts(asked.each(), _BATCHES * batch_size):
+        yield list(_answered(prompt, part, tick, batch_size))
+
+
 def _answered(
-    prompt: Prompt, part: list[_Asked], added: Mapping[str, str], tick: Tick, batch_size: int
-) -> Iterator[Mapping[str, object]]:
+    prompt: Prompt, part: list[_Asked], tick: Tick, batch_size: int
+) -> Iterator[tuple[Mapping[str, object], Answer | None]]:
     from softprompt.storage.prompt import answers_to
 
     rows = [row for _, own in part for row in own]
@@ -79,10 +103,9 @@ def _answered(
     for values, own in part:
         if not own:
             tick(1)
-            yield {**values, **dict.fromkeys(added.values())}
+            yield values, None
         for _ in own:
-            answer = next(answers)
-            yield {**values, **{column: getattr(answer, name) for name, column in added.items()}}
+            yield values, next(answers)
 
 
 def _parts(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -63,7 +63,9 @@ def evaluate(
     if json:
         emit({**asked.record, "metric": loaded.metric, **result})
         return
-    listed = [[metric, f"{figure(result, metric):.3f}"] for metric in loaded.metrics[1:] if metric in result]
+    # The value of each type of spans, too, as span_f1.PER.
+    names = [name for name in result if name != loaded.metric and name.partition(".")[0] in loaded.metrics]
+    listed = [[name, f"{figure(result, name):.3f}"] for name in names]
     table(
         f"{prompt.method.name} on {loaded.name} ({asked.name}, {result['rows']} rows)",
         ["metric", "value"],

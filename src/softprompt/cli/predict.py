@@ -15,15 +15,17 @@ from softprompt.cli.questions import Questions, check_asked, questions
 from softprompt.errors import SoftPromptError, shown
 
 if TYPE_CHECKING:
+    from softprompt.inference.predict import Answer
     from softprompt.storage.prompt import Prompt
 
 Texts = Annotated[list[str] | None, typer.Argument(help="one text or several, for a task of one field; - reads them")]
 RowsFile = Annotated[
-    Path | None, typer.Option(help="csv, tsv, jsonl, parquet or txt with the task's fields; - reads standard input")
+    Path | None,
+    typer.Option(help="csv, tsv, jsonl, parquet, txt or conll; - reads standard input"),
 ]
 AnswersFile = Annotated[
     Path | None,
-    typer.Option(*OUT, help="csv, tsv, jsonl or parquet: the rows with label, word and probability beside them"),
+    typer.Option(*OUT, help="csv, tsv, jsonl or parquet: rows with label, word, probability; conll: words with tags"),
 ]
 FieldPairs = Annotated[list[str] | None, typer.Option(help="name=text, one for each field of the task; makes one row")]
 AnswersJson = Annotated[bool, typer.Option("--json", help="print JSON with probabilities")]
@@ -49,9 +51,9 @@ def predict(
     quiet(silent=silent)
     texts, file = check_asked(text or [], file, field or [])
     if out is not None:
-        from softprompt.files.tables import table_for
+        from softprompt.cli.tagged_answers import place_for
 
-        out = table_for(out, "--out")
+        out = place_for(out)
     prompt = open_prompt(run, backbone, dtype, device)
     if prompt.task is None:
         raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")
@@ -64,9 +66,11 @@ def predict(
 
 def _write(prompt: Prompt, asked: Questions, out: Path, batch_size: int, json: bool, *, silent: bool) -> None:
     from softprompt.cli.answers import write_answers
+    from softprompt.cli.tagged_answers import write_words, writes_words
     from softprompt.progress import Progress
 
-    rows, blank = write_answers(prompt, asked, out, Progress(not silent), batch_size)
+    write = write_words if writes_words(asked.task, out) else write_answers
+    rows, blank = write(prompt, asked, out, Progress(not silent), batch_size)
     if json:
         emit({"out": str(out), "rows": rows, "rows_without_text": blank})
         return
@@ -78,6 +82,9 @@ def _print(prompt: Prompt, asked: Questions, batch_size: int, json: bool) -> Non
     from softprompt.storage.prompt import answers_to
 
     answers = answers_to(prompt, asked.rows(), batch_size=batch_size)
+    if asked.task.kind == "tags":
+        _print_words(answers, json)
+        return
     if json:
         emit([{"label": a.label, "probability": a.probability, "probabilities": a.probabilities} for a in answers])
         return
@@ -85,3 +92,16 @@ def _print(prompt: Prompt, asked: Questions, batch_size: int, json: bool) -> Non
     for answer in answers:
         label = answer.label if answer.word == answer.label else f"{answer.label} ({answer.word})"
         writer.writerow([shown(label), "" if answer.probability is None else f"{answer.probability:.3f}"])
+
+
+def _print_words(answers: list[Answer], json: bool) -> None:
+    if json:
+        names = {"words": "word", "tags": "tag", "probabilities": "probability"}
+        emit([{key: [getattr(one, name) for one in a.tagged] for key, name in names.items()} for a in answers])
+        return
+    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    for place, answer in enumerate(answers):
+        if place:
+            writer.writerow([])
+        for one in answer.tagged:
+            writer.writerow([shown(one.word), one.tag, "" if one.probability is None else f"{one.probability:.3f}"])

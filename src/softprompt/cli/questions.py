@@ -79,9 +79,10 @@ def _check_no_path(text: str) -> None:
 
 
 def _tables() -> tuple[str, ...]:
+    from softprompt.tasks.data.conll import CONLL_ENDINGS
     from softprompt.tasks.data.files import ENDINGS
 
-    return ENDINGS
+    return *ENDINGS, *CONLL_ENDINGS
 
 
 @contextmanager
@@ -122,13 +123,16 @@ def _standard_input(task: Task) -> Iterator[Path]:
 
 
 def _ending(task: Task, path: Path) -> str:
-    """What came in: JSON, a table whose first line names a column of the task, or one text a line."""
+    """What came in: JSON, CoNLL's columns, a table whose first line names a column of the task, or one text a line."""
+    from softprompt.tasks.data.conll import CONLL_ENDINGS, is_conll
     from softprompt.tasks.data.records import columns_of
 
     with path.open("rb") as file:
         first = file.readline(1 << 20).decode("utf-8-sig", "replace").strip()
     if first.startswith("{") and first.endswith("}"):
         return ".jsonl"
+    if task.kind == "tags" and is_conll(path, columns_of(task).is_label):
+        return CONLL_ENDINGS[0]
     known = columns_of(task).known
     if known & {cell.strip().strip('"') for cell in first.split(",")}:
         return ".csv"

@@ -65,6 +65,11 @@ def translation(
             f"task {target.name!r} ({target.kind}) asks for other answers than the prompt's task {source.name!r} "
             f"({source.kind}) gives: choose a task of the same kind"
         )
+    if source.kind == "tags":
+        raise SoftPromptError(
+            f"task {source.name!r} has a tag for each word, which no translation is for: "
+            "evaluate the prompt on rows of the other task with its own tags"
+        )
     return Translation(_classes(source, target, dict(words or {})), _fields(source, target, dict(fields or {})))
 
 
@@ -204,9 +209,9 @@ def _translated(outcome: Outcome, row: Row, found: Translation) -> Outcome:
     if not found.classes:
         return outcome
     if outcome.probabilities is None:
-        return Outcome(found.classes[int(outcome.prediction)], None, None)
+        return Outcome(found.classes[int(outcome.value)], None, None)
     chances = [0.0] * (max(found.classes) + 1)
     for own, chance in zip(found.classes, outcome.probabilities, strict=True):
         chances[own] += chance
-    loss = None if row.label is None else -math.log(max(chances[int(row.label)], sys.float_info.min))
+    loss = None if row.value is None else -math.log(max(chances[int(row.value)], sys.float_info.min))
     return Outcome(chances.index(max(chances)), tuple(chances), loss)

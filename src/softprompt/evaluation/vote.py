@@ -27,20 +27,20 @@ class Ballot(Outcome):
 
 def ballot(members: Sequence[Outcome]) -> Ballot:
     """The vote of one row's answers; see `ensemble` for ties."""
-    first, chances = members[0].prediction, _mean_chances(members)
+    first, chances = members[0].value, _mean_chances(members)
     loss = _loss(members)
     if isinstance(first, str):
         text = _by_text([str(member.prediction) for member in members])
         return Ballot(text, None, loss, text, tuple(members))
     if isinstance(first, float):
-        mean = fmean(float(member.prediction) for member in members)
+        mean = fmean(float(member.value) for member in members)
         return Ballot(mean, chances, loss, mean, tuple(members))
     by_mean = first if chances is None else chances.index(max(chances))
     return Ballot(_majority(members), chances, loss, by_mean, tuple(members))
 
 
 def _majority(members: Sequence[Outcome]) -> int:
-    votes = Counter(int(member.prediction) for member in members)
+    votes = Counter(int(member.value) for member in members)
     tied = sorted(index for index, count in votes.items() if count == max(votes.values()))
     # The first of equals is the lowest index.
     return max(tied, key=lambda index: sum(_log(member, index) for member in members))

@@ -60,7 +60,7 @@ class Columns:
             if value is not None:
                 # A time with its zone is written as text: columns of times have one zone for all of them.
                 zoned = isinstance(value, datetime) and value.tzinfo is not None
-                self._types.setdefault(name, set()).add(str if zoned else type(value))
+                self._types.setdefault(name, set()).add(str if zoned else _kind(value))
             if self.path.suffix == ".tsv" and _BREAKS.search(_cell(value)):
                 raise SoftPromptError(
                     f"{self.path}: row {self.count} has a tab or a line end in column {name!r}, which a tsv file "
@@ -126,7 +126,7 @@ def _parquet(file: BinaryIO, path: Path, kinds: Mapping[str, type]) -> Iterator[
     import pyarrow.parquet as pq
 
     own = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), bytes: pa.binary(), date: pa.date32()}
-    own[datetime] = pa.timestamp("us")
+    own |= {datetime: pa.timestamp("us"), list[str]: pa.list_(pa.string()), list[float]: pa.list_(pa.float64())}
     schema = pa.schema([(name, own.get(kind, pa.string())) for name, kind in kinds.items()])
 
     def write(rows: Sequence[Values]) -> None:
@@ -142,6 +142,11 @@ def _parquet(file: BinaryIO, path: Path, kinds: Mapping[str, type]) -> Iterator[
 
     with pq.ParquetWriter(file, schema) as writer:
         yield write
+
+
+def _kind(value: object) -> type:
+    """The type of a value, and of a list of texts that of its texts, too."""
+    return list[str] if isinstance(value, list) and all(isinstance(one, str) for one in value) else type(value)
 
 
 def _cell(value: object) -> str:

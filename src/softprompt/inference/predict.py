@@ -14,6 +14,22 @@ from softprompt.inference.batches import Tick, batches
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
+from softprompt.tasks.spans import OUTSIDE
+
+
+@dataclass(frozen=True)
+class TaggedWord:
+    """A word with its tag.
+
+    Attributes:
+        word: as it stands in the row.
+        tag: its tag; `O` for a word that was cut or that the tokenizer makes nothing of.
+        probability: of the tag, None for such a word.
+    """
+
+    word: str
+    tag: str
+    probability: float | None
 
 
 @dataclass(frozen=True)
@@ -25,12 +41,14 @@ class Answer:
         probability: of the label, where there is one.
         probabilities: of every label value or choice.
         word: the label's word, or the label itself where it has none.
+        tagged: of a task with tags each word with its own; `label` is these tags, with spaces between them.
     """
 
     label: str
     probability: float | None
     probabilities: dict[str, float]
     word: str
+    tagged: tuple[TaggedWord, ...] = ()
 
 
 def predict(
@@ -84,9 +102,21 @@ def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:
     if task.kind in ("generation", "regression"):
         text = outcome.prediction if isinstance(outcome.prediction, str) else f"{outcome.prediction:.4g}"
         return Answer(text, None, {}, text)
+    if isinstance(outcome.prediction, tuple):
+        return _tagged(task, row, outcome.prediction, outcome.probabilities or ())
     names = row.choices if task.kind == "choice" and row.choices else task.label_values
     chances = outcome.probabilities or ()
     index = int(outcome.prediction)
     probability = chances[index] if chances else None
     label = names[index]
     return Answer(label, probability, dict(zip(names, chances, strict=False)), dict(task.labels).get(label) or label)
+
+
+def _tagged(task: Task, row: Row, tags: Sequence[int], chances: Sequence[float]) -> Answer:
+    names = list(task.labels.values())
+    tagged = tuple(
+        TaggedWord(word, OUTSIDE, None) if tag < 0 else TaggedWord(word, names[tag], chance)
+        for word, tag, chance in zip(row.words, tags, chances, strict=True)
+    )
+    label = " ".join(one.tag for one in tagged)
+    return Answer(label, None, {}, label, tagged)

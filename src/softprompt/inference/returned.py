@@ -21,8 +21,10 @@ def check_returned(task: Task, returns: str) -> None:
     known = get_args(Returned)
     if returns not in known:
         raise SoftPromptError(f"returns is {quoted(returns)}: choose one of {', '.join(known)}")
-    if returns == "probabilities" and task.kind in ("generation", "regression"):
-        raise SoftPromptError(f"task {task.name!r}: an answer of kind {task.kind} has no probabilities: ask for labels")
+    if returns == "probabilities" and task.kind in ("generation", "regression", "tags"):
+        raise SoftPromptError(
+            f"task {task.name!r}: an answer of kind {task.kind} has no probabilities of labels: ask for labels"
+        )
 
 
 def returned(answers: Sequence[Answer], returns: Returned) -> list[str] | list[dict[str, float]]:

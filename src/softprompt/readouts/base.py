@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from softprompt.sites.attached import Attached, Rows
-from softprompt.tasks.rows import Row
+from softprompt.tasks.rows import Label, Row
 from softprompt.tasks.seen import SeenRows
 from softprompt.tasks.text.encoding import Encoded, with_virtual
 
@@ -35,7 +35,7 @@ class Item:
     Attributes:
         texts: its sequences: one, or one a candidate.
         targets: the answer's ids of each sequence, where the readout scores answers.
-        label: class index, number, or index of the right candidate; None where the row has no label.
+        label: class index, number, or index of the right candidate; None where the row has no label, or one a word.
         row: the row itself.
         answer_cut: whether the answer's end was cut.
     """
@@ -57,6 +57,11 @@ class Item:
         return any(text.truncated for text in self.texts)
 
     @property
+    def unread(self) -> int:
+        """How many of its words have no column to be read at, where each word has a tag."""
+        return sum(column < 0 for text in self.texts for column in text.words)
+
+    @property
     def lost(self) -> dict[str, float]:
         """Of each field that was cut the share of its characters that was left out, where most was."""
         names = dict.fromkeys(name for text in self.texts for name in text.lost)
@@ -68,14 +73,20 @@ class Outcome:
     """The answer to one row.
 
     Attributes:
-        prediction: class index, number, candidate index or text.
-        probabilities: of each class or candidate, where there are any.
+        prediction: class index, number, candidate index, text, or the tag's index of each word (-1 for none).
+        probabilities: of each class or candidate, or of each word's tag, where there are any.
         loss: of the right answer, where the row has a label.
     """
 
-    prediction: int | float | str
+    prediction: Label
     probabilities: tuple[float, ...] | None
     loss: float | None
+
+    @property
+    def value(self) -> int | float | str:
+        """The prediction where there is one a row, and not one a word."""
+        assert not isinstance(self.prediction, tuple)
+        return self.prediction
 
 
 class Readout(nn.Module, ABC):

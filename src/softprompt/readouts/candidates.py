@@ -53,7 +53,7 @@ class Candidates(Readout):
 
     def encode(self, row: Row) -> Item:
         """One sequence a candidate, with the ids to score in each."""
-        label = None if row.label is None else int(row.label)
+        label = None if row.value is None else int(row.value)
         if self.row_encoder.template.has_choice:
             texts = tuple(self.row_encoder.encode(row, choice=choice) for choice in self._choices(row))
             return Item(texts, tuple(text.ids[text.choice :] for text in texts), label, row)

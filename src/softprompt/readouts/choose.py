@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.readouts.base import Readout
@@ -16,10 +16,12 @@ from softprompt.readouts.mixture import Mixture
 from softprompt.readouts.registry import READOUTS, readout
 from softprompt.readouts.sentinel import lead_of
 from softprompt.readouts.surround import surrounded
+from softprompt.readouts.tag_head import TagHead
 from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder
 from softprompt.tasks.task import Task
 from softprompt.tasks.text.encoding import RowEncoder, affixes, continuation
 from softprompt.tasks.text.template import Template
+from softprompt.tasks.text.words import WordsEncoder
 
 
 def make_readout(task: Task, context: ReadoutContext) -> Readout:
@@ -31,6 +33,11 @@ def make_readout(task: Task, context: ReadoutContext) -> Readout:
     if context.pool:
         return _mixture(task, context)
     spec = context.spec
+    if task.kind == "tags" and spec.name in ("rows", "mask", "text"):
+        raise SoftPromptError(
+            f"task {task.name!r} has a tag for each word, and readout {spec.name!r} gives one answer a row: use "
+            "readout='head'"
+        )
     lead = lead_of(context.tokenizer, spec.name, seq2seq=context.seq2seq, wanted=spec.sentinel_targets)
     made: object = READOUTS.get(spec.name)(task, replace(context, lead=lead))
     if not isinstance(made, Readout):
@@ -98,12 +105,27 @@ def _rows(task: Task, context: ReadoutContext) -> LabelRows:
 def _head(task: Task, context: ReadoutContext) -> Head:
     if task.kind == "generation":
         raise SoftPromptError(f"task {task.name!r} asks for free text, which a head cannot give: use readout='text'")
+    if task.kind == "tags":
+        return _tag_head(task, context)
     chosen = context.spec.pooling
     pooling: Pooling = chosen if chosen != "auto" else "last" if context.causal else "mean"
     template = task.template_for("head", context.seq2seq)
     outputs = 1 if template.has_choice or task.kind == "regression" else len(task.label_words())
     row_encoder = _row_encoder(template, context)
     return Head(row_encoder, context.hidden_size, outputs, pooling, context.filler, _bounds(task))
+
+
+def _tag_head(task: Task, context: ReadoutContext) -> TagHead:
+    pooling = context.spec.pooling
+    if pooling == "mean":
+        raise SoftPromptError(
+            f"task {task.name!r} has a tag for each word, which is read at one of its tokens: pooling first or last"
+        )
+    last = context.causal if pooling == "auto" else pooling == "last"
+    template = Template.parse(dict(task.templates).get("head", task.template))
+    plain = _row_encoder(template, context)
+    own = {field.name: getattr(plain, field.name) for field in fields(plain)}
+    return TagHead(WordsEncoder(**own, last=last), context.hidden_size, len(task.labels), context.filler)
 
 
 def _bounds(task: Task) -> tuple[float, float] | None:

@@ -25,6 +25,13 @@ def told_cuts(items: Sequence[Item], spec: ReadoutSpec, rows: str) -> list[str]:
         f"{name!r} lost its {spec.truncation}, {_percent(sum(shares) / len(shares))} of the text on average"
         for name, shares in found.items()
     ]
+    unread = sum(item.unread for item in items)
+    if unread:
+        words = sum(len(text.words) for item in items for text in item.texts)
+        lines.append(
+            f"{unread} of {words} words of the {rows} ({_percent(unread / words)}) were cut, or are none to the "
+            "tokenizer: they get the tag O, and are wrong where they are scored"
+        )
     answers = sum(item.answer_cut for item in items)
     if answers:
         lines.append(

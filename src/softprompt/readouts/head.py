@@ -59,7 +59,7 @@ class Head(Readout):
 
     def encode(self, row: Row) -> Item:
         """One sequence, or one a choice."""
-        label = None if row.label is None else float(row.label) if self.bounds else int(row.label)
+        label = None if row.value is None else float(row.value) if self.bounds else int(row.value)
         if self.row_encoder.template.has_choice:
             return Item(tuple(self.row_encoder.encode(row, choice=c) for c in row.choices or ()), (), label, row)
         return Item((self.row_encoder.encode(row),), (), label, row)

@@ -43,7 +43,7 @@ class SingleColumn(Readout):
     def encode(self, row: Row) -> Item:
         """One sequence; the answer is read at its mask, or at its last column."""
         text = self.row_encoder.encode(row)
-        label = None if row.label is None else float(row.label) if self.bounds else int(row.label)
+        label = None if row.value is None else float(row.value) if self.bounds else int(row.value)
         return Item((text,), (), label, row)
 
     def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:

@@ -13,18 +13,23 @@ from softprompt.guards import limits
 from softprompt.tasks import loading
 from softprompt.tasks.metrics import METRICS
 from softprompt.tasks.origins import Hub, Package, SplitName
+from softprompt.tasks.spans import is_span_tag
 from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
 
-TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation"]
-RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews", "squad"]
+TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags"]
+RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll"]
 _DEFAULT_METRIC = {
     "classification": "accuracy",
     "regression": "pearson",
     "choice": "accuracy",
     "generation": "exact_match",
+    "tags": "token_accuracy",
 }
+_SPAN_METRICS = ("span_f1", "span_precision", "span_recall", "token_accuracy")
+# Where data sets keep words and their tags.
+TAGGED_COLUMNS = {"field": ("tokens", "words"), "label": ("tags", "ner_tags")}
 
 
 class TaskDefinition(BaseModel):
@@ -82,6 +87,10 @@ class TaskDefinition(BaseModel):
         columns = values.get("columns")
         if isinstance(columns, Mapping):
             values["columns"] = {k: (v,) if isinstance(v, str) else v for k, v in columns.items()}
+        if values.get("layout") == "conll":
+            values.setdefault("kind", "tags")
+        if values.get("kind") == "tags":
+            _complete_tagged(values)
         if not values.get("fields"):
             templates = values.get("templates")
             others = templates.values() if isinstance(templates, Mapping) else ()
@@ -109,6 +118,34 @@ class TaskDefinition(BaseModel):
                 raise ValueError(f"template {source!r} names no field; write one as {{text}}")
             if template.has_choice and template.has_mask:
                 raise ValueError(f"template {source!r}: {{choice}} is the answer, so no {{mask}} may be there")
+        return self
+
+    @model_validator(mode="after")
+    def _tags_fit(self) -> TaskDefinition:
+        if self.layout == "conll" and self.kind != "tags":
+            raise ValueError(f"layout 'conll' has a tag for each word: its kind is tags, not {self.kind}")
+        if self.kind != "tags":
+            return self
+        if len(self.labels) < 2:
+            raise ValueError("a task of the kind tags needs at least two labels, as labels=['O', 'B-PER', 'I-PER']")
+        if len(self.fields) != 1:
+            raise ValueError(f"a task of the kind tags has one field, its words; found {', '.join(self.fields)}")
+        for source in (self.template, *self.templates.values()):
+            template = Template.parse(source)
+            if template.has_mask or [str(part) for part in template.parts].count(f"{{{self.fields[0]}}}") != 1:
+                raise ValueError(
+                    f"template {source!r}: each word is read where it stands, so {{{self.fields[0]}}} stands once, as "
+                    "it is, and no {mask}"
+                )
+        spaced = next((word for word in self.labels.values() if not word or any(map(str.isspace, word))), None)
+        if spaced is not None:
+            raise ValueError(f"labels: the tag {spaced!r} is empty or has white space in it; rename it")
+        if {"span_f1", "span_precision", "span_recall"} & set(self.metrics):
+            other = next((word for word in self.labels.values() if not is_span_tag(word)), None)
+            if other is not None:
+                raise ValueError(
+                    f"metrics: the tag {other!r} does not say where a span is, as B-PER and O do; take token_accuracy"
+                )
         return self
 
     @model_validator(mode="after")
@@ -160,6 +197,18 @@ class TaskDefinition(BaseModel):
     def metric(self) -> str:
         """The main metric."""
         return self.metrics[0]
+
+
+def _complete_tagged(values: dict[str, object]) -> None:
+    """Give a task of tags what most of them have: one field, the usual columns, and spans to score."""
+    values.setdefault("template", "{text}")
+    field = next(iter(_fields_of(values["template"])), "text")
+    columns, labels = values.get("columns"), values.get("labels")
+    own = {field: TAGGED_COLUMNS["field"], "label": TAGGED_COLUMNS["label"]}
+    values["columns"] = {**own, **columns} if isinstance(columns, Mapping) else columns or own
+    words = labels.values() if isinstance(labels, Mapping) else labels if isinstance(labels, (list, tuple)) else ()
+    if not values.get("metrics") and words and all(isinstance(word, str) and is_span_tag(word) for word in words):
+        values["metrics"] = _SPAN_METRICS
 
 
 def _check_sizes(values: Mapping[str, object]) -> None:

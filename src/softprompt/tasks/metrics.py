@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks.answers import best, normalised, token_f1
-from softprompt.tasks.rows import Row
+from softprompt.tasks.rows import Label, Row
+from softprompt.tasks.spans import OUTSIDE, spans_of, types_of
 
 Array: TypeAlias = NDArray[np.float64]
-Prediction: TypeAlias = int | float | str
+Prediction: TypeAlias = Label
 
 
 class Scored(Protocol):
@@ -48,6 +49,7 @@ class Metric:
         value: the metric of the sum of such vectors, `[..., S] -> [...]`.
         by_group: a group's vector is the product of its rows' (all of them right), not their sum.
         proportion: the value is a share of units, so that Wilson's interval holds.
+        parts: the sums of each part that the value is over, by name; see `span_f1`, which has one a type.
     """
 
     kinds: tuple[str, ...]
@@ -55,6 +57,7 @@ class Metric:
     value: Callable[[Array], Array]
     by_group: bool = False
     proportion: bool = False
+    parts: Callable[[Scored, Array], dict[str, Array]] | None = None
 
 
 # -- statistics of a row ---------------------------------------------------------------------------------
@@ -74,7 +77,8 @@ def _hits(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) 
 
 def _confusion(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
     classes = len(task.labels)
-    cells = np.array([int(row.label or 0) * classes + int(guess) for row, guess in zip(rows, predictions, strict=True)])
+    pairs = zip(rows, predictions, strict=True)
+    cells = np.array([_index(row.label) * classes + _index(guess) for row, guess in pairs])
     table: Array = np.eye(classes * classes, dtype=np.float64)[cells]
     return table
 
@@ -94,7 +98,7 @@ def _moments(x: Array, y: Array) -> Array:
 
 
 def _pairs(rows: Sequence[Row], predictions: Sequence[Prediction]) -> tuple[Array, Array]:
-    return np.array([float(row.label or 0) for row in rows]), np.array([float(guess) for guess in predictions])
+    return np.array([_number(row.label) for row in rows]), np.array([_number(guess) for guess in predictions])
 
 
 def _values(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
@@ -131,9 +135,44 @@ def _chosen(row: Row, guess: Prediction) -> str:
     if isinstance(guess, str):
         return guess
     choices = row.choices or ()
-    if not 0 <= guess < len(choices):
+    if isinstance(guess, tuple) or not 0 <= guess < len(choices):
         raise SoftPromptError(f"row {row.index}: prediction {guess!r} is no index into its {len(choices)} choices")
     return choices[int(guess)]
+
+
+def _spans(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """True positives, predicted and real spans of each type in turn, `[rows, 3 types]`."""
+    names = [*task.labels.values(), OUTSIDE]  # -1 is a word without an answer
+    types = {name: place for place, name in enumerate(types_of(names))}
+    table = np.zeros((len(rows), len(types), 3))
+    for counts, row, guess in zip(table, rows, predictions, strict=True):
+        real, guessed = (set(spans_of([names[tag] for tag in _tags(one)])) for one in (row.label, guess))
+        for column, found in enumerate((real & guessed, guessed, real)):
+            for span in found:
+                counts[types[span[0]], column] += 1
+    return table.reshape(len(rows), -1)
+
+
+def _tag_hits(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """Words whose tag is right, and all words."""
+    pairs = [(_tags(row.label), _tags(guess)) for row, guess in zip(rows, predictions, strict=True)]
+    hits = [(sum(tag == guess for tag, guess in zip(*pair, strict=True)), len(pair[0])) for pair in pairs]
+    return np.array(hits, dtype=np.float64)
+
+
+def _tags(value: Prediction | None) -> tuple[int, ...]:
+    assert isinstance(value, tuple)
+    return value
+
+
+def _index(value: Prediction | None) -> int:
+    assert not isinstance(value, tuple)
+    return int(value or 0)
+
+
+def _number(value: Prediction | None) -> float:
+    assert not isinstance(value, tuple)
+    return float(value or 0)
 
 
 # -- values of sums --------------------------------------------------------------------------------------
@@ -193,6 +232,19 @@ def _correlation(sums: Array) -> Array:
     return np.clip(_ratio(n * xy - x * y, np.where(alike, 0.0, np.sqrt(np.maximum(vx * vy, 0.0)))), -1.0, 1.0)
 
 
+def _by_type(sums: Array) -> Array:
+    return sums.reshape(*sums.shape[:-1], -1, 3)
+
+
+def _of_spans(value: Callable[[Array], Array]) -> Metric:
+    """A metric over the spans of all types, which the spans of one type have, too."""
+
+    def parts(task: Scored, sums: Array) -> dict[str, Array]:
+        return dict(zip(types_of(task.labels.values()), _by_type(sums), strict=True))
+
+    return Metric(("tags",), _spans, lambda sums: value(_by_type(sums).sum(axis=-2)), parts=parts)
+
+
 def _same(prediction: str, answer: str) -> float:
     return float(normalised(prediction) == normalised(answer))
 
@@ -214,4 +266,9 @@ METRICS: dict[str, Metric] = {
     "record_em": Metric(("choice",), _answered(_same), _mean, proportion=True),
     "exact_match": Metric(("generation",), _answered(_same), _mean, proportion=True),
     "token_f1": Metric(("generation",), _answered(token_f1), _mean),
+    # CoNLL's, as seqeval counts them: a span is right where its type and all of its words are.
+    "span_f1": _of_spans(_f1),
+    "span_precision": _of_spans(lambda sums: _ratio(sums[..., 0], sums[..., 1])),
+    "span_recall": _of_spans(lambda sums: _ratio(sums[..., 0], sums[..., 2])),
+    "token_accuracy": Metric(("tags",), _tag_hits, _mean),
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
+
+Label: TypeAlias = int | float | str | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,19 +16,28 @@ class Row:
     Attributes:
         fields: the texts by field name.
         label: the class index (classification), the value (regression), the index of a right choice
-            (choice), the answer's text (generation), or None where the row has no label.
+            (choice), the answer's text (generation), the index of each word's tag (tags), or None where the row has
+            no label.
         choices: the candidates of a choice task, else None.
         group: rows of one group are scored together (MultiRC: one question of one paragraph), else None.
         index: the row's place in its file, from 0.
         answers: every right answer's text, for choice and generation tasks.
+        words: what the tags of a row are of; its one field is these, joined by spaces.
     """
 
     fields: Mapping[str, str]
-    label: int | float | str | None = None
+    label: Label | None = None
     choices: tuple[str, ...] | None = None
     group: str | None = None
     index: int = 0
     answers: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> int | float | str | None:
+        """The label of a row that has one, and not one a word."""
+        assert not isinstance(self.label, tuple)
+        return self.label
 
 
 @dataclass(frozen=True, slots=True)

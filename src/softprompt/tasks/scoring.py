@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import JsonValue
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.metrics import METRICS, Array, Metric, Prediction
 from softprompt.tasks.rows import Row
@@ -24,10 +24,11 @@ def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
         task: gives the metrics, the main one first.
         rows: labelled rows.
         predictions: for each row a class index (classification), a number (regression), the index or the text
-            of a choice (choice), or a text (generation).
+            of a choice (choice), a text (generation), or the tag's index of each word, -1 for none (tags).
 
     Returns:
-        Each metric's value (fractions from 0 to 1; correlations from -1 to 1), ``rows`` (how many), and
+        Each metric's value (fractions from 0 to 1; correlations from -1 to 1), of a metric over spans that of each
+        type, too (``span_f1.PER``), ``rows`` (how many), and
         ``interval``: the main metric's 95 % interval `[low, high]`, Wilson's for a share of rows, else the
         percentiles of 1000 seeded bootstrap draws of rows or groups.
 
@@ -40,7 +41,10 @@ def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
     for name in task.metrics:
         metric = METRICS[name]
         units = _units(metric, task, rows, predictions)
-        result[name] = float(metric.value(units.sum(axis=0)))
+        sums = units.sum(axis=0)
+        result[name] = float(metric.value(sums))
+        parts = {} if metric.parts is None else metric.parts(task, sums)
+        result |= {f"{name}.{part}": float(metric.value(own)) for part, own in parts.items()}
         if name == task.metric:
             interval = _wilson(units) if metric.proportion else _bootstrap(metric, units)
     return {**result, "rows": len(rows), "interval": [float(bound) for bound in interval]}
@@ -59,6 +63,13 @@ def _check(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pred
             if not (isinstance(prediction, (int, np.integer)) and 0 <= prediction < len(task.labels)):
                 raise SoftPromptError(
                     f"task {task.name!r}: prediction {prediction!r} is no class of {len(task.labels)}"
+                )
+    if task.kind == "tags":
+        for row, prediction in zip(rows, predictions, strict=True):
+            if not isinstance(prediction, tuple) or len(prediction) != len(row.words):
+                raise SoftPromptError(
+                    f"task {task.name!r}: row {row.index} has {len(row.words)} words, each of which needs a tag, and "
+                    f"the prediction is {quoted(prediction, 60)}"
                 )
 
 

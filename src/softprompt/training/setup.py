@@ -56,7 +56,15 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
         SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
             bounds.
     """
-    default = method.readout(read_anatomy(model).kind, has_lm_head=has_lm_head(model))
+    kind = read_anatomy(model).kind
+    default = method.readout(kind, has_lm_head=has_lm_head(model))
+    if task.kind == "tags":
+        if method.readout(kind, has_lm_head=False) != "head":
+            raise SoftPromptError(
+                f"method {method.name!r} answers with label words, and task {task.name!r} has a tag for each word: "
+                "choose another method, as p_tuning_v2"
+            )
+        default = "head"
     if task.kind == "generation" and default == "head" and method.name != "head_only":
         default = "text"
     name = options.readout or default
@@ -64,8 +72,8 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
         raise SoftPromptError(f"method 'head_only' trains a linear head: readout {name!r} has none; leave readout out")
     if not method.trains() and method.name != "head_only" and name in ("head", "rows"):
         raise SoftPromptError(
-            f"method {method.name!r} trains nothing, so readout {name!r} stays untrained: use method 'head_only', or a "
-            "backbone with a language-model head"
+            f"method {method.name!r} trains nothing, so readout {name!r} stays untrained: use method 'head_only'"
+            + ("" if task.kind == "tags" else ", or a backbone with a language-model head")
         )
     chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")

@@ -103,14 +103,19 @@ def class_names(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
         written = written.get(key) if isinstance(written, dict) else None
     found: dict[str, tuple[str, ...]] = {}
     for column, feature in written.items() if isinstance(written, dict) else ():
-        names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+        # A list of them is a mapping, or in files of earlier versions a list, that holds what each is.
+        inner = feature.get("feature") if isinstance(feature, dict) and "feature" in feature else feature
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        names = inner.get("names") if isinstance(inner, dict) and inner.get("_type") == "ClassLabel" else None
         if isinstance(names, list):
             found[column] = tuple(map(str, names))
     return found
 
 
 def named(number: object, names: tuple[str, ...]) -> object:
-    """The name of a class; what is no class's number stays, as the -1 of one that is not known."""
+    """The name of a class, or of each class of a list; what is no class's number stays, as the -1 of an unknown one."""
+    if isinstance(number, list):
+        return [named(one, names) for one in number]
     return names[number] if isinstance(number, int) and 0 <= number < len(names) else number
 
 

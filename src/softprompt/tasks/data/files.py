@@ -1,4 +1,4 @@
-"""Records of local files: csv, tsv, jsonl and text (packed by gzip or not), parquet, arrow and Excel's."""
+"""Records of local files: csv, tsv, jsonl, text and CoNLL's (packed by gzip or not), parquet, arrow and Excel's."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from softprompt.guards import limits
 from softprompt.guards.documents import parse_json
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data.arrow import ipc_records, parquet_records
+from softprompt.tasks.data.conll import CONLL_ENDINGS, is_conll, sentences
 from softprompt.tasks.data.excel import sheet_rows
 from softprompt.tasks.data.json_file import each_object
 from softprompt.tasks.data.lines import PACKED, TextFile, text_file, without_end
 from softprompt.tasks.data.quoting import is_quoted
-from softprompt.tasks.data.record import Columns, Record
+from softprompt.tasks.data.record import Columns, Record, TaggedColumns
 from softprompt.tasks.values import label_text, meant
 
 _LINES = (".tsv", ".csv", ".jsonl", ".txt")
 # A folder's files of the first line are looked for before those of the others.
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
-OTHER_ENDINGS = (".json", ".arrow", ".feather", ".xlsx", *(ending + PACKED for ending in _LINES))
+OTHER_ENDINGS = (
+    *(".json", ".arrow", ".feather", ".xlsx", *CONLL_ENDINGS),
+    *(ending + PACKED for ending in (*_LINES, *CONLL_ENDINGS)),
+)
 _PHYSICAL = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
@@ -62,17 +66,36 @@ def each_record(
         notes: takes what a reader of results should know of how the file was read.
     """
     ending = ending_of(path)
-    if ending not in (*ENDINGS, *OTHER_ENDINGS):
+    tagged = _is_tagged(path, ending, columns)
+    if not tagged and ending not in (*ENDINGS, *OTHER_ENDINGS):
         known = ", ".join((*ENDINGS, *OTHER_ENDINGS))
         raise SoftPromptError(f"{path}: files that end in {ending!r} are not read; use {known}")
     check_file(path)
     empty = True
-    for record in _records(path, ending.removesuffix(PACKED), columns, [] if notes is None else notes):
+    own = [] if notes is None else notes
+    found = _sentences(path, columns, own) if tagged else _records(path, ending.removesuffix(PACKED), columns, own)
+    for record in found:
         empty = empty and record.blank
         if blanks or not record.blank:
             yield record
     if empty:
         raise SoftPromptError(f"{path}: the file has no rows; give one row a line")
+
+
+def _is_tagged(path: Path, ending: str, columns: Columns) -> bool:
+    """Whether a file has a word a line: as its name says, or as a text file of a task with tags may."""
+    if ending.removesuffix(PACKED) in CONLL_ENDINGS:
+        return True
+    lined = ending.removesuffix(PACKED) in (".txt", ".tsv") or ending not in (*ENDINGS, *OTHER_ENDINGS)
+    if columns.tagged is None or not lined:
+        return False
+    return columns.tagged.always or is_conll(path, columns.is_label)
+
+
+def _sentences(path: Path, columns: Columns, notes: list[str]) -> Iterator[Record]:
+    with text_file(path) as file:
+        notes += file.notes
+        yield from sentences(file, columns.tagged or TaggedColumns(), columns.is_label)
 
 
 def _records(path: Path, ending: str, columns: Columns, notes: list[str]) -> Iterator[Record]:

@@ -8,6 +8,7 @@ from typing import SupportsFloat, SupportsIndex
 from softprompt.errors import quoted
 from softprompt.tasks.data.faults import RowFault
 from softprompt.tasks.definition import TaskDefinition
+from softprompt.tasks.rows import Label
 from softprompt.tasks.values import find_label, index_text, label_text, listed, meant
 
 _SHOWN = 12  # labels that a message lists
@@ -24,12 +25,12 @@ def is_label(task: TaskDefinition, cell: str) -> bool:
 
 def answer_of(
     task: TaskDefinition, raw: object, choices: tuple[str, ...] | None, from_one: bool
-) -> tuple[int | float | str | None, tuple[str, ...]]:
+) -> tuple[Label | None, tuple[str, ...]]:
     """The row's label and the texts of its right answers.
 
     Args:
         task: says what a label is.
-        raw: the value in the file, or a tuple of the answers' texts.
+        raw: the value in the file, or a tuple of the answers' texts, or of the words' tags.
         choices: of the row, in a choice task.
         from_one: classes count from 1.
 
@@ -45,6 +46,10 @@ def answer_of(
         return answers[0], answers
     if task.kind == "regression":
         return _value(task, raw), ()
+    if task.kind == "tags":
+        assert isinstance(raw, tuple)
+        known = {tag: _class(task, tag, from_one) for tag in dict.fromkeys(raw)}
+        return tuple(known[tag] for tag in raw), ()
     if choices is None:
         return _class(task, raw, from_one), ()
     if isinstance(raw, tuple):
@@ -67,8 +72,9 @@ def _class(task: TaskDefinition, raw: object, from_one: bool) -> int:
         hint = f" (did you mean {near!r}?)" if near is not None else ""
         known, more = listed(task.label_values[:_SHOWN]), len(task.labels) - _SHOWN
         every = f"{known} and {more} more" if more > 0 else known
+        what = "tag" if task.kind == "tags" else "label"
         raise RowFault(
-            f"label {quoted(label_text(raw), 60)} is not one of {every}{hint}", "mend the row or the task's labels"
+            f"{what} {quoted(label_text(raw), 60)} is not one of {every}{hint}", "mend the row or the task's labels"
         )
     return task.label_values.index(value)
 

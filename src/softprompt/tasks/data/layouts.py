@@ -146,6 +146,7 @@ LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
     "wsc": wsc,
     "agnews": agnews,
     "squad": squad,
+    "conll": flat_table,  # a record is a sentence, see `softprompt.tasks.data.conll`
 }
 
 

@@ -22,6 +22,21 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class TaggedColumns:
+    """What the columns of a file of tagged words are called in its records.
+
+    Attributes:
+        words: the column of the words.
+        tags: the column of their tags.
+        always: text files of any name are of this layout.
+    """
+
+    words: str = "tokens"
+    tags: str = "tags"
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """What a reader of a table must know of the task.
 
@@ -29,11 +44,13 @@ class Columns:
         known: every column name that the task looks for.
         headerless: the columns of a file without a header line.
         is_label: whether a cell is one of the task's label values.
+        tagged: where a task has a tag for each word, the columns of both.
     """
 
     known: frozenset[str]
     headerless: tuple[str, ...]
     is_label: Callable[[str], bool]
+    tagged: TaggedColumns | None = None
 
     def names_count(self, names: Sequence[str]) -> bool:
         """Whether the task's labels are the names of classes, and not their numbers, where a schema has both."""

@@ -15,6 +15,7 @@ from softprompt.tasks.data.labels import is_label
 from softprompt.tasks.data.layouts import LAYOUTS
 from softprompt.tasks.data.record import Columns, Record
 from softprompt.tasks.data.row import Flat, is_skipped, names_of, no_label, raw_label, row_of, texts_by_field, value_of
+from softprompt.tasks.data.tagged import tagged_columns, tagged_row
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row
 from softprompt.tasks.values import index_text, listed, plain
@@ -26,7 +27,7 @@ def columns_of(task: TaskDefinition) -> Columns:
     """What the reader of csv and tsv files needs to know."""
     names = (name for key in (*task.fields, *_CONTENT) for name in names_of(task, key))
     headerless = task.headerless or ("label", *task.fields)
-    return Columns(frozenset((*names, *task.headerless)), headerless, _LabelsOf(task))
+    return Columns(frozenset((*names, *task.headerless)), headerless, _LabelsOf(task), tagged_columns(task))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,8 @@ def without_text(task: TaskDefinition, record: Record) -> bool:
         for key in task.fields:
             there = any(name in flat for name in names_of(task, key))
             value = value_of(task, flat, key)
-            if not there or not (value is None or (isinstance(value, str) and not value.strip())):
+            empty = value in (None, []) if task.kind == "tags" else value is None
+            if not there or not (empty or (isinstance(value, str) and not value.strip())):
                 return False
     return True
 
@@ -204,6 +206,10 @@ def _row(task: TaskDefinition, flat: Flat, record: Record, from_one: bool, with_
     if with_labels and is_skipped(task, flat):
         return "rows without an agreed label left out"
     raw = raw_label(task, flat) if with_labels else None
+    if task.kind == "tags":
+        if with_labels and raw is None:
+            raise no_label(task, flat)
+        return tagged_row(task, flat, raw, record.place, index)
     texts = texts_by_field(task, flat, record.place)
     if texts is None or (with_labels and raw is None and task.skip_incomplete):
         return "rows with missing columns left out"

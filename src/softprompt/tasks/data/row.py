@@ -10,6 +10,7 @@ from softprompt.guards import limits
 from softprompt.tasks.data.faults import RowFault
 from softprompt.tasks.data.labels import answer_of
 from softprompt.tasks.data.several import cell_of, texts_of
+from softprompt.tasks.data.tagged import each_of
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row
 from softprompt.tasks.values import field_text, find_label, index_text, label_text, listed, meant, several
@@ -23,7 +24,7 @@ def names_of(task: TaskDefinition, key: str) -> tuple[str, ...]:
 
 
 def raw_label(task: TaskDefinition, flat: Flat) -> object:
-    """The label's value in the file, the texts of the right answers as a tuple, or None where there is none.
+    """The label's value in the file, the texts of the right answers or the words' tags as a tuple, or None.
 
     Raises:
         RowFault: a list, a mapping or bytes where one value should be, or where no texts are found in it.
@@ -34,6 +35,8 @@ def raw_label(task: TaskDefinition, flat: Flat) -> object:
             found = texts_of(answers, "'answers'")
             return None if found in ((), ("",)) else found
     value = value_of(task, flat, "label")
+    if task.kind == "tags":
+        return None if value is None else each_of(value, "the tags") or None
     kind = several(value)
     if kind is not None and task.kind == "generation":
         return texts_of(value, "the label") or None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from softprompt.tasks.data import files, held
+from softprompt.tasks.data.conll import is_conll
 from softprompt.tasks.data.lines import lines
 from softprompt.tasks.data.record import Record
 from softprompt.tasks.data.records import columns_of, read_table, rows_of_records, rows_of_values, without_text
@@ -23,6 +24,8 @@ def rows_of_file(task: TaskDefinition, path: Path) -> list[Row]:
 def is_text_alone(task: TaskDefinition, path: Path) -> bool:
     """Whether a file is one text a line: a text file without a header, for a task of one field."""
     if not files.ending_of(path).startswith(".txt") or len(task.fields) != 1:
+        return False
+    if task.kind == "tags" and is_conll(path, columns_of(task).is_label):
         return False
     first = next(lines(path), None)
     return first is not None and not columns_of(task).known & {cell.strip() for cell in first[1].split("\t")}

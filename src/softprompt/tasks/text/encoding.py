@@ -30,12 +30,14 @@ class Encoded:
         mask: column of the mask, or None.
         choice: column of the first token of a candidate, or None.
         lost: of each field that was cut the share of its characters that was left out.
+        words: of a row of words the column at which each is read, -1 for one that has none.
     """
 
     ids: tuple[int, ...]
     mask: int | None
     choice: int | None
     lost: Mapping[str, float] = field(default_factory=dict)
+    words: tuple[int, ...] = ()
 
     @property
     def truncated(self) -> bool:

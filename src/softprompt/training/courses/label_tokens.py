@@ -35,7 +35,7 @@ def label_tokens(work: Work, count: int) -> list[list[int]]:
     assert head is not None, "label words are read off a language-model head"
     embedding = head.weight
     assert isinstance(embedding, Tensor)
-    labels = torch.tensor([int(item.row.label or 0) for item in work.items])
+    labels = torch.tensor([int(item.row.value or 0) for item in work.items])
     weight = probe(states(work, head), labels, len(work.task.label_values), work.plan.learning_rate)
     return [_words(work, scores, count) for scores in ranking(weight, embedding)]
 
