@@ -151,3 +151,7 @@ def test_the_glossary_is_in_the_order_of_the_alphabet_and_leads_somewhere() -> N
     names = [re.sub("[ -]", "", name) for name, _ in parts]
     assert names == sorted(names)
     assert all(re.search(r"\[.+\]\(.+\)", text) for _, text in parts), "each term leads to its page or to another term"
+    others = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md") if page.name != "glossary.md")
+    named = {name: name.replace(" ", "-") for name, _ in parts}
+    unmet = {name for name, anchor in named.items() if f"glossary.md#{anchor})" not in others}
+    assert unmet == set(), "no page that uses the term leads to it"

@@ -118,6 +118,11 @@ def test_no_line_of_code_is_cut_off(page: Path) -> None:
             assert [line for line in text.splitlines() if len(line) > WIDTH] == []
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    listed = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f": {page.name}\n" not in listed] == []
+
+
 def test_search_works_from_the_disk() -> None:
     """The theme reads its index from a script, and what it would fetch to do so lies beside the pages."""
     lines = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
