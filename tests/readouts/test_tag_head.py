@@ -172,8 +172,8 @@ def test_a_causal_model_reads_a_words_last_token() -> None:
         ("warp", {}, "'warp' answers with label words"),
         ("soft_words", {}, "'soft_words' answers with label words"),
         ("hard_prompt", {}, "trains nothing.*use method 'head_only'$"),
-        ("p_tuning_v2", {"readout": "mask"}, "a tag for each word, and readout 'mask' gives one answer"),
-        ("p_tuning_v2", {"readout": "rows"}, "and readout 'rows' gives one answer"),
+        ("p_tuning_v2", {"readout": "mask"}, "of the kind tags, .*readout 'mask' reads one place"),
+        ("p_tuning_v2", {"readout": "rows"}, "readout 'rows' reads one place"),
     ],
 )
 def test_what_needs_label_words_is_refused(method: str, options: dict[str, Any], message: str) -> None:

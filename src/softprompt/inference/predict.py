@@ -102,6 +102,9 @@ def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:
     if task.kind in ("generation", "regression"):
         text = outcome.prediction if isinstance(outcome.prediction, str) else f"{outcome.prediction:.4g}"
         return Answer(text, None, {}, text)
+    if isinstance(outcome.prediction, str):
+        chance = outcome.probabilities[0] if outcome.probabilities else None
+        return Answer(outcome.prediction, chance, {}, outcome.prediction)
     if isinstance(outcome.prediction, tuple):
         return _tagged(task, row, outcome.prediction, outcome.probabilities or ())
     names = row.choices if task.kind == "choice" and row.choices else task.label_values

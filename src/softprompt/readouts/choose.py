@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.readouts.base import Readout
@@ -15,11 +15,14 @@ from softprompt.readouts.label_words import LabelWords
 from softprompt.readouts.mixture import Mixture
 from softprompt.readouts.registry import READOUTS, readout
 from softprompt.readouts.sentinel import lead_of
+from softprompt.readouts.span_head import SpanHead
 from softprompt.readouts.surround import surrounded
 from softprompt.readouts.tag_head import TagHead
 from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder
+from softprompt.tasks.in_place import IN_PLACE, PASSAGE
 from softprompt.tasks.task import Task
 from softprompt.tasks.text.encoding import RowEncoder, affixes, continuation
+from softprompt.tasks.text.passage import PassageEncoder
 from softprompt.tasks.text.template import Template
 from softprompt.tasks.text.words import WordsEncoder
 
@@ -33,10 +36,10 @@ def make_readout(task: Task, context: ReadoutContext) -> Readout:
     if context.pool:
         return _mixture(task, context)
     spec = context.spec
-    if task.kind == "tags" and spec.name in ("rows", "mask", "text"):
+    if task.kind in IN_PLACE and spec.name in ("rows", "mask", "text"):
         raise SoftPromptError(
-            f"task {task.name!r} has a tag for each word, and readout {spec.name!r} gives one answer a row: use "
-            "readout='head'"
+            f"task {task.name!r} is of the kind {task.kind}, which a head reads off the row's own tokens, and readout "
+            f"{spec.name!r} reads one place: use readout='head'"
         )
     lead = lead_of(context.tokenizer, spec.name, seq2seq=context.seq2seq, wanted=spec.sentinel_targets)
     made: object = READOUTS.get(spec.name)(task, replace(context, lead=lead))
@@ -105,8 +108,8 @@ def _rows(task: Task, context: ReadoutContext) -> LabelRows:
 def _head(task: Task, context: ReadoutContext) -> Head:
     if task.kind == "generation":
         raise SoftPromptError(f"task {task.name!r} asks for free text, which a head cannot give: use readout='text'")
-    if task.kind == "tags":
-        return _tag_head(task, context)
+    if task.kind in IN_PLACE:
+        return _tag_head(task, context) if task.kind == "tags" else _span_head(task, context)
     chosen = context.spec.pooling
     pooling: Pooling = chosen if chosen != "auto" else "last" if context.causal else "mean"
     template = task.template_for("head", context.seq2seq)
@@ -122,10 +125,18 @@ def _tag_head(task: Task, context: ReadoutContext) -> TagHead:
             f"task {task.name!r} has a tag for each word, which is read at one of its tokens: pooling first or last"
         )
     last = context.causal if pooling == "auto" else pooling == "last"
-    template = Template.parse(dict(task.templates).get("head", task.template))
-    plain = _row_encoder(template, context)
-    own = {field.name: getattr(plain, field.name) for field in fields(plain)}
-    return TagHead(WordsEncoder(**own, last=last), context.hidden_size, len(task.labels), context.filler)
+    encoder = replace(WordsEncoder.over(_in_place(task, context), task.fields[0]), last=last)
+    return TagHead(encoder, context.hidden_size, len(task.labels), context.filler)
+
+
+def _span_head(task: Task, context: ReadoutContext) -> SpanHead:
+    encoder = PassageEncoder.over(_in_place(task, context), PASSAGE)
+    return SpanHead(encoder, context.hidden_size, context.filler, context.spec.max_new_tokens)
+
+
+def _in_place(task: Task, context: ReadoutContext) -> RowEncoder:
+    """Of rows that are read in their own tokens: the template is the task's, as it stands."""
+    return _row_encoder(Template.parse(dict(task.templates).get("head", task.template)), context)
 
 
 def _bounds(task: Task) -> tuple[float, float] | None:

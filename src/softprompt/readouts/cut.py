@@ -33,7 +33,12 @@ def told_cuts(items: Sequence[Item], spec: ReadoutSpec, rows: str) -> list[str]:
             "tokenizer: they get the tag O, and are wrong where they are scored"
         )
     answers = sum(item.answer_cut for item in items)
-    if answers:
+    if answers and any(text.spans for item in items for text in item.texts):
+        lines.append(
+            f"{answers} of {len(items)} {rows} ({_percent(answers / len(items))}) have their answer in what was cut: "
+            "they are not learned from, and wrong where they are scored; raise max_length to have it"
+        )
+    elif answers:
         lines.append(
             f"{answers} of {len(items)} {rows} ({_percent(answers / len(items))}) have answers of more tokens than "
             f"max_new_tokens={spec.max_new_tokens}: of these the beginning counts, without an end token; raise "

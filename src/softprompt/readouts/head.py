@@ -93,6 +93,14 @@ class Head(Readout):
         pooled: Tensor = prompted.states(**given, positions=picked[:, None])[:, 0].float()
         return pooled
 
+    def scaled_on(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The training rows whose features tell mean and deviation: all."""
+        return items
+
+    def fits(self, items: Sequence[Sequence[Item]]) -> bool:
+        """Whether the features of all rows may be kept, where nothing below the head is trained."""
+        return True
+
     @torch.no_grad()
     def standardise(self, features: Tensor) -> None:
         """Take mean and deviation of the training rows' features `(rows, H)`."""

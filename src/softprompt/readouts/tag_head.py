@@ -15,18 +15,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from softprompt.readouts.base import Batch, Item, Outcome, inputs
-from softprompt.readouts.head import Head
-from softprompt.sites.attached import Attached, Rows
+from softprompt.readouts.base import Batch, Item, Outcome
+from softprompt.readouts.columns_head import ColumnsHead
 from softprompt.tasks.rows import Row
-from softprompt.tasks.text.encoding import pad
 from softprompt.tasks.text.words import WordsEncoder
 
 _NONE = -100  # a word without a label
 
 
-class TagHead(Head):
-    """W in R^{C x H}, b in R^C, fp32, started at zero; features, scores and losses have one row a word.
+class TagHead(ColumnsHead):
+    """A head over words.
 
     Args:
         row_encoder: encodes the words.
@@ -43,31 +41,10 @@ class TagHead(Head):
         return Item((self.row_encoder.encode(row),), (), None, row)
 
     def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
-        """Ids and mask, the columns of the words that are read, `(rows, words)`, and their labels, `(words,)`."""
-        ids, mask = pad([item.texts[0].ids for item in items], self.filler)
-        read = [[column for column in item.texts[0].words if column >= 0] for item in items]
-        columns = torch.zeros(len(items), max(1, *map(len, read)), dtype=torch.long)
-        for row, own in zip(columns, read, strict=True):
-            row[: len(own)] = torch.tensor(own, dtype=torch.long)
-        counts = torch.tensor([len(own) for own in read])
-        return {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "columns": columns,
-            "read": torch.arange(columns.shape[1]) < counts[:, None],
-            "owners": torch.arange(len(items)).repeat_interleave(counts),
-            "targets": torch.tensor([label for item in items for label in _labels(item)], dtype=torch.long),
-            "words": [item.texts[0].words for item in items],
-        }
-
-    def features(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
-        """The states of the words that are read, fp32, shape `(words, H)`."""
-        if "features" in batch:
-            kept: Tensor = batch["features"]
-            return kept
-        given = inputs(prompted, {name: batch[name] for name in ("input_ids", "attention_mask")}, prompts)
-        states: Tensor = prompted.states(**given, positions=batch["columns"])
-        return states[batch["read"]].float()
+        """See `ColumnsHead.collate`; with the labels of the words that are read, `(words,)`."""
+        targets = torch.tensor([label for item in items for label in _labels(item)], dtype=torch.long)
+        words = [item.texts[0].words for item in items]
+        return {**super().collate(items, train=train), "targets": targets, "words": words}
 
     def loss_of(self, scores: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy of the words that have a label."""

@@ -10,15 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
-from softprompt.tasks import loading
+from softprompt.tasks import in_place, loading
 from softprompt.tasks.metrics import METRICS
 from softprompt.tasks.origins import Hub, Package, SplitName
-from softprompt.tasks.spans import is_span_tag
 from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
 
-TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags"]
+TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction"]
 RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll"]
 _DEFAULT_METRIC = {
     "classification": "accuracy",
@@ -26,10 +25,8 @@ _DEFAULT_METRIC = {
     "choice": "accuracy",
     "generation": "exact_match",
     "tags": "token_accuracy",
+    "extraction": "token_f1",
 }
-_SPAN_METRICS = ("span_f1", "span_precision", "span_recall", "token_accuracy")
-# Where data sets keep words and their tags.
-TAGGED_COLUMNS = {"field": ("tokens", "words"), "label": ("tags", "ner_tags")}
 
 
 class TaskDefinition(BaseModel):
@@ -87,10 +84,7 @@ class TaskDefinition(BaseModel):
         columns = values.get("columns")
         if isinstance(columns, Mapping):
             values["columns"] = {k: (v,) if isinstance(v, str) else v for k, v in columns.items()}
-        if values.get("layout") == "conll":
-            values.setdefault("kind", "tags")
-        if values.get("kind") == "tags":
-            _complete_tagged(values)
+        in_place.complete(values)
         if not values.get("fields"):
             templates = values.get("templates")
             others = templates.values() if isinstance(templates, Mapping) else ()
@@ -121,31 +115,14 @@ class TaskDefinition(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _tags_fit(self) -> TaskDefinition:
+    def _fits_in_place(self) -> TaskDefinition:
+        templates, words = (self.template, *self.templates.values()), (*self.labels.values(),)
         if self.layout == "conll" and self.kind != "tags":
             raise ValueError(f"layout 'conll' has a tag for each word: its kind is tags, not {self.kind}")
-        if self.kind != "tags":
-            return self
-        if len(self.labels) < 2:
-            raise ValueError("a task of the kind tags needs at least two labels, as labels=['O', 'B-PER', 'I-PER']")
-        if len(self.fields) != 1:
-            raise ValueError(f"a task of the kind tags has one field, its words; found {', '.join(self.fields)}")
-        for source in (self.template, *self.templates.values()):
-            template = Template.parse(source)
-            if template.has_mask or [str(part) for part in template.parts].count(f"{{{self.fields[0]}}}") != 1:
-                raise ValueError(
-                    f"template {source!r}: each word is read where it stands, so {{{self.fields[0]}}} stands once, as "
-                    "it is, and no {mask}"
-                )
-        spaced = next((word for word in self.labels.values() if not word or any(map(str.isspace, word))), None)
-        if spaced is not None:
-            raise ValueError(f"labels: the tag {spaced!r} is empty or has white space in it; rename it")
-        if {"span_f1", "span_precision", "span_recall"} & set(self.metrics):
-            other = next((word for word in self.labels.values() if not is_span_tag(word)), None)
-            if other is not None:
-                raise ValueError(
-                    f"metrics: the tag {other!r} does not say where a span is, as B-PER and O do; take token_accuracy"
-                )
+        if self.kind == "tags":
+            in_place.check_tags(words, self.fields, templates, self.metrics)
+        if self.kind == "extraction":
+            in_place.check_passage(words, templates)
         return self
 
     @model_validator(mode="after")
@@ -197,18 +174,6 @@ class TaskDefinition(BaseModel):
     def metric(self) -> str:
         """The main metric."""
         return self.metrics[0]
-
-
-def _complete_tagged(values: dict[str, object]) -> None:
-    """Give a task of tags what most of them have: one field, the usual columns, and spans to score."""
-    values.setdefault("template", "{text}")
-    field = next(iter(_fields_of(values["template"])), "text")
-    columns, labels = values.get("columns"), values.get("labels")
-    own = {field: TAGGED_COLUMNS["field"], "label": TAGGED_COLUMNS["label"]}
-    values["columns"] = {**own, **columns} if isinstance(columns, Mapping) else columns or own
-    words = labels.values() if isinstance(labels, Mapping) else labels if isinstance(labels, (list, tuple)) else ()
-    if not values.get("metrics") and words and all(isinstance(word, str) and is_span_tag(word) for word in words):
-        values["metrics"] = _SPAN_METRICS
 
 
 def _check_sizes(values: Mapping[str, object]) -> None:

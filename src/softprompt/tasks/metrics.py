@@ -264,8 +264,8 @@ METRICS: dict[str, Metric] = {
     # ReCoRD: the best over the right answers, after the official normalisation.
     "record_f1": Metric(("choice",), _answered(token_f1), _mean),
     "record_em": Metric(("choice",), _answered(_same), _mean, proportion=True),
-    "exact_match": Metric(("generation",), _answered(_same), _mean, proportion=True),
-    "token_f1": Metric(("generation",), _answered(token_f1), _mean),
+    "exact_match": Metric(("generation", "extraction"), _answered(_same), _mean, proportion=True),
+    "token_f1": Metric(("generation", "extraction"), _answered(token_f1), _mean),
     # CoNLL's, as seqeval counts them: a span is right where its type and all of its words are.
     "span_f1": _of_spans(_f1),
     "span_precision": _of_spans(lambda sums: _ratio(sums[..., 0], sums[..., 1])),

@@ -17,6 +17,7 @@ from softprompt.methods.registry import checked
 from softprompt.progress import Progress
 from softprompt.readouts import ReadoutSpec
 from softprompt.tasks import Splits, Task
+from softprompt.tasks.in_place import IN_PLACE
 from softprompt.training.options import TrainingOptions
 
 PROMPT, STATE = "prompt", "state"
@@ -58,11 +59,11 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
     """
     kind = read_anatomy(model).kind
     default = method.readout(kind, has_lm_head=has_lm_head(model))
-    if task.kind == "tags":
+    if task.kind in IN_PLACE:
         if method.readout(kind, has_lm_head=False) != "head":
             raise SoftPromptError(
-                f"method {method.name!r} answers with label words, and task {task.name!r} has a tag for each word: "
-                "choose another method, as p_tuning_v2"
+                f"method {method.name!r} answers with label words, and task {task.name!r} is of the kind {task.kind}, "
+                "which has none: choose another method, as p_tuning_v2"
             )
         default = "head"
     if task.kind == "generation" and default == "head" and method.name != "head_only":
@@ -73,7 +74,7 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
     if not method.trains() and method.name != "head_only" and name in ("head", "rows"):
         raise SoftPromptError(
             f"method {method.name!r} trains nothing, so readout {name!r} stays untrained: use method 'head_only'"
-            + ("" if task.kind == "tags" else ", or a backbone with a language-model head")
+            + ("" if task.kind in IN_PLACE else ", or a backbone with a language-model head")
         )
     chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")

@@ -25,7 +25,7 @@ def row_of(*words: str) -> Row:
 
 def encoder(tokenizer: Any, template: str = "{text}", limit: int = 500, **options: Any) -> WordsEncoder:
     virtual = options.pop("virtual", 0)
-    return WordsEncoder(Template.parse(template), tokenizer, limit, virtual, True, None, **options)
+    return WordsEncoder(Template.parse(template), tokenizer, limit, virtual, True, None, read="text", **options)
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -86,5 +86,5 @@ def test_virtual_tokens_stand_where_the_template_has_them() -> None:
 def test_what_cannot_be() -> None:
     with pytest.raises(SoftPromptError, match="fast tokenizer"):
         encoder(CharacterTokenizer()).encode(row_of("a"))
-    with pytest.raises(SoftPromptError, match="tokens without its words, and 1 fit"):
+    with pytest.raises(SoftPromptError, match="tokens without {text}, and 1 fit"):
         encoder(word_piece(), "a funny {text} film", 1).encode(row_of("a"))

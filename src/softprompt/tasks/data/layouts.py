@@ -134,7 +134,9 @@ def squad(values: Values) -> Iterator[Values]:
             if question.get("is_impossible"):
                 row["answers"] = [UNANSWERABLE]
             elif "answers" in question:  # a test file keeps them secret
-                row["answers"] = [_at(answer, "text", str).strip() for answer in _each(question, "answers", dict)]
+                answers = _each(question, "answers", dict)
+                row["answers"] = [_at(answer, "text", str).strip() for answer in answers]
+                row["answer_start"] = [answer.get("answer_start") for answer in answers]
             yield from flat_table({**question, **row})
 
 

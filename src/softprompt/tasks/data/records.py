@@ -10,6 +10,7 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.tasks.data import files, held
+from softprompt.tasks.data.extraction import extracted_row
 from softprompt.tasks.data.faults import BadRows, RowFault
 from softprompt.tasks.data.labels import is_label
 from softprompt.tasks.data.layouts import LAYOUTS
@@ -185,6 +186,16 @@ def _flat(task: TaskDefinition, record: Record, bad: BadRows) -> Iterator[Flat]:
         bad.add(record, RowFault(f"not in the layout of {task.name}: {what}"))
 
 
+def questions_of(task: TaskDefinition, record: Record) -> list[Record]:
+    """A record of SQuAD's own file as one for each of its questions; any other as it is."""
+    if task.layout != "squad" or record.blank:
+        return [record]
+    bad = BadRows()
+    found = [Record(flat, record.path, record.line) for flat in _flat(task, record, bad)]
+    bad.check()
+    return found
+
+
 def without_text(task: TaskDefinition, record: Record) -> bool:
     """Whether a record has the columns of the fields, and nothing in them."""
     for flat in _flat(task, record, BadRows()):
@@ -215,4 +226,7 @@ def _row(task: TaskDefinition, flat: Flat, record: Record, from_one: bool, with_
         return "rows with missing columns left out"
     if with_labels and raw is None:
         raise no_label(task, flat)
+    if task.kind == "extraction":
+        place = flat.get("answer_start", value_of(task, flat, "answers"))
+        return extracted_row(texts, raw, place, index)
     return row_of(task, texts, flat, raw, from_one, record.place, index)

@@ -16,6 +16,7 @@ from softprompt.tasks.rows import Row
 from softprompt.tasks.values import field_text, find_label, index_text, label_text, listed, meant, several
 
 Flat: TypeAlias = Mapping[str, object]
+_ANSWERED = ("choice", "generation", "extraction")  # kinds whose rows have right answers, as texts
 
 
 def names_of(task: TaskDefinition, key: str) -> tuple[str, ...]:
@@ -29,11 +30,13 @@ def raw_label(task: TaskDefinition, flat: Flat) -> object:
     Raises:
         RowFault: a list, a mapping or bytes where one value should be, or where no texts are found in it.
     """
-    if task.kind in ("choice", "generation"):
+    if task.kind in _ANSWERED:
         answers = cell_of(value_of(task, flat, "answers"), "'answers'")
         if answers is not None:
             found = texts_of(answers, "'answers'")
             return None if found in ((), ("",)) else found
+        if task.kind == "extraction":
+            return None
     value = value_of(task, flat, "label")
     if task.kind == "tags":
         return None if value is None else each_of(value, "the tags") or None
@@ -103,7 +106,7 @@ def row_of(
 
 def no_label(task: TaskDefinition, flat: Flat) -> RowFault:
     """What is wrong with a row that has no label and needs one."""
-    names = (*names_of(task, "label"), *(names_of(task, "answers") if task.kind in ("choice", "generation") else ()))
+    names = (*names_of(task, "label"), *(names_of(task, "answers") if task.kind in _ANSWERED else ()))
     there = tuple(name for name in names if name in flat)
     if there:
         return RowFault(f"the row has no label in column {listed(there)}", "fill it in or delete it")

@@ -10,7 +10,8 @@ from softprompt.tasks.data.faults import RowFault
 from softprompt.tasks.data.labels import answer_of
 from softprompt.tasks.data.record import TaggedColumns
 from softprompt.tasks.data.several import cell_of
-from softprompt.tasks.definition import TAGGED_COLUMNS, TaskDefinition
+from softprompt.tasks.definition import TaskDefinition
+from softprompt.tasks.in_place import TAGGED_COLUMNS
 from softprompt.tasks.rows import Row
 from softprompt.tasks.spans import in_order
 from softprompt.tasks.values import listed, several

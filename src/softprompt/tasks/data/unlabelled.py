@@ -9,7 +9,14 @@ from softprompt.tasks.data import files, held
 from softprompt.tasks.data.conll import is_conll
 from softprompt.tasks.data.lines import lines
 from softprompt.tasks.data.record import Record
-from softprompt.tasks.data.records import columns_of, read_table, rows_of_records, rows_of_values, without_text
+from softprompt.tasks.data.records import (
+    columns_of,
+    questions_of,
+    read_table,
+    rows_of_records,
+    rows_of_values,
+    without_text,
+)
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row
 
@@ -44,6 +51,6 @@ def each_unlabelled(task: TaskDefinition, path: Path) -> Iterator[tuple[Record, 
         table = held.one_table(path)
         columns = columns_of(task)
         records = iter(table.records(columns)) if table is not None else files.each_record(path, columns, blanks=True)
-    for record in records:
+    for record in (one for whole in records for one in questions_of(task, whole)):
         blank = record.blank or (not task.blank_text and without_text(task, record))
         yield record, [] if blank else rows_of_records(task, [record], from_one=False, with_labels=False)[0]

@@ -30,7 +30,8 @@ class Encoded:
         mask: column of the mask, or None.
         choice: column of the first token of a candidate, or None.
         lost: of each field that was cut the share of its characters that was left out.
-        words: of a row of words the column at which each is read, -1 for one that has none.
+        words: of a row of words, or of a passage's tokens, the column at which each is read, -1 for one that has none.
+        spans: of a passage the characters that each of its tokens shows.
     """
 
     ids: tuple[int, ...]
@@ -38,6 +39,7 @@ class Encoded:
     choice: int | None
     lost: Mapping[str, float] = field(default_factory=dict)
     words: tuple[int, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
 
     @property
     def truncated(self) -> bool:

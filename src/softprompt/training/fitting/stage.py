@@ -36,11 +36,12 @@ def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None)
     items: list[Sequence[Item]] = [stage.items, stage.validation]
     readout, prompts = stage.trained.readout, stage.trained.prompted.prompts
     if isinstance(readout, Head):
-        kept = _features(stage, readout, items)
+        keep = not any(p.requires_grad for p in prompts.parameters()) and readout.fits(items)
+        kept = _features(stage, readout, items if keep else [readout.scaled_on(items[0])])
         # A head that was trained before keeps the scale that it was trained on.
         if resumed is None and not bool(readout.linear.weight.any()):
             readout.standardise(torch.cat([item.features for item in kept[0]]))
-        if not any(p.requires_grad for p in prompts.parameters()):
+        if keep:
             items = [list(rows) for rows in kept]
     items[0] = _begun(stage, items[0])
     with stage.show.work("training", 0, "steps") as tick:
@@ -91,9 +92,7 @@ def _telling(tick: Callable[..., None]) -> OnStep:
 def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[list[PooledItem]]:
     """The rows with their pooled states; a row that comes again, as in a search's schedule, is computed once."""
     prompted = stage.trained.prompted
-    trainable = any(p.requires_grad for p in prompted.prompts.parameters())
-    wanted = items[:1] if trainable else items
-    distinct = [list({id(item): item for item in rows}.values()) for rows in wanted]
+    distinct = [list({id(item): item for item in rows}.values()) for rows in items]
     with stage.show.work(
         "states of the frozen model, computed once", sum(len(rows) for rows in distinct), "rows"
     ) as tick:
@@ -101,4 +100,4 @@ def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[lis
         kept = [keep_pooled(prompted, head, rows, batch_size=size, tick=tick) for rows in distinct]
     pairs = zip(itertools.chain(*distinct), itertools.chain(*kept), strict=True)
     found = {id(item): one for item, one in pairs}
-    return [[found[id(item)] for item in rows] for rows in wanted]
+    return [[found[id(item)] for item in rows] for rows in items]
