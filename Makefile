@@ -18,7 +18,7 @@ PAGE_WIDTH := --line-length 80
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-latest lint format docs architecture constraints clean
+.PHONY: help demo test test-slow test-latest lint format docs architecture needs constraints clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -78,10 +78,13 @@ format: $(VENV)/.test ## put the style right
 docs: $(VENV)/.test ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# `+cpu` and the like name builds that other indexes lack.
 architecture: $(VENV)/.test ## draw the rooms and find the lines that the page on them links to
 	$(BIN)/python -m docs.architecture
 
+needs: $(VENV)/.test ## make the tables of what each method needs and costs
+	$(BIN)/python -m docs.needs
+
+# `+cpu` and the like name builds that other indexes lack.
 constraints: ## pin what pyproject.toml resolves to today
 	rm -rf $(VENV)-fresh
 	$(PYTHON) -m venv $(VENV)-fresh

@@ -225,7 +225,7 @@ def main(arguments: list[str]) -> int:
     if text == PAGE.read_text(encoding="utf-8"):
         return 0
     if "--check" in arguments:
-        print(f"out of date: {PAGE.name}: run python -m docs.needs")
+        print(f"out of date: {PAGE.name}: run make needs")
         return 1
     PAGE.write_text(text, encoding="utf-8")
     return 0

@@ -24,7 +24,7 @@ def cells(table: str) -> dict[str, list[str]]:
 
 
 def test_the_page_is_current() -> None:
-    assert needs.main(["--check"]) == 0, "run python -m docs.needs"
+    assert needs.main(["--check"]) == 0, "run make needs"
 
 
 def test_what_is_out_of_date_is_told_and_then_mended(
@@ -34,7 +34,7 @@ def test_what_is_out_of_date_is_told_and_then_mended(
     page.write_text("<!-- costs: python -m docs.needs -->\n\nx\n\n<!-- /costs -->\n", encoding="utf-8")
     monkeypatch.setattr(needs, "PAGE", page)
     assert needs.main(["--check"]) == 1
-    assert "choosing.md: run python -m docs.needs" in capsys.readouterr().out
+    assert "choosing.md: run make needs" in capsys.readouterr().out
     assert needs.main([]) == 0
     assert needs.main(["--check"]) == 0
     assert set(cells(page.read_text(encoding="utf-8").split("\n\n")[1])) == set(methods(installed=False))
