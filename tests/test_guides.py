@@ -62,7 +62,7 @@ def test_the_table_of_exit_codes_is_true() -> None:
         ("what there is for training and validation of class '0' is 18 rows where 200", {"shots": 100}),
         ("readout 'mask' needs a masked language model", {"set": "readout=mask"}),
         ("readout 'text' needs a model that goes on with a text", {"backbone": "encoder", "set": "readout=text"}),
-        ("is 2 tokens for this backbone, and a mask takes one", {"backbone": "encoder", "task": "long.yaml"}),
+        ("are the same tokens or differ in spaces alone", {"backbone": "encoder", "task": "alike.yaml"}),
         ("is no folder here, and the hub cannot be reached", {"backbone": "nowhere/model"}),
         ("holds a run already", {"out": "run"}),
     ],
@@ -75,7 +75,7 @@ def test_a_fault_of_a_training_is_told_as_the_page_has_it(
     Path("wrong.csv").write_text("message,label\nw20 w21,0\nw22,1\n")
     Path("labels.csv").write_text("text,label\nw20 w21,0\nw24,2\n")
     Path("latin.csv").write_bytes("text,label\ncaf\xe9,0\n".encode("latin-1"))
-    Path("long.yaml").write_text('name: words\ntemplate: "{text} {mask}"\nlabels: {"0": w10 w11, "1": w11}\n')
+    Path("alike.yaml").write_text('name: words\ntemplate: "{text} {mask}"\nlabels: {"0": w10, "1": " w10"}\n')
     told = ask(*small.train(**{"out": "new", **words}), seconds=120)
     assert told.refused, told
     assert line in told.err

@@ -38,6 +38,7 @@ def agree(one: Outcome, other: Outcome) -> None:
 
 
 SHORT, LONG = {"num_virtual_tokens": 2}, {"num_virtual_tokens": 5}
+NESTED = {"0": "w10", "1": "w10 w11"}
 KINDS: dict[str, tuple[str, list[Method], dict[str, Any], dict[str, Any]]] = {
     "words": ("llama", [method_of("prompt_tuning", **SHORT)] * 3, {}, {}),
     "words of other methods": (
@@ -46,6 +47,9 @@ KINDS: dict[str, tuple[str, list[Method], dict[str, Any], dict[str, Any]]] = {
     "mask": ("bert", [method_of("prompt_tuning", **SHORT), method_of("capt")], {}, {}),
     "heads": ("bert", [method_of("prompt_tuning", **SHORT), method_of("capt")], {}, {"readout": "head"}),
     "candidates": ("t5", [method_of("prompt_tuning", **SHORT), method_of("prompt_tuning", **LONG)], {}, {}),
+    "answers with an end": ("llama", [method_of("prompt_tuning", **SHORT), method_of("capt")], {"labels": NESTED}, {}),
+    "several masks": ("bert", [method_of("prompt_tuning", **SHORT), method_of("capt")], {"labels": NESTED}, {}),
+    "by a character": ("t5", [method_of("capt")] * 2, {"labels": NESTED}, {"scoring": "acc_norm"}),
     "regression": (
         "llama",
         [method_of("prompt_tuning", **SHORT)] * 2,
@@ -117,6 +121,9 @@ def test_members_that_do_not_belong_together_are_refused(tmp_path: Path) -> None
         Ensemble([one, member(words_task(tmp_path, template="{text} w9 {mask}"), "llama", "capt", 0)])
     with pytest.raises(SoftPromptError, match="another name"):
         Ensemble([one, member(task, "llama", "capt", 0, readout="head")])
+    nested = words_task(tmp_path, labels=NESTED)
+    with pytest.raises(SoftPromptError, match="another scoring"):
+        Ensemble([member(nested, "llama", "capt", 0), member(nested, "llama", "capt", 0, scoring="acc_norm")])
     with pytest.raises(SoftPromptError, match="model object"):
         Ensemble([one, member(task, "qwen3", "prompt_tuning", 0)])
     named = member(words_task(tmp_path, name="other"), "llama", "capt", 0)

@@ -34,3 +34,12 @@ def test_rows_that_were_seen_are_counted_where_they_are_known(tmp_path: Path) ->
         assert plain == score(task, rows, predict(prompted, readout, rows))
         readout.seen = SeenRows.of(Splits(rows[:2], rows[2:3], [], protocol="one file", seed=1), ("text",))
         assert metrics_of(prompted, readout, task, rows) == {**plain, "seen_rows": 3}
+
+
+def test_the_accuracy_by_the_other_scoring_stands_beside() -> None:
+    rows = [Row({"text": "w20"}, label) for label in (0, 1, 1)]
+    found = [Outcome(1, (0.4, 0.6), 0.5, otherwise=("acc_norm", place)) for place in (0, 1, 0)]
+    scored = score(TASK, rows, found)
+    assert (scored["accuracy"], scored["acc_norm"]) == (2 / 3, 2 / 3)
+    assert score(TASK, rows, [*found[:2], Outcome(0, (0.6, 0.4), 0.5, otherwise=("acc_norm", 1))])["acc_norm"] == 1
+    assert "acc_norm" not in score(TASK, rows, [Outcome(1, (0.4, 0.6), 0.5)] * 3)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+from softprompt.attached.attach import attach, build
+from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
+from softprompt.readouts.build import build_readout
+from softprompt.readouts.candidates import Candidates
+from softprompt.readouts.label_words import LabelWords
 from softprompt.tasks import Task
+from softprompt.training.options import TrainingOptions
+from softprompt.training.setup import readout_spec
 
-from ..shared.models import model
+from ..shared.models import EOS, model, tokenizer
 from ..shared.prompts import METHODS
 from ..shared.readouts import CHOICES, TEXTS, answers, ids_of, made
 
@@ -87,3 +97,157 @@ def test_an_answer_without_room_is_refused_and_never_cut(kind: str, family: str,
     with nullcontext() if told is None else pytest.raises(SoftPromptError, match=told):
         _, readout = made(task, family, METHODS["prompt_tuning"])
         assert len(readout.encode(task.rows_of([row])[0]).targets[0]) == 70
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "bart", "t5"])
+def test_of_answers_that_begin_one_another_each_has_its_end(family: str) -> None:
+    """Whole answers exclude one another, so their probabilities add up to at most one."""
+    words = ["w10", "w10 w11", "w10 w11 w12", "w13"]
+    task = Task(template="{text} {mask}", labels=words)
+    prompted, readout = made(task, family, METHODS["prompt_tuning"])
+    _, plain = made(task, family, METHODS["prompt_tuning"], answer_end="no")
+    assert isinstance(readout, Candidates)
+    assert not readout.vocabulary
+    start = getattr(model(family).config, "decoder_start_token_id", None)
+    with prompted, torch.no_grad():
+        rows = task.rows_of(TEXTS)
+        logs = readout.outputs(prompted, readout.collate([readout.encode(row) for row in rows]))
+        assert (logs.exp().sum(-1) <= 1).all()
+        for text, found in zip(TEXTS, logs, strict=True):
+            for word, log in zip(words, found, strict=True):
+                text_ids, goal = ids_of(text), [*ids_of(word), EOS]
+                if start is None:
+                    given = prompted(input_ids=torch.tensor([[*text_ids, *goal]])).logits[0, len(text_ids) - 1 :]
+                else:
+                    decoded = torch.tensor([[start, *goal[:-1]]])
+                    given = prompted(input_ids=torch.tensor([text_ids]), decoder_input_ids=decoded).logits[0]
+                expected = sum(given[place].log_softmax(-1)[token] for place, token in enumerate(goal))
+                assert float(log) == pytest.approx(float(expected), abs=1e-3)
+        bare = plain.outputs(prompted, plain.collate([plain.encode(row) for row in rows]))
+        assert (bare[:, 0] > bare[:, 1]).all()
+        assert (bare[:, 1] > bare[:, 2]).all()
+
+
+KINDS = ("labels", "choices", "in place")
+ALONE = [
+    *((kind, family, torch.float32, 1e-4) for kind in KINDS for family in ("llama", "gpt2", "bart")),
+    ("labels", "bert", torch.float32, 1e-4),
+    *((kind, "llama", torch.bfloat16, 0.1) for kind in KINDS),
+]
+
+
+@pytest.mark.parametrize(("kind", "family", "dtype", "within"), ALONE)
+def test_a_row_is_answered_alone_as_among_others(kind: str, family: str, dtype: torch.dtype, within: float) -> None:
+    template = "{text} w50 {choice}" if kind == "in place" else "{text} w50 {mask}"
+    words, own = ["w60", "w60 w61", "w62"], kind != "labels"
+    values: dict[str, Any] = {"kind": "choice", "fields": ("text",)} if own else {"labels": words}
+    task = Task(template=template, **values)
+    choices = [["w30 w31", "w32"], words, ["w60 w61", "w60"]]
+    rows = task.rows_of([{"text": t, "choices": c} if own else t for t, c in zip(TEXTS, choices, strict=True)])
+    spec = readout_spec(model(family), task, METHODS["p_tuning_v2"], TrainingOptions())
+    backbone = Backbone(model(family, dtype=dtype), tokenizer())
+    prompt = build(backbone, METHODS["p_tuning_v2"])
+    readout = build_readout(task, backbone, prompt, spec)
+    with attach(backbone, prompt) as prompted, torch.no_grad():
+        together = answers(prompted, readout, rows)
+        for row, outcome in zip(rows, together, strict=True):
+            [alone] = answers(prompted, readout, [row])
+            assert outcome.probabilities[: len(alone.probabilities)] == pytest.approx(alone.probabilities, abs=within)
+            if dtype == torch.float32:
+                assert (outcome.prediction, outcome.otherwise) == (alone.prediction, alone.otherwise)
+
+
+def test_padding_on_the_left_changes_nothing() -> None:
+    task = Task(template="{text} {mask}", labels=["w60", "w60 w61"])
+    prompted, readout = made(task, "llama", METHODS["p_tuning_v2"])
+    batch = readout.collate([readout.encode(row) for row in task.rows_of(TEXTS)])
+    gaps = (batch["attention_mask"] == 0).sum(1)
+    moved = dict(batch)
+    for name in ("input_ids", "attention_mask", "conditioning_mask"):
+        shifted = [one.roll(int(gap)) for one, gap in zip(batch[name], gaps, strict=True)]
+        moved[name] = torch.stack(shifted)
+    moved["columns"] = (batch["columns"] + gaps[:, None]).clamp(max=batch["input_ids"].shape[1] - 1)
+    with prompted, torch.no_grad():
+        expected = readout.outputs(prompted, batch)
+        assert torch.allclose(readout.outputs(prompted, moved), expected, atol=1e-4)
+
+
+def test_only_rows_whose_choices_begin_one_another_have_an_end() -> None:
+    rows = [{"premise": "w20", "choices": ["w30", "w31 w30"]}, {"premise": "w20", "choices": ["w30 w31", "w30"]}]
+    for template, ends in (("{premise} {choice}", 1), ("{premise} {mask}", 1), ("{premise} {choice} w50", 0)):
+        task = Task(kind="choice", fields=("premise",), template=template)
+        _, readout = made(task, "llama", METHODS["capt"])
+        first, second = (readout.encode(row) for row in task.rows_of(rows))
+        assert not first.ended
+        assert second.ended == bool(ends)
+        assert all((ids[-1] == EOS) == bool(ends) for ids in second.targets)
+
+
+def test_a_choice_in_its_place_has_room_for_its_end() -> None:
+    task = Task(kind="choice", fields=("premise",), template="{premise} w50 {choice}")
+    _, readout = made(task, "llama", METHODS["prompt_tuning"], max_length=16)
+    long = {"premise": " ".join(["w20"] * 30), "choices": ["w30", "w30 w31"]}
+    batch = readout.collate([readout.encode(task.rows_of([long])[0])])
+    assert batch["input_ids"].shape[1] + METHODS["prompt_tuning"].num_virtual_tokens == 16
+    assert (batch["input_ids"] == EOS).any(1).all()
+
+
+@pytest.mark.parametrize("template", ["{premise} {choice}", "{premise} {mask}"])
+def test_an_empty_choice_is_refused(template: str) -> None:
+    task = Task(kind="choice", fields=("premise",), template=template)
+    _, readout = made(task, "llama", METHODS["capt"])
+    with pytest.raises(SoftPromptError, match="row 0: choice 1 is empty"):
+        readout.encode(task.rows_of([{"premise": "w20", "choices": ["w30", ""]}])[0])
+
+
+def test_it_answers_as_the_harness_does() -> None:
+    """lm-evaluation-harness 0.4.13, `lm_eval/api/task.py`: argmax of sums, and of sums by characters."""
+    chance = random.Random(7)
+    texts = [" ".join(f"w{chance.randint(20, 99)}" for _ in range(chance.randint(1, 6))) for _ in range(40)]
+    pool = ["w7", "w10 w11", "w12 w13 w9", "w8 w99", "w14 w15 w16 w17"]
+    task = Task(kind="choice", fields=("text",), template="{text} w50 {mask}")
+    rows = task.rows_of([{"text": text, "choices": chance.sample(pool, chance.randint(2, 4))} for text in texts])
+    for scoring in ("acc", "acc_norm"):
+        prompted, readout = made(task, "llama", METHODS["p_tuning_v2"], scoring=scoring, loss="vocabulary")
+        with prompted, torch.no_grad():
+            for row, outcome in zip(rows, answers(prompted, readout, rows), strict=True):
+                assert row.choices is not None
+                sums = []
+                for choice in row.choices:
+                    context, goal = ids_of(f"{row.fields['text']} w50"), ids_of(choice)
+                    logs = prompted(input_ids=torch.tensor([context + goal])).logits[0].log_softmax(-1)
+                    sums.append(sum(float(logs[len(context) - 1 + i, token]) for i, token in enumerate(goal)))
+                by_character = [log / len(choice) for log, choice in zip(sums, row.choices, strict=True)]
+                best = {"acc": sums.index(max(sums)), "acc_norm": by_character.index(max(by_character))}
+                other = "acc_norm" if scoring == "acc" else "acc"
+                assert (outcome.prediction, outcome.otherwise) == (best[scoring], (other, best[other]))
+
+
+@pytest.mark.parametrize("scoring", ["acc", "acc_norm"])
+def test_the_training_loss_is_that_of_what_is_compared(scoring: str) -> None:
+    task = Task(template="{text} {mask}", labels=["w10", "w10 w11", "w12"])
+    prompted, readout = made(task, "llama", METHODS["capt"], scoring=scoring)
+    rows = [replace(row, label=place) for place, row in enumerate(task.rows_of(TEXTS))]
+    items = [readout.encode(row) for row in rows]
+    with prompted, torch.no_grad():
+        loss = readout.loss(prompted, readout.collate(items, train=True))
+        told = [outcome.loss for outcome in readout.answer(prompted, readout.collate(items))]
+        logs = readout.outputs(prompted, readout.collate(items))
+        lengths = torch.tensor([3.0, 7.0, 3.0]) if scoring == "acc_norm" else 1.0
+        expected = torch.nn.functional.cross_entropy(logs / lengths, torch.arange(3))
+    assert float(loss) == pytest.approx(sum(told) / 3, abs=1e-5)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_one_token_by_a_character_is_compared_as_well() -> None:
+    task = Task(template="{text} {mask}", labels=["w9", "w10"])
+    _, plain = made(task, "llama", METHODS["capt"])
+    prompted, readout = made(task, "llama", METHODS["capt"], scoring="acc_norm")
+    assert isinstance(plain, LabelWords)
+    assert isinstance(readout, Candidates)
+    assert not readout.vocabulary
+    with prompted:
+        for one, other in zip(
+            *(answers(prompted, made_of, task.rows_of(TEXTS)) for made_of in (plain, readout)), strict=True
+        ):
+            assert other.otherwise == ("acc", one.prediction)

@@ -16,11 +16,14 @@ from ..shared.readouts import made
 @pytest.mark.parametrize(
     ("family", "task", "options", "message"),
     [
-        ("bert", {"labels": {"0": "w10 w11", "1": "w12"}}, {"readout": "mask"}, "2 tokens"),
         ("bert", {"labels": {"0": "w10", "1": "w11"}}, {"readout": "text"}, "'mask' or 'head'"),
         ("llama", {"labels": {"0": "w10", "1": "w11"}}, {"readout": "mask"}, "masked language model"),
         ("llama", {"labels": {"0": "w10", "1": "zebra"}}, {}, "zebra"),
         ("llama", {"labels": {"0": "w10", "1": "w10"}}, {}, "same tokens"),
+        ("llama", {"labels": {"0": "w10 zebra", "1": "w10 lion"}}, {}, r"\('w10 zebra' and 'w10 lion'\): choose"),
+        ("bert", {"labels": {"0": "w10", "1": " w10"}}, {}, "same tokens"),
+        ("bert", {"labels": {"0": "", "1": "w10"}}, {}, "an answer is empty"),
+        ("bert", {"labels": {}, "kind": "choice"}, {}, "no label words"),
         ("llama", {"kind": "generation", "metric": "exact_match"}, {"readout": "head"}, "free text"),
         ("llama", {"kind": "regression", "metric": "pearson"}, {"readout": "head"}, "bounds"),
     ],

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from softprompt.methods import PromptTuning
 from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.training.finished import RunMetrics
 from softprompt.training.run import Run, train
 
 from .models import model, tokenizer
+from .tables import write
 
 PROMPT = Path("run") / "prompt" / "prompt.safetensors"
 QUICK = {"max_steps": 4, "evaluations": 1, "batch_size": 4}
@@ -44,6 +46,21 @@ def run(folder: Path, family: str, method: Any, *, data: Path | None = None, **o
     return train(
         model(family), tokenizer(), task(data or folder / "data"), method, output=folder / "run", seed=3, **chosen
     )
+
+
+def learned(folder: Path, family: str, labels: dict[str, str], **options: Any) -> Run:
+    """A run that has seen what it is tested on, often enough to know it: a text's first word says its class."""
+    values = list(labels)
+    lines = [
+        json.dumps({"text": f"w{5 + index % len(values)} w{20 + index}", "label": values[index % len(values)]})
+        for index in range(10 * len(values))
+    ]
+    for part in ("train", "validation", "test"):
+        write(folder / "data" / f"{part}.jsonl", "\n".join(lines))
+    defaults = {"epochs": 60, "learning_rate": 0.3, "batch_size": 10, "patience": 50, "evaluations": 2}
+    chosen = {"output": folder / "run", "seed": 1, "progress": False, **defaults, **options}
+    own = Task(template="{text} w50 {mask}", labels=labels).with_data(folder / "data")
+    return train(model(family), tokenizer(), own, PromptTuning(num_virtual_tokens=4), **chosen)
 
 
 class Interrupting(Progress):

@@ -54,8 +54,16 @@ def metrics_of(
 
 
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:
-    """Every metric of the task for answers that are there already."""
+    """Every metric of the task for answers that are there already.
+
+    Where answers of different lengths were compared, also the accuracy by the other scoring: `acc_norm` beside answers
+    by `acc`, and the other way round.
+    """
     result: Scores = dict(evaluate(task, rows, [outcome.prediction for outcome in found]))
+    others = [outcome.otherwise for outcome in found if outcome.otherwise is not None]
+    if len(others) == len(found):
+        plain = task.model_copy(update={"metrics": ("accuracy",)})
+        result[others[0][0]] = evaluate(plain, rows, [place for _, place in others])["accuracy"]
     losses = [outcome.loss for outcome in found if outcome.loss is not None]
     result["loss"] = sum(losses) / len(losses) if losses else None
     return result

@@ -38,6 +38,7 @@ class Item:
         label: class index, number, or index of the right candidate; None where the row has no label, or one a word.
         row: the row itself.
         answer_cut: whether the answer's end was cut.
+        ended: whether an end token stands behind each of the targets, since one of them begins another.
     """
 
     texts: tuple[Encoded, ...]
@@ -45,6 +46,7 @@ class Item:
     label: int | float | None
     row: Row
     answer_cut: bool = field(default=False, kw_only=True)
+    ended: bool = field(default=False, kw_only=True)
 
     @property
     def length(self) -> int:
@@ -76,11 +78,13 @@ class Outcome:
         prediction: class index, number, candidate index, text, or the tag's index of each word (-1 for none).
         probabilities: of each class or candidate, or of each word's tag, where there are any.
         loss: of the right answer, where the row has a label.
+        otherwise: the answer by another scoring than the one that was chosen, behind the name of its metric.
     """
 
     prediction: Label
     probabilities: tuple[float, ...] | None
     loss: float | None
+    otherwise: tuple[str, int] | None = field(default=None, kw_only=True)
 
     @property
     def value(self) -> int | float | str:

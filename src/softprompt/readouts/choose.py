@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from softprompt.errors import SoftPromptError, quoted
+from softprompt.errors import SoftPromptError
+from softprompt.readouts.answers import AnswerIds, Ids, brings_choices, end_token, label_words
 from softprompt.readouts.base import Readout
-from softprompt.readouts.candidates import Candidates
+from softprompt.readouts.candidates import Candidates, Comparison
 from softprompt.readouts.context import ReadoutContext
 from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head, Pooling
 from softprompt.readouts.label_rows import LabelRows
 from softprompt.readouts.label_words import LabelWords
+from softprompt.readouts.masks import Masks
 from softprompt.readouts.mixture import Mixture
 from softprompt.readouts.registry import READOUTS, readout
 from softprompt.readouts.sentinel import lead_of
@@ -21,7 +24,7 @@ from softprompt.readouts.tag_head import TagHead
 from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder
 from softprompt.tasks.in_place import IN_PLACE, PASSAGE
 from softprompt.tasks.task import Task
-from softprompt.tasks.text.encoding import RowEncoder, affixes, continuation
+from softprompt.tasks.text.encoding import RowEncoder, continuation
 from softprompt.tasks.text.passage import PassageEncoder
 from softprompt.tasks.text.template import Template
 from softprompt.tasks.text.words import WordsEncoder
@@ -96,7 +99,7 @@ def _rows(task: Task, context: ReadoutContext) -> LabelRows:
     template = task.template_for("mask" if encoder else "text", context.seq2seq)
     row_encoder = _row_encoder(template, context, mask_id if encoder else None)
     bounds, space = _bounds(task), template.space_before_answer
-    words = () if bounds else _label_words(task, context)
+    words = () if bounds else label_words(task, context.seq2seq)
     weight, bias = context.label_rows([continuation(context.tokenizer, word, space=space) for word in words])
     if bounds:
         weight, bias = weight.new_zeros(1, weight.shape[1]), bias.new_zeros(1)
@@ -148,7 +151,7 @@ def _bounds(task: Task) -> tuple[float, float] | None:
 
 
 @readout("mask")
-def _mask(task: Task, context: ReadoutContext) -> LabelWords:
+def _mask(task: Task, context: ReadoutContext) -> Readout:
     _check_lm_head(context)
     if context.kind != "encoder":
         raise SoftPromptError("readout 'mask' needs a masked language model: use 'text' or 'head' on this backbone")
@@ -156,25 +159,9 @@ def _mask(task: Task, context: ReadoutContext) -> LabelWords:
     if tokenizer.mask_token_id is None:
         raise SoftPromptError("readout 'mask' needs a tokenizer with a mask token: use readout='text' or 'head'")
     template = task.template_for("mask")
-    words = []
-    for word in _label_words(task, context):
-        ids = continuation(tokenizer, word, space=template.space_before_answer)
-        if len(ids) != 1:
-            raise SoftPromptError(
-                f"label word {word!r} is {len(ids)} tokens for this backbone, and a mask takes one: "
-                "choose another word in the task's labels, or use readout='head'"
-            )
-        words.append(ids[0])
     row_encoder = _row_encoder(template, context, tokenizer.mask_token_id)
-    vocabulary = context.spec.loss == "vocabulary"
-    return LabelWords("mask", row_encoder, words, context.filler, vocabulary=vocabulary, bounds=_bounds(task))
-
-
-def _label_words(task: Task, context: ReadoutContext) -> tuple[str, ...]:
-    words = task.label_words(context.seq2seq)
-    if not words:
-        raise SoftPromptError(f"task {task.name!r} has no label words: give it labels, or use readout='head'")
-    return words
+    answers = AnswerIds(tokenizer, template.space_before_answer, seq2seq=False).of_labels(task)
+    return _compared(task, context, row_encoder, answers)
 
 
 @readout("text")
@@ -189,12 +176,16 @@ def _text(task: Task, context: ReadoutContext) -> Readout:
 
 def _free_text(task: Task, context: ReadoutContext) -> FreeText:
     tokenizer, template = context.tokenizer, task.template_for("text", context.seq2seq)
-    end = affixes(tokenizer)[1][-1:] or (tokenizer.eos_token_id,)
+    end = end_token(tokenizer)
+    if end is None:
+        raise SoftPromptError(
+            f"task {task.name!r} asks for free text, and the tokenizer has no token that ends it: set its eos_token"
+        )
     return FreeText(
         _row_encoder(template, context),
         context.filler,
         context.decoder_start,
-        end[0],
+        end,
         space=template.space_before_answer,
         max_new_tokens=context.spec.max_new_tokens,
         lead=context.lead,
@@ -202,31 +193,33 @@ def _free_text(task: Task, context: ReadoutContext) -> FreeText:
 
 
 def _words(task: Task, context: ReadoutContext) -> Readout:
-    tokenizer, loss = context.tokenizer, context.spec.loss
-    template = task.template_for("text", context.seq2seq)
-    row_encoder, filler, start = _row_encoder(template, context), context.filler, context.decoder_start
-    closing = affixes(tokenizer)[1] if context.seq2seq else ()
-
-    def answer(word: str) -> tuple[int, ...]:
-        ids = (*context.lead, *continuation(tokenizer, word, space=template.space_before_answer), *closing)
-        if context.longest_answer is not None and len(ids) > context.longest_answer:
-            raise SoftPromptError(
-                f"the answer {quoted(word, 60)} is {len(ids)} tokens, and the backbone's decoder takes "
-                f"{context.longest_answer}: shorten it"
-            )
-        return ids
-
-    if task.kind == "choice" and (template.has_choice or not task.label_words(context.seq2seq)):
-        vocabulary = loss == "vocabulary"
-        return Candidates(row_encoder, None, filler, start, vocabulary=vocabulary, encode_choice=answer)
-    if task.kind == "regression" and context.seq2seq:
+    template, seq2seq = task.template_for("text", context.seq2seq), context.seq2seq
+    row_encoder = _row_encoder(template, context)
+    space, most = template.space_before_answer, context.longest_answer
+    answers = AnswerIds(context.tokenizer, space, seq2seq, context.lead, most)
+    if brings_choices(task, template, seq2seq):
+        compared = Comparison(context.ending, context.spec.scoring, context.spec.loss == "vocabulary")
+        start = context.decoder_start
+        return Candidates(row_encoder, None, context.filler, start, compared=compared, encode_choice=answers.of)
+    if task.kind == "regression" and seq2seq:
         raise SoftPromptError(f"task {task.name!r} is a regression: use readout='head' on an encoder-decoder")
-    targets = [answer(word) for word in _label_words(task, context)]
-    if len(set(targets)) < len(targets):
-        raise SoftPromptError(f"two label words of task {task.name!r} are the same tokens: choose other words")
-    if not context.seq2seq and all(len(ids) == 1 for ids in targets):
-        words, vocabulary = [ids[0] for ids in targets], loss == "vocabulary"
-        return LabelWords("text", row_encoder, words, filler, vocabulary=vocabulary, bounds=_bounds(task))
+    return _compared(task, context, row_encoder, answers.of_labels(task))
+
+
+def _compared(task: Task, context: ReadoutContext, row_encoder: RowEncoder, answers: Sequence[Ids]) -> Readout:
+    """Label words that are read at one column where each is one token, else as candidates."""
+    spec, ending = context.spec, context.ending
+    scored, ended = ending.behind(answers)
+    single = not context.seq2seq and all(len(ids) == 1 for ids in scored)
+    # What answers that begin one another differ in is little of their tokens' loss, and at masks, where other lengths
+    # are other texts, no part of it.
+    apart = not single and not ended and context.kind != "encoder"
+    vocabulary = spec.loss == "vocabulary" or (spec.loss == "auto" and apart)
+    if single and spec.scoring == "acc":
+        words = [ids[0] for ids in answers]
+        return LabelWords(spec.name, row_encoder, words, context.filler, vocabulary=vocabulary, bounds=_bounds(task))
     if task.kind == "regression":
         raise SoftPromptError(f"task {task.name!r} is a regression and needs label words of one token each")
-    return Candidates(row_encoder, targets, filler, start, vocabulary=loss != "labels")
+    kind, texts = Masks if context.kind == "encoder" else Candidates, task.label_words(context.seq2seq)
+    compared = Comparison(ending, spec.scoring, vocabulary)
+    return kind(row_encoder, answers, context.filler, context.decoder_start, compared=compared, words=texts)

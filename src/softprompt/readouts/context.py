@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from torch import Tensor
 
 from softprompt.backbones.anatomy import BackboneKind
+from softprompt.readouts.answers import NO_END, Ending, end_token
 from softprompt.readouts.spec import ReadoutSpec
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class ReadoutContext:
     def causal(self) -> bool:
         """Whether the backbone is decoder-only."""
         return self.kind == "causal"
+
+    @property
+    def ending(self) -> Ending:
+        """Where an end token belongs behind answers that are compared: nowhere at masks (see `masks`)."""
+        return NO_END if self.kind == "encoder" else Ending(self.spec.answer_end, end_token(self.tokenizer))
 
     @property
     def filler(self) -> int:

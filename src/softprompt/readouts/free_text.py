@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from softprompt.readouts.base import Batch, Item, Outcome, Readout, inputs
-from softprompt.readouts.candidates import Candidates
+from softprompt.readouts.candidates import Candidates, Comparison
 from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.encoding import RowEncoder, continuation, pad
@@ -47,7 +47,7 @@ class FreeText(Readout):
         self.space = space
         self.max_new_tokens = max_new_tokens + len(lead)
         self.lead = lead
-        self.scorer = Candidates(row_encoder, ((end,),), filler, decoder_start, vocabulary=True)
+        self.scorer = Candidates(row_encoder, ((end,),), filler, decoder_start, compared=Comparison(vocabulary=True))
 
     def encode(self, row: Row) -> Item:
         """The text, and the answer's ids where the row has one; of an answer that is too long the beginning alone."""

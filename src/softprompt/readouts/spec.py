@@ -6,11 +6,13 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from softprompt.readouts.answers import AnswerEnd
 from softprompt.readouts.registry import KnownReadout
 from softprompt.tasks.text.truncation import Truncation
 
 LossName: TypeAlias = Literal["auto", "labels", "vocabulary"]
 PoolingName: TypeAlias = Literal["auto", "first", "last", "mean"]
+Scoring: TypeAlias = Literal["acc", "acc_norm"]  # the names of lm-evaluation-harness
 
 
 class ReadoutSpec(BaseModel):
@@ -18,12 +20,17 @@ class ReadoutSpec(BaseModel):
 
     Attributes:
         name: which readout.
-        loss: `labels`, `vocabulary`, or `auto`: labels where every label is one token or a choice, else vocabulary.
+        loss: `labels`, `vocabulary`, or `auto`: labels where every label is one token, a choice, at masks or has an
+            end token behind it, else vocabulary.
         pooling: of a head; `auto` is `last` on causal models and `mean` elsewhere.
         max_length: most columns of a row, virtual tokens and answer among them.
         max_new_tokens: longest free answer.
         sentinel_targets: answers stand behind T5's first sentinel.
         truncation: which part of a too long text is left out; not written where it is the end, as ever.
+        answer_end: whether an end token is scored behind the answers that are compared; `auto` where one of a row's
+            choices begins another. Not written where there is none, as ever.
+        scoring: whether answers are compared by their log-likelihood, or by that of a character; not written where it
+            is the first, as ever.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -35,3 +42,5 @@ class ReadoutSpec(BaseModel):
     max_new_tokens: int = Field(ge=1, le=1 << 24)
     sentinel_targets: bool = False
     truncation: Truncation = Field("end", exclude_if=lambda side: side == "end")
+    answer_end: AnswerEnd = Field("no", exclude_if=lambda when: when == "no")
+    scoring: Scoring = Field("acc", exclude_if=lambda scoring: scoring == "acc")

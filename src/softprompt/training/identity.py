@@ -14,6 +14,7 @@ from softprompt.files.places import TENSORS, folder_of
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.readouts import ReadoutSpec
+from softprompt.readouts.settled import needs_end
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import RowsHash
 from softprompt.training.measure import versions
@@ -32,6 +33,9 @@ def identity_of(
     would not end as it was begun.
     """
     own = backbone.fingerprint.model_dump(mode="json")
+    # A run of choices that was begun before ends could be scored is the same where no row asks for one.
+    rows = (*splits.train, *splits.validation, *splits.test)
+    idle = {_END} if spec.answer_end == "auto" and not needs_end(rows) else None
     return {
         "task": task.name,
         "method": method.name,
@@ -44,7 +48,7 @@ def identity_of(
         "task_definition": task.model_dump(mode="json"),
         "method_options": method.model_dump(mode="json"),
         "training_options": options.model_dump(mode="json"),
-        "readout": spec.model_dump(mode="json"),
+        "readout": spec.model_dump(mode="json", exclude=idle),
         "rows": {part: RowsHash.of(getattr(splits, part)).model_dump(mode="json") for part in _PARTS},
         "starts": {place: _digest(folder_of(Path(place)) / TENSORS) for place in starts_of(method, options)},
         "fingerprint": own,
@@ -86,6 +90,21 @@ def _another(key: str, then: object, now: object) -> str | None:
         return None
     path, before, after = found
     return f"a run with another {path} ({_shown(before)} then, {_shown(after)} now): give the same, or {_OTHER}"
+
+
+def _options(key: str, then: object, now: object) -> str | None:
+    """What `answer_end` comes to stands in the readout."""
+    return _another(key, *({**_mapping(one), _END: None} for one in (then, now)))
+
+
+def _readout(key: str, then: object, now: object) -> str | None:
+    before, after = (_mapping(one).get(_END, "no") for one in (then, now))
+    if before == after:
+        return _another(key, then, now)
+    return (
+        f"a run that was begun with {_END} {_shown(before)}, where it is {_shown(after)} now (whether an end token is "
+        f"scored behind answers): give {_END}={_shown(before)}, or {_OTHER}"
+    )
 
 
 def _fields(path: str, then: object, now: object) -> Iterator[tuple[str, object, object]]:
@@ -136,9 +155,12 @@ def _versions(key: str, then: object, now: object) -> str | None:
 
 
 _OTHER = "choose another output"
+_END = "answer_end"
 _BY_KEY: dict[str, Callable[[str, object, object], str | None]] = {
     "dtype": partial(_loaded, "in"),
     "device": partial(_loaded, "on"),
+    "training_options": _options,
+    "readout": _readout,
     "rows": _rows,
     "starts": _starts,
     "versions": _versions,

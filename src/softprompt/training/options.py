@@ -11,8 +11,9 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Recipe
 from softprompt.methods.options import Options
 from softprompt.methods.registry import checked
+from softprompt.readouts.answers import AnswerEnd
 from softprompt.readouts.registry import KnownReadout
-from softprompt.readouts.spec import LossName, PoolingName
+from softprompt.readouts.spec import LossName, PoolingName, Scoring
 from softprompt.tasks.text.truncation import Truncation
 
 
@@ -40,11 +41,21 @@ class TrainingOptions(Options):
     max_new_tokens: int = Field(
         32, ge=1, description="longest answer of a free-text task; of longer ones the beginning is taught, and told"
     )
-    # Not written where it is the end, as ever: a run that was begun before this option goes on.
+    # This and the next two are not written where they are as ever: a run that was begun before them goes on.
     truncation: Truncation = Field(
         "end",
         exclude_if=lambda side: side == "end",
         description="what a too long text loses: its end, its beginning or its middle",
+    )
+    answer_end: AnswerEnd = Field(
+        "auto",
+        exclude_if=lambda when: when == "auto",
+        description="score an end token behind label words and choices; auto: where one of them begins another",
+    )
+    scoring: Scoring = Field(
+        "acc",
+        exclude_if=lambda scoring: scoring == "acc",
+        description="compare answers by their log-likelihood (acc) or by that of a character (acc_norm)",
     )
     sentinel_targets: bool = Field(
         False, description="T5: put <extra_id_0> before each answer, as span corruption does"

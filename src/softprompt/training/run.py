@@ -21,6 +21,7 @@ from softprompt.methods.base import Method
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.readouts.cut import told_cuts
+from softprompt.readouts.settled import settled, told_end
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.values import listed
@@ -115,7 +116,7 @@ def train(
     method = method_of(method) if isinstance(method, str) else method
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
-    spec = readout_spec(own.model, task, method, chosen)
+    spec = settled(readout_spec(own.model, task, method, chosen), task, own)
     splits = task.splits(seed)
     _check_splits(task, splits)
     identity = identity_of(own, task, method, chosen, spec, splits)
@@ -229,7 +230,9 @@ def _tell(run: RunSpec, work: Work) -> None:
         missing = [value for index, value in enumerate(run.task.label_values) if index not in there]
         if missing:
             run.show.say(f"  warning: no training row has the label {listed(missing)}, which cannot be learned so")
-    for line in told_cuts([*work.items, *work.validation], run.readout_spec, "training and validation rows"):
+    items, rows = [*work.items, *work.validation], "training and validation rows"
+    ends = told_end(items, run.task, rows, seq2seq=run.backbone.is_encoder_decoder)
+    for line in (*ends, *told_cuts(items, run.readout_spec, rows)):
         run.show.say(f"  {line}")
 
 
