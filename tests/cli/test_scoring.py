@@ -205,3 +205,25 @@ def test_an_instruction_is_put_into_words_on_rows_that_were_not_seen(
     assert found("discretise", run, *one_file[2:])["left_out_rows"] == 45
     for side in ("before", "after"):
         assert (words[side]["rows"], words[side]["seen_rows"]) == (3, 0)
+
+
+def test_what_is_asked_is_refused_before_a_backbone_is_loaded(
+    runs: dict[int, Path], one_file: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is not there, one of other labels, rows that cannot be read: by every verb that scores."""
+
+    def loaded(*_: Any, **__: Any) -> None:
+        raise AssertionError("the backbone was loaded first")
+
+    monkeypatch.setattr("softprompt.backbones.load.load_backbone", loaded)
+    (tmp_path / "other.yaml").write_text('template: "{sentence} {mask}"\nlabels: {nay: w12, yea: w13}\n')
+    bad = table(tmp_path / "bad.jsonl", [*ROWS[:3], {"sentence": "w20", "label": "7"}])
+    verbs = (["evaluate", runs[21]], ["ensemble", *runs.values()], ["discretise", runs[21]])
+    for words in verbs:
+        assert "no task 'none'" in refusal(*words, "--task", "none")
+        assert "nay, yea" in refusal(*words, "--task", tmp_path / "other.yaml", "--data", one_file[3])
+    for words in (*verbs, ["transfer", runs[21], *one_file[:2]]):
+        assert "bad.jsonl, line 4" in refusal(*words, "--data", bad)
+        assert "gone.csv" in refusal(*words, "--data", tmp_path / "gone.csv")
+    again = ["--source-data", tmp_path / "gone.csv"]
+    assert "gone.csv" in refusal("transfer", runs[21], *one_file, *again)

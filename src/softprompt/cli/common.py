@@ -84,21 +84,32 @@ def check_rows(task: Task, seeds: Sequence[int]) -> None:
         task.splits(seed)
 
 
+def prompt_folder(run: Path) -> Path:
+    """The prompt's own folder, given it or its run's.
+
+    Raises:
+        SoftPromptError: there is none, or the run is not finished.
+    """
+    from softprompt.files.places import RUN, folder_of
+
+    folder = path_of(run, "run")
+    path = folder_of(folder)
+    if not folder.exists():
+        raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run")
+    if (folder / RUN).is_file() and path == folder:
+        raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
+    return path
+
+
 def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device: str | None = None) -> Prompt:
     """The prompt of a run or prompt folder, with its backbone loaded.
 
     Raises:
         SoftPromptError: no prompt there, or its backbone cannot be loaded.
     """
-    from softprompt.files.places import META, RUN, folder_of
-
-    folder = path_of(folder, "run")
-    path = folder_of(folder)
-    if not folder.exists():
-        raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run")
-    if (folder / RUN).is_file() and path == folder:
-        raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
+    path = prompt_folder(folder)
     from softprompt.backbones.load import load_backbone
+    from softprompt.files.places import META
     from softprompt.storage.prompt import load
     from softprompt.storage.record import read_description
 

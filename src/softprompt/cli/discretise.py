@@ -21,7 +21,7 @@ from softprompt.cli.options import (
     Split,
     SplitSeed,
 )
-from softprompt.cli.scoring import Asked, Wanted, own_task
+from softprompt.cli.scoring import Asked, Stored, Wanted
 
 if TYPE_CHECKING:
     from softprompt.explain.discretise import Discretised
@@ -54,10 +54,10 @@ def discretise(
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
+    asked = wanted.rows([Stored.of(run)], Progress(not silent))
     prompt = open_prompt(run, backbone, dtype, device)
     from softprompt.explain.discretise import discretise as put_into_words
 
-    asked = wanted.rows([prompt], own_task(prompt, run), Progress(not silent))
     found = put_into_words(prompt, asked.rows, batch_size=batch_size)
     if json:
         told = {name: getattr(found, name) for name in ("text", "faithful", "metric", "cost", "before", "after")}

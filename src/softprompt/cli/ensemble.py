@@ -9,7 +9,7 @@ import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
 from softprompt.cli.options import Device, Dtype, Json, MaxTestRows, Quiet, ScoredData, ShotsAsTrained, Split
-from softprompt.cli.scoring import Wanted, own_task
+from softprompt.cli.scoring import Stored, Wanted
 
 if TYPE_CHECKING:
     from softprompt.evaluation.ensemble import EnsembleScores
@@ -45,15 +45,14 @@ def ensemble(
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
+    show = Progress(not silent)
+    asked = wanted.rows([Stored.of(run) for run in runs], show)
     first = open_prompt(runs[0], backbone, dtype, device)
     from softprompt.evaluation.ensemble import Ensemble
     from softprompt.storage.prompt import load
 
-    own = own_task(first, runs[0])
     members = [first, *(load(folder_of(run), first.backbone) for run in runs[1:])]
     together = Ensemble(members, [str(run) for run in runs])
-    show = Progress(not silent)
-    asked = wanted.rows(members, own, show)
     with show.work(asked.name, len(asked.rows), "rows") as tick:
         result = together.evaluate(asked.rows, asked.task, batch_size=batch_size, tick=tick)
     if json:

@@ -21,7 +21,7 @@ from softprompt.cli.options import (
     Split,
     SplitSeed,
 )
-from softprompt.cli.scoring import Wanted, own_task, scored
+from softprompt.cli.scoring import Stored, Wanted, scored
 
 OwnTask = Annotated[str | None, typer.Option(help="task whose rows to score; default: the prompt's own")]
 
@@ -53,12 +53,11 @@ def evaluate(
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
-    prompt = open_prompt(run, backbone, dtype, device)
+    show = Progress(not silent)
+    asked = wanted.rows([Stored.of(run)], show)
+    prompt, loaded = open_prompt(run, backbone, dtype, device), asked.task
     from softprompt.evaluation.score import figure
 
-    show = Progress(not silent)
-    asked = wanted.rows([prompt], own_task(prompt, run), show)
-    loaded = asked.task
     result = scored(prompt, asked, show, asked.name, batch_size)
     if json:
         emit({**asked.record, "metric": loaded.metric, **result})

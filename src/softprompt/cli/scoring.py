@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from softprompt.cli.common import prompt_folder
 from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
@@ -14,6 +15,37 @@ if TYPE_CHECKING:
     from softprompt.progress import Progress
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Row, Task
+    from softprompt.tasks.seen import SeenRows
+
+
+class Stored(NamedTuple):
+    """What a prompt's folder tells of it before its backbone is loaded.
+
+    Attributes:
+        task: that it was trained for.
+        seen: the rows that it was trained and chosen on, as far as they are known.
+        seed: of its run, or None.
+    """
+
+    task: Task
+    seen: SeenRows
+    seed: int | None
+
+    @classmethod
+    def of(cls, run: Path) -> Stored:
+        """What there is to know of the prompt of a run or prompt folder that is to be scored.
+
+        Raises:
+            SoftPromptError: no prompt there, a damaged one, or one that was saved without a task.
+        """
+        path = prompt_folder(run)
+        from softprompt.storage.record import read_description
+        from softprompt.storage.seen import read_seen
+
+        found = read_description(path)
+        if found.task is None or found.record.readout is None:
+            raise SoftPromptError(f"{run}: this prompt was saved without a task, so nothing can be scored")
+        return cls(found.task, read_seen(path, found.record.rows), found.record.seed)
 
 
 @dataclass(frozen=True)
@@ -73,21 +105,21 @@ class Wanted:
         if self.split not in (None, "test", "validation", "train"):
             raise SoftPromptError(f"--split {self.split!r}: choose test, validation or train")
 
-    def rows(self, prompts: Sequence[Prompt], own: Task, show: Progress, *, alike: bool = True) -> Asked:
-        """The rows, without those that a prompt was trained or chosen on.
+    def rows(self, prompts: Sequence[Stored], show: Progress, *, alike: bool = True) -> Asked:
+        """The rows, without those that a prompt was trained or chosen on; no backbone need be there.
 
         Such rows stay where a published division has them among its test rows, and where another split than the test
         rows was asked for. What was seen and what is scored is told.
 
         Args:
-            prompts: that are asked about the rows; the first one's division counts.
-            own: their task.
+            prompts: that are asked about the rows; the first one's task and division count.
             show: where it is told.
             alike: whether the labels must be those that the prompts answer with.
 
         Raises:
             SoftPromptError: other labels, no labelled rows, or none that are left.
         """
+        own = prompts[0].task
         named = _named(self.task, own)
         if alike:
             check_labels(named, own)
@@ -98,7 +130,7 @@ class Wanted:
             return self._whole(prompts, named, seed, show)
         return self._part(prompts, named, seed, show, as_trained=named.name == own.name)
 
-    def _whole(self, prompts: Sequence[Prompt], named: Task, seed: int, show: Progress) -> Asked:
+    def _whole(self, prompts: Sequence[Stored], named: Task, seed: int, show: Progress) -> Asked:
         """All rows of one file."""
         from softprompt.tasks.data.sampling import at_most
 
@@ -117,7 +149,7 @@ class Wanted:
         show.say(f"scored: {_so_many(len(scored), len(rows))} rows of {name}")
         return Asked(named, "all", seed, scored, left_out, name)
 
-    def _part(self, prompts: Sequence[Prompt], named: Task, seed: int, show: Progress, *, as_trained: bool) -> Asked:
+    def _part(self, prompts: Sequence[Stored], named: Task, seed: int, show: Progress, *, as_trained: bool) -> Asked:
         """One part of rows that are divided."""
         division = prompts[0].seen.division
         shots, most, split = self.shots, self.max_test_rows, self.split or "test"
@@ -174,15 +206,14 @@ def _so_many(part: int, whole: int) -> str:
     return f"all {whole}" if part == whole else f"{part} of {whole}"
 
 
-def _seed_of(prompt: Prompt) -> int:
+def _seed_of(prompt: Stored) -> int:
     """The seed of the prompt's own division, or of a run of an earlier version."""
     if prompt.seen.division is not None:
         return prompt.seen.division.seed
-    seed = prompt.meta.get("seed")
-    return seed if isinstance(seed, int) else 13
+    return 13 if prompt.seed is None else prompt.seed
 
 
-def _unseen(prompts: Sequence[Prompt], rows: list[Row], show: Progress) -> list[Row]:
+def _unseen(prompts: Sequence[Stored], rows: list[Row], show: Progress) -> list[Row]:
     """The rows that no prompt was trained or chosen on, as far as they know; that they do not is told."""
     from softprompt.tasks.seen import unseen
 
@@ -231,17 +262,6 @@ def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_si
         show.say(line)
     with prompt.attached() as prompted, show.work(shown_as, len(rows), "rows") as tick:
         return metrics_of(prompted, readout, asked.task, rows, batch_size=batch_size, tick=tick, items=items)
-
-
-def own_task(prompt: Prompt, folder: Path) -> Task:
-    """The task of a prompt that can be scored.
-
-    Raises:
-        SoftPromptError: it was saved without one.
-    """
-    if prompt.task is None or prompt.readout is None:
-        raise SoftPromptError(f"{folder}: this prompt was saved without a task, so nothing can be scored")
-    return prompt.task
 
 
 def check_labels(loaded: Task, own: Task) -> None:

@@ -21,7 +21,7 @@ from softprompt.cli.options import (
     Split,
     SplitSeed,
 )
-from softprompt.cli.scoring import Asked, Wanted, own_task, scored
+from softprompt.cli.scoring import Asked, Stored, Wanted, scored
 from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
@@ -72,10 +72,11 @@ def transfer(
     whose = _whose(template)
     anew = _wanted_anew(source_task, source_data, split, seed, max_test_rows)
     meant, renamed = pairs(words, "--words"), pairs(fields, "--fields")
+    stored, show = Stored.of(run), Progress(not silent)
+    asked = wanted.rows([stored], show, alike=False)
+    again = None if anew is None else anew.rows([stored], show)
     prompt = open_prompt(run, backbone, dtype, device)
-    own, show = own_task(prompt, run), Progress(not silent)
-    asked = wanted.rows([prompt], own, show, alike=False)
-    source = _trained(prompt, own) if anew is None else _scored_anew(prompt, own, anew, show, batch_size)
+    source = _trained(prompt, stored.task) if again is None else _scored_anew(prompt, again, show, batch_size)
     target = _scored_there(prompt, asked, show, meant, renamed, whose, batch_size)
     if json:
         emit({"method": prompt.method.name, "template": template, "source": source, "target": target})
@@ -123,9 +124,8 @@ def _trained(prompt: Prompt, own: Task) -> Scores:
     return {"task": own.name, "metric": own.metric, "split": "as trained", **(prompt.meta.get("metrics") or {})}
 
 
-def _scored_anew(prompt: Prompt, own: Task, wanted: Wanted, show: Progress, batch_size: int) -> Scores:
+def _scored_anew(prompt: Prompt, asked: Asked, show: Progress, batch_size: int) -> Scores:
     """What the prompt reaches on other rows of its own task."""
-    asked = wanted.rows([prompt], own, show)
     found = scored(prompt, asked, show, asked.task.name, batch_size)
     return {**asked.record, "metric": asked.task.metric, **found}
 
