@@ -39,9 +39,11 @@ _CONTRACT = "a public call: without its docstring, which tells each argument, it
 _HELP = "a verb of many options: without its docstring, which its help shows, it fits"
 LONG = {
     "backbones/load.py load_backbone": _CONTRACT,
+    "cli/explain.py nearest": _HELP,
     "cli/select.py select": _HELP,
     "cli/train.py train": _HELP,
     "compare/layers.py select_layers": _CONTRACT,
+    "explain/nearest.py nearest_words": _CONTRACT,
     "training/adaptation/run.py adapt": _CONTRACT,
     "training/run.py train": _CONTRACT,
 }

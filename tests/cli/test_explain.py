@@ -25,6 +25,28 @@ def test_explain_nearest(ask: Any, runs: list[Path], tmp_path: Path) -> None:
     assert "Nearest words" in page.read_text()
 
 
+def test_what_a_token_does_is_measured_where_there_are_rows(
+    ask: Any, runs: list[Path], data: Path, tmp_path: Path
+) -> None:
+    """On the run's own validation rows, on a file, or not at all; and the table stays narrow."""
+    code, printed, told = ask("explain", "nearest", runs[0], "--max-rows", 8)
+    assert code == 0
+    assert narrow(printed)
+    assert "loss, accuracy: their change without that token, on 8 rows" in printed
+    assert "on 8 validation rows of the run, which it was chosen on" in told
+    assert "without each token: 32/32 rows" in told
+    (tmp_path / "new.csv").write_text("sentence,label\nw20 w77 w78,0\nw30 w78,1\n")
+    found = json.loads(ask("explain", "nearest", runs[0], "--data", tmp_path / "new.csv", "--json")[1])
+    assert (found["removal"]["metric"], found["removal"]["rows"]) == ("accuracy", 2)
+    assert all(row["without"].keys() == {"loss", "metric"} for row in found["rows"])
+    assert all(row["moved"] is not None and row["start"] is not None for row in found["rows"])
+    for words in ((runs[0], "--no-effect"), (runs[0] / "prompt",)):
+        found = json.loads(ask("explain", "nearest", *words, "--json")[1])
+        assert found["removal"] is None
+        assert [row["without"] for row in found["rows"]] == [None] * 3
+    assert "give labelled rows with --data" in ask("explain", "nearest", runs[0] / "prompt")[2]
+
+
 def test_explain_similarity(ask: Any, runs: list[Path], tmp_path: Path) -> None:
     code, printed, _ = ask("explain", "similarity", *runs, "--json")
     assert code == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ import torch
 
 from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
-from softprompt.explain.nearest import control_figure, nearest_page, nearest_words, neighbours_figure
+from softprompt.explain.nearest import lines_of, nearest_words, table_of
 from softprompt.methods import method as method_of
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Task
@@ -88,12 +86,10 @@ def test_prompts_of_other_sites_are_refused(method: str) -> None:
         nearest_words(prompt_of("llama", method_of(method)))
 
 
-def test_the_page_stands_alone_and_shows_every_word(tmp_path: Path) -> None:
+def test_the_table_is_narrow_where_nothing_was_measured_or_recorded() -> None:
     found = nearest_words(prompt_of("llama", method_of("prompt_tuning", num_virtual_tokens=3)), k=2)
-    page = nearest_page(found, tmp_path / "page.html", "a <title>").read_text()
-    assert "a &lt;title&gt;" in page
-    assert 'src="http' not in page
-    assert all(one.token in page for row in found.rows for one in row.neighbours)
-    assert neighbours_figure(found).data[0].z[0][0] == found.rows[0].neighbours[0].cosine
-    assert list(control_figure(found).data[2].y) == [row.norm_ratio for row in found.rows]
-    assert json.loads(json.dumps(found.as_dict()))["rows"][0]["row"] == 0
+    columns, cells = table_of(found)
+    assert columns == ["row", "start", "moved", "norm ratio", "random", "nearest words (cosine)"]
+    assert [row[:3] for row in cells] == [["0", "-", "-"], ["1", "-", "-"], ["2", "-", "-"]]
+    assert "not recorded" in lines_of(found)[0]
+    assert not [line for line in lines_of(found) if line.startswith(("moved", "loss"))]

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from softprompt.explain.layers import arms_figure, gates_figure
-from softprompt.explain.nearest import Nearest, Neighbour, RowReading, control_figure, neighbours_figure
+from softprompt.explain.nearest import Nearest, Neighbour, RowReading
+from softprompt.explain.nearest_page import control_figure, neighbours_figure
 from softprompt.explain.page import write_page
 from softprompt.explain.report import bars, curves
 from softprompt.explain.similarity import Similarity, similarity_figure
@@ -33,8 +34,8 @@ FIGURES = {
     "curves": lambda: curves([RUN]),
     "arms": lambda: arms_figure(FOUND),
     "gates": lambda: gates_figure(FOUND),
-    "neighbours": lambda: neighbours_figure(Nearest((ROW,), (), 0.0, 0.0, 9)),
-    "control": lambda: control_figure(Nearest((ROW,), (), 0.0, 0.0, 9)),
+    "neighbours": lambda: neighbours_figure(Nearest((ROW,), (), 0.0, 0.0, 9, 1.0)),
+    "control": lambda: control_figure(Nearest((ROW,), (), 0.0, 0.0, 9, 1.0)),
     "similarity": lambda: similarity_figure(Similarity((BAD,), (BAD,), ((1.0,),), ((1.0,),))),
 }
 

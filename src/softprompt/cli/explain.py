@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet, table, tell
-from softprompt.cli.options import Device, Dtype, Json, Page, PromptBackbone, RunFolder
+from softprompt.cli.options import BatchSize, Device, Dtype, Json, Page, PromptBackbone, Quiet, RunFolder
+from softprompt.cli.scoring import Stored, Wanted
 from softprompt.guards.paths import file_for
 
 if TYPE_CHECKING:
-    from softprompt.explain.nearest import Nearest
+    from softprompt.progress import Progress
+    from softprompt.tasks import Row
 
 explain = typer.Typer(
     help="Look into trained prompts. Example: softprompt explain nearest runs/pt",
@@ -21,6 +24,11 @@ explain = typer.Typer(
 )
 
 Neighbours = Annotated[int, typer.Option("-k", "--neighbours", min=1, max=50, help="words a row")]
+EffectData = Annotated[
+    Path | None, typer.Option(help="labelled rows to remove each token on; default: the run's validation rows")
+]
+EffectRows = Annotated[int, typer.Option(min=1, help="remove each token on at most so many rows")]
+NoEffect = Annotated[bool, typer.Option("--no-effect", help="do not remove tokens, which takes a pass for each")]
 ControlSeed = Annotated[int, typer.Option(help="of the random vectors that are the control")]
 Runs = Annotated[list[Path], typer.Argument(help="folders of runs or prompts of one backbone and method")]
 
@@ -28,54 +36,73 @@ Runs = Annotated[list[Path], typer.Argument(help="folders of runs or prompts of 
 @explain.command()
 def nearest(
     run: RunFolder,
+    data: EffectData = None,
+    max_rows: EffectRows = 64,
+    no_effect: NoEffect = False,
     backbone: PromptBackbone = None,
     k: Neighbours = 5,
     seed: ControlSeed = 0,
     page: Page = None,
+    batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
+    silent: Quiet = False,
 ) -> None:
-    """List the vocabulary words nearest to each virtual token, beside a random control.
+    """List for each virtual token where it started, how far it moved, what it does, and the words near it now.
+
+    What a token does is measured by removing it, on the rows of --data, or on the run's own validation rows where they
+    still lie where they were.
 
     Example: softprompt explain nearest runs/prompt_tuning --page nearest.html
     """
-    quiet()
+    quiet(silent=silent)
     if page is not None:
         file_for(page, "--page")
-    from softprompt.explain.nearest import nearest_page, nearest_words
+    from softprompt.progress import Progress
+
+    show = Progress(not silent)
+    rows = [] if no_effect else _measured_rows(run, data, max_rows, show)
+    from softprompt.explain.nearest import lines_of, nearest_words, table_of
+    from softprompt.explain.nearest_page import nearest_page
+    from softprompt.explain.removal import removable
 
     prompt = open_prompt(run, backbone, dtype, device)
-    found = nearest_words(prompt, k=k, seed=seed)
+    if data is None and not removable(prompt.producer):
+        rows = []
+    total = (prompt.producer.footprint.count + 1) * len(rows)
+    with show.work("without each token", total, "rows") if rows else nullcontext() as tick:
+        found = nearest_words(prompt, k=k, seed=seed, rows=rows, batch_size=batch_size, tick=tick)
     title = f"{prompt.method.name} on {prompt.name}: nearest words"
     if page is not None:
         nearest_page(found, page, title)
     if json:
         emit(found.as_dict())
         return
-    _report_nearest(found, title)
+    columns, cells = table_of(found)
+    table(title, columns, cells, right=(0, *range(2, len(columns) - 1)))
+    for line in lines_of(found):
+        tell(line)
     if page is not None:
         tell(f"picture: {page}")
 
 
-def _report_nearest(found: Nearest, title: str) -> None:
-    table(
-        title,
-        ["row", "norm ratio", "random", "nearest words (cosine)"],
-        [
-            [
-                str(row.row),
-                f"{row.norm_ratio:.2f}",
-                f"{row.control:.2f}",
-                "  ".join(f"{one.token} {one.cosine:.2f}" for one in row.neighbours),
-            ]
-            for row in found.rows
-        ],
-        right=(0, 1, 2),
-    )
-    tell(f"rows that share their nearest word: {found.repeated:.0%} (random vectors: {found.control_repeated:.0%})")
-    for label in found.labels:
-        tell(f"label word {label.word!r}: rank {label.rank:,} of {found.vocabulary:,} beside row {label.row}")
+def _measured_rows(run: Path, data: Path | None, most: int, show: Progress) -> list[Row]:
+    """Rows to measure the effect of tokens on: those that are given, or the run's own validation rows."""
+    if data is not None:
+        return Wanted(None, data, None, None, None, most).rows([Stored.of(run)], show).rows
+    from softprompt.files.places import RUN
+    from softprompt.tasks.data.sampling import at_most
+    from softprompt.training.begun import RunRecord
+
+    record = RunRecord.read(run) if (run / RUN).is_file() else None
+    if record is None or record.begun is None or record.begun.data is None or not Path(record.begun.data).exists():
+        show.say("the effect of removing a token is not measured: give labelled rows with --data")
+        return []
+    task = record.task(run).with_data(shots=record.shots, seed=record.seed, **record.places(run))
+    rows = at_most(task, task.splits().validation, most)
+    show.say(f"the effect of removing a token: on {len(rows)} validation rows of the run, which it was chosen on")
+    return rows
 
 
 @explain.command()

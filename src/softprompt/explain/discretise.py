@@ -17,7 +17,8 @@ import torch
 from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, metrics_of
-from softprompt.explain.nearest import Neighbour, RowReading, as_text, nearest_words
+from softprompt.explain.nearest import Neighbour, RowReading, nearest_words
+from softprompt.explain.vectors import as_text
 from softprompt.guards.tokenizing import token_ids
 from softprompt.methods.instruction import Instruction, InstructionWords
 from softprompt.readouts import build_readout

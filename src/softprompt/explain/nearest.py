@@ -15,10 +15,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -26,15 +24,16 @@ from torch.nn.functional import normalize
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.vocabulary import embed_ids, pieces
 from softprompt.errors import SoftPromptError, quoted
-from softprompt.explain.page import LOOK, inert, write_page
-from softprompt.explain.vectors import embeddings
+from softprompt.explain.beginning import beginning_of, words_apart
+from softprompt.explain.removal import Effect, Removal, effects_of
+from softprompt.explain.vectors import as_text, embeddings
 from softprompt.guards.tokenizing import token_ids
+from softprompt.inference.batches import Tick
 from softprompt.storage.prompt import Prompt
+from softprompt.tasks import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-# Vocabulary rows embedded at a time.
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,18 @@ class RowReading:
         norm_ratio: its norm over the vocabulary's mean norm.
         neighbours: the nearest tokens, the nearest first.
         control: the largest cosine of a random vector of the same norm.
+        start: the word that it started from, or None; see `softprompt.explain.beginning`.
+        moved: how far it is from its start, in distances between words; None where that was not recorded.
+        without: what changes where it is removed; None where that was not measured.
     """
 
     row: int
     norm_ratio: float
     neighbours: tuple[Neighbour, ...]
     control: float
+    start: str | None = None
+    moved: float | None = None
+    without: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,9 @@ class Nearest:
         repeated: share of rows whose nearest token is another row's nearest token, too.
         control_repeated: the same of the random vectors.
         vocabulary: how many tokens were compared with.
+        apart: the distance between two of them, the root mean square over all pairs.
+        note: what there is to say of where the rows started, or None.
+        removal: on which rows it was measured what the prompt does without each token, and what with all; or None.
     """
 
     rows: tuple[RowReading, ...]
@@ -103,19 +111,33 @@ class Nearest:
     repeated: float
     control_repeated: float
     vocabulary: int
+    apart: float
+    note: str | None = None
+    removal: Removal | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
 
 
-def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
+def nearest_words(
+    prompt: Prompt,
+    *,
+    k: int = 5,
+    seed: int = 0,
+    rows: Sequence[Row] = (),
+    batch_size: int = 32,
+    tick: Tick | None = None,
+) -> Nearest:
     """Read a prompt of the site `stream`.
 
     Args:
         prompt: a loaded prompt.
         k: neighbours a row.
         seed: of the random vectors.
+        rows: labelled rows, on which the effect of removing each virtual token is measured; none for no measure.
+        batch_size: of these rows, a forward pass.
+        tick: told how many of them are done, of one pass with all tokens and one without each.
 
     Raises:
         SoftPromptError: the prompt has no embeddings of its own, or there is no tokenizer.
@@ -127,33 +149,40 @@ def nearest_words(prompt: Prompt, *, k: int = 5, seed: int = 0) -> Nearest:
     if prompt.tokenizer is None:
         raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")
     anatomy = read_anatomy(prompt.model)
-    rows = embeddings(prompt.producer, anatomy.embedding_size, prompt.method.name)
+    vectors = embeddings(prompt.producer, anatomy.embedding_size, prompt.method.name)
     table = _vocabulary(anatomy.embedding, min(anatomy.vocab_size, len(prompt.tokenizer)))
-    units = normalize(table, dim=-1)
-    cosines, control = (normalize(vectors, dim=-1) @ units.T for vectors in (rows, _random_like(rows, seed)))
+    removal, effects = effects_of(prompt, rows, batch_size=batch_size, tick=tick) if rows else (None, None)
+    units, random = normalize(table, dim=-1), _random_like(vectors, seed)
+    cosines, control = (normalize(one, dim=-1) @ units.T for one in (vectors, random))
+    beginning = beginning_of(prompt, vectors, table)
     values, ids = cosines.topk(min(k, cosines.shape[1]), dim=-1)
-    ratios = (rows.norm(dim=-1) / table.norm(dim=-1).mean()).tolist()
-    controls, control_ids = control.max(-1)
-    readings = tuple(
-        RowReading(
-            row,
-            ratios[row],
-            tuple(
-                Neighbour(as_text(prompt.tokenizer, token), token, value)
-                for token, value in zip(ids[row].tolist(), values[row].tolist(), strict=True)
-            ),
-            float(controls[row]),
-        )
-        for row in range(len(rows))
-    )
     labels = () if prompt.task is None else prompt.task.label_words(anatomy.kind == "encoder-decoder")
     return Nearest(
-        readings,
-        tuple(_label(word, prompt.tokenizer, rows, cosines, table) for word in labels),
+        tuple(
+            RowReading(
+                row,
+                float(vectors[row].norm() / table.norm(dim=-1).mean()),
+                _neighbours(prompt.tokenizer, ids[row], values[row]),
+                float(control[row].max()),
+                beginning.words[row],
+                None if beginning.moved is None else beginning.moved[row],
+                None if effects is None else effects[row],
+            )
+            for row in range(len(vectors))
+        ),
+        tuple(_label(word, prompt.tokenizer, vectors, cosines, table) for word in labels),
         _repeated(ids[:, 0].tolist()),
-        _repeated(control_ids.tolist()),
+        _repeated(control.argmax(-1).tolist()),
         len(table),
+        words_apart(table),
+        beginning.note,
+        removal,
     )
+
+
+def _neighbours(tokenizer: PreTrainedTokenizerBase, ids: Tensor, cosines: Tensor) -> tuple[Neighbour, ...]:
+    found = zip(ids.tolist(), cosines.tolist(), strict=True)
+    return tuple(Neighbour(as_text(tokenizer, token), token, cosine) for token, cosine in found)
 
 
 def _random_like(rows: Tensor, seed: int) -> Tensor:
@@ -163,15 +192,6 @@ def _random_like(rows: Tensor, seed: int) -> Tensor:
     random = torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed))
     made: Tensor = normalize(random, dim=-1) * rows.norm(dim=-1, keepdim=True)
     return made
-
-
-def as_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
-    """A token as text, a leading space as `_`."""
-    piece = str(tokenizer.convert_ids_to_tokens(token))
-    text = str(tokenizer.decode([token])).strip()
-    if not text or "�" in text:
-        return piece
-    return f"_{text}" if piece[:1] in ("▁", "Ġ") else text
 
 
 def _vocabulary(embedding: nn.Module, size: int) -> Tensor:
@@ -198,58 +218,41 @@ def _label(word: str, tokenizer: PreTrainedTokenizerBase, rows: Tensor, cosines:
     return min(found, key=lambda reading: (reading.rank, -reading.cosine))
 
 
-def nearest_page(reading: Nearest, path: str | Path, title: str) -> Path:
-    """Write a page with two figures: the neighbours of each row, and each row against chance.
+def table_of(reading: Nearest) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and a line of texts for each row; where the effects were measured they have two."""
+    removal = reading.removal
+    measured = [] if removal is None else ["loss", removal.metric]
+    columns = ["row", "start", "moved", *measured, "norm ratio", "random", "nearest words (cosine)"]
+    return columns, [_cells(row, len(measured)) for row in reading.rows]
 
-    Raises:
-        SoftPromptError: the place cannot be written.
-    """
-    lines = [
-        f"{len(reading.rows)} virtual tokens against {reading.vocabulary:,} vocabulary tokens. Rows that share their "
-        f"nearest token: {reading.repeated:.0%} (random vectors: {reading.control_repeated:.0%}).",
-        *(
-            f"Label word '{label.word}': rank {label.rank:,} beside row {label.row}, cosine {label.cosine:.2f}."
-            for label in reading.labels
-        ),
+
+def _cells(row: RowReading, measured: int) -> list[str]:
+    effect = row.without
+    changes = () if effect is None else (effect.loss, effect.metric)
+    return [
+        str(row.row),
+        "-" if row.start is None else row.start,
+        "-" if row.moved is None else f"{row.moved:.3f}",
+        *("-" if change is None else f"{change:+.3f}" for change in changes[:measured]),
+        f"{row.norm_ratio:.2f}",
+        f"{row.control:.2f}",
+        "  ".join(f"{one.token} {one.cosine:.2f}" for one in row.neighbours),
     ]
-    return write_page(path, title, lines, [neighbours_figure(reading), control_figure(reading)])
 
 
-def neighbours_figure(reading: Nearest) -> go.Figure:
-    """A cell for each row and neighbour: the token, its cosine as colour."""
-    figure = go.Figure(
-        go.Heatmap(
-            z=[[one.cosine for one in row.neighbours] for row in reading.rows],
-            text=[[one.token for one in row.neighbours] for row in reading.rows],
-            texttemplate="%{text}",
-            x=[f"{place}." for place in range(1, len(reading.rows[0].neighbours) + 1)],
-            y=[row.row for row in reading.rows],
-            colorscale="Blues",
-            colorbar={"title": "cosine"},
-            hovertemplate="row %{y}: %{text}, cosine %{z:.3f}<extra></extra>",
-        )
+def lines_of(reading: Nearest) -> list[str]:
+    """What there is to say beside the table."""
+    found = [] if reading.note is None else [reading.note]
+    if any(row.moved is not None for row in reading.rows):
+        found.append(f"moved: in distances between words (of {reading.apart:.3g}, root mean square over all pairs)")
+    removal = reading.removal
+    if removal is not None:
+        with_all = f"{'-' if removal.loss is None else f'{removal.loss:.3f}'} and {removal.value:.3f} with all"
+        found.append(f"loss, {removal.metric}: their change without that token, on {removal.rows} rows ({with_all})")
+    found.append(
+        f"rows that share their nearest word: {reading.repeated:.0%} (random vectors: {reading.control_repeated:.0%})"
     )
-    figure.update_yaxes(autorange="reversed", title="virtual token", dtick=1)
-    figure.update_layout(title="Nearest words", height=160 + 26 * len(reading.rows), **LOOK)
-    return inert(figure)
-
-
-def control_figure(reading: Nearest) -> go.Figure:
-    """The cosine of each row's nearest word beside that of a random vector of the same norm, and the norm ratio."""
-    places = [row.row for row in reading.rows]
-    figure = go.Figure()
-    figure.add_bar(x=places, y=[row.neighbours[0].cosine for row in reading.rows], name="nearest word")
-    figure.add_bar(x=places, y=[row.control for row in reading.rows], name="random vector")
-    figure.add_scatter(
-        x=places, y=[row.norm_ratio for row in reading.rows], name="norm ratio", yaxis="y2", mode="markers+lines"
-    )
-    figure.update_layout(
-        title="Against chance",
-        xaxis_title="virtual token",
-        yaxis_title="cosine",
-        yaxis2={"title": "norm / vocabulary's mean norm", "overlaying": "y", "side": "right", "rangemode": "tozero"},
-        legend={"orientation": "h"},
-        height=420,
-        **LOOK,
-    )
-    return inert(figure)
+    return found + [
+        f"label word {label.word!r}: rank {label.rank:,} of {reading.vocabulary:,} beside row {label.row}"
+        for label in reading.labels
+    ]

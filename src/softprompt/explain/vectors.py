@@ -1,10 +1,10 @@
-"""The vectors of a saved prompt that can be read: its virtual tokens' embeddings, and its stored rows."""
+"""The vectors of a saved prompt that can be read: its tokens' embeddings, and its stored rows; and tokens as text."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
@@ -12,12 +12,14 @@ from softprompt.files.forms import read_forms
 from softprompt.files.places import TENSORS, folder_of
 from softprompt.files.tensors import read_tensors
 from softprompt.files.written import check_written
-from softprompt.methods.parts.layers import LayerPrompt
-from softprompt.sites.producer import Producer, View
+from softprompt.sites.producer import Producer
 from softprompt.storage.record import Description, read_description
+from softprompt.storage.vectors import input_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
-@torch.no_grad()
 def embeddings(producer: Producer, width: int, name: str) -> Tensor:
     """What stands in the input at the virtual tokens: fp32, `(P, E)`.
 
@@ -29,22 +31,13 @@ def embeddings(producer: Producer, width: int, name: str) -> Tensor:
     Raises:
         SoftPromptError: the prompt has no embeddings of its own (another site, or made from each text).
     """
-    # A prompt over layers starts its slots at a neutral vector, which is none of its own.
-    own = producer.footprint
-    if own.count and own.static and not isinstance(producer, LayerPrompt):
-        device = next(producer.parameters(), torch.empty(0)).device
-        slots = torch.arange(own.count, device=device)[None]
-        none = torch.zeros(1, own.count, dtype=torch.bool, device=device)
-        made = producer.embed(View(torch.zeros(1, own.count, width, device=device), slots, none))
-        if made is not None:
-            return made.detach().reshape(-1, width).float().cpu()
-    table = producer.stored().get("table")
-    if own.count and not own.hidden_layers and table is not None and table.shape == (own.count, width):
-        return table.float().cpu()
-    raise SoftPromptError(
-        f"method {name!r} puts no words of its own into the input, so no vocabulary word is near them: "
-        "take a prompt of the site 'stream', such as prompt_tuning"
-    )
+    found = input_rows(producer, width)
+    if found is None:
+        raise SoftPromptError(
+            f"method {name!r} puts no words of its own into the input, so no vocabulary word is near them: "
+            "take a prompt of the site 'stream', such as prompt_tuning"
+        )
+    return found
 
 
 def stored_rows(path: str | Path) -> tuple[Tensor, Description]:
@@ -66,3 +59,12 @@ def stored_rows(path: str | Path) -> tuple[Tensor, Description]:
     check_written(folder)
     rows = table if table.ndim == 2 else table.transpose(0, 1).flatten(1)
     return rows, described
+
+
+def as_text(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
+    """A token as text, a leading space as `_`."""
+    piece = str(tokenizer.convert_ids_to_tokens(token))
+    text = str(tokenizer.decode([token])).strip()
+    if not text or "�" in text:
+        return piece
+    return f"_{text}" if piece[:1] in ("▁", "Ġ") else text

@@ -66,7 +66,7 @@ def attached_prompt(prompted: Saving, place: int) -> Prompt:
         return replace(source, producer=producer)
     division = source.seen.division
     known = None if division is None else division.model_copy(update={"complete": False})
-    told = {key: value for key, value in source.meta.items() if key != "metrics"}
+    told = {key: value for key, value in source.meta.items() if key not in ("metrics", "moved")}
     return replace(source, producer=producer, meta=told, seen=replace(source.seen, division=known))
 
 

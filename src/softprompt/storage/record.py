@@ -111,6 +111,8 @@ class PromptRecord(CourseRecord):
         seed: of the run.
         versions: of the libraries that it ran on.
         metrics: on the test rows.
+        moved: how far training moved what stands in the input at each virtual token, |p - p_0|; None where nothing of
+            the prompt's own stands there, and in prompts of versions that did not record it.
         rows: how those that it was trained and chosen on were divided; their hashes are in `rows.safetensors`.
         report: all else that was told of the prompt, such as what a package's own course reports; whatever its names.
     """
@@ -125,6 +127,7 @@ class PromptRecord(CourseRecord):
     seed: int | None = None
     versions: dict[str, str] = {}
     metrics: Measured = Measured()
+    moved: tuple[Number, ...] | None = None
     rows: Division | None = None
     report: dict[str, JsonValue] = {}
 
@@ -142,7 +145,7 @@ class PromptRecord(CourseRecord):
 
 
 # The fields of `prompt.json` that a prompt carries along, whatever it is made of.
-_CARRIED = {"backbone_name", "seed", "versions", "metrics", *CourseRecord.model_fields}
+_CARRIED = {"backbone_name", "seed", "versions", "metrics", "moved", *CourseRecord.model_fields}
 
 
 @dataclass(frozen=True)

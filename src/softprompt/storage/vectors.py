@@ -1,10 +1,14 @@
-"""From a file's tensors to a prompt: what its options ask for is compared with what is stored before it is made."""
+"""From a file's tensors to a prompt: what its options ask for is compared with what is stored before it is made.
+
+And from a prompt to the vectors that it puts into the input.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from softprompt.attached.attach import build, sketch
@@ -14,8 +18,10 @@ from softprompt.files.documents import plain
 from softprompt.files.forms import TensorForm, check_forms
 from softprompt.files.places import META, TENSORS
 from softprompt.methods.base import Method
+from softprompt.methods.parts.layers import LayerPrompt
 from softprompt.readouts import Readout
-from softprompt.sites.producer import Producer
+from softprompt.sites.modes import evaluating
+from softprompt.sites.producer import Producer, View
 from softprompt.storage.record import PROMPT_MEND, Description
 
 HEAD = "head."  # names of a readout's tensors begin so
@@ -106,3 +112,29 @@ def fill(producer: Producer, tensors: dict[str, Tensor]) -> None:
     producer.load_stored(tensors)
     if device is not None:
         producer.to(device.device)
+
+
+@torch.no_grad()
+def input_rows(producer: Producer, width: int) -> Tensor | None:
+    """What stands in the input at the virtual tokens: a copy, fp32 on the CPU, `(P, E)`.
+
+    None where a prompt has nothing of its own there: at another site, or made from each text.
+
+    Args:
+        producer: the prompt.
+        width: E.
+    """
+    # A prompt over layers starts its slots at a neutral vector, which is none of its own.
+    own = producer.footprint
+    if own.count and own.static and not isinstance(producer, LayerPrompt):
+        device = next(producer.parameters(), torch.empty(0)).device
+        slots = torch.arange(own.count, device=device)[None]
+        none = torch.zeros(1, own.count, dtype=torch.bool, device=device)
+        with evaluating(producer):
+            made = producer.embed(View(torch.zeros(1, own.count, width, device=device), slots, none))
+        if made is not None:
+            return made.detach().reshape(-1, width).float().cpu().clone()
+    table = producer.stored().get("table")
+    if own.count and not own.hidden_layers and table is not None and table.shape == (own.count, width):
+        return table.float().cpu().clone()
+    return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from pydantic import JsonValue
+from torch import Tensor
 
 from softprompt.evaluation.score import metrics_of
 from softprompt.files import strict_json
@@ -16,6 +17,7 @@ from softprompt.readouts.cut import told_cuts
 from softprompt.storage.prompt import Prompt
 from softprompt.storage.record import Measured, carried
 from softprompt.storage.seen import seen_of
+from softprompt.storage.vectors import input_rows
 from softprompt.tasks import Row
 from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
@@ -92,14 +94,37 @@ def _measured(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> Mea
     return Measured.model_validate_json(strict_json.dumps({**found, "seen_rows": known}))
 
 
-def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows) -> Prompt:
-    """The trained prompt, with what its file tells of the run."""
+def rows_in_input(work: Work) -> Tensor | None:
+    """What stands in the input at the virtual tokens now, `(P, E)`; None where nothing of the prompt's own does."""
+    return input_rows(work.producer, work.prompted.anatomy.embedding_size)
+
+
+def _moved(start: Tensor | None, end: Tensor | None) -> list[float] | None:
+    """How far each row moved; None where there are none, or others than in the beginning."""
+    if start is None or end is None or start.shape != end.shape:
+        return None
+    distances: list[float] = (end - start).norm(dim=-1).tolist()
+    return distances
+
+
+def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows, start: Tensor | None) -> Prompt:
+    """The trained prompt, with what its file tells of the run.
+
+    Args:
+        run: what it is made of.
+        work: as its course left it.
+        measured: of both splits.
+        seen: the rows that it was trained and chosen on.
+        start: what stood in the input before the first step; see `rows_in_input`.
+    """
     report = cast("dict[str, JsonValue]", work.report)  # whether it is JSON shows when it is written
+    moved = _moved(start, rows_in_input(work))
     told = {
         "backbone_name": run.identity["backbone"],
         "seed": run.splits.seed,
         "versions": versions(),
         "metrics": measured.test.figures() or measured.validation.figures(),
+        **({} if moved is None else {"moved": moved}),
     }
     return Prompt(
         method=work.method,

@@ -34,7 +34,15 @@ from softprompt.training.identity import identity_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, planned, training_options
 from softprompt.training.process import alone, reproducible, stop_signal
-from softprompt.training.results import measured_splits, metrics_of_run, prompt_of, seen_at_start, seen_rows, taught
+from softprompt.training.results import (
+    measured_splits,
+    metrics_of_run,
+    prompt_of,
+    rows_in_input,
+    seen_at_start,
+    seen_rows,
+    taught,
+)
 from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
 from softprompt.training.setup import PROMPT, STATE, RunSpec, readout_spec
 from softprompt.training.warm_start import start_from
@@ -186,11 +194,12 @@ def _train(run: RunSpec) -> Run:
         with stop_signal() as stop:
             work = _work(run, made, lambda: stop["asked"])
             _tell(run, work)
+            start = rows_in_input(work)
             diverged = taught(work)
         seen = seen_rows(run, work, starts)
         measured = measured_splits(run, work, seen)
         memory = peak_memory(device)
-    prompt = prompt_of(run, work, measured, seen)
+    prompt = prompt_of(run, work, measured, seen, start)
     save(prompt, run.folder / PROMPT)
     metrics = metrics_of_run(run, work, prompt, measured, memory=memory, diverged=diverged)
     metrics = metrics.write(run.folder / METRICS)

@@ -1,0 +1,67 @@
+"""The page of a prompt's nearest words: a table of its rows, their neighbours as a grid, and each against chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from softprompt.explain.nearest import Nearest, lines_of, table_of
+from softprompt.explain.page import LOOK, filled, inert, write_page
+
+_TABLE = """<table><thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>"""
+
+
+def nearest_page(reading: Nearest, path: str | Path, title: str) -> Path:
+    """Write a page: where each row began and what it does, the neighbours of each, and each row against chance.
+
+    Raises:
+        SoftPromptError: the place cannot be written.
+    """
+    columns, rows = table_of(reading)
+    first = f"{len(reading.rows)} virtual tokens against {reading.vocabulary:,} vocabulary tokens."
+    table = filled(_TABLE, columns=columns, rows=rows)
+    figures = [neighbours_figure(reading), control_figure(reading)]
+    return write_page(path, title, [first, *lines_of(reading)], [table, *figures])
+
+
+def neighbours_figure(reading: Nearest) -> go.Figure:
+    """A cell for each row and neighbour: the token, its cosine as colour."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[one.cosine for one in row.neighbours] for row in reading.rows],
+            text=[[one.token for one in row.neighbours] for row in reading.rows],
+            texttemplate="%{text}",
+            x=[f"{place}." for place in range(1, len(reading.rows[0].neighbours) + 1)],
+            y=[row.row for row in reading.rows],
+            colorscale="Blues",
+            colorbar={"title": "cosine"},
+            hovertemplate="row %{y}: %{text}, cosine %{z:.3f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", title="virtual token", dtick=1)
+    figure.update_layout(title="Nearest words", height=160 + 26 * len(reading.rows), **LOOK)
+    return inert(figure)
+
+
+def control_figure(reading: Nearest) -> go.Figure:
+    """The cosine of each row's nearest word beside that of a random vector of the same norm, and the norm ratio."""
+    places = [row.row for row in reading.rows]
+    figure = go.Figure()
+    figure.add_bar(x=places, y=[row.neighbours[0].cosine for row in reading.rows], name="nearest word")
+    figure.add_bar(x=places, y=[row.control for row in reading.rows], name="random vector")
+    figure.add_scatter(
+        x=places, y=[row.norm_ratio for row in reading.rows], name="norm ratio", yaxis="y2", mode="markers+lines"
+    )
+    figure.update_layout(
+        title="Against chance",
+        xaxis_title="virtual token",
+        yaxis_title="cosine",
+        yaxis2={"title": "norm / vocabulary's mean norm", "overlaying": "y", "side": "right", "rangemode": "tozero"},
+        legend={"orientation": "h"},
+        height=420,
+        **LOOK,
+    )
+    return inert(figure)

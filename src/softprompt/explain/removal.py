@@ -1,0 +1,182 @@
+"""What a virtual token does: a prompt's loss and metric on labelled rows without it, beside those with all of them.
+
+Of P virtual tokens one is taken out of the sequence, and the others stand where they stood: P + 1 passes over the rows.
+Tokens work together, so the changes need not add up; a row that another one repeats may be missed by nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.attached.attach import attach
+from softprompt.errors import SoftPromptError
+from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of
+from softprompt.inference.batches import Tick
+from softprompt.readouts import Readout, build_readout
+from softprompt.sites.footprint import Footprint
+from softprompt.sites.producer import Producer, StandIn, View
+from softprompt.storage.prompt import Prompt
+from softprompt.tasks import Row, Task
+from softprompt.tasks.text.template import Part, PromptSlot, Template
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What changes where one virtual token is removed.
+
+    Attributes:
+        loss: of the mean loss, above zero where the token helps; None where the readout has none.
+        metric: of the task's main metric, below zero where the token helps.
+    """
+
+    loss: float | None
+    metric: float
+
+
+@dataclass(frozen=True)
+class Removal:
+    """On what the effects were measured.
+
+    Attributes:
+        metric: the task's main metric.
+        rows: how many.
+        loss: with all virtual tokens; None where the readout has none.
+        value: the metric with all of them.
+    """
+
+    metric: str
+    rows: int
+    loss: float | None
+    value: float
+
+
+def removable(own: Producer) -> bool:
+    """Whether a virtual token of a prompt can be removed alone: it has no part in layers, nor in a template's words."""
+    return not own.footprint.hidden_layers and not own.footprint.pool
+
+
+class WithoutToken(Producer):
+    """A prompt without one of its virtual tokens.
+
+    Args:
+        own: a prompt that works at no layer of its own.
+        rank: of the token, from 0.
+    """
+
+    def __init__(self, own: Producer, rank: int) -> None:
+        """See the class.
+
+        Raises:
+            SoftPromptError: the prompt works at layers, where a token is more than its embedding.
+        """
+        super().__init__()
+        whole = own.footprint
+        if not removable(own):
+            raise SoftPromptError("a token of a prompt over layers, or of a template's words, cannot be removed alone")
+        self.own, self.rank = own, rank
+        self.part = replace(whole, count=whole.count - 1, around=_fewer(whole.around, rank))
+
+    @property
+    def footprint(self) -> Footprint:
+        """The prompt's own with one virtual token less."""
+        return self.part
+
+    def embed(self, view: View) -> Tensor | None:
+        """The others' embeddings, `(P - 1, E)` or `(U, P - 1, E)`."""
+        made = self.own.embed(view)
+        return None if made is None else torch.cat([made[..., : self.rank, :], made[..., self.rank + 1 :, :]], dim=-2)
+
+    def shift_text(self, view: View) -> Tensor | None:
+        """As the prompt's own."""
+        return self.own.shift_text(view)
+
+    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
+        """As the prompt's own."""
+        return self.own.keys_values()
+
+    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
+        """As the prompt's own."""
+        return self.own.stand_ins(model)
+
+
+def effects_of(
+    prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32, tick: Tick | None = None
+) -> tuple[Removal, tuple[Effect, ...]]:
+    """Remove each virtual token in turn.
+
+    Args:
+        prompt: with a task, whose virtual tokens stand in the input.
+        rows: labelled rows of the task.
+        batch_size: rows a forward pass.
+        tick: told how many rows are done, of `(P + 1) * len(rows)`.
+
+    Raises:
+        SoftPromptError: no rows, a prompt without a task, or one that works at layers.
+    """
+    if prompt.task is None or prompt.readout is None or not rows:
+        raise SoftPromptError("the effect of a token is measured on labelled rows of the prompt's task: give both")
+    count, metric = prompt.producer.footprint.count, prompt.task.metric
+    with prompt.attached() as prompted:
+        whole = metrics_of(prompted, prompt.readout, prompt.task, rows, batch_size=batch_size, tick=tick)
+    found = [_scored_without(prompt, rank, rows, batch_size, tick) for rank in range(count)]
+    effects = tuple(Effect(_change(whole, one), figure(one, metric) - figure(whole, metric)) for one in found)
+    return Removal(metric, len(rows), loss_of(whole), figure(whole, metric)), effects
+
+
+def _scored_without(prompt: Prompt, rank: int, rows: Sequence[Row], batch_size: int, tick: Tick | None) -> Scores:
+    part = WithoutToken(prompt.producer, rank)
+    readout = _readout(prompt, part, rank)
+    assert prompt.task is not None
+    with attach(prompt.backbone, part) as prompted:
+        return metrics_of(prompted, readout, prompt.task, rows, batch_size=batch_size, tick=tick)
+
+
+def _readout(prompt: Prompt, part: WithoutToken, rank: int) -> Readout:
+    """The prompt's readout, whose templates have a place less."""
+    assert prompt.task is not None
+    assert prompt.readout is not None
+    assert prompt.readout_spec is not None
+    task = _with_place_less(prompt.task, rank, part.part.count)
+    made = build_readout(task, prompt.backbone, part, prompt.readout_spec)
+    stored = prompt.readout.stored()
+    if stored:
+        made.load_stored(stored)
+    return made
+
+
+def _with_place_less(task: Task, rank: int, left: int) -> Task:
+    """The task, its templates without the place of the token where they count their places."""
+    templates = {name: _less(source, rank, left) for name, source in task.templates.items()}
+    return task.model_copy(update={"template": _less(task.template, rank, left), "templates": templates})
+
+
+def _less(source: str, rank: int, left: int) -> str:
+    parts: list[Part] = []
+    for part in Template.parse(source).parts:
+        if isinstance(part, PromptSlot):
+            size = left + 1 if part.count is None else part.count
+            here, rank = 0 <= rank < size, rank - size
+            if size - here == 0:
+                continue
+            parts.append(PromptSlot(size - here))
+        else:
+            parts.append(part)
+    return str(Template(tuple(parts)))
+
+
+def _fewer(around: Sequence[int], rank: int) -> tuple[int, ...]:
+    """The counts of places around text and answer, one less where the token stood."""
+    found = []
+    for size in around:
+        found.append(size - (0 <= rank < size))
+        rank -= size
+    return tuple(found)
+
+
+def _change(whole: Scores, part: Scores) -> float | None:
+    before, after = loss_of(whole), loss_of(part)
+    return None if before is None or after is None else after - before
