@@ -80,6 +80,7 @@ OWN = {
         "test_docstrings.py",
         "test_documented_names.py",
         "test_guides.py",
+        "test_notebooks.py",
         "test_needs.py",
         "test_pages.py",
     ],

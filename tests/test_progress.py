@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from softprompt import progress
@@ -33,3 +38,62 @@ def test_nothing_is_written_where_it_is_not_shown(
 ) -> None:
     work(False, monkeypatch)
     assert capsys.readouterr() == ("", "")
+
+
+class Shown:
+    """A kernel's display: what each output holds now, and how often it was drawn."""
+
+    def __init__(self) -> None:
+        self.outputs: list[dict[str, str]] = []
+        self.execution_count, self.drawn = 1, 0
+
+    def display(self, data: dict[str, str], **_: Any) -> Shown:
+        self.outputs.append(data)
+        self.drawn += 1
+        return self
+
+    def update(self, data: dict[str, str], **_: Any) -> None:
+        self.outputs[-1] = data
+        self.drawn += 1
+
+
+@pytest.fixture
+def cell(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    shown = Shown()
+    monkeypatch.setattr(progress, "notebook", lambda: shown)
+    monkeypatch.setattr(progress, "import_module", lambda name: shown)
+    return shown
+
+
+def test_a_notebook_has_one_output_that_is_drawn_anew(cell: Shown, capsys: pytest.CaptureFixture[str]) -> None:
+    told = Progress()
+    told.say("rows <b>")
+    with told.work("training", 1000, "steps") as tick:
+        for _ in range(1000):
+            tick(note="loss 0.5")
+    with told.work("test", 0, "rows") as tick:
+        tick(3, total=3)
+    (output,) = cell.outputs
+    assert re.sub(r"in [\d.]+ s", "in 0 s", output["text/plain"]).splitlines() == [
+        "rows <b>", "training: 1000/1000 steps in 0 s  loss 0.5", "test: 3/3 rows in 0 s"
+    ]  # fmt: skip
+    assert "rows &lt;b&gt;" in output["text/html"]
+    assert output["text/html"].count('<progress max="1" value="1.0000"') == 2
+    assert cell.drawn < 20
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_cell_that_runs_later_has_an_output_of_its_own(cell: Shown) -> None:
+    told = Progress()
+    told.say("first")
+    cell.execution_count = 2
+    told.say("second")
+    assert [output["text/plain"] for output in cell.outputs] == ["first", "second"]
+
+
+def test_a_shell_without_a_kernel_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert progress.notebook() is None
+    for kernel, found in ((None, False), ("kernel", True)):
+        shell = SimpleNamespace(kernel=kernel)
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda shell=shell: shell))
+        assert (progress.notebook() is shell) == found

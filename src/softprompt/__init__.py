@@ -5,6 +5,7 @@ Names are loaded when they are first used, so that the command line answers at o
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """An export, an old name of one, or the class of a method (`softprompt.CaPT`)."""
     if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        with warnings.catch_warnings():
+            # In a notebook tqdm asks for ipywidgets as soon as transformers imports it; no bar of ours needs them.
+            warnings.filterwarnings("ignore", "IProgress not found")
+            return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     known = not name.startswith("_") and name not in NAMES
     found = getattr(import_module(f"{__name__}.methods"), name, None) if known else None
     return old_name(__name__, name) if found is None else found

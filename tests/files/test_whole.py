@@ -67,10 +67,11 @@ def test_the_umask_alone_says_who_may_read(tmp_path: Path) -> None:
         before = os.umask(mask)
         try:
             place = tmp_path / f"{mask:o}"
-            with replacing(place / "prompt") as beside:
-                write_tensors(beside / "prompt.safetensors", {"table": torch.zeros(2)})
-                (beside / "README.md").write_text("x")
-            write_json(place / "metrics.json", {})
+            for _ in range(2):  # the second time in the place of what is there
+                with replacing(place / "prompt") as beside:
+                    write_tensors(beside / "prompt.safetensors", {"table": torch.zeros(2)})
+                    (beside / "README.md").write_text("x")
+                write_json(place / "metrics.json", {})
         finally:
             os.umask(before)
         modes = {path.name: path.stat().st_mode & 0o777 for path in place.rglob("*")}

@@ -89,7 +89,8 @@ def test_the_backbone_is_named_as_it_can_be_loaded(name: str, tmp_path: Path) ->
     [
         ("org/model", "base_model: org/model\n"),
         ("org/a.b-c_d", "base_model: org/a.b-c_d\n"),
-        ("embedded:minilm", ""),
+        ("embedded:minilm", "base_model: sentence-transformers/all-MiniLM-L6-v2\n"),
+        ("embedded:gemma3-270m", "base_model: google/gemma-3-270m\n"),
         ("adapter:org/model", ""),
         ("./org", ""),
         ("org/model.gguf", ""),

@@ -107,6 +107,11 @@ def _gemma() -> Path:
 
 
 _EMBEDDED: dict[str, Callable[[], Path]] = {"gemma3-270m": _gemma, "minilm": _minilm}
+# What the hub calls the models that the packages hold.
+ORIGINS = {
+    "embedded:gemma3-270m": "google/gemma-3-270m",
+    "embedded:minilm": "sentence-transformers/all-MiniLM-L6-v2",
+}
 
 
 def _package(module: str, name: str) -> Path:

@@ -43,6 +43,7 @@ from softprompt.backbones.fingerprint import digests, rounded_from
 from softprompt.backbones.source import BackboneSource, caused_by, line, locate
 from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
+from softprompt.progress import notebook
 
 # A class of transformers that loads a model.
 AutoClass: TypeAlias = (
@@ -215,16 +216,17 @@ def _load(
 ) -> tuple[PreTrainedModel, set[str]]:
     """The model, and the names of weights that the checkpoint does not hold."""
     packed = {"quantization_config": GgufConfig(dequantize=True), **source.gguf}
-    loaded = auto.from_pretrained(
-        source.path,
-        config=config,
-        dtype=dtype,
-        ignore_mismatched_sizes=True,
-        trust_remote_code=False,
-        adapter_kwargs=NOWHERE,
-        output_loading_info=True,
-        **(packed if source.file else {"use_safetensors": True}),
-    )
+    with _bars_for_terminals():
+        loaded = auto.from_pretrained(
+            source.path,
+            config=config,
+            dtype=dtype,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,
+            adapter_kwargs=NOWHERE,
+            output_loading_info=True,
+            **(packed if source.file else {"use_safetensors": True}),
+        )
     model, report = cast("tuple[PreTrainedModel, dict[str, list[Any]]]", loaded)
     for key, found, wanted in sorted(report["mismatched_keys"]):
         raise SoftPromptError(
@@ -232,6 +234,20 @@ def _load(
             "config.json: the config is another model's"
         )
     return model, set(report["missing_keys"])
+
+
+@contextmanager
+def _bars_for_terminals() -> Iterator[None]:
+    """Without transformers' bars in a notebook, where they are lines of errors unless more is installed."""
+    bars = transformers.utils.logging
+    hidden = notebook() is not None and bars.is_progress_bar_enabled()
+    if hidden:
+        bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hidden:
+            bars.enable_progress_bar()
 
 
 def _tokenizer(source: BackboneSource, config: PreTrainedConfig) -> PreTrainedTokenizerBase:

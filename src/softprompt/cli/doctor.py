@@ -23,7 +23,7 @@ _EMBEDDED = {
 
 Folders = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[FOLDER]...", help="of --clean, runs or above them; default: the cache"),
+    typer.Argument(metavar="FOLDER", help="of --clean, runs or above them; default: the cache"),
 ]
 Clean = Annotated[bool, typer.Option("--clean", help="take away what killed processes left")]
 

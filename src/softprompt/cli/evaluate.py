@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.completing import tasks_by_name
 from softprompt.cli.options import (
     BatchSize,
     Device,
@@ -23,7 +24,9 @@ from softprompt.cli.options import (
 )
 from softprompt.cli.scoring import Stored, Wanted, scored
 
-OwnTask = Annotated[str | None, typer.Option(help="task whose rows to score; default: the prompt's own")]
+OwnTask = Annotated[
+    str | None, typer.Option(help="task whose rows to score; default: the prompt's own", autocompletion=tasks_by_name)
+]
 
 
 def evaluate(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet, table, tell
+from softprompt.cli.helping import Verb
 from softprompt.cli.options import BatchSize, Device, Dtype, Json, Page, PromptBackbone, Quiet, RunFolder
 from softprompt.cli.scoring import Stored, Wanted
 from softprompt.guards.paths import file_for
@@ -33,7 +34,7 @@ ControlSeed = Annotated[int, typer.Option(help="of the random vectors that are t
 Runs = Annotated[list[Path], typer.Argument(help="folders of runs or prompts of one backbone and method")]
 
 
-@explain.command()
+@explain.command(cls=Verb)
 def nearest(
     run: RunFolder,
     data: EffectData = None,
@@ -105,7 +106,7 @@ def _measured_rows(run: Path, data: Path | None, most: int, show: Progress) -> l
     return rows
 
 
-@explain.command()
+@explain.command(cls=Verb)
 def similarity(
     runs: Runs,
     page: Page = None,

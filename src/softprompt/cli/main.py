@@ -15,6 +15,7 @@ from softprompt.cli.doctor import doctor
 from softprompt.cli.ensemble import ensemble
 from softprompt.cli.evaluate import evaluate
 from softprompt.cli.explain import explain
+from softprompt.cli.helping import Verb, first_sentence
 from softprompt.cli.methods import methods
 from softprompt.cli.predict import predict
 from softprompt.cli.program import run
@@ -27,6 +28,12 @@ from softprompt.cli.transfer import transfer
 class Verbs(TyperGroup):
     """The verbs; what an interruption says is told before typer turns it into a bare exit code."""
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each verb with its whole first sentence."""
+        listed = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, first_sentence(verb)) for name, verb in listed])
+
     def invoke(self, ctx: Any) -> Any:
         """Run a verb."""
         with telling_interruptions():
@@ -37,7 +44,7 @@ app = typer.Typer(
     cls=Verbs,
     help="Teach a frozen language model a task with a few kilobytes.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -60,7 +67,7 @@ def softprompt(version: Version = False) -> None:
 
 
 for verb in (train, select, evaluate, predict, ensemble, transfer, adapt, discretise, methods, tasks, doctor):
-    app.command()(verb)
+    app.command(cls=Verb)(verb)
 app.add_typer(explain, name="explain")
 
 

@@ -7,20 +7,35 @@ from typing import Annotated
 
 import typer
 
+from softprompt.cli.completing import (
+    backbones_by_name,
+    parts_by_name,
+    settings_by_name,
+    tasks_by_name,
+    types_by_name,
+)
+
 # The prompt that is looked at.
 RunFolder = Annotated[Path, typer.Argument(help="folder of a run or of a prompt")]
 PromptBackbone = Annotated[str | None, typer.Option(help="where the prompt's backbone is now")]
 
 # What is trained, and where it goes.
 BACKBONE = typer.Option(
-    help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm; adapter:NAME adds its adapter"
+    help="hub name, folder, GGUF file or embedded:gemma3-270m, embedded:minilm; adapter:NAME adds its adapter",
+    autocompletion=backbones_by_name,
 )
 BackboneName = Annotated[str, BACKBONE]
 OUT = ("--out", "--output")
-TASK = typer.Option(help="a task's name (softprompt tasks) or a YAML file")
+TASK = typer.Option(help="a task's name (softprompt tasks) or a YAML file", autocompletion=tasks_by_name)
 TaskName = Annotated[str, TASK]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", help="name=value, any option of the method or of training; repeat")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="any option of the method or of training; repeat",
+        metavar="NAME=VALUE",
+        autocompletion=settings_by_name,
+    ),
 ]
 LearningRate = Annotated[float | None, typer.Option(help="of the prompt, also --set learning_rate=...")]
 Epochs = Annotated[int | None, typer.Option(help="passes over the training rows, also --set epochs=...")]
@@ -33,7 +48,10 @@ Data = Annotated[Path | None, typer.Option(help="folder in the task's published 
 ScoredData = Annotated[
     Path | None, typer.Option(help="a file of rows, scored whole, or a folder in the task's published layout")
 ]
-Split = Annotated[str | None, typer.Option(help="test, validation or train; default: test, or one file as a whole")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="test, validation or train; default: test, or one file as a whole", autocompletion=parts_by_name),
+]
 SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="leave out rows that cannot be used and count them; they are refused otherwise"),
@@ -47,7 +65,10 @@ BatchSize = Annotated[int, typer.Option(min=1, help="rows a forward pass")]
 # The machine, and what is shown.
 Dtype = Annotated[
     str,
-    typer.Option(help="of the backbone: float32, bfloat16, float16, or auto, which measures what is fast here"),
+    typer.Option(
+        help="of the backbone: float32, bfloat16, float16, or auto, which measures what is fast here",
+        autocompletion=types_by_name,
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option(help="for the backbone, as cpu or cuda:1; default: the first GPU, or the CPU")

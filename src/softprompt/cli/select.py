@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import check_rows, emit, quiet, table, tell
+from softprompt.cli.completing import methods_by_name
 from softprompt.cli.options import (
     OUT,
     BackboneName,
@@ -39,7 +40,7 @@ FIGURES, PAGE = "select.json", "select.html"
 RunsFolder = Annotated[
     Path, typer.Option(*OUT, help="folder of the runs, one a choice and seed, of select.json and select.html")
 ]
-LayersMethod = Annotated[str, typer.Option(help="a method whose layers can be chosen")]
+LayersMethod = Annotated[str, typer.Option(help="a method whose layers can be chosen", autocompletion=methods_by_name)]
 Keep = Annotated[
     int | None, typer.Option(min=1, help="K, layers that learned, first, last and random keep; default: 8, or half")
 ]

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from softprompt.cli.common import all_tasks, emit, quiet, table, tell, tell_faults
+from softprompt.cli.completing import tasks_by_name
 from softprompt.cli.options import Json
 
 
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="show one task whole")] = None,
+    name: Annotated[str | None, typer.Argument(help="show one task whole", autocompletion=tasks_by_name)] = None,
     json: Json = False,
 ) -> None:
     """List the tasks of the catalog, or show one.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import check_rows, counted, emit, interval, quiet, table, tell
+from softprompt.cli.completing import methods_by_name
 from softprompt.cli.options import (
     BACKBONE,
     OUT,
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
 BackboneName = Annotated[str | None, BACKBONE]
 TaskName = Annotated[str | None, TASK]
-MethodName = Annotated[str | None, typer.Option(help="a method's name (softprompt methods)")]
+MethodName = Annotated[
+    str | None, typer.Option(help="a method's name (softprompt methods)", autocompletion=methods_by_name)
+]
 Out = Annotated[Path, typer.Option(*OUT, help="folder of the run")]
 InitFrom = Annotated[
     Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.completing import tasks_by_name
 from softprompt.cli.options import (
     BatchSize,
     Device,
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Task
 
-OtherTask = Annotated[str, typer.Option(help="the other task: a name (softprompt tasks) or a YAML file")]
+OtherTask = Annotated[
+    str, typer.Option(help="the other task: a name (softprompt tasks) or a YAML file", autocompletion=tasks_by_name)
+]
 Words = Annotated[str, typer.Option(help="label words of the prompt and what they mean there: here=there,here=there")]
 Fields = Annotated[str, typer.Option(help="fields of the prompt's task and those there: question1=sentence1")]
 WhoseText = Annotated[str, typer.Option(help="whose text stands around a row: source or target")]

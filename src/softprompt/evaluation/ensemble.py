@@ -26,6 +26,7 @@ from softprompt.attached.reuse import LastAttached
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, interval_of, score
 from softprompt.evaluation.vote import Ballot, ballot
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.readouts import Batch, Item, Outcome, Readout
@@ -64,7 +65,7 @@ class EnsembleScores(TypedDict):
     mean_probability: Scores
 
 
-class Ensemble:
+class Ensemble(Summarised):
     """N saved prompts of one task and backbone.
 
     Args:
@@ -93,6 +94,11 @@ class Ensemble:
         self.task: Task = task
         self._last = LastAttached()
         self.readout = Panel([readout for readout in readouts if readout is not None])
+
+    def summary(self) -> Summary:
+        """What a notebook shows of it."""
+        members = [(name, member.summary().title) for name, member in zip(self.names, self.members, strict=True)]
+        return Summary(f"Ensemble of {len(members)} prompts", columns=["name", "member"], rows=members)
 
     def attach(self) -> PromptedModel:
         """Attach every member to the backbone, under its place's number; answers go through it as long as it stays."""

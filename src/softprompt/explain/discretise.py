@@ -19,6 +19,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, metrics_of
 from softprompt.explain.nearest import Neighbour, RowReading, nearest_words
 from softprompt.explain.vectors import as_text
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.guards.tokenizing import token_ids
 from softprompt.methods.instruction import Instruction, InstructionWords
 from softprompt.readouts import build_readout
@@ -51,8 +52,8 @@ class Moved:
     nearest: Neighbour
 
 
-@dataclass(frozen=True)
-class Discretised:
+@dataclass(frozen=True, repr=False)
+class Discretised(Summarised):
     """An instruction put back into words.
 
     Attributes:
@@ -72,6 +73,12 @@ class Discretised:
     before: Scores
     after: Scores
     prompt: Prompt
+
+    def summary(self) -> Summary:
+        """What a notebook shows of it."""
+        scores = {"trained": self.before, "as text": self.after}
+        facts = [(name, f"{self.metric} {figure(found, self.metric):.3f}") for name, found in scores.items()]
+        return Summary("Instruction put back into words", [("text", self.text), *facts])
 
     @property
     def cost(self) -> float:

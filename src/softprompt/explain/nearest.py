@@ -27,6 +27,7 @@ from softprompt.errors import SoftPromptError, quoted
 from softprompt.explain.beginning import beginning_of, words_apart
 from softprompt.explain.removal import Effect, Removal, effects_of
 from softprompt.explain.vectors import as_text, embeddings
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.guards.tokenizing import token_ids
 from softprompt.inference.batches import Tick
 from softprompt.storage.prompt import Prompt
@@ -91,8 +92,8 @@ class LabelReading:
     cosine: float
 
 
-@dataclass(frozen=True)
-class Nearest:
+@dataclass(frozen=True, repr=False)
+class Nearest(Summarised):
     """The reading of a prompt.
 
     Attributes:
@@ -118,6 +119,11 @@ class Nearest:
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
+
+    def summary(self) -> Summary:
+        """What a notebook shows of it."""
+        columns, rows = table_of(self)
+        return Summary("Nearest words" + ("" if self.note is None else f"; {self.note}"), columns=columns, rows=rows)
 
 
 def nearest_words(

@@ -26,14 +26,15 @@ from softprompt.backbones.fingerprint import difference
 from softprompt.errors import SoftPromptError
 from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import stored_rows
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.storage.record import Description
 
 Matrix = tuple[tuple[float, ...], ...]
 TITLES = {"mean_tokens": "cosine of the mean tokens", "token_pairs": "mean cosine of the token pairs"}
 
 
-@dataclass(frozen=True)
-class Similarity:
+@dataclass(frozen=True, repr=False)
+class Similarity(Summarised):
     """Symmetric matrices over prompts.
 
     Attributes:
@@ -47,6 +48,14 @@ class Similarity:
     tasks: tuple[str, ...]
     mean_tokens: Matrix
     token_pairs: Matrix
+
+    def summary(self) -> Summary:
+        """What a notebook shows of it: the first matrix, which is the one that a source is chosen by."""
+        rows = [
+            [name, *(f"{value:.2f}" for value in row)] for name, row in zip(self.names, self.mean_tokens, strict=True)
+        ]
+        numbers = [str(place) for place in range(1, len(rows) + 1)]
+        return Summary(f"Similarity: {TITLES['mean_tokens']}", columns=["prompt", *numbers], rows=rows)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from softprompt.backbones.embedded import ORIGINS
 from softprompt.files import strict_json
 from softprompt.methods.base import Method
 from softprompt.readouts import Readout
@@ -28,7 +29,8 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
     """
     backbone, name = record.backbone, record.backbone_name
     of = f" {_code(name)}," if name else ""
-    base = [f"base_model: {name}"] if name and _HUB_NAME.fullmatch(name) and not _is_local(name) else []
+    origin = ORIGINS.get(name or "", name)
+    base = [f"base_model: {origin}"] if origin and _HUB_NAME.fullmatch(origin) and not _is_local(origin) else []
     used = ", ".join(_code(f"{key}={value!r}") for key, value in method.in_use().items())
     lines = [
         "---",

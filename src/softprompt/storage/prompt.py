@@ -25,6 +25,7 @@ from softprompt.files.tensors import read_tensors, write_tensors
 from softprompt.files.whole import replacing
 from softprompt.files.written import check_written
 from softprompt.guards.paths import folder_for, unicode_path_of
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.inference.returned import Returned, check_returned, returned
@@ -35,6 +36,7 @@ from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
 from softprompt.storage.record import Description, read_description, recorded
 from softprompt.storage.seen import read_seen, write_seen
+from softprompt.storage.summary import summary_of
 from softprompt.storage.vectors import HEAD, blank_producer, check_head, check_ids, fill
 from softprompt.tasks import Row, Task
 from softprompt.tasks.seen import SeenRows, unseen
@@ -45,8 +47,8 @@ if TYPE_CHECKING:
 Text: TypeAlias = str | Mapping[str, object]
 
 
-@dataclass
-class Prompt:
+@dataclass(repr=False)
+class Prompt(Summarised):
     """A prompt with all that is needed to use it.
 
     Attributes:
@@ -90,6 +92,10 @@ class Prompt:
     def name(self) -> str:
         """The task's name, or the method's."""
         return self.task.name if self.task is not None else self.method.name
+
+    def summary(self) -> Summary:
+        """What a notebook shows of it."""
+        return summary_of(self.method, self.task, self.meta, self.seen, self.stored_parameters)
 
     @property
     def readout_options(self) -> dict[str, JsonValue]:

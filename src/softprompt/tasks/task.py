@@ -10,6 +10,7 @@ from pydantic import PrivateAttr
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.tasks import loading
 from softprompt.tasks.data import records, unlabelled
 from softprompt.tasks.data.held import Held, Table, is_table
@@ -18,8 +19,10 @@ from softprompt.tasks.data.splits import DataSource
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row, Splits
 
+_WORDS = 8  # label words that are shown
 
-class Task(TaskDefinition):
+
+class Task(Summarised, TaskDefinition):
     """What a task is; its rows come from the source that `load` attaches.
 
     Only `template` and, for classification, `labels` are needed. A list of labels means that the data's
@@ -161,6 +164,23 @@ class Task(TaskDefinition):
         if self._source is not None:
             task._source = replace(self._source, reader=RecordReader(keep=True))
         return task
+
+    def summary(self) -> Summary:
+        """What a notebook shows of it; a file by its name alone."""
+        facts = [
+            ("answers", self.answers_in_words()),
+            ("template", self.template),
+            ("metrics", ", ".join(self.metrics)),
+        ]
+        return Summary(
+            f"Task: {self.name}", [*facts, ("rows", "none" if self._source is None else self._source.told())]
+        )
+
+    def answers_in_words(self) -> str:
+        """The kind of its answers, and the words of its labels."""
+        labels = self.label_words()
+        first = ", ".join(labels[:_WORDS]) + (f" and {len(labels) - _WORDS} more" if len(labels) > _WORDS else "")
+        return f"{self.kind}: {first}" if labels else self.kind
 
     @property
     def source(self) -> DataSource | None:

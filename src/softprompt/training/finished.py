@@ -13,13 +13,15 @@ from softprompt.files.documents import LONG, plain, read_document
 from softprompt.files.manifest import SEAL, prove, sealed
 from softprompt.files.whole import write_json
 from softprompt.files.written import check_whole
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.storage.record import Measured, Strict, fault
+from softprompt.storage.summary import measured
 from softprompt.training.divergence import NotFinite
 
 _MEND = "restore the file, or train again in another folder"
 
 
-class RunMetrics(Strict):
+class RunMetrics(Summarised, Strict):
     """What `metrics.json` holds.
 
     Attributes:
@@ -105,6 +107,16 @@ class RunMetrics(Strict):
     @field_serializer("test", "validation")
     def _metrics_first(self, found: Measured) -> dict[str, JsonValue]:
         return found.figures()
+
+    def summary(self) -> Summary:
+        """What a notebook shows of a run."""
+        facts = measured("test", self.metric, self.test.figures())
+        facts += measured("validation", self.metric, self.validation.figures())
+        trained = f"{self.trained_parameters:,} scalars in {self.train_seconds:.1f} s"
+        facts += [("trained", f"{trained}, stored {self.stored_bytes:,} bytes"), ("backbone", self.backbone)]
+        if self.diverged is not None:
+            facts.append(("diverged", "its best finite state is kept"))
+        return Summary(f"Run: {self.method} for {self.task}, seed {self.seed}", facts)
 
     @property
     def kept_layers(self) -> list[int] | None:

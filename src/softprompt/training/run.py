@@ -17,6 +17,7 @@ from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_o
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.places import METRICS
 from softprompt.guards.paths import path_of
+from softprompt.guards.summaries import Summarised, Summary
 from softprompt.methods.base import Method
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
@@ -50,8 +51,8 @@ from softprompt.training.warm_start import start_from
 __all__ = ["Interrupted", "Run", "open_run", "train"]
 
 
-@dataclass
-class Run:
+@dataclass(repr=False)
+class Run(Summarised):
     """A finished run.
 
     Attributes:
@@ -68,6 +69,11 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """What `metrics.json` holds: `record` as plain values, which are JSON whatever a course reports."""
         return self.record.document()
+
+    def summary(self) -> Summary:
+        """What a notebook shows of it."""
+        told = self.record.summary()
+        return Summary(told.title, [*told.facts, ("folder", str(self.folder))])
 
     def predict(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[str]:
         """The label of each text; see `Prompt.predict`."""

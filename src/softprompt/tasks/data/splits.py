@@ -75,6 +75,16 @@ class DataSource:
         """Where its rows are, by the name of what was told."""
         return {"data": self.data, "validation_data": self.validation_data, "test_data": self.test_data}
 
+    def told(self) -> str:
+        """Its rows in short: a file by its name."""
+        kinds = {"data": "", "validation_data": "validated on ", "test_data": "tested on "}
+        given = {name: place for name, place in self.places().items() if place is not None}
+        found = [
+            f"{kinds[name]}{place.name if isinstance(place, Path) else 'a table'}" for name, place in given.items()
+        ]
+        shots = [] if self.shots is None else [f"{self.shots} rows a class to train on"]
+        return ", ".join([*(found or ["those of its package or the hub"]), *shots])
+
     def _given(self) -> dict[str, Path | Held]:
         """The files and tables that were given for single parts."""
         given = {"validation": self.validation_data, "test": self.test_data}
