@@ -9,9 +9,11 @@ import plotly.graph_objects as go
 from softprompt.explain.nearest import Nearest, lines_of, table_of
 from softprompt.explain.page import LOOK, filled, inert, write_page
 
-_TABLE = """<table><thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
+# The words stand in the grid below; what is wider than a narrow window scrolls by itself.
+_TABLE = """<div style="overflow-x: auto"><table><thead><tr>
+{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table>"""
+{% endfor %}</tbody></table></div>"""
 
 
 def nearest_page(reading: Nearest, path: str | Path, title: str) -> Path:
@@ -22,7 +24,7 @@ def nearest_page(reading: Nearest, path: str | Path, title: str) -> Path:
     """
     columns, rows = table_of(reading)
     first = f"{len(reading.rows)} virtual tokens against {reading.vocabulary:,} vocabulary tokens."
-    table = filled(_TABLE, columns=columns, rows=rows)
+    table = filled(_TABLE, columns=columns[:-1], rows=[row[:-1] for row in rows])
     figures = [neighbours_figure(reading), control_figure(reading)]
     return write_page(path, title, [first, *lines_of(reading)], [table, *figures])
 

@@ -51,7 +51,7 @@ class Summary:
             for name, value in self.facts
         ]
         head = [_row(*(("th", _LEFT, name) for name in self.columns))] if self.rows else []
-        rows = [_row(*(("td", _LEFT, cell) for cell in row)) for row in self.rows]
+        rows = [_row(*(("td", f"{_LEFT};white-space:nowrap", cell) for cell in row)) for row in self.rows]
         return title + "".join(_table(part) for part in (facts, head + rows) if part)
 
 
