@@ -13,7 +13,7 @@ WORDS = {name: name for name in ("text", "premise", "sentence")}
 
 
 def test_what_the_catalog_holds() -> None:
-    assert set(Task.catalog()) >= SUPERGLUE | GLUE | FEW_SHOT | {"movie_reviews"}
+    assert set(Task.catalog()) >= SUPERGLUE | GLUE | FEW_SHOT | {"movie_reviews", "conll2003"}
 
 
 @pytest.mark.parametrize("name", Task.catalog())
@@ -25,7 +25,7 @@ def test_every_readout_has_its_template(name: str) -> None:
     decoder = task.template_for("text", seq2seq=True)
     assert not decoder.has_mask
     assert not task.template_for("head").has_mask
-    if name != "record":  # entities of several tokens fit no mask
+    if name not in ("record", "conll2003"):  # entities of several tokens fit no mask, and words are read in place
         assert task.template_for("mask").has_mask
     for template in (causal, decoder, task.template_for("head")):
         assert template.render(fields, "It rains.")
@@ -62,5 +62,6 @@ def test_the_prescribed_templates_of_sequence_to_sequence_models() -> None:
 
 def test_main_metrics() -> None:
     mains = {"cb": "cb_score", "multirc": "f1a", "record": "record_f1", "cola": "matthews", "stsb": "pearson"}
+    mains["conll2003"] = "span_f1"
     for name in Task.catalog():
         assert Task.load(name).metric == mains.get(name, "accuracy")
