@@ -20,7 +20,7 @@ def test_train(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     assert all(len(line) <= 100 for line in printed.splitlines() if str(out) not in line)
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["trained_parameters"] == 3 * 32
-    assert metrics["backbone"] == str(backbone)
+    assert metrics["backbone"] == backbone.name  # and no place on this machine
 
 
 def test_train_on_three_files_and_on_a_part_of_one(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:

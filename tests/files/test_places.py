@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from softprompt.errors import SoftPromptError
-from softprompt.files.places import folder_of
+from softprompt.files.places import META, RUN, folder_of, stored_prompt
 
 
 def test_a_run_or_its_prompt_may_be_named(tmp_path: Path) -> None:
@@ -21,3 +21,15 @@ def test_what_is_no_path_is_one_line(given: object) -> None:
     with pytest.raises(SoftPromptError, match="run") as error:
         folder_of(given)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+def test_a_run_is_read_once_it_is_finished(tmp_path: Path) -> None:
+    (tmp_path / RUN).write_text("{}")
+    with pytest.raises(SoftPromptError, match="this run is not finished: softprompt train --resume --out"):
+        stored_prompt(tmp_path, "prompt")
+    own = tmp_path / "prompt"
+    own.mkdir()
+    assert stored_prompt(tmp_path, "prompt") == stored_prompt(own, "prompt") == own
+    (own / META).write_text("{}")
+    (own / "prompt").mkdir()  # what lies beside a prompt's own files is none of ours
+    assert stored_prompt(own, "prompt") == own

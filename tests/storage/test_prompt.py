@@ -73,6 +73,10 @@ def _reload(folder: Path, backbone: nn.Module | None = None) -> Any:
     return sp.load(folder, backbone if backbone is not None else model("llama"), tokenizer())
 
 
+def test_a_run_is_as_good_as_its_prompt(saved: Path) -> None:
+    assert _reload(saved.parent).meta == _reload(saved).meta
+
+
 def test_the_folder_holds_what_it_says(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == [
         "README.md", "manifest.json", "prompt.json", "prompt.safetensors", "rows.safetensors",

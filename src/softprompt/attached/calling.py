@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from softprompt.attached.generation import generate
 from softprompt.attached.wrapper import Wrapper
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import compiles_calls
@@ -120,11 +119,6 @@ class Calling(Wrapper):
             states = states if call.keep is None else gather(states, call.keep)
             return states if positions is None else gather(states, positions)
         return states if positions is None else states.view(*positions.shape, -1)
-
-    def generate(self, inputs: Tensor | None = None, *, prompts: Rows = None, **kwargs: object) -> Any:
-        """The model's own `generate`; sequences come back without virtual tokens (see `attached/generation.py`)."""
-        with self._gate.passing():
-            return generate(self, inputs, prompts, **kwargs)
 
     def rows(self, prompts: Rows, batch: int) -> tuple[int, ...]:
         """The index of each row's prompt.

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 from transformers.utils.generic import ModelOutput
 
+from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
 from softprompt.errors import SoftPromptError
 from softprompt.sites.attached import Attached, Rows
@@ -229,6 +230,11 @@ def _showing_text(backbone: _Generates, vocab_size: int) -> _Generates:
     return shown
 
 
+def _sees_all(one: object, users: set[int]) -> bool:
+    """Whether a processor or criterion goes by lengths alone, so that it is shown whole sequences."""
+    return isinstance(one, OnlyAnswers) or (type(one).__name__ in BY_LENGTH and id(one) not in users)
+
+
 @cache
 def _text_kind(kind: Any, vocab_size: int) -> Any:
     """The sub-class of a model's class whose processors and criteria are shown ids below the vocabulary's size."""
@@ -241,10 +247,7 @@ def _text_kind(kind: Any, vocab_size: int) -> Any:
                 ids = kwargs["encoder_input_ids"]
                 kwargs["encoder_input_ids"] = torch.where(ids < vocab_size, ids, ids[:, -1:])
             users = {id(x) for x in kwargs.get(custom) or ()}
-            return container(
-                x if type(x).__name__ in BY_LENGTH and id(x) not in users else wrapper(x, vocab_size)
-                for x in maker(self, *args, **kwargs)
-            )
+            return container(x if _sees_all(x, users) else wrapper(x, vocab_size) for x in maker(self, *args, **kwargs))
 
         return make
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import nn
-from transformers import BatchEncoding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from softprompt.attached.saving import Saving
+from softprompt.attached.answering import Answering
 from softprompt.attached.wrapper import let_all_go
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.errors import SoftPromptError
-from softprompt.guards.tokenizing import tokenise
 from softprompt.sites.asking import TRAINING, ask
 from softprompt.sites.attention import join_in, own_implementation
 from softprompt.sites.footprint import Footprint
@@ -24,7 +23,7 @@ from softprompt.sites.prefix_sharing import can_share
 from softprompt.sites.producer import Producer, StandIn
 
 
-class PromptedModel(Saving):
+class PromptedModel(Answering):
     """A frozen model that reads virtual tokens.
 
     A plain module with the model's own forward signature and outputs of the user's own length (attention maps alone
@@ -143,18 +142,6 @@ class PromptedModel(Saving):
     def _stand_in(self, stand_ins: Mapping[nn.Module, StandIn]) -> None:
         layers = {module: one.layer for module, one in stand_ins.items() if one.layer is not None}
         self._stand_ins, self._around = stand_ins, {**self._sites, **layers}
-
-    def encode(self, texts: str | Sequence[str], **kwargs: object) -> BatchEncoding:
-        """Tokenise texts into a padded batch on the model's device; causal models are padded on the left.
-
-        Args:
-            texts: one text or several.
-            **kwargs: passed to the tokenizer.
-        """
-        side = {"padding_side": "left"} if self.anatomy.kind == "causal" else {}
-        options = {"padding": True, "return_tensors": "pt", **side, **kwargs}
-        batch = tokenise(self.tokenizer, [texts] if isinstance(texts, str) else list(texts), **options)
-        return batch.to(next(self.backbone.parameters()).device)
 
     def detach(self) -> nn.Module:
         """Give the model back, once no call of this attached model runs.

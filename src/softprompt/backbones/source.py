@@ -23,6 +23,7 @@ from softprompt.backbones.embedded import embedded_folder
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
 
+_ADAPTER = "adapter:"  # before a name: with the adapter that lies there
 # A name on the hub: an owner and a model.
 _ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
@@ -80,8 +81,8 @@ def locate(name: str) -> BackboneSource:
     Raises:
         SoftPromptError: nothing can be loaded from there.
     """
-    if name.startswith("adapter:"):
-        return replace(locate(name.removeprefix("adapter:")), name=name, adapter=True)
+    if name.startswith(_ADAPTER):
+        return replace(locate(name.removeprefix(_ADAPTER)), name=name, adapter=True)
     if name.startswith("embedded:"):
         return BackboneSource(name, str(embedded_folder(name.removeprefix("embedded:"))))
     path = _path_of(name)
@@ -96,6 +97,30 @@ def locate(name: str) -> BackboneSource:
     if is_gguf or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise SoftPromptError(f"backbone {name} does not exist: name a folder, a .gguf file or a hub model")
     return BackboneSource(name, name)
+
+
+def is_local(name: str) -> bool:
+    """Whether a backbone's name means something on one machine alone."""
+    bare = name.removeprefix(_ADAPTER)
+    if bare.startswith("embedded:"):
+        return False
+    path = Path(bare)
+    return path.is_absolute() or bare.startswith((".", "~")) or path.suffix == ".gguf" or path.exists()
+
+
+def name_alone(name: str) -> str:
+    """A backbone's name without the place where it lies: that of its folder or file, or as the hub has it.
+
+    A folder of the hub's own cache, `models--owner--name/snapshots/...`, is of the model `owner/name`.
+    """
+    if not is_local(name):
+        return name
+    bare = name.removeprefix(_ADAPTER)
+    path = Path(bare).expanduser().absolute()
+    cached = next((part for part in path.parts if part.startswith("models--")), None)
+    return name[: len(name) - len(bare)] + (
+        cached.removeprefix("models--").replace("--", "/", 1) if cached else path.name
+    )
 
 
 def _path_of(name: str) -> Path:

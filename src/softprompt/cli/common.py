@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from softprompt.errors import SoftPromptError, shown
-from softprompt.guards.paths import path_of
 
 if TYPE_CHECKING:
     from softprompt.evaluation.score import Scores
@@ -90,14 +89,11 @@ def prompt_folder(run: Path) -> Path:
     Raises:
         SoftPromptError: there is none, or the run is not finished.
     """
-    from softprompt.files.places import RUN, folder_of
+    from softprompt.files.places import stored_prompt
 
-    folder = path_of(run, "run")
-    path = folder_of(folder)
-    if not folder.exists():
-        raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run")
-    if (folder / RUN).is_file() and path == folder:
-        raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
+    path = stored_prompt(run, "run")
+    if not path.exists():
+        raise SoftPromptError(f"{path}: no such folder; name the --out folder of a run")
     return path
 
 

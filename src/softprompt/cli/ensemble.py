@@ -41,7 +41,6 @@ def ensemble(
     Example: softprompt ensemble runs/seed13 runs/seed21 runs/seed42 --data SST-2
     """
     quiet(silent=silent)
-    from softprompt.files.places import folder_of
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows)
@@ -51,7 +50,7 @@ def ensemble(
     from softprompt.evaluation.ensemble import Ensemble
     from softprompt.storage.prompt import load
 
-    members = [first, *(load(folder_of(run), first.backbone) for run in runs[1:])]
+    members = [first, *(load(run, first.backbone) for run in runs[1:])]
     together = Ensemble(members, [str(run) for run in runs])
     with show.work(asked.name, len(asked.rows), "rows") as tick:
         result = together.evaluate(asked.rows, asked.task, batch_size=batch_size, tick=tick)

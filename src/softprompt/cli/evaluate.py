@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softprompt.cli.breakdown import tell_breakdown
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.completing import tasks_by_name
 from softprompt.cli.options import (
@@ -22,7 +23,11 @@ from softprompt.cli.options import (
     Split,
     SplitSeed,
 )
-from softprompt.cli.scoring import Stored, Wanted, scored
+from softprompt.cli.scoring import Asked, Stored, Wanted, scored
+
+if TYPE_CHECKING:
+    from softprompt.evaluation.score import Scores
+    from softprompt.storage.prompt import Prompt
 
 OwnTask = Annotated[
     str | None, typer.Option(help="task whose rows to score; default: the prompt's own", autocompletion=tasks_by_name)
@@ -59,17 +64,27 @@ def evaluate(
     show = Progress(not silent)
     asked = wanted.rows([Stored.of(run)], show)
     prompt, loaded = open_prompt(run, backbone, dtype, device), asked.task
+    from softprompt.evaluation.breakdown import breakdown
+
+    result, found = scored(prompt, asked, show, asked.name, batch_size)
+    behind = breakdown(loaded, asked.rows, found, asked.name)
+    if json:
+        emit({**asked.record, "metric": loaded.metric, **result, "breakdown": behind.model_dump(mode="json")})
+        return
+    _report(prompt, asked, result)
+    if not silent:
+        tell_breakdown(behind, loaded)
+
+
+def _report(prompt: Prompt, asked: Asked, result: Scores) -> None:
     from softprompt.evaluation.score import figure
 
-    result = scored(prompt, asked, show, asked.name, batch_size)
-    if json:
-        emit({**asked.record, "metric": loaded.metric, **result})
-        return
+    task = asked.task
     # The value of each type of spans, too, as span_f1.PER.
-    names = [name for name in result if name != loaded.metric and name.partition(".")[0] in loaded.metrics]
+    names = [name for name in result if name != task.metric and name.partition(".")[0] in task.metrics]
     listed = [[name, f"{figure(result, name):.3f}"] for name in names]
     table(
-        f"{prompt.method.name} on {loaded.name} ({asked.name}, {result['rows']} rows)",
+        f"{prompt.method.name} on {task.name} ({asked.name}, {result['rows']} rows)",
         ["metric", "value"],
-        [[f"{loaded.metric} [95 % interval]", interval(result, loaded.metric)], *listed],
+        [[f"{task.metric} [95 % interval]", interval(result, task.metric)], *listed],
     )

@@ -11,7 +11,7 @@ from softprompt.cli.common import prompt_folder
 from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
-    from softprompt.evaluation.score import Scores
+    from softprompt.evaluation.score import Scored, Scores
     from softprompt.progress import Progress
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Row, Task
@@ -241,8 +241,8 @@ def _kept(kept: list[Row], rows: list[Row], split: str, published: bool, show: P
     return kept
 
 
-def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_size: int) -> Scores:
-    """The metrics of a prompt on the rows.
+def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_size: int) -> Scored:
+    """The metrics of a prompt on the rows, and its answers.
 
     Args:
         prompt: with a task.
@@ -251,7 +251,7 @@ def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_si
         shown_as: what it is called there.
         batch_size: rows a forward pass.
     """
-    from softprompt.evaluation.score import metrics_of
+    from softprompt.evaluation import score
     from softprompt.readouts.cut import told_cuts
 
     readout, rows = prompt.readout, asked.rows
@@ -261,7 +261,7 @@ def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_si
     for line in told_cuts(items, prompt.readout_spec, f"{asked.split} rows"):
         show.say(line)
     with prompt.attached() as prompted, show.work(shown_as, len(rows), "rows") as tick:
-        return metrics_of(prompted, readout, asked.task, rows, batch_size=batch_size, tick=tick, items=items)
+        return score.scored(prompted, readout, asked.task, rows, batch_size=batch_size, tick=tick, items=items)
 
 
 def check_labels(loaded: Task, own: Task) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softprompt.cli.breakdown import tell_breakdown
 from softprompt.cli.common import check_rows, counted, emit, interval, quiet, table, tell
 from softprompt.cli.completing import methods_by_name
 from softprompt.cli.options import (
@@ -104,10 +105,10 @@ def train(
 
     frozen = given.loaded(record, dtype, device)
     done = run(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, progress=not silent)
-    _report(done, out, json)
+    _report(done, out, json, silent)
 
 
-def _report(done: Run, out: Path, json: bool) -> None:
+def _report(done: Run, out: Path, json: bool, silent: bool) -> None:
     if json:
         emit(done.metrics)
         return
@@ -119,6 +120,8 @@ def _report(done: Run, out: Path, json: bool) -> None:
         [[name, interval(scores, own.metric), counted(scores)] for name, scores in splits.items() if scores],
         right=(2,),
     )
+    if own.breakdown is not None and done.prompt.task is not None and not silent:
+        tell_breakdown(own.breakdown, done.prompt.task)
     tell(f"trained {own.trained_parameters:,} scalars in {own.train_seconds:.0f} s, stored {own.stored_bytes:,} bytes")
     tell(f"files: {out}/metrics.json, {out}/prompt/")
     tell(f'ask it: softprompt predict {out} "..."')

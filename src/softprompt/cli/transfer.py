@@ -129,7 +129,7 @@ def _trained(prompt: Prompt, own: Task) -> Scores:
 
 def _scored_anew(prompt: Prompt, asked: Asked, show: Progress, batch_size: int) -> Scores:
     """What the prompt reaches on other rows of its own task."""
-    found = scored(prompt, asked, show, asked.task.name, batch_size)
+    found = scored(prompt, asked, show, asked.task.name, batch_size).scores
     return {**asked.record, "metric": asked.task.metric, **found}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
@@ -34,6 +35,31 @@ def interval_of(scores: Scores) -> list[float]:
     return [end for end in ends if isinstance(end, (int, float))]
 
 
+class Scored(NamedTuple):
+    """Labelled rows that were answered once: the metrics, and the answers that these were made of."""
+
+    scores: Scores
+    outcomes: list[Outcome]
+
+
+def scored(
+    prompted: PromptedModel,
+    readout: Readout,
+    task: Task,
+    rows: Sequence[Row],
+    *,
+    batch_size: int = 32,
+    tick: Tick | None = None,
+    items: Sequence[Item] | None = None,
+) -> Scored:
+    """The metrics of `metrics_of`, with the answers to the rows."""
+    found = predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items)
+    result = score(task, rows, found)
+    if readout.seen is not None:
+        result["seen_rows"] = readout.seen.count(rows)
+    return Scored(result, found)
+
+
 def metrics_of(
     prompted: PromptedModel,
     readout: Readout,
@@ -49,8 +75,7 @@ def metrics_of(
     With the readout of a trained prompt also `seen_rows`: on how many of the rows the prompt was trained or chosen,
     None where it does not know all of them. They are scored with the others; `Prompt.unseen` leaves them out.
     """
-    result = score(task, rows, predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items))
-    return result if readout.seen is None else {**result, "seen_rows": readout.seen.count(rows)}
+    return scored(prompted, readout, task, rows, batch_size=batch_size, tick=tick, items=items).scores
 
 
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:

@@ -21,6 +21,23 @@ def folder_of(given: str | Path) -> Path:
     return path / "prompt" if (path / "prompt").is_dir() else path
 
 
+def stored_prompt(given: str | Path, what: str) -> Path:
+    """The folder of a prompt that can be read, given it or its run's.
+
+    Args:
+        given: by the user.
+        what: it is for, for the message.
+
+    Raises:
+        SoftPromptError: what was given is no path that can be looked at, or a run that is not finished.
+    """
+    folder = unicode_path_of(given, what)
+    path = folder if (folder / META).is_file() else folder_of(folder)
+    if path == folder and (folder / RUN).is_file():
+        raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
+    return path
+
+
 def refuse_run(folder: Path) -> None:
     """Raise `SoftPromptError` where a folder holds a run, which nobody asked to go on with."""
     if (folder / RUN).is_file():

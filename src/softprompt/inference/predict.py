@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from softprompt.attached.model import PromptedModel
+from softprompt.attached.answering import Answering
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import Tick, batches
 from softprompt.readouts import Item, Outcome, Readout
@@ -52,13 +52,14 @@ class Answer:
 
 
 def predict(
-    prompted: PromptedModel,
+    prompted: Answering,
     readout: Readout,
     rows: Sequence[Row],
     *,
     batch_size: int = 32,
     tick: Tick | None = None,
     items: Sequence[Item] | None = None,
+    prompts: str | None = None,
 ) -> list[Outcome]:
     """Answer rows; the longest come first, so memory runs out at once or never.
 
@@ -71,12 +72,13 @@ def predict(
         batch_size: rows a forward pass.
         tick: called with the number of rows done.
         items: the rows, encoded already.
+        prompts: the name of the prompt that answers; may be left out where one is attached.
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
     found: list[Outcome | None] = [None] * len(encoded)
     with evaluating(prompted, readout), torch.inference_mode():
         for chosen, batch in batches(encoded, readout.collate, batch_size, prompted, tick):
-            for place, outcome in zip(chosen, readout.answer(prompted, batch), strict=True):
+            for place, outcome in zip(chosen, readout.answer(prompted, batch, prompts), strict=True):
                 found[place] = outcome
     return [outcome for outcome in found if outcome is not None]
 
@@ -95,6 +97,25 @@ def answered(found: Sequence[Outcome]) -> list[Outcome]:
                 "backbone with dtype float32, or see whether its weights are finite"
             )
     return list(found)
+
+
+def answers(
+    prompted: Answering,
+    task: Task,
+    readout: Readout,
+    rows: Sequence[Row],
+    *,
+    batch_size: int = 32,
+    tick: Tick | None = None,
+    prompts: str | None = None,
+) -> list[Answer]:
+    """Answers in the task's own words; see `predict`.
+
+    Raises:
+        SoftPromptError: a row's scores are not finite.
+    """
+    found = answered(predict(prompted, readout, rows, batch_size=batch_size, tick=tick, prompts=prompts))
+    return [in_words(task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
 
 
 def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:

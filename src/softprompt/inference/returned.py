@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
+from softprompt.attached.answering import Returned, Returns
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.inference.predict import Answer
 from softprompt.tasks import Task
 
-Returned: TypeAlias = Literal["labels", "words", "probabilities"]
+__all__ = ["Returned", "Returns", "check_returned", "returned"]
 
 
 def check_returned(task: Task, returns: str) -> None:
@@ -27,7 +28,7 @@ def check_returned(task: Task, returns: str) -> None:
         )
 
 
-def returned(answers: Sequence[Answer], returns: Returned) -> list[str] | list[dict[str, float]]:
+def returned(answers: Sequence[Answer], returns: Returned) -> Returns:
     """One part of each answer."""
     if returns == "probabilities":
         return [answer.probabilities for answer in answers]

@@ -102,12 +102,15 @@ class Readout(nn.Module, ABC):
         calibration: added to the log-probabilities of the classes before an answer is chosen, `(classes,)`, or None;
             the training loss does not see it.
         seen: of a trained prompt's readout the rows that it was trained and chosen on; None while it is trained.
+        generates: whether its loss teaches the model to go on with the answer; where it weighs labels alone, nothing
+            says what is generated.
     """
 
     name: str
     found: tuple[str, ...] = ("head.calibration",)
     calibration: Tensor | None = None
     seen: SeenRows | None = None
+    generates: bool = True
 
     @abstractmethod
     def encode(self, row: Row) -> Item:
@@ -148,6 +151,11 @@ class Readout(nn.Module, ABC):
     def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """The answers to a batch."""
         return self.outcomes_of(self.scores(self.outputs(prompted, batch, prompts), batch).detach(), batch)
+
+    @property
+    def answer_ids(self) -> tuple[tuple[int, ...], ...] | None:
+        """The ids of each label's word, where a label word is what the model goes on with; else None."""
+        return None
 
     def report(self) -> dict[str, JsonValue]:
         """What a run's metrics tell of the readout itself: nothing but for a mixture."""

@@ -74,6 +74,7 @@ class Candidates(Readout):
         self.filler = filler
         self.decoder_start = decoder_start
         self.compared = compared
+        self.generates = compared.vocabulary
         self.words = tuple(words)
         self.encode_choice = encode_choice
 
@@ -81,6 +82,11 @@ class Candidates(Readout):
     def vocabulary(self) -> bool:
         """Whether the training loss is the right answer's alone."""
         return self.compared.vocabulary
+
+    @property
+    def answer_ids(self) -> tuple[tuple[int, ...], ...] | None:
+        """The labels' texts; none where the candidates are a row's own."""
+        return self.targets
 
     def encode(self, row: Row) -> Item:
         """One sequence a candidate, with the ids to score in each."""

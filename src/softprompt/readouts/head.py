@@ -36,6 +36,7 @@ class Head(Readout):
 
     name = "head"
     found = ()
+    generates = False
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class LabelRows(SingleColumn):
     """
 
     found = ()
+    generates = False
 
     def __init__(
         self,

@@ -36,7 +36,14 @@ class LabelWords(SingleColumn):
         super().__init__(name, row_encoder, filler, bounds)
         self.words = tuple(words)
         self.vocabulary = vocabulary
+        self.generates = vocabulary and bounds is None
         self.label_tokens: Tensor | None = None  # several tokens a label, `(C, k)`, where a search found them
+
+    @property
+    def answer_ids(self) -> tuple[tuple[int, ...], ...] | None:
+        """Of a causal model's classes; none where a label is several tokens' sum."""
+        one_each = self.name == "text" and self.label_tokens is None and not self.bounds
+        return tuple((word,) for word in self.words) if one_each else None
 
     def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Vocabulary logits at the answers' columns alone, fp32, shape `(rows, V)`."""

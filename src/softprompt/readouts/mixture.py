@@ -43,6 +43,7 @@ class Mixture(Readout):
         super().__init__()
         self.members = tuple(members)
         self.name = self.members[0].name
+        self.generates = False
         self.logits = nn.Parameter(torch.zeros(len(self.members)))
 
     @property

@@ -40,7 +40,9 @@ class Attached(Protocol):
     ) -> Tensor:
         """Last states of the body, without a head: `(batch, tokens or selected, H)`."""
 
-    def generate(self, inputs: Tensor | None = None, *, prompts: Rows = None, **kwargs: object) -> Any:
+    def generate(
+        self, inputs: Tensor | None = None, *, prompts: Rows = None, only_label_words: bool = False, **kwargs: object
+    ) -> Any:
         """The model's own `generate`; sequences come back without virtual tokens."""
 
     def calling(

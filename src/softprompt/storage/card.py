@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from softprompt.backbones.embedded import ORIGINS
+from softprompt.backbones.source import is_local
 from softprompt.files import strict_json
 from softprompt.methods.base import Method
 from softprompt.readouts import Readout
@@ -30,7 +30,7 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
     backbone, name = record.backbone, record.backbone_name
     of = f" {_code(name)}," if name else ""
     origin = ORIGINS.get(name or "", name)
-    base = [f"base_model: {origin}"] if origin and _HUB_NAME.fullmatch(origin) and not _is_local(origin) else []
+    base = [f"base_model: {origin}"] if origin and _HUB_NAME.fullmatch(origin) and not is_local(origin) else []
     used = ", ".join(_code(f"{key}={value!r}") for key, value in method.in_use().items())
     lines = [
         "---",
@@ -52,6 +52,9 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
     metrics = record.metrics.model_dump(mode="json", exclude_unset=True)
     if metrics:
         lines.append(f"- Measured with seed {record.seed}: `{metrics}`")
+    if task is not None and record.metrics.majority is not None:
+        least = f"{record.metrics.majority:.3f} ({_line(task.metric)})"
+        lines.append(f"- Always answering the most frequent class would reach {least} there")
     lines += ["", *_use(name)]
     return "\n".join(lines)
 
@@ -78,7 +81,7 @@ def _use(name: str | None) -> list[str]:
     note = []
     if name is None:
         note = ["The backbone's name was not recorded: load the one described above.", ""]
-    elif _is_local(name):
+    elif is_local(name):
         note = ["The backbone is a file or folder of the machine on which the prompt was trained: name yours.", ""]
     return [
         *note,
@@ -90,15 +93,6 @@ def _use(name: str | None) -> list[str]:
         "```",
         "",
     ]
-
-
-def _is_local(name: str) -> bool:
-    """Whether a backbone's name means something on one machine alone."""
-    bare = name.removeprefix("adapter:")
-    if bare.startswith("embedded:"):
-        return False
-    path = Path(bare)
-    return path.is_absolute() or bare.startswith((".", "~")) or path.suffix == ".gguf" or path.exists()
 
 
 def _code(text: str) -> str:

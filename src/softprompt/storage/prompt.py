@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pydantic import JsonValue
 from torch import Tensor, nn
 
+from softprompt.attached.answering import Returned, Returns, Text
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.attached.reuse import LastAttached
@@ -20,15 +21,15 @@ from softprompt.backbones.fingerprint import Fingerprint, difference
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.forms import read_forms
-from softprompt.files.places import CARD, META, TENSORS
+from softprompt.files.places import CARD, META, TENSORS, stored_prompt
 from softprompt.files.tensors import read_tensors, write_tensors
 from softprompt.files.whole import replacing
 from softprompt.files.written import check_written
-from softprompt.guards.paths import folder_for, unicode_path_of
+from softprompt.guards.paths import folder_for
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
-from softprompt.inference.predict import Answer, answered, in_words, predict
-from softprompt.inference.returned import Returned, check_returned, returned
+from softprompt.inference.predict import Answer, answered, answers, predict
+from softprompt.inference.through import Through
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
@@ -44,11 +45,9 @@ from softprompt.tasks.seen import SeenRows, unseen
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Text: TypeAlias = str | Mapping[str, object]
-
 
 @dataclass(repr=False)
-class Prompt(Summarised):
+class Prompt(Summarised, Through):
     """A prompt with all that is needed to use it.
 
     Attributes:
@@ -142,9 +141,7 @@ class Prompt(Summarised):
         self, texts: Sequence[Text], *, batch_size: int = 32, returns: Literal["probabilities"]
     ) -> list[dict[str, float]]: ...
 
-    def predict(
-        self, texts: Sequence[Text], *, batch_size: int = 32, returns: Returned = "labels"
-    ) -> list[str] | list[dict[str, float]]:
+    def predict(self, texts: Sequence[Text], *, batch_size: int = 32, returns: Returned = "labels") -> Returns:
         """The label (or number, or text) of each input.
 
         Args:
@@ -161,16 +158,14 @@ class Prompt(Summarised):
             >>> sorted(found) == sorted(prompt.task.labels), round(sum(found.values()), 3)
             (True, 1.0)
         """
-        rows = self._rows(texts)
-        assert self.task is not None
-        check_returned(self.task, returns)
-        return returned(answers_to(self, rows, batch_size=batch_size), returns)
+        with self.attached() as prompted:
+            return self.answers_through(prompted, texts, name=prompted.names[0], batch_size=batch_size, returns=returns)
 
     def outcomes(self, texts: Sequence[str | Mapping[str, object]], *, batch_size: int = 32) -> list[Outcome]:
         """Predictions with their probabilities, class indices as they are."""
-        assert self.readout is not None
+        rows, (_, readout) = self._rows(texts), self.asked()
         with self.attached() as prompted:
-            return answered(predict(prompted, self.readout, self._rows(texts), batch_size=batch_size))
+            return answered(predict(prompted, readout, rows, batch_size=batch_size))
 
     def unseen(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that the prompt was neither trained nor chosen on, whatever their labels.
@@ -178,11 +173,6 @@ class Prompt(Summarised):
         A prompt of an earlier version does not know its rows (`seen.complete` is false): then all are given back.
         """
         return unseen([self.seen], rows)
-
-    def _rows(self, texts: Sequence[str | Mapping[str, object]]) -> list[Row]:
-        if self.task is None or self.readout is None:
-            raise SoftPromptError("this prompt was saved without a task: attach it and call the model itself")
-        return self.task.rows_of(texts)
 
 
 def _warn_of_options(level: int) -> None:
@@ -192,11 +182,8 @@ def _warn_of_options(level: int) -> None:
 
 def answers_to(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32, tick: Tick | None = None) -> list[Answer]:
     """The answers to rows in the task's own words; `tick` is told how many are done."""
-    assert prompt.readout is not None
-    assert prompt.task is not None
     with prompt.attached() as prompted:
-        found = answered(predict(prompted, prompt.readout, rows, batch_size=batch_size, tick=tick))
-    return [in_words(prompt.task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
+        return answers(prompted, *prompt.asked(), rows, batch_size=batch_size, tick=tick)
 
 
 def stored_tensors(producer: Producer, readout: Readout | None) -> dict[str, Tensor]:
@@ -247,7 +234,7 @@ def load(folder: str | Path, model: nn.Module, tokenizer: PreTrainedTokenizerBas
 def load(
     folder: str | Path, model: nn.Module | Backbone, tokenizer: PreTrainedTokenizerBase | Missing | None = MISSING
 ) -> Prompt:
-    """Read a prompt folder for a backbone, which is a `Backbone`, or a model and its tokenizer.
+    """Read a prompt folder, or that of a finished run, for a backbone: a `Backbone`, or a model and its tokenizer.
 
     Types and shapes are checked by the file's header before anything is made of them.
 
@@ -256,11 +243,11 @@ def load(
             another than the prompt's.
 
     Example:
-        >>> sp.load("runs/first/prompt", model, tokenizer).method.name
+        >>> sp.load("runs/first", model, tokenizer).method.name
         'prompt_tuning'
     """
     backbone = backbone_of("load", model, tokenizer)
-    path = unicode_path_of(folder, "prompt")
+    path = stored_prompt(folder, "prompt")
     described = read_description(path)
     own = check_backbone(path, described, backbone)
     forms = read_forms(path / TENSORS)

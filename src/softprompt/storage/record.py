@@ -44,6 +44,8 @@ class Measured(Strict):
         interval: the main metric's 95 % interval.
         loss: the mean loss, None where there is none.
         seen_rows: on how many of the rows the prompt was trained or chosen; None where that is not known.
+        majority: in `prompt.json`, of a classification, the main metric of always answering the most frequent class;
+            None in files of versions that did not write it.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -53,6 +55,7 @@ class Measured(Strict):
     interval: tuple[Number, Number] | None = None
     loss: Number | None = None
     seen_rows: int | None = Field(None, ge=0)
+    majority: Number | None = None
 
     def value(self, metric: str) -> float | None:
         """A metric of the task."""

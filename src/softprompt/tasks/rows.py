@@ -23,6 +23,8 @@ class Row:
         index: the row's place in its file, from 0.
         answers: every right answer's text, for choice, generation and extraction tasks.
         words: what the tags of a row are of; its one field is these, joined by spaces.
+        file: that it was read from, or what the table in memory is called; two rows may be equal without it.
+        line: its line there, from 1.
     """
 
     fields: Mapping[str, str]
@@ -32,6 +34,8 @@ class Row:
     index: int = 0
     answers: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    file: str = field(default="", compare=False, repr=False)
+    line: int = field(default=0, compare=False, repr=False)
 
     @property
     def value(self) -> int | float | str | None:

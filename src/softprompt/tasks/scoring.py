@@ -50,6 +50,21 @@ def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
     return {**result, "rows": len(rows), "interval": [float(bound) for bound in interval]}
 
 
+def value_of(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> float:
+    """The main metric alone, without an interval; see `evaluate`."""
+    _check(task, rows, predictions)
+    metric = METRICS[task.metric]
+    return float(metric.value(_units(metric, task, rows, predictions).sum(axis=0)))
+
+
+def rows_scored(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> list[float]:
+    """Each row's own score from 0 to 1: a choice's or text's by the main metric, of tags the share that is right."""
+    _check(task, rows, predictions)
+    metric = METRICS["token_accuracy" if task.kind == "tags" else task.metric]
+    hits, counts = metric.statistics(task, rows, predictions).T
+    return [float(share) for share in hits / counts]
+
+
 def _check(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
     if not rows:
         raise SoftPromptError(f"task {task.name!r}: no rows to score; give labelled rows")

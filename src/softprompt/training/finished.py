@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue, PrivateAttr, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from softprompt.errors import SoftPromptError
+from softprompt.evaluation.breakdown import Breakdown
 from softprompt.files import strict_json
 from softprompt.files.documents import LONG, plain, read_document
 from softprompt.files.manifest import SEAL, prove, sealed
@@ -46,6 +47,8 @@ class RunMetrics(Summarised, Strict):
         options: of the method and of training, with what a recipe supplied.
         history: the evaluations and a search's turns, in their order.
         course: what the course reports of itself, under keys of its own; none of them is taken for one of these.
+        breakdown: what stands behind the score of the test rows, or of the validation rows where there are none; None
+            in files of versions that did not write it.
         diverged: of a run that diverged, what was not finite.
         sha256: the checksum of the rest, as it was read; None before the file is written.
     """
@@ -71,6 +74,7 @@ class RunMetrics(Summarised, Strict):
     options: dict[str, dict[str, JsonValue]]
     history: list[dict[str, JsonValue]]
     course: dict[str, JsonValue] = Field(default_factory=dict)
+    breakdown: Breakdown | None = None
     diverged: NotFinite | None = None
     sha256: str | None = None
     _merged: bool = PrivateAttr(default=False)  # as version 0.1 wrote it: `course` stands beside the others alone

@@ -10,7 +10,9 @@ from typing import NamedTuple, cast
 from pydantic import JsonValue
 from torch import Tensor
 
-from softprompt.evaluation.score import metrics_of
+from softprompt.backbones.source import name_alone
+from softprompt.evaluation.breakdown import Breakdown, breakdown
+from softprompt.evaluation.score import scored
 from softprompt.files import strict_json
 from softprompt.files.places import METRICS, TENSORS, folder_of
 from softprompt.readouts.cut import told_cuts
@@ -32,10 +34,17 @@ from softprompt.training.setup import PROMPT, RunSpec
 
 
 class MeasuredSplits(NamedTuple):
-    """The metrics of the rows that a run chose by, and of those that it kept apart; each may be empty."""
+    """The metrics of the rows that a run chose by, and of those that it kept apart; each may be empty.
+
+    Attributes:
+        validation: of the first.
+        test: of the others.
+        breakdown: what stands behind the score of the others, or of the first where there are no others.
+    """
 
     validation: Measured
     test: Measured
+    breakdown: Breakdown | None
 
 
 def taught(work: Work) -> NotFinite | None:
@@ -72,26 +81,28 @@ def measured_splits(run: RunSpec, work: Work, seen: SeenRows) -> MeasuredSplits:
     Raises:
         SoftPromptError: they are not finite.
     """
-    validation = _measured(work, run.splits.validation, "validation", replace(seen, validation=frozenset()))
-    return MeasuredSplits(validation, _measured(work, run.splits.test, "test", seen))
+    validation, behind = _measured(work, run.splits.validation, "validation", replace(seen, validation=frozenset()))
+    test, of_test = _measured(work, run.splits.test, "test", seen)
+    return MeasuredSplits(validation, test, of_test or behind)
 
 
-def _measured(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> Measured:
-    """Of a split; a published file may hold a text in two."""
+def _measured(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> tuple[Measured, Breakdown | None]:
+    """Of a split, answered once; a published file may hold a text in two."""
     if not rows:
-        return Measured()
+        return Measured(), None
     items = [work.readout.encode(row) for row in rows]
     if name == "test":  # what was cut of the others was told before the training
         for line in told_cuts(items, work.readout_spec, "test rows"):
             work.show.say(f"  {line}")
     with work.show.work(name, len(rows), "rows") as tick:
         size = work.options.eval_batch_size
-        found = metrics_of(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick, items=items)
-    proved(found, work.task.metric, name)
+        found = scored(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick, items=items)
+    proved(found.scores, work.task.metric, name)
     known = seen.count(rows)
     if known:
         work.show.say(f"  note: {known} of the {len(rows)} {name} rows read like rows that it was trained or chosen on")
-    return Measured.model_validate_json(strict_json.dumps({**found, "seen_rows": known}))
+    behind = breakdown(work.task, rows, found.outcomes, name)
+    return Measured.model_validate_json(strict_json.dumps({**found.scores, "seen_rows": known})), behind
 
 
 def rows_in_input(work: Work) -> Tensor | None:
@@ -117,13 +128,16 @@ def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows
         seen: the rows that it was trained and chosen on.
         start: what stood in the input before the first step; see `rows_in_input`.
     """
+    figures = measured.test.figures() or measured.validation.figures()
+    if measured.breakdown is not None and measured.breakdown.majority is not None:
+        figures["majority"] = measured.breakdown.majority.score
     report = cast("dict[str, JsonValue]", work.report)  # whether it is JSON shows when it is written
     moved = _moved(start, rows_in_input(work))
     told = {
         "backbone_name": run.identity["backbone"],
         "seed": run.splits.seed,
         "versions": versions(),
-        "metrics": measured.test.figures() or measured.validation.figures(),
+        "metrics": figures,
         **({} if moved is None else {"moved": moved}),
     }
     return Prompt(
@@ -158,7 +172,8 @@ def metrics_of_run(
     """
     own, head = work.trained_scalars
     values = {
-        **{key: run.identity[key] for key in ("task", "method", "backbone", "seed", "dtype")},
+        **{key: run.identity[key] for key in ("task", "method", "seed", "dtype")},
+        "backbone": name_alone(run.backbone.name),
         "metric": run.task.metric,
         "test": measured.test.figures(),
         "validation": measured.validation.figures(),
@@ -176,4 +191,6 @@ def metrics_of_run(
         "history": work.history,
         "course": {**work.readout.report(), **work.report},
     }
+    if measured.breakdown is not None:
+        values["breakdown"] = measured.breakdown.model_dump(mode="json")
     return RunMetrics.of(values if diverged is None else {**values, "diverged": diverged}, run.folder / METRICS)

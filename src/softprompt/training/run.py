@@ -15,6 +15,7 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
 from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.evaluation.breakdown import Breakdown
 from softprompt.files.places import METRICS
 from softprompt.guards.paths import path_of
 from softprompt.guards.summaries import Summarised, Summary
@@ -74,6 +75,19 @@ class Run(Summarised):
         """What a notebook shows of it."""
         told = self.record.summary()
         return Summary(told.title, [*told.facts, ("folder", str(self.folder))])
+
+    @property
+    def report(self) -> Breakdown | None:
+        """What stands behind the score of the test rows: each class's own, the confusion, the majority's, the worst.
+
+        None of a run of an earlier version.
+
+        Example:
+            >>> run = sp.open_run("runs/first", model, tokenizer)
+            >>> run.report is None or len(run.report.worst) <= 3
+            True
+        """
+        return self.record.breakdown
 
     def predict(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[str]:
         """The label of each text; see `Prompt.predict`."""

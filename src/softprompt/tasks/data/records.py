@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError, quoted
@@ -220,7 +220,7 @@ def _row(task: TaskDefinition, flat: Flat, record: Record, from_one: bool, with_
     if task.kind == "tags":
         if with_labels and raw is None:
             raise no_label(task, flat)
-        return tagged_row(task, flat, raw, record.place, index)
+        return tagged_row(task, flat, raw, record, index)
     texts = texts_by_field(task, flat, record.place)
     if texts is None or (with_labels and raw is None and task.skip_incomplete):
         return "rows with missing columns left out"
@@ -228,5 +228,5 @@ def _row(task: TaskDefinition, flat: Flat, record: Record, from_one: bool, with_
         raise no_label(task, flat)
     if task.kind == "extraction":
         place = flat.get("answer_start", value_of(task, flat, "answers"))
-        return extracted_row(texts, raw, place, index)
-    return row_of(task, texts, flat, raw, from_one, record.place, index)
+        return replace(extracted_row(texts, raw, place, index), file=record.path, line=record.line)
+    return row_of(task, texts, flat, raw, from_one, record, index)

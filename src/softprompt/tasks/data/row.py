@@ -9,6 +9,7 @@ from softprompt.errors import quoted
 from softprompt.guards import limits
 from softprompt.tasks.data.faults import RowFault
 from softprompt.tasks.data.labels import answer_of
+from softprompt.tasks.data.record import Record
 from softprompt.tasks.data.several import cell_of, texts_of
 from softprompt.tasks.data.tagged import each_of
 from softprompt.tasks.definition import TaskDefinition
@@ -78,30 +79,31 @@ def texts_by_field(task: TaskDefinition, flat: Flat, place: str) -> dict[str, st
 
 
 def row_of(
-    task: TaskDefinition, texts: dict[str, str], flat: Flat, raw: object, from_one: bool, place: str, index: int
+    task: TaskDefinition, texts: dict[str, str], flat: Flat, raw: object, from_one: bool, record: Record, index: int
 ) -> Row:
     """The row.
 
     Args:
         task: says what a label is.
         texts: of its fields.
-        flat: the record.
+        flat: what the record holds of it.
         raw: what `raw_label` gave.
         from_one: classes count from 1.
-        place: of the record.
+        record: it stands in.
         index: of the row in its file.
 
     Raises:
         RowFault: choices that are none, or a label that is none.
     """
     group = value_of(task, flat, "group")
-    choices, names = _choices(task, flat, place)
+    choices, names = _choices(task, flat, record.place)
     if names and not isinstance(raw, tuple) and label_text(raw) in names:
         raw = names.index(label_text(raw))
     label, answers = answer_of(task, raw, choices, from_one)
     for answer in answers:
-        limits.check_text(answer, place)
-    return Row(texts, label, choices, None if group is None else str(group), index, answers)
+        limits.check_text(answer, record.place)
+    own = None if group is None else str(group)
+    return Row(texts, label, choices, own, index, answers, file=record.path, line=record.line)
 
 
 def no_label(task: TaskDefinition, flat: Flat) -> RowFault:

@@ -8,7 +8,7 @@ from softprompt.errors import quoted
 from softprompt.guards import limits
 from softprompt.tasks.data.faults import RowFault
 from softprompt.tasks.data.labels import answer_of
-from softprompt.tasks.data.record import TaggedColumns
+from softprompt.tasks.data.record import Record, TaggedColumns
 from softprompt.tasks.data.several import cell_of
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.in_place import TAGGED_COLUMNS
@@ -42,14 +42,14 @@ def each_of(value: object, what: str) -> tuple[object, ...]:
     raise RowFault(f"{what} is {several(found) or type(found).__name__}", "give a list of texts")
 
 
-def tagged_row(task: TaskDefinition, columns: Mapping[str, object], tags: object, place: str, index: int) -> Row:
+def tagged_row(task: TaskDefinition, columns: Mapping[str, object], tags: object, record: Record, index: int) -> Row:
     """The row.
 
     Args:
         task: whose tags they are.
-        columns: of the record.
+        columns: what the record holds of it.
         tags: what `each_of` gave of the label's column, or None where they are not looked at.
-        place: of the record.
+        record: it stands in.
         index: of the row in its file.
 
     Raises:
@@ -66,11 +66,11 @@ def tagged_row(task: TaskDefinition, columns: Mapping[str, object], tags: object
         what = f"no words in {key!r}" if not words else f"word {empty} in {key!r} is empty"
         raise RowFault(what, "fill it in or delete the row")
     text = " ".join(words)
-    limits.check_text(text, place)
+    limits.check_text(text, record.place)
     label, _ = answer_of(task, tags, None, from_one=False)
     if isinstance(label, tuple) and len(label) != len(words):
         raise RowFault(f"{len(label)} tags for {len(words)} words", "give each word a tag")
-    return Row({name: text}, label, index=index, words=words)
+    return Row({name: text}, label, index=index, words=words, file=record.path, line=record.line)
 
 
 def labels_of(rows: Iterable[Mapping[str, object]]) -> tuple[str, ...] | None:

@@ -27,6 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.load import load_backbone
+from softprompt.backbones.source import name_alone
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.manifest import check_files, named, sealed
 from softprompt.files.places import METRICS
@@ -122,7 +123,8 @@ def adapt(
         else:
             with reproducible(seed, chosen.threads):
                 told = _adapt(run, pieces)
-            metrics = sealed({**{key: identity[key] for key in ("task", "backbone", "seed", "options")}, **told})
+            own = {key: identity[key] for key in ("task", "backbone", "seed", "options")}
+            metrics = sealed({**own, "backbone": name_alone(str(backbone)), **told})
             write_json(folder / METRICS, metrics)
         shutil.rmtree(folder / STATE, ignore_errors=True)  # as large as the model several times over, and done with
     return Adapted(folder, folder / MODEL, metrics)
