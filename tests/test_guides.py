@@ -58,7 +58,7 @@ def test_the_table_of_exit_codes_is_true() -> None:
     [
         ("no column 'text' for the field 'text'", {"data": "wrong.csv"}),
         ("label '2' is not one of '0' or '1'", {"data": "labels.csv"}),
-        ("(byte 0xe9, which is 'é' in Windows-1252)", {"data": "latin.csv"}),
+        ("(byte 0xe4, which would be 'ä' in Windows-1252)", {"data": "russian.csv"}),
         ("what there is for training and validation of class '0' is 18 rows where 200", {"shots": 100}),
         ("readout 'mask' needs a masked language model", {"set": "readout=mask"}),
         ("readout 'text' needs a model that goes on with a text", {"backbone": "encoder", "set": "readout=text"}),
@@ -74,7 +74,7 @@ def test_a_fault_of_a_training_is_told_as_the_page_has_it(
     monkeypatch.chdir(small.folder)
     Path("wrong.csv").write_text("message,label\nw20 w21,0\nw22,1\n")
     Path("labels.csv").write_text("text,label\nw20 w21,0\nw24,2\n")
-    Path("latin.csv").write_bytes("text,label\ncaf\xe9,0\n".encode("latin-1"))
+    Path("russian.csv").write_bytes("text,label\nда,0\n".encode("cp1251"))
     Path("alike.yaml").write_text('name: words\ntemplate: "{text} {mask}"\nlabels: {"0": w10, "1": " w10"}\n')
     told = ask(*small.train(**{"out": "new", **words}), seconds=120)
     assert told.refused, told

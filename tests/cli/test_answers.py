@@ -49,6 +49,20 @@ def test_in_any_format(trained: Path, tmp_path: Path, ending: str) -> None:
         assert list(rows[1]) == ["sentence", "label", "word", "probability"]
 
 
+@pytest.mark.parametrize("out", [[], ["--out", "a.csv"]])
+def test_how_a_file_was_read_is_told_once(trained: Path, tmp_path: Path, out: list[str]) -> None:
+    path = tmp_path / "q.csv"
+    path.write_bytes("id;sentence\n1;w20 café\n2;w30\n".encode("cp1252"))
+    words = ["predict", trained, "--file", path, *([] if not out else ["--out", tmp_path / out[1]])]
+    told = done(*words).err
+    assert told.count("q.csv: read as Windows-1252, as it is not UTF-8 (line 2: 'café')") == 1
+    assert told.count("q.csv: cells are told apart by semicolons") == 1
+    assert "Windows-1252" not in done(*words, "--encoding", "cp1252").err
+    assert "Windows-1252" not in done(*words, "--quiet").err
+    if out:
+        assert [row["sentence"] for row in read(tmp_path / "a.csv")] == ["w20 café", "w30"]
+
+
 def test_parts_are_answered_as_the_whole(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"w{20 + n % 40} w{30 + n % 7} " * (1 + n % 3) for n in range(50)]
     (tmp_path / "q.txt").write_text("\n".join(lines) + "\n")

@@ -87,6 +87,35 @@ def test_a_file_of_new_rows_is_scored_whole(runs: dict[int, Path], one_file: lis
     assert f"2 test rows of {tmp_path.name} (published)" in done("evaluate", runs[21], "--data", tmp_path).err
 
 
+BAD = "sentence;label\nw20 w30 café;1\nw30 w99;0\n;1\nw20 w98;7\nw20 w97;1\n"
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "ensemble", "transfer"])
+@pytest.mark.parametrize("part", [[], ["--split", "test"]])
+def test_bad_rows_are_left_out_and_told_and_so_is_how_a_file_was_read(
+    verb: str, part: list[str], runs: dict[int, Path], one_file: list[Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "new.csv"
+    path.write_bytes((BAD + "".join(f"w2{n % 10} w6{n // 10} w99;{n % 2}\n" for n in range(40))).encode("cp1252"))
+    words: list[Any] = [verb, runs[21], *([runs[8]] if verb == "ensemble" else []), "--data", path, *part]
+    words += ["--task", one_file[1]] if verb == "transfer" else []
+    told = refusal(*words)
+    assert "2 bad rows: line 4: no text in 'sentence'; line 5: label '7' is not one of '0' or '1'" in told
+    assert told.endswith("mend them, or leave such rows out: skip_bad=True, --skip-bad")
+    told = done(*words, "--skip-bad")
+    assert "new.csv: left out 2 bad rows: line 4: no text" in told.err
+    assert "new.csv: read as Windows-1252, as it is not UTF-8 (line 2: 'café'); give encoding if that" in told.err
+    assert "new.csv: cells are told apart by semicolons, as its header shows" in told.err
+    assert "Windows-1252" not in done(*words, "--skip-bad", "--encoding", "latin-1").err
+    assert "Windows-1252" not in done(*words, "--skip-bad", "--quiet").err
+
+
+def test_an_encoding_that_is_none_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    for words in (["evaluate"], ["predict", "--file", tmp_path / "a.csv"], ["ensemble"], ["discretise"]):
+        told = refusal(words[0], tmp_path / "no run", *words[1:], "--encoding", "rot13")
+        assert "--encoding 'rot13' is no encoding of text" in told
+
+
 def test_a_prompt_carries_its_task(runs: dict[int, Path], one_file: list[Any], tmp_path: Path) -> None:
     """By no name and by its own, in any spelling, wherever its YAML is now."""
     shutil.copytree(runs[21] / "prompt", tmp_path / "prompt")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ..shared.commands import refusal
 from ..shared.runs import QUICK
 
 
@@ -55,6 +56,15 @@ def test_a_select_that_cannot_be(
     code, _, err = ask(*told(["train", *words], data, backbone), "--out", tmp_path / "run")
     assert code == 1
     assert message in one_line(err)
+
+
+def test_what_divides_the_rows_is_taken(backbone: Path, data: Path, tmp_path: Path) -> None:
+    common = ["select", "--out", tmp_path / "out", "--backbone", backbone, "--task", data / "task.yaml"]
+    assert "comes divided: leave it out" in refusal(*common, "--data", data, "--test-size", 0.5)
+    one = ["--data", data / "train.tsv", "--test-data"]
+    assert "none.tsv: cannot be read" in refusal(*common, *one, tmp_path / "none.tsv")
+    assert "both say what is tested on" in refusal(*common, *one, data / "test.tsv", "--test-size", 0.5)
+    assert "'zlib' is no encoding of text" in refusal(*common, "--data", data, "--encoding", "zlib")
 
 
 def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:

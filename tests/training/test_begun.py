@@ -29,6 +29,7 @@ def test_paths_are_whole_and_a_source_that_is_none_is_told_so(tmp_path: Path, mo
     (tmp_path / "tiny").mkdir()
     named = Backbone(model("llama"), tokenizer(), "tiny")
     relative = own.with_data("data/rows.jsonl", max_test_rows=3)
+    assert begun_of(named, own.with_data("data/rows.jsonl", encoding="latin-1"))["begun"]["encoding"] == "latin-1"
     nothing = {**dict.fromkeys(Begun.model_fields), "skip_bad": False}
     assert begun_of(named, relative)["begun"] == {
         **nothing,

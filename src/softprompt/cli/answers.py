@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.tables import Columns, writing_table
+from softprompt.tasks.data.watching import watching
 
 if TYPE_CHECKING:
     from softprompt.cli.questions import Questions
@@ -55,13 +56,16 @@ def write_answers(prompt: Prompt, asked: Questions, out: Path, show: Progress, b
     """
     if asked.path is not None and out.exists() and out.samefile(asked.path):
         raise SoftPromptError(f"--out {out}: is the file that is asked about: choose another")
-    columns, blank = Columns(out), 0
-    for values, rows in asked.each():
-        blank += not rows
-        for _ in rows or (None,):
-            columns.see(values)
+    columns, blank, notes = Columns(out), 0, list[str]()
+    with watching(show.work):
+        for values, rows in asked.each(notes):
+            blank += not rows
+            for _ in rows or (None,):
+                columns.see(values)
     if columns.count == blank:
         raise SoftPromptError(f"{asked.path or 'texts'}: no row has a text: give at least one")
+    for note in notes:
+        show.say(note)
     assert prompt.task is not None
     wanted = _TAGGED if prompt.task.kind == "tags" else _ADDED
     names = _free(columns, wanted)
@@ -89,7 +93,7 @@ def answered_parts(
     prompt: Prompt, asked: Questions, tick: Tick, batch_size: int
 ) -> Iterator[list[tuple[Mapping[str, object], Answer | None]]]:
     """What is asked, some rows at a time, each with its answer; None for a row without a text."""
-    for part in _parts(asked.each(), _BATCHES * batch_size):
+    for part in _parts(asked.each([]), _BATCHES * batch_size):
         yield list(_answered(prompt, part, tick, batch_size))
 
 

@@ -73,14 +73,18 @@ def telling_interruptions() -> Iterator[None]:
         sys.exit(130)
 
 
-def check_rows(task: Task, seeds: Sequence[int]) -> None:
+def check_rows(task: Task, seeds: Sequence[int], *, silent: bool) -> None:
     """Read a task's rows for each seed: faults in the data show before a backbone is loaded.
 
     Raises:
         SoftPromptError: there is such a fault.
     """
-    for seed in seeds:
-        task.splits(seed)
+    from softprompt.progress import Progress
+    from softprompt.tasks.data.watching import watching
+
+    with watching(Progress(not silent).work):
+        for seed in seeds:
+            task.splits(seed)
 
 
 def prompt_folder(run: Path) -> Path:

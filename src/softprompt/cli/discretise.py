@@ -13,11 +13,13 @@ from softprompt.cli.options import (
     BatchSize,
     Device,
     Dtype,
+    Encoding,
     Json,
     PromptBackbone,
     Quiet,
     ScoredData,
     ShotsAsTrained,
+    SkipBad,
     Split,
     SplitSeed,
 )
@@ -39,6 +41,8 @@ def discretise(
     seed: SplitSeed = None,
     shots: ShotsAsTrained = None,
     max_test_rows: MeasuredRows = None,
+    skip_bad: SkipBad = False,
+    encoding: Encoding = None,
     backbone: PromptBackbone = None,
     batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
@@ -53,7 +57,7 @@ def discretise(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding)
     asked = wanted.rows([Stored.of(run)], Progress(not silent))
     prompt = open_prompt(run, backbone, dtype, device)
     from softprompt.explain.discretise import discretise as put_into_words

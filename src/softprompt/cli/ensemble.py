@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
-from softprompt.cli.options import Device, Dtype, Json, MaxTestRows, Quiet, ScoredData, ShotsAsTrained, Split
+from softprompt.cli.options import (
+    Device,
+    Dtype,
+    Encoding,
+    Json,
+    MaxTestRows,
+    Quiet,
+    ScoredData,
+    ShotsAsTrained,
+    SkipBad,
+    Split,
+)
 from softprompt.cli.scoring import Stored, Wanted
 
 if TYPE_CHECKING:
@@ -29,6 +40,8 @@ def ensemble(
     seed: MembersSeed = None,
     shots: ShotsAsTrained = None,
     max_test_rows: MaxTestRows = None,
+    skip_bad: SkipBad = False,
+    encoding: Encoding = None,
     backbone: MembersBackbone = None,
     batch_size: Sequences = 32,
     dtype: Dtype = "auto",
@@ -43,7 +56,7 @@ def ensemble(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding)
     show = Progress(not silent)
     asked = wanted.rows([Stored.of(run) for run in runs], show)
     first = open_prompt(runs[0], backbone, dtype, device)

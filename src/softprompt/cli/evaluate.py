@@ -13,6 +13,7 @@ from softprompt.cli.options import (
     BatchSize,
     Device,
     Dtype,
+    Encoding,
     Json,
     MaxTestRows,
     PromptBackbone,
@@ -20,6 +21,7 @@ from softprompt.cli.options import (
     RunFolder,
     ScoredData,
     ShotsAsTrained,
+    SkipBad,
     Split,
     SplitSeed,
 )
@@ -42,6 +44,8 @@ def evaluate(
     seed: SplitSeed = None,
     shots: ShotsAsTrained = None,
     max_test_rows: MaxTestRows = None,
+    skip_bad: SkipBad = False,
+    encoding: Encoding = None,
     backbone: PromptBackbone = None,
     batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
@@ -60,7 +64,7 @@ def evaluate(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding)
     show = Progress(not silent)
     asked = wanted.rows([Stored.of(run)], show)
     prompt, loaded = open_prompt(run, backbone, dtype, device), asked.task

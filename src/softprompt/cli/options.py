@@ -56,6 +56,15 @@ SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="leave out rows that cannot be used and count them; they are refused otherwise"),
 ]
+Encoding = Annotated[
+    str | None, typer.Option(help="of text files, as cp1250; default: UTF-8, or what their bytes tell without a doubt")
+]
+ValidationData = Annotated[Path | None, typer.Option(help="a file of rows to validate on")]
+TestData = Annotated[Path | None, typer.Option(help="a file of rows to test on")]
+TestSize = Annotated[
+    float | None,
+    typer.Option(help="of one file, test on so many rows, or on a share below 1; default: 0.1, or what --shots leave"),
+]
 SplitSeed = Annotated[int | None, typer.Option(help="of the split; default: that of the prompt's own run")]
 Shots = Annotated[int | None, typer.Option(min=1, help="rows a class to train on, and as many to validate")]
 ShotsAsTrained = Annotated[int | None, typer.Option(min=1, help="rows a class; default: as in training")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet, tell
-from softprompt.cli.options import OUT, BatchSize, Device, Dtype, PromptBackbone, Quiet, RunFolder
+from softprompt.cli.options import OUT, BatchSize, Device, Dtype, Encoding, PromptBackbone, Quiet, RunFolder
 from softprompt.cli.questions import Questions, check_asked, questions
 from softprompt.errors import SoftPromptError, shown
 
@@ -37,6 +37,7 @@ def predict(
     file: RowsFile = None,
     field: FieldPairs = None,
     out: AnswersFile = None,
+    encoding: Encoding = None,
     backbone: PromptBackbone = None,
     batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
@@ -50,6 +51,10 @@ def predict(
     """
     quiet(silent=silent)
     texts, file = check_asked(text or [], file, field or [])
+    if encoding is not None:
+        from softprompt.tasks.data.encodings import check_encoding
+
+        check_encoding(encoding, "--encoding")
     if out is not None:
         from softprompt.cli.tagged_answers import place_for
 
@@ -57,7 +62,7 @@ def predict(
     prompt = open_prompt(run, backbone, dtype, device)
     if prompt.task is None:
         raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")
-    with questions(prompt.task, texts, file, field or []) as asked:
+    with questions(prompt.task, texts, file, field or [], encoding) as asked:
         if out is not None:
             _write(prompt, asked, out, batch_size, json, silent=silent)
         else:

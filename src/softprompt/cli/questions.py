@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import stat
 import sys
@@ -31,20 +32,28 @@ class Questions:
         task: whose fields are asked about.
         path: of a file of rows, or None.
         values: texts, or texts by field, where there is no file.
+        encoding: of the file; None where its bytes tell it.
     """
 
     task: Task
     path: Path | None
     values: list[str | Mapping[str, object]]
+    encoding: str | None = None
 
     def rows(self) -> list[Row]:
         """All rows; blank lines of a text file are none."""
-        return self.task.rows_of(self.values) if self.path is None else self.task.rows_from(self.path)
-
-    def each(self) -> Iterable[tuple[Mapping[str, object], list[Row]]]:
-        """The columns of each record with the rows that it makes, one at a time; a blank one makes none."""
         if self.path is not None:
-            return self.task.each_row_from(self.path)
+            return self.task.rows_from(self.path, self.encoding)
+        return self.task.rows_of(self.values)
+
+    def each(self, notes: list[str]) -> Iterable[tuple[Mapping[str, object], list[Row]]]:
+        """The columns of each record with the rows that it makes, one at a time; a blank one makes none.
+
+        Args:
+            notes: takes what there is to know of how a file was read.
+        """
+        if self.path is not None:
+            return self.task.each_row_from(self.path, self.encoding, notes)
         named = [{self.task.fields[0]: one} if isinstance(one, str) else one for one in self.values]
         return zip(named, ([row] for row in self.rows()), strict=True)
 
@@ -86,13 +95,15 @@ def _tables() -> tuple[str, ...]:
 
 
 @contextmanager
-def questions(task: Task, texts: list[str], file: Path | None, fields: list[str]) -> Iterator[Questions]:
+def questions(
+    task: Task, texts: list[str], file: Path | None, fields: list[str], encoding: str | None = None
+) -> Iterator[Questions]:
     """What is asked, once the task is known."""
     if file == Path(_INPUT):
-        with _standard_input(task) as path:
-            yield Questions(task, path, [])
+        with _standard_input(task, encoding) as path:
+            yield Questions(task, path, [], encoding)
     elif file is not None:
-        yield Questions(task, path_of(file, "--file"), [])
+        yield Questions(task, path_of(file, "--file"), [], encoding)
     else:
         yield Questions(task, None, [*texts] if texts else [dict(_pair(pair) for pair in fields)])
 
@@ -114,26 +125,27 @@ def _piped() -> bool:
 
 
 @contextmanager
-def _standard_input(task: Task) -> Iterator[Path]:
+def _standard_input(task: Task, encoding: str | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="softprompt-") as folder:
         path = Path(folder) / "standard input"
         with path.open("wb") as kept:
             shutil.copyfileobj(sys.stdin.buffer, kept)
-        yield path.rename(path.with_suffix(_ending(task, path)))
+        yield path.rename(path.with_suffix(_ending(task, path, encoding)))
 
 
-def _ending(task: Task, path: Path) -> str:
+def _ending(task: Task, path: Path, encoding: str | None) -> str:
     """What came in: JSON, CoNLL's columns, a table whose first line names a column of the task, or one text a line."""
     from softprompt.tasks.data.conll import CONLL_ENDINGS, is_conll
+    from softprompt.tasks.data.lines import lines
     from softprompt.tasks.data.records import columns_of
 
-    with path.open("rb") as file:
-        first = file.readline(1 << 20).decode("utf-8-sig", "replace").strip()
+    _, first = next(lines(path, encoding), (1, ""))
+    first = first.strip()
     if first.startswith("{") and first.endswith("}"):
         return ".jsonl"
-    if task.kind == "tags" and is_conll(path, columns_of(task).is_label):
+    if task.kind == "tags" and is_conll(path, columns_of(task).is_label, encoding):
         return CONLL_ENDINGS[0]
     known = columns_of(task).known
-    if known & {cell.strip().strip('"') for cell in first.split(",")}:
+    if known & {cell.strip().strip('"') for cell in re.split(r"[,;|]", first)}:
         return ".csv"
     return ".txt" if not known & {cell.strip() for cell in first.split("\t")} else ".tsv"

@@ -33,6 +33,7 @@ class WantedRows:
     test_data: Path | None
     test_size: float | None
     skip_bad: bool | None
+    encoding: str | None
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,11 @@ class Wanted:
         seed: of the division; None takes that of the prompt's own run.
         shots: rows a class; None takes those of the run, where it was trained on this task.
         max_test_rows: at most so many test rows; None as for `shots`, and all of one file.
+        skip_bad: leave out rows that cannot be used, and tell how many.
+        encoding: of text files; None where their bytes tell it.
 
     Raises:
-        SoftPromptError: there is no such split.
+        SoftPromptError: there is no such split, or no such encoding.
     """
 
     task: str | None
@@ -99,11 +101,17 @@ class Wanted:
     seed: int | None
     shots: int | None
     max_test_rows: int | None
+    skip_bad: bool = False
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the split before a backbone is loaded."""
+        """Check the split and the encoding before a backbone is loaded."""
         if self.split not in (None, "test", "validation", "train"):
             raise SoftPromptError(f"--split {self.split!r}: choose test, validation or train")
+        if self.encoding is not None:
+            from softprompt.tasks.data.encodings import check_encoding
+
+            check_encoding(self.encoding, "--encoding")
 
     def rows(self, prompts: Sequence[Stored], show: Progress, *, alike: bool = True) -> Asked:
         """The rows, without those that a prompt was trained or chosen on; no backbone need be there.
@@ -123,19 +131,26 @@ class Wanted:
         named = _named(self.task, own)
         if alike:
             check_labels(named, own)
+        from softprompt.tasks.data.watching import watching
+
         seed = _seed_of(prompts[0]) if self.seed is None else self.seed
         asked = [self.seed, self.split, self.shots]
         # A prompt that knows none of its rows cannot leave them out: its file is divided as it was in training.
-        if asked == [None] * 3 and _is_file(self.data) and prompts[0].seen.division is not None:
-            return self._whole(prompts, named, seed, show)
-        return self._part(prompts, named, seed, show, as_trained=named.name == own.name)
+        whole = asked == [None] * 3 and _is_file(self.data) and prompts[0].seen.division is not None
+        with watching(show.work):
+            if whole:
+                return self._whole(prompts, named, seed, show)
+            return self._part(prompts, named, seed, show, as_trained=named.name == own.name)
 
     def _whole(self, prompts: Sequence[Stored], named: Task, seed: int, show: Progress) -> Asked:
         """All rows of one file."""
         from softprompt.tasks.data.sampling import at_most
 
         assert self.data is not None
-        name, rows = self.data.name, named.labelled_rows(self.data)
+        name, notes = self.data.name, list[str]()
+        rows = named.labelled_rows(self.data, self.encoding, skip_bad=self.skip_bad, notes=notes)
+        for note in notes:
+            show.say(note)
         kept = _unseen(prompts, rows, show)
         if not kept:
             raise SoftPromptError(
@@ -157,8 +172,11 @@ class Wanted:
             shots, most = shots or division.shots, most or division.max_test_rows
         whole = division is not None and as_trained and _is_file(self.data)
         size = _test_size(division.test_size, shots) if division is not None and whole else None
-        loaded = named.with_data(self.data, shots=shots, seed=seed, max_test_rows=most, test_size=size)
+        told, skip = self.encoding, self.skip_bad
+        loaded = named.with_data(self.data, shots, seed, most, test_size=size, skip_bad=skip, encoding=told)
         splits = loaded.splits(few_shot=split != "test")
+        for note in splits.notes:
+            show.say(note)
         rows: list[Row] = getattr(splits, split)
         if self.max_test_rows is None and split == "test" and len(rows) == most:
             show.say(f"{most} test rows at most, as in training: --max-test-rows takes more")

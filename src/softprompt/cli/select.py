@@ -15,6 +15,7 @@ from softprompt.cli.options import (
     Data,
     Device,
     Dtype,
+    Encoding,
     Epochs,
     LearningRate,
     MaxLength,
@@ -25,6 +26,9 @@ from softprompt.cli.options import (
     Shots,
     SkipBad,
     TaskName,
+    TestData,
+    TestSize,
+    ValidationData,
 )
 from softprompt.cli.settings import check_names, split_options, with_named
 from softprompt.errors import SoftPromptError
@@ -58,6 +62,9 @@ def select(
     arms: Arms = "learned,all,first,last,random,input,middle",
     seeds: Seeds = "13,21,42",
     data: Data = None,
+    validation_data: ValidationData = None,
+    test_data: TestData = None,
+    test_size: TestSize = None,
     set_: Set = None,
     learning_rate: LearningRate = None,
     epochs: Epochs = None,
@@ -66,6 +73,7 @@ def select(
     shots: Shots = None,
     max_test_rows: MaxTestRows = None,
     skip_bad: SkipBad = False,
+    encoding: Encoding = None,
     dtype: Dtype = "auto",
     device: Device = None,
     json: SelectJson = False,
@@ -85,18 +93,16 @@ def select(
     check_names(pairs, method)
     from softprompt.tasks import Task
 
-    loaded = Task.load(task, data, shots, numbers[0], max_test_rows, skip_bad=skip_bad)
+    parts = (validation_data, test_data, test_size, skip_bad, encoding)
+    loaded = Task.load(task, data, shots, numbers[0], max_test_rows, *parts)
     chosen, training = _without_layers(pairs, method)
-    check_rows(loaded, numbers)
+    check_rows(loaded, numbers, silent=silent)
     from softprompt.backbones.load import load_backbone
     from softprompt.compare.layers import select_layers
 
-    frozen = load_backbone(backbone, dtype=dtype, device=device)
-    options = training.model_dump(exclude_unset=True)
-    found = select_layers(
-        frozen, loaded, chosen, keep=keep, arms=words, seeds=numbers, output=out, progress=not silent, **options
-    )
-    _finish(found, out, json)
+    frozen, how = load_backbone(backbone, dtype=dtype, device=device), training.model_dump(exclude_unset=True)
+    how |= {"keep": keep, "arms": words, "seeds": numbers, "output": out, "progress": not silent}
+    _finish(select_layers(frozen, loaded, chosen, **how), out, json)
 
 
 def _words(text: str) -> list[str]:

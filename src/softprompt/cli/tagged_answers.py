@@ -11,6 +11,7 @@ from softprompt.errors import SoftPromptError, quoted
 from softprompt.files.tables import ENDINGS, Columns, table_for, writing_table
 from softprompt.files.whole import replacing_file
 from softprompt.guards.paths import file_for
+from softprompt.tasks.data.watching import watching
 
 if TYPE_CHECKING:
     from softprompt.cli.questions import Questions
@@ -66,13 +67,16 @@ def write_words(prompt: Prompt, asked: Questions, out: Path, show: Progress, bat
     """
     if asked.path is not None and out.exists() and out.samefile(asked.path):
         raise SoftPromptError(f"--out {out}: is the file that is asked about: choose another")
-    count = blank = 0
-    for _, rows in asked.each():
-        count, blank = count + len(rows), blank + (not rows)
-        if _is_conll(out):
-            _check_words(out, (word for row in rows for word in row.words))
+    count, blank, notes = 0, 0, list[str]()
+    with watching(show.work):
+        for _, rows in asked.each(notes):
+            count, blank = count + len(rows), blank + (not rows)
+            if _is_conll(out):
+                _check_words(out, (word for row in rows for word in row.words))
     if not count:
         raise SoftPromptError(f"{asked.path or 'texts'}: no row has words: give at least one")
+    for note in notes:
+        show.say(note)
     write = _write_conll if _is_conll(out) else _write_table
     with prompt.attach(), show.work(out.name, count + blank, "rows") as tick:
         parts = answered_parts(prompt, asked, tick, batch_size)
@@ -121,13 +125,13 @@ def _lines(asked: Questions, sentences: Iterator[tuple[TaggedWord, ...]]) -> Ite
     from softprompt.tasks.data.records import columns_of
 
     is_tag: Callable[[str], bool] = columns_of(asked.task).is_label
-    if asked.path is None or not is_conll(asked.path, is_tag):
+    if asked.path is None or not is_conll(asked.path, is_tag, asked.encoding):
         for place, sentence in enumerate(sentences):
             yield from [""] if place else []
             yield from (f"{one.word}\t{_chance(one)}\t{one.tag}" for one in sentence)
         return
     words = (one for sentence in sentences for one in sentence)
-    with text_file(asked.path) as file:
+    with text_file(asked.path, asked.encoding) as file:
         for line in each_line(file, is_tag):
             if not line.cells:
                 yield line.text

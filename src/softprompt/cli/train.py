@@ -17,6 +17,7 @@ from softprompt.cli.options import (
     Data,
     Device,
     Dtype,
+    Encoding,
     Epochs,
     LearningRate,
     MaxLength,
@@ -28,6 +29,9 @@ from softprompt.cli.options import (
     Set,
     Shots,
     SkipBad,
+    TestData,
+    TestSize,
+    ValidationData,
 )
 from softprompt.cli.resuming import Given, WantedRows
 from softprompt.cli.settings import with_named
@@ -47,12 +51,6 @@ InitFrom = Annotated[
 ]
 Layers = Annotated[
     str | None, typer.Option(help="layers of a method over layers: learned:8, all, first:8, random:8, 0,3,7 ...")
-]
-ValidationData = Annotated[Path | None, typer.Option(help="a file of rows to validate on")]
-TestData = Annotated[Path | None, typer.Option(help="a file of rows to test on")]
-TestSize = Annotated[
-    float | None,
-    typer.Option(help="of one file, test on so many rows, or on a share below 1; default: 0.1, or what --shots leave"),
 ]
 Seed = Annotated[int | None, typer.Option(help="of the split, the first values and the order of rows; default: 13")]
 
@@ -77,6 +75,7 @@ def train(
     seed: Seed = None,
     max_test_rows: MaxTestRows = None,
     skip_bad: SkipBad = False,
+    encoding: Encoding = None,
     dtype: Dtype = "auto",
     device: Device = None,
     resume: Resume = False,
@@ -97,10 +96,11 @@ def train(
     record = given.record(resume=resume)
     if seed is None:
         seed = 13 if record is None else record.seed
-    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad or None)
+    skip = skip_bad or None
+    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip, encoding)
     loaded = given.task_of(record, rows)
     chosen, training = given.settings(record)
-    check_rows(loaded, [seed])
+    check_rows(loaded, [seed], silent=silent)
     from softprompt.training.run import train as run
 
     frozen = given.loaded(record, dtype, device)

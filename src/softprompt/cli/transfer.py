@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +14,14 @@ from softprompt.cli.options import (
     BatchSize,
     Device,
     Dtype,
+    Encoding,
     Json,
     MaxTestRows,
     PromptBackbone,
     Quiet,
     RunFolder,
     ScoredData,
+    SkipBad,
     Split,
     SplitSeed,
 )
@@ -57,6 +60,8 @@ def transfer(
     split: Split = None,
     seed: SplitSeed = None,
     max_test_rows: MaxTestRows = None,
+    skip_bad: SkipBad = False,
+    encoding: Encoding = None,
     backbone: PromptBackbone = None,
     batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
@@ -71,9 +76,9 @@ def transfer(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, None, max_test_rows)
+    wanted = Wanted(task, data, split, seed, None, max_test_rows, skip_bad, encoding)
     whose = _whose(template)
-    anew = _wanted_anew(source_task, source_data, split, seed, max_test_rows)
+    anew = _wanted_anew(source_task, source_data, wanted)
     meant, renamed = pairs(words, "--words"), pairs(fields, "--fields")
     stored, show = Stored.of(run), Progress(not silent)
     asked = wanted.rows([stored], show, alike=False)
@@ -111,12 +116,10 @@ def _whose(template: str) -> Whose:
     return choices[template]
 
 
-def _wanted_anew(
-    task: str | None, data: Path | None, split: str | None, seed: int | None, max_test_rows: int | None
-) -> Wanted | None:
+def _wanted_anew(task: str | None, data: Path | None, wanted: Wanted) -> Wanted | None:
     """The rows of the prompt's own task that it is to be scored on, None where it was scored in training."""
     if data is not None:
-        return Wanted(task, data, split, seed, None, max_test_rows)
+        return replace(wanted, task=task, data=data)
     if task is not None:
         raise SoftPromptError("--source-task has no rows: give its --source-data")
     return None

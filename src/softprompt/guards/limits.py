@@ -45,6 +45,8 @@ def check_text(text: str, where: str) -> None:
         SoftPromptError: it is longer than `TEXT`, or holds half a surrogate pair.
     """
     check(len(text), TEXT, "characters in one text", where, "cut it into several rows")
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +15,14 @@ from softprompt.guards.paths import path_of
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.tasks import loading
 from softprompt.tasks.data import records, unlabelled
-from softprompt.tasks.data.held import Held, Table, is_table
+from softprompt.tasks.data.encodings import check_encoding
+from softprompt.tasks.data.held import Table, place_of
 from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.splits import DataSource
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row, Splits
 
+_LOG = logging.getLogger(__name__)
 _WORDS = 8  # label words that are shown
 
 
@@ -84,6 +88,7 @@ class Task(Summarised, TaskDefinition):
         test_data: str | Path | Table | None = None,
         test_size: float | None = None,
         skip_bad: bool = False,
+        encoding: str | None = None,
     ) -> Task:
         """A task of the catalog or of a YAML file, with its rows' source attached.
 
@@ -101,6 +106,7 @@ class Task(Summarised, TaskDefinition):
                 with `shots` all that is neither trained nor validated on.
             skip_bad: leave out rows without text or label, or with a label that the task has not, and note how many;
                 they are refused otherwise, all in one message.
+            encoding: of text files, as ``cp1250``; by default their bytes tell it, or they are refused.
 
         Raises:
             SoftPromptError: no such task, no such data, or a fault in either.
@@ -111,7 +117,7 @@ class Task(Summarised, TaskDefinition):
         except SoftPromptError as error:
             raise SoftPromptError(f"{file}: {error}") from None
         task._notes = notes
-        source = (data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad)
+        source = (data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
         return task.with_data(*source)
 
     @staticmethod
@@ -129,6 +135,7 @@ class Task(Summarised, TaskDefinition):
         test_data: str | Path | Table | None = None,
         test_size: float | None = None,
         skip_bad: bool = False,
+        encoding: str | None = None,
     ) -> Task:
         """The same task with another source; the arguments are those of `load`.
 
@@ -141,16 +148,18 @@ class Task(Summarised, TaskDefinition):
             >>> len(task.with_data(rows).splits().train)
             24
         """
-        task = self.model_copy()
+        task, known = self.model_copy(), _known(encoding)
         task._source = DataSource(
-            _place(data, "data"),
-            _place(validation_data, "validation_data"),
-            _place(test_data, "test_data"),
+            place_of(data, "data"),
+            place_of(validation_data, "validation_data"),
+            place_of(test_data, "test_data"),
             shots=shots,
             seed=seed,
             max_test_rows=max_test_rows,
             test_size=test_size,
             skip_bad=skip_bad,
+            encoding=known,
+            reader=RecordReader(encoding=known),
         )
         task._source.check(task)
         return task
@@ -162,7 +171,8 @@ class Task(Summarised, TaskDefinition):
         """
         task = self.model_copy()
         if self._source is not None:
-            task._source = replace(self._source, reader=RecordReader(keep=True))
+            reader = RecordReader(keep=True, encoding=self._source.encoding)
+            task._source = replace(self._source, reader=reader)
         return task
 
     def summary(self) -> Summary:
@@ -205,28 +215,59 @@ class Task(Summarised, TaskDefinition):
         splits = self._source.splits(self, self._source.seed if seed is None else seed, few_shot=few_shot)
         return replace(splits, notes=(*self._notes, *splits.notes)) if self._notes else splits
 
-    def rows_from(self, path: str | Path) -> list[Row]:
-        """The rows of one file to predict, or of a data set's folder; labels are read where the file has them."""
-        return unlabelled.rows_of_file(self, path_of(path, "file"))
+    def rows_from(self, path: str | Path, encoding: str | None = None) -> list[Row]:
+        """The rows of one file to predict, or of a data set's folder; labels are read where the file has them.
 
-    def each_row_from(self, path: str | Path) -> Iterator[tuple[Mapping[str, object], list[Row]]]:
+        Args:
+            path: of the file or folder.
+            encoding: of a text file; by default its bytes tell it.
+
+        Raises:
+            SoftPromptError: the file cannot be read, or every fault of its rows.
+        """
+        with _told(None) as notes:
+            return unlabelled.rows_of_file(self, path_of(path, "file"), _known(encoding), notes)
+
+    def each_row_from(
+        self, path: str | Path, encoding: str | None = None, notes: list[str] | None = None
+    ) -> Iterator[tuple[Mapping[str, object], list[Row]]]:
         """What a file holds, one record at a time and never all at once: its columns, and the rows to predict.
 
         A record is one row, of some nested layouts several; a blank line, and a record without text, is none.
 
+        Args:
+            path: of the file or folder.
+            encoding: of a text file; by default its bytes tell it.
+            notes: takes what there is to know of how the file was read, which is logged otherwise.
+
         Raises:
             SoftPromptError: the file cannot be read, or the first fault of a record.
         """
-        for record, rows in unlabelled.each_unlabelled(self, path_of(path, "file")):
-            yield record.values, rows
+        with _told(notes) as known:
+            for record, rows in unlabelled.each_unlabelled(self, path_of(path, "file"), _known(encoding), known):
+                yield record.values, rows
 
-    def labelled_rows(self, path: str | Path) -> list[Row]:
+    def labelled_rows(
+        self,
+        path: str | Path,
+        encoding: str | None = None,
+        *,
+        skip_bad: bool = False,
+        notes: list[str] | None = None,
+    ) -> list[Row]:
         """All rows of one file with their labels, undivided: a file that was kept apart to score a prompt on.
+
+        Args:
+            path: of the file or folder.
+            encoding: of a text file; by default its bytes tell it.
+            skip_bad: leave out rows that cannot be used, and note how many.
+            notes: takes what there is to know of how the file was read, which is logged otherwise.
 
         Raises:
             SoftPromptError: the file cannot be read, or a row has no label or another than the task's.
         """
-        return records.labelled_rows(self, path_of(path, "file"))
+        with _told(notes) as known:
+            return records.labelled_rows(self, path_of(path, "file"), _known(encoding), known, skip_bad=skip_bad)
 
     def rows_of(self, values: Table | Iterable[str | Mapping[str, object]]) -> list[Row]:
         """Rows of Python values.
@@ -241,11 +282,14 @@ class Task(Summarised, TaskDefinition):
         return records.rows_of_values(self, values)
 
 
-def _place(given: str | Path | Table | Mapping[str, Table] | None, what: str) -> Path | Held | None:
-    if given is None or isinstance(given, str | bytes | Path):
-        return None if given is None else path_of(given, what)
-    if is_table(given) or isinstance(given, Iterable):
-        return Held(list(given) if isinstance(given, Iterator) else given, what)
-    raise SoftPromptError(
-        f"{what} is of type {type(given).__name__}: give a path, a list of mappings, a data frame or a data set"
-    )
+def _known(encoding: str | None) -> str | None:
+    return None if encoding is None else check_encoding(encoding)
+
+
+@contextmanager
+def _told(notes: list[str] | None) -> Iterator[list[str]]:
+    """A list of notes to fill; what stands in it afterwards is logged where nobody asked for it."""
+    own: list[str] = []
+    yield own if notes is None else notes
+    for note in own:
+        _LOG.warning(note)

@@ -30,6 +30,7 @@ class Begun(BaseModel):
         test_size: how much of one file is tested on; None for the usual part.
         max_test_rows: at most so many test rows; None for all.
         skip_bad: rows that cannot be used are left out.
+        encoding: of text files; None where their bytes tell it.
         backbone: the file or folder of the backbone; None where its name is no path.
     """
 
@@ -41,6 +42,7 @@ class Begun(BaseModel):
     test_size: float | None = None
     max_test_rows: int | None = None
     skip_bad: bool = False
+    encoding: str | None = None
     backbone: str | None = None
 
 
@@ -126,6 +128,6 @@ def begun_of(backbone: Backbone, task: Task) -> dict[str, JsonValue]:
             if isinstance(given, Held):  # in memory: nothing that a later process could read
                 return {}
             found[name] = None if given is None else str(given.absolute())
-        options = ("test_size", "max_test_rows", "skip_bad")
+        options = ("test_size", "max_test_rows", "skip_bad", "encoding")
         found |= {name: getattr(source, name) for name in options}
     return {"begun": Begun.model_validate(found).model_dump(mode="json")}

@@ -26,6 +26,7 @@ from softprompt.readouts.cut import told_cuts
 from softprompt.readouts.settled import settled, told_end
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
+from softprompt.tasks.data.watching import watching
 from softprompt.tasks.values import listed
 from softprompt.training.begun import begun_of
 from softprompt.training.courses.work import Work
@@ -145,7 +146,8 @@ def train(
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
     spec = settled(readout_spec(own.model, task, method, chosen), task, own)
-    splits = task.splits(seed)
+    with watching(show.work):
+        splits = task.splits(seed)
     _check_splits(task, splits)
     identity = identity_of(own, task, method, chosen, spec, splits)
     run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,8 +34,8 @@ from ...shared.tables import GOOD, REVIEWS, told, write
         (b"sentence\tlabel\ngood\t1\n\t0\n", ("train.tsv, line 3", "no text")),
         (b"sentence\tlabel\ngood\t1\tx\n", ("train.tsv, line 2", "3 columns where the file has 2", "tabs")),
         (b"sentence\tlabel\ngood\n", ("train.tsv, line 2", "no column 'label'")),
-        (b"sentence\tlabel\ngood\t1\nm\xe9lange\t0\n", ("train.tsv, line 3", "not UTF-8", "save")),
-        ("sentence\tlabel\ngood\t1\n".encode("utf-16-le"), ("train.tsv, line 1", "not UTF-8")),
+        (b"sentence\tlabel\ngood\t1\nm\xe9l\xc3\xa9e\t0\n", ("train.tsv, line 3", "not UTF-8", "save", "encoding")),
+        (b"sentence\tlabel\ngo\0od\t1\n", ("train.tsv, line 2", "null byte", "take it out")),
     ],
 )
 def test_faults_of_a_table(tmp_path: Path, content: bytes, parts: tuple[str, ...]) -> None:
@@ -67,11 +70,87 @@ def test_faults_of_other_files(tmp_path: Path, name: str, content: str, parts: t
     told(error, *parts)
 
 
-def test_a_file_of_another_ending(tmp_path: Path) -> None:
-    path = write(tmp_path / "rows.xls", "x")
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("rows.xls", "save the sheet as .xlsx or .csv"),
+        ("rows.ods", "save the sheet as .xlsx or .csv"),
+        ("rows.sav", "write it as csv or parquet"),
+        ("rows.csv.zip", "unpack it, or pack the file with gzip"),
+        ("rows.csv.zst", "unpack it"),
+        ("rows.pkl", "write it as parquet, or hand the table over in Python"),
+        ("rows.parquet.gz", "use .tsv, .csv"),
+        ("rows", "use .tsv, .csv, .jsonl, .parquet, .txt, .ndjson, .json, .arrow, .feather, .xlsx"),
+    ],
+)
+def test_a_file_of_another_ending(name: str, mend: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, "x")
     with pytest.raises(SoftPromptError) as error:
         REVIEWS.rows_from(path)
-    told(error, "rows.xls", ".csv", ".xlsx")
+    told(error, name, "are not read", mend)
+
+
+OBJECTS = [{"text": "good", "label": 1}, {"text": "bad", "label": 0}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.ndjson", "".join(json.dumps(row) + "\n" for row in OBJECTS)),
+        ("rows.json", "".join(json.dumps(row) + "\n" for row in OBJECTS)),
+        ("rows.json", json.dumps(OBJECTS, indent=1)),
+        ("rows.json", json.dumps({"data": OBJECTS})),
+        ("index.csv", ",text,label\n0,good,1\n1,bad,0\n"),
+        ("trailing.csv", "text,label,\ngood,1,\nbad,0,\n"),
+        ("trailing rows.csv", "text;label\ngood;1;\nbad;0;;\n"),
+        ("trailing.tsv", "text\tlabel\ngood\t1\t\nbad\t0\n"),
+        ("blank names.csv", ",,text,label\na,b,good,1\nc,d,bad,0\n"),
+        ("twice.csv", "id,id,text,label\na,b,good,1\nc,d,bad,0\n"),
+    ],
+)
+def test_warts_of_files_that_are_read(name: str, content: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, content)
+    assert [(row.fields["text"], row.label) for row in REVIEWS.labelled_rows(path)] == [("good", 1), ("bad", 0)]
+
+
+@pytest.mark.parametrize(
+    ("content", "mend"),
+    [
+        ({"text": {"0": "good"}, "label": {"0": 1}}, "to_json(orient='records')"),
+        ({"text": ["good"], "label": [1]}, "to_json(orient='records')"),
+        ({"columns": ["text", "label"], "data": [["good", 1]]}, "give one object a row"),
+        ([["good", 1]], "give one object a row"),
+        ("good", "write a JSON list of objects"),
+    ],
+)
+def test_json_of_another_shape(content: object, mend: str, tmp_path: Path) -> None:
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.rows_from(write(tmp_path / "rows.json", json.dumps(content)))
+    told(error, "rows.json", mend)
+
+
+def test_no_column_takes_the_place_of_another(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", ",,text,x,x\na,b,good,c,d\n")
+    ((values, _),) = REVIEWS.each_row_from(path)
+    assert values == {"": "a", ".1": "b", "text": "good", "x": "c", "x.1": "d"}
+
+
+def test_records_are_let_go_as_rows_are_made(tmp_path: Path) -> None:
+    """What stands in columns that a task does not read was in memory for all rows at once."""
+    path, wide = tmp_path / "rows.csv", "x" * 4_000
+    path.write_text("text,label,wide\n" + "".join(f"text {n},{n % 2},{wide}\n" for n in range(4_000)))
+    calls: list[Callable[[], object]] = [
+        lambda: REVIEWS.with_data(path).splits(),
+        lambda: REVIEWS.rows_from(path),
+        lambda: REVIEWS.labelled_rows(path),
+        lambda: sum(1 for _ in REVIEWS.each_row_from(path)),
+    ]
+    for call in calls:
+        tracemalloc.start()
+        call()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 6_000_000, peak  # of 16 million
 
 
 def test_endings_in_capitals_and_packed_files_of_a_folder(tmp_path: Path) -> None:

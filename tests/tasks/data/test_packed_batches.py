@@ -9,14 +9,14 @@ import pyarrow.feather as feather
 import pytest
 
 from softprompt.errors import SoftPromptError
-from softprompt.tasks.data.packed_batches import unpacked_sizes
+from softprompt.tasks.data.packed_batches import Size, unpacked_sizes
 
 from ...shared.tables import REVIEWS
 
 TABLE = pa.table({"text": ["a text of some length"] * 3_000, "label": [0, 1, 2] * 1_000})
 
 
-def sizes(path: Path) -> list[int]:
+def sizes(path: Path) -> list[Size]:
     with pa.memory_map(str(path)) as source:
         source.seek(8)
         return list(unpacked_sizes(source))
@@ -29,7 +29,8 @@ def test_sizes_are_known_before(compression: str, categories: bool, tmp_path: Pa
     feather.write_feather(table, tmp_path / "rows.feather", compression=compression, chunksize=1_000)
     found = sizes(tmp_path / "rows.feather")
     assert len(found) == 3 + categories
-    assert sum(found) == pytest.approx(table.nbytes, rel=0.02)
+    assert sum(size.bytes for size in found) == pytest.approx(table.nbytes, rel=0.02)
+    assert sum(size.rows for size in found) == 3_000
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])

@@ -42,9 +42,9 @@ def test_a_changed_file_is_read_again(keep: bool, tmp_path: Path) -> None:
 def test_what_is_kept_is_kept_for_one_task_alone(tmp_path: Path) -> None:
     path, reader = tmp_path / "rows.tsv", RecordReader(keep=True)
     path.write_text("0\tone\n1\ttwo\n")
-    assert len(reader.records(path, columns_of(TASK))) == 2
+    assert len(list(reader.records(path, columns_of(TASK)))) == 2
     other = Task(template="{text} {mask}", labels={"a": "no", "b": "yes"}, columns={"text": ("one",)})
-    assert len(reader.records(path, columns_of(other))) == 1  # whose labels do not tell that there is no header
+    assert len(list(reader.records(path, columns_of(other)))) == 1  # whose labels do not tell that there is no header
 
 
 def test_no_more_is_read_of_a_file_than_its_first_row_where_that_is_not_wanted(tmp_path: Path) -> None:

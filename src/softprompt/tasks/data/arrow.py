@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from softprompt.errors import SoftPromptError
@@ -15,9 +16,11 @@ from softprompt.guards import limits
 from softprompt.guards.documents import json_value
 from softprompt.tasks.data.packed_batches import unpacked_sizes
 from softprompt.tasks.data.record import Columns, Record
+from softprompt.tasks.data.watching import Tick, watched
 from softprompt.tasks.values import plain
 
-_BATCH = 16  # rows of a file in memory at once as Python's values
+# Rows in memory at once as Python's values: so many, fewer where their values are long, as of what is nested.
+_BATCH, _NESTED_BATCH, _BATCH_BYTES = 1024, 16, 1 << 22
 _FILE = b"ARROW1"  # how an arrow file begins and ends; a stream of the same batches ends with the other
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -30,9 +33,12 @@ def parquet_records(path: Path, columns: Columns) -> Iterator[Record]:
     """
     try:
         with pq.ParquetFile(path) as file:
-            _check_unpacked(path, file.metadata)
-            batches = file.iter_batches(batch_size=_BATCH)
-            yield from _of_file(path, file.schema_arrow, batches, columns)
+            about, schema = file.metadata, file.schema_arrow
+        _check_unpacked(path, about)
+        # Texts that a dictionary holds are unpacked to places in it: few bytes stand for many long ones.
+        with pq.ParquetFile(path, metadata=about, read_dictionary=_texts(schema)) as file:
+            batches = file.iter_batches(batch_size=_batch_of(about, schema))
+            yield from _of_file(path, schema, batches, columns, about.num_rows)
     except (OSError, pa.ArrowException) as error:
         raise SoftPromptError(f"{path}: not a parquet file ({_first_line(error)}); write it again") from None
 
@@ -47,12 +53,10 @@ def ipc_records(path: Path, columns: Columns) -> Iterator[Record]:
         with pa.memory_map(str(path)) as source:
             start = _start(path, source)
             source.seek(start)
-            most = max(limits.UNPACKED, limits.UNPACKED_TIMES * path.stat().st_size)
-            if any((most := most - size) < 0 for size in unpacked_sizes(source)):
-                raise _unpacks(path, "its batches", "bytes")
+            rows = _checked_rows(path, source)
             source.seek(start)
             with pa.ipc.open_stream(source) as reader:
-                yield from _of_file(path, reader.schema, reader, columns)
+                yield from _of_file(path, reader.schema, reader, columns, rows)
     except (OSError, pa.ArrowException) as error:
         raise SoftPromptError(f"{path}: not an arrow file ({_first_line(error)}); write it again") from None
 
@@ -79,8 +83,9 @@ def records_of_batches(
     number = 0
     for batch in batches:
         batch.validate(full=True)
-        for start in range(0, batch.num_rows, _BATCH):
-            values = [_decoded(column.slice(start, _BATCH)) for column in batch.columns]
+        size = _rows_at_once(batch)
+        for start in range(0, batch.num_rows, size):
+            values = [_decoded(column.slice(start, size)) for column in batch.columns]
             if most is not None and (most := most - sum(column.nbytes for column in values)) < 0:
                 raise _unpacks(origin, "its texts", "bytes")
             cells = (_cells(column, names.get(name)) for name, column in zip(schema.names, values, strict=True))
@@ -130,19 +135,54 @@ def _start(path: Path, source: pa.NativeFile) -> int:
     return 8 if whole else 0
 
 
-def _of_file(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], columns: Columns) -> Iterator[Record]:
-    size = path.stat().st_size
-    most = max(limits.UNPACKED, limits.UNPACKED_TIMES * size)
-    return records_of_batches(schema, _few_rows(path, size, batches), columns, str(path), most)
+def _of_file(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], columns: Columns, rows: int
+) -> Iterator[Record]:
+    most = max(limits.UNPACKED, limits.UNPACKED_TIMES * path.stat().st_size)
+    with watched(path, rows, "rows") as tick:
+        yield from records_of_batches(schema, _ticked(batches, tick), columns, str(path), most)
 
 
-def _few_rows(path: Path, size: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    left = max(limits.ROWS, limits.ROWS_A_BYTE * size)
+def _ticked(batches: Iterable[pa.RecordBatch], tick: Tick) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        left -= batch.num_rows
-        if left < 0:
-            raise _unpacks(path, "its rows", "rows")
         yield batch
+        tick(batch.num_rows)
+
+
+def _texts(schema: pa.Schema) -> list[str]:
+    """The columns of texts or bytes, which a parquet file may hold as places in a dictionary of them."""
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
+
+
+def _batch_of(about: pq.FileMetaData, schema: pa.Schema) -> int:
+    """How many rows of a parquet file to unpack at once."""
+    if any(pa.types.is_nested(field.type) for field in schema):
+        return _NESTED_BATCH
+    groups = map(about.row_group, range(about.num_row_groups))
+    longest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return int(max(_NESTED_BATCH, min(_BATCH, _BATCH_BYTES // max(longest, 1))))
+
+
+def _rows_at_once(batch: pa.RecordBatch) -> int:
+    """How many rows of a batch to make Python's values of at once."""
+    longest = 1
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            longest = max(longest, _longest(column.dictionary))
+        elif pa.types.is_nested(column.type):
+            return _NESTED_BATCH
+    each = max(longest, batch.nbytes // max(batch.num_rows, 1))
+    return max(1, min(_BATCH, _BATCH_BYTES // int(each)))
+
+
+def _longest(values: pa.Array) -> int:
+    """The bytes of the longest of a dictionary's values."""
+    try:
+        found = pc.max(pc.binary_length(values)).as_py()
+    except pa.ArrowNotImplementedError:  # numbers and the like
+        found = 16
+    return int(found or 1)
 
 
 def _decoded(column: pa.Array) -> pa.Array:
@@ -156,6 +196,23 @@ def _cells(column: pa.Array, names: tuple[str, ...] | None) -> list[object]:
         return [None if value is None else plain(shorter(value)) for value in column.to_pylist()]
     values = [plain(value) for value in column.to_pylist()]
     return values if names is None else [named(value, names) for value in values]
+
+
+def _checked_rows(path: Path, source: pa.NativeFile) -> int:
+    """The rows of an arrow file, whose batches stand for no more than rows of its size do.
+
+    Raises:
+        SoftPromptError: a few bytes stand for many rows or for long texts.
+    """
+    size, rows = path.stat().st_size, 0
+    most = max(limits.UNPACKED, limits.UNPACKED_TIMES * size)
+    for batch in unpacked_sizes(source):
+        most, rows = most - batch.bytes, rows + batch.rows
+        if most < 0:
+            raise _unpacks(path, "its batches", "bytes")
+        if rows > max(limits.ROWS, limits.ROWS_A_BYTE * size):
+            raise _unpacks(path, "its rows", "rows")
+    return rows
 
 
 def _check_unpacked(path: Path, about: pq.FileMetaData) -> None:

@@ -82,11 +82,13 @@ def sentences(file: TextFile, columns: TaggedColumns, is_tag: Callable[[str], bo
         yield _record(path, held, columns)
 
 
-def is_conll(path: Path, is_tag: Callable[[str], bool] = is_span_tag) -> bool:
+def is_conll(path: Path, is_tag: Callable[[str], bool] = is_span_tag, encoding: str | None = None) -> bool:
     """Whether a file is of this layout: its name says so, or all lines have as many columns and a tag in the last."""
-    if Path(path.name.lower().removesuffix(PACKED)).suffix in CONLL_ENDINGS:
+    name = path.name.lower()
+    packed = next((one for one in PACKED if name.endswith(one)), "")
+    if Path(name.removesuffix(packed)).suffix in CONLL_ENDINGS:
         return True
-    with text_file(path) as file:
+    with text_file(path, encoding) as file:
         words = [line.cells for line in islice(each_line(file, is_tag), _LOOKED_AT) if line.cells]
     widths = set(map(len, words))
     return len(widths) == 1 and 1 not in widths and all(is_tag(cells[-1]) for cells in words)

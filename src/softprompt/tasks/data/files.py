@@ -1,10 +1,12 @@
-"""Records of local files: csv, tsv, jsonl, text and CoNLL's (packed by gzip or not), parquet, arrow and Excel's."""
+"""Records of local files: csv, tsv, jsonl, text and CoNLL's (packed or not), json, parquet, arrow and Excel's."""
 
 from __future__ import annotations
 
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import dropwhile, islice
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
@@ -13,28 +15,43 @@ from softprompt.guards.documents import parse_json
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data.arrow import ipc_records, parquet_records
 from softprompt.tasks.data.conll import CONLL_ENDINGS, is_conll, sentences
+from softprompt.tasks.data.dialect import dialect_of
 from softprompt.tasks.data.excel import sheet_rows
-from softprompt.tasks.data.json_file import each_object
+from softprompt.tasks.data.json_file import each_object, is_lines
 from softprompt.tasks.data.lines import PACKED, TextFile, text_file, without_end
 from softprompt.tasks.data.quoting import is_quoted
 from softprompt.tasks.data.record import Columns, Record, TaggedColumns
 from softprompt.tasks.values import label_text, meant
 
-_LINES = (".tsv", ".csv", ".jsonl", ".txt")
+_JSON_LINES = (".jsonl", ".ndjson")
+_LINES = (".tsv", ".csv", ".txt", *_JSON_LINES)
 # A folder's files of the first line are looked for before those of the others.
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
-OTHER_ENDINGS = (
-    *(".json", ".arrow", ".feather", ".xlsx", *CONLL_ENDINGS),
-    *(ending + PACKED for ending in (*_LINES, *CONLL_ENDINGS)),
-)
+_PACKED_LINES = (ending + packed for packed in PACKED for ending in (*_LINES, *CONLL_ENDINGS))
+OTHER_ENDINGS = (".ndjson", ".json", ".arrow", ".feather", ".xlsx", *CONLL_ENDINGS, *_PACKED_LINES)
+# What others are, and what helps.
+_MENDS = {
+    (".xls", ".xlsb", ".ods", ".numbers"): "save the sheet as .xlsx or .csv",
+    (".zip", ".zst", ".7z", ".tar", ".tgz", ".rar", ".lz4"): "unpack it, or pack the file with gzip (.csv.gz)",
+    (".sav", ".dta", ".sas7bdat", ".rds", ".rdata"): "write it as csv or parquet",
+    (".pkl", ".pickle", ".npy", ".npz", ".h5", ".hdf5"): "write it as parquet, or hand the table over in Python",
+    (".db", ".sqlite", ".sqlite3", ".sql"): "write the query's rows as csv or parquet",
+    (".xml", ".html", ".htm", ".pdf", ".doc", ".docx"): "write its rows as csv or jsonl",
+}
 _PHYSICAL = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 def ending_of(path: Path) -> str:
     """What a file's name says of its format, in small letters: ``.csv``, or ``.csv.gz`` where it is packed."""
     name = path.name.lower()
-    packed = PACKED if name.endswith(PACKED) else ""
+    packed = next((one for one in PACKED if name.endswith(one)), "")
     return Path(name.removesuffix(packed)).suffix + packed
+
+
+def format_of(path: Path) -> str:
+    """What a file's name says of its format, packed or not: ``.csv``."""
+    ending = ending_of(path)
+    return next((ending.removesuffix(one) for one in PACKED if ending.endswith(one)), ending)
 
 
 def stem_of(path: Path) -> str:
@@ -45,7 +62,8 @@ def stem_of(path: Path) -> str:
 def read_records(path: Path, columns: Columns) -> list[Record]:
     """The records of a file.
 
-    Tab-separated files are read without quoting, as GLUE's are, but for those that are properly quoted throughout.
+    Tab-separated files are read without quoting, as GLUE's are, but for those that are properly quoted throughout. In a
+    csv file semicolons, tabs or bars may stand between the cells.
 
     Raises:
         SoftPromptError: the file cannot be read, is empty, is of an encoding that is not known, or has a row of
@@ -55,7 +73,12 @@ def read_records(path: Path, columns: Columns) -> list[Record]:
 
 
 def each_record(
-    path: Path, columns: Columns, *, blanks: bool = False, notes: list[str] | None = None
+    path: Path,
+    columns: Columns,
+    *,
+    blanks: bool = False,
+    encoding: str | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[Record]:
     """The records of a file one by one; see `read_records`.
 
@@ -63,17 +86,15 @@ def each_record(
         path: of the file.
         columns: what the task looks for.
         blanks: give blank lines, too.
-        notes: takes what a reader of results should know of how the file was read.
+        encoding: of a text file; told by its bytes where it is None.
+        notes: takes what a reader of results should know of how the file was read, while it is read.
     """
-    ending = ending_of(path)
-    tagged = _is_tagged(path, ending, columns)
-    if not tagged and ending not in (*ENDINGS, *OTHER_ENDINGS):
-        known = ", ".join((*ENDINGS, *OTHER_ENDINGS))
-        raise SoftPromptError(f"{path}: files that end in {ending!r} are not read; use {known}")
+    tagged = _is_tagged(path, columns, encoding)
+    if not tagged:
+        _check_ending(path)
     check_file(path)
-    empty = True
-    own = [] if notes is None else notes
-    found = _sentences(path, columns, own) if tagged else _records(path, ending.removesuffix(PACKED), columns, own)
+    empty, own = True, [] if notes is None else notes
+    found = _sentences(path, columns, encoding, own) if tagged else _records(path, columns, encoding, own)
     for record in found:
         empty = empty and record.blank
         if blanks or not record.blank:
@@ -82,41 +103,64 @@ def each_record(
         raise SoftPromptError(f"{path}: the file has no rows; give one row a line")
 
 
-def _is_tagged(path: Path, ending: str, columns: Columns) -> bool:
+def _is_tagged(path: Path, columns: Columns, encoding: str | None) -> bool:
     """Whether a file has a word a line: as its name says, or as a text file of a task with tags may."""
-    if ending.removesuffix(PACKED) in CONLL_ENDINGS:
+    if format_of(path) in CONLL_ENDINGS:
         return True
-    lined = ending.removesuffix(PACKED) in (".txt", ".tsv") or ending not in (*ENDINGS, *OTHER_ENDINGS)
+    lined = format_of(path) in (".txt", ".tsv") or ending_of(path) not in (*ENDINGS, *OTHER_ENDINGS)
     if columns.tagged is None or not lined:
         return False
-    return columns.tagged.always or is_conll(path, columns.is_label)
+    return columns.tagged.always or is_conll(path, columns.is_label, encoding)
 
 
-def _sentences(path: Path, columns: Columns, notes: list[str]) -> Iterator[Record]:
-    with text_file(path) as file:
-        notes += file.notes
+def _sentences(path: Path, columns: Columns, encoding: str | None, notes: list[str]) -> Iterator[Record]:
+    with text_file(path, encoding, notes) as file:
         yield from sentences(file, columns.tagged or TaggedColumns(), columns.is_label)
 
 
-def _records(path: Path, ending: str, columns: Columns, notes: list[str]) -> Iterator[Record]:
+def _check_ending(path: Path) -> None:
+    ending = ending_of(path)
+    if ending in (*ENDINGS, *OTHER_ENDINGS):
+        return
+    last = path.suffix.lower()
+    mend = next((mend for endings, mend in _MENDS.items() if last in endings), None)
+    known = ", ".join((*ENDINGS, ".ndjson", ".json", ".arrow", ".feather", ".xlsx", *CONLL_ENDINGS))
+    raise SoftPromptError(
+        f"{path}: files that end in {ending!r} are not read; " + (mend or f"use {known}, or lines packed, as .csv.gz")
+    )
+
+
+def _records(path: Path, columns: Columns, encoding: str | None, notes: list[str]) -> Iterator[Record]:
+    ending = format_of(path)
     if ending == ".parquet":
         return parquet_records(path, columns)
     if ending in (".arrow", ".feather"):
         return ipc_records(path, columns)
-    if ending == ".json":
+    if ending == ".json" and not is_lines(path):
         return (Record(values, str(path), number) for number, values in each_object(path))
     if ending == ".xlsx":
         return _table(path, sheet_rows(path, notes), columns)
-    return _of_text(path, ending, columns, notes)
+    return _of_text(path, ending, columns, encoding, notes)
 
 
-def _of_text(path: Path, ending: str, columns: Columns, notes: list[str]) -> Iterator[Record]:
-    with text_file(path) as file:
-        notes += file.notes
-        if ending == ".jsonl":
+def _of_text(path: Path, ending: str, columns: Columns, encoding: str | None, notes: list[str]) -> Iterator[Record]:
+    with text_file(path, encoding, notes) as file:
+        if ending in (".json", *_JSON_LINES):
             yield from _jsonl(file)
+        elif ending == ".csv":
+            dialect = dialect_of(file, partial(_columns_known, columns=columns))
+            notes += dialect.notes(path.name)
+            rows = _csv(file, dialect.delimiter)
+            if dialect.said:
+                rows = islice(dropwhile(lambda row: not row[1], rows), 1, None)
+            yield from _table(path, rows, columns)
         else:
-            yield from _table(path, _csv(file) if ending == ".csv" else _tsv(file), columns)
+            yield from _table(path, _tsv(file), columns)
+
+
+def _columns_known(cells: Sequence[str], columns: Columns) -> int:
+    """How many of a first line's cells are columns of the task; one where it is a row without a header."""
+    return len(columns.known.intersection(cells)) or int(_headerless(list(cells), columns) is not None)
 
 
 def _tsv(file: TextFile) -> Iterator[tuple[int, list[str]]]:
@@ -156,28 +200,55 @@ def _physical(file: TextFile) -> Iterator[str]:
 
 
 def _table(path: Path, rows: Iterable[tuple[int, Sequence[object]]], columns: Columns) -> Iterator[Record]:
-    rows = iter(rows)
+    rows, origin = iter(rows), str(path)
     number, begin = next(((number, cells) for number, cells in rows if cells), (0, []))
     if not begin:
         return
     first = ["" if cell is None else label_text(cell) for cell in begin]
     names = _headerless(first, columns)
     if names is None:
-        names = first
-        twice = next((name for name in names if name in columns.known and names.count(name) > 1), None)
-        if twice is not None:
-            raise SoftPromptError(f"{path}, line {number}: column {twice!r} stands twice; keep one")
-        if not columns.known & set(names):
-            near = [one for one in (meant(name, names) for name in sorted(columns.known)) if one is not None]
-            hint = f" (did you mean {near[0]!r}?); rename it, or name it in the task's columns" if near else ""
-            raise SoftPromptError(
-                f"{path}, line {number}: no header with a column of the task; it looks for "
-                f"{', '.join(map(repr, sorted(columns.known)))}, and found {', '.join(map(repr, names[:8]))}{hint}"
-            )
+        _check_header(first, columns, f"{path}, line {number}")
+        names = _apart(first)
     else:
-        yield _record(path, number, names, begin)
+        yield Record(dict(zip(names, begin, strict=False)), origin, number)
     for number, cells in rows:
-        yield _record(path, number, names, cells) if cells else Record({}, str(path), number, blank=True)
+        if len(cells) > len(names) and any(cell not in ("", None) for cell in cells[len(names) :]):
+            raise SoftPromptError(
+                f"{path}, line {number}: {len(cells)} columns where the file has {len(names)}; "
+                f"{'put texts in double quotes' if format_of(path) == '.csv' else 'take tabs out of the texts'}"
+            )
+        values = dict(zip(names, cells, strict=False))
+        yield Record(values, origin, number) if cells else Record(values, origin, number, blank=True)
+
+
+def _check_header(names: list[str], columns: Columns, where: str) -> None:
+    """Make sure that a header has a column of the task, and none of them twice.
+
+    Raises:
+        SoftPromptError: it has not; or what it was probably meant to be.
+    """
+    twice = next((name for name in names if name in columns.known and names.count(name) > 1), None)
+    if twice is not None:
+        raise SoftPromptError(f"{where}: column {twice!r} stands twice; keep one")
+    if not columns.known & set(names):
+        near = [one for one in (meant(name, names) for name in sorted(columns.known)) if one is not None]
+        hint = f" (did you mean {near[0]!r}?); rename it, or name it in the task's columns" if near else ""
+        raise SoftPromptError(
+            f"{where}: no header with a column of the task; it looks for "
+            f"{', '.join(map(repr, sorted(columns.known)))}, and found {', '.join(map(repr, names[:8]))}{hint}"
+        )
+
+
+def _apart(names: list[str]) -> list[str]:
+    """A header's names, each once, so that no column takes another's place: a later `x` is `x.1`, as pandas has it."""
+    found: dict[str, None] = {}
+    for name in names:
+        own, count = name, 0
+        while own in found:
+            count += 1
+            own = f"{name}.{count}"
+        found[own] = None
+    return list(found)
 
 
 def _headerless(first: list[str], columns: Columns) -> list[str] | None:
@@ -188,23 +259,14 @@ def _headerless(first: list[str], columns: Columns) -> list[str] | None:
     return list(names) if columns.is_label(first[names.index("label")]) else None
 
 
-def _record(path: Path, number: int, names: list[str], cells: Sequence[object]) -> Record:
-    if len(cells) > len(names):
-        raise SoftPromptError(
-            f"{path}, line {number}: {len(cells)} columns where the file has {len(names)}; "
-            f"{'put texts in double quotes' if ending_of(path).startswith('.csv') else 'take tabs out of the texts'}"
-        )
-    return Record(dict(zip(names, cells, strict=False)), str(path), number)
-
-
 def _jsonl(file: TextFile) -> Iterator[Record]:
-    path = file.path
+    path, origin = file.path, str(file.path)
     for number, line in file.lines():
         if not line.strip():
-            yield Record({}, str(path), number, blank=True)
+            yield Record({}, origin, number, blank=True)
             continue
         where = f"{path}, line {number}"
         values = parse_json(line, where)
         if not isinstance(values, dict):
             raise SoftPromptError(f"{where}: not a JSON object; write one object a line")
-        yield Record(values, str(path), number)
+        yield Record(values, origin, number)

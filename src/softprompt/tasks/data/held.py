@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard
 import pyarrow as pa
 
 from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.paths import path_of
 from softprompt.tasks.data.arrow import class_names, named, records_of_batches
 from softprompt.tasks.data.record import Columns, Record
 from softprompt.tasks.values import listed, plain
@@ -64,6 +65,21 @@ class Held:
             yield record
         if not number:
             raise SoftPromptError(f"{origin}: no rows; give at least one")
+
+
+def place_of(given: str | Path | Table | Mapping[str, Table] | None, what: str) -> Path | Held | None:
+    """Where a user's rows are: a path, or what is in memory.
+
+    Raises:
+        SoftPromptError: it is neither.
+    """
+    if given is None or isinstance(given, str | bytes | Path):
+        return None if given is None else path_of(given, what)
+    if is_table(given) or isinstance(given, Iterable):
+        return Held(list(given) if isinstance(given, Iterator) else given, what)
+    raise SoftPromptError(
+        f"{what} is of type {type(given).__name__}: give a path, a list of mappings, a data frame or a data set"
+    )
 
 
 def is_saved(path: Path) -> bool:

@@ -15,6 +15,7 @@ from softprompt.guards import limits
 from softprompt.guards.documents import parse_json
 from softprompt.guards.paths import check_file, reading
 
+_BEGIN = 1 << 16  # bytes, in which a file shows whether it is lines
 # A whole string (its closing quote may be missing at the end of a damaged file), or a bracket.
 _PIECE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
@@ -29,7 +30,8 @@ def each_object(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     start = _start(text)
     if start is None:
         raise SoftPromptError(
-            f"{path}: no list of rows in it; write a JSON list of objects, or an object with such a list as 'data'"
+            f"{path}: no list of rows in it; write a JSON list of objects (in pandas to_json(orient='records')), or an "
+            "object with such a list as 'data'"
         )
     for number, part in enumerate(_parts(text, start, path), 1):
         where = f"{path}, line {number}"
@@ -38,6 +40,13 @@ def each_object(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
         if not isinstance(values, dict):
             raise SoftPromptError(f"{where}: not a JSON object; give one object a row")
         yield number, values
+
+
+def is_lines(path: Path) -> bool:
+    """Whether a file is one object a line in spite of its name, which then is read line by line."""
+    with reading(path), path.open("rb") as file:
+        first, _, rest = file.read(_BEGIN).removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")
+    return first.startswith(b"{") and first.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
 
 
 def _text(path: Path) -> str:

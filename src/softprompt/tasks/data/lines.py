@@ -1,42 +1,56 @@
-"""Lines of text files: UTF-8, or UTF-16 and UTF-32 where their byte order mark says so; packed by gzip or not.
-
-Any other encoding is refused: which one it is could only be guessed, and a wrong guess reads other letters.
-"""
+"""Lines of text files: UTF-8, and other encodings that a mark, the bytes or the user tells; packed or not."""
 
 from __future__ import annotations
 
+import bz2
+import codecs
 import gzip
 import io
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
 from softprompt.guards.paths import check_file, reading
+from softprompt.tasks.data.encodings import LEGACY, NAMES, example, is_windows_1252, wide_by_zeros
+from softprompt.tasks.data.watching import watched_file
 
-PACKED = ".gz"
+_PACKERS: dict[str, Callable[[BinaryIO], object]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+PACKED = tuple(_PACKERS)
 _CHUNK = 1 << 20  # bytes
+_START = 1 << 12  # bytes, in which a file shows what it is
 _ROW = "put one row a line"
-_WIDE = {  # the longer marks first, for UTF-32's begins as UTF-16's does
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
+_UTF_8 = "UTF-8-SIG"  # with its mark or without
+_MARKS = {  # the longer marks first, for UTF-32's begins as UTF-16's does
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+    codecs.BOM_UTF8: _UTF_8,
 }
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, encoding: str | None = None, notes: list[str] | None = None) -> Iterator[tuple[int, str]]:
     """The lines of a file without their ends, numbered from 1; the file is never held whole.
+
+    Args:
+        path: of the file.
+        encoding: of it; told by its bytes where it is None.
+        notes: takes what a reader of results should know of how it was read.
 
     Raises:
         SoftPromptError: it is no file, cannot be opened or is of another encoding, or a line is longer than
             `limits.LINE`.
     """
-    with text_file(path) as file:
+    with text_file(path, encoding, notes) as file:
         for number, line in file.lines():
             yield number, without_end(line)
 
@@ -46,95 +60,138 @@ def without_end(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
 
 
-@dataclass(frozen=True)
 class TextFile:
     """A text file that is open, so that it can be looked at and then read.
 
-    Attributes:
+    Args:
         path: where it is.
         file: its bytes, unpacked.
-        wide: UTF-16 or UTF-32 where it begins with the mark of one, else None.
+        encoding: of it, as the user says.
+        notes: takes what a reader of results should know of how it was read.
     """
 
-    path: Path
-    file: BinaryIO
-    wide: str | None
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of results should know of how it is read."""
-        return [] if self.wide is None else [f"{self.path.name}: read as {self.wide}, as its byte order mark says"]
+    def __init__(self, path: Path, file: BinaryIO, encoding: str | None, notes: list[str]) -> None:
+        """See the class."""
+        self.path, self.notes = path, notes
+        self._file, self._encoding, self._legacy = file, encoding, False
+        start = file.read(_START)
+        marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+        if encoding is not None:
+            self._encoding = _agreed(path, encoding, marked)
+        elif marked is not None:
+            self._encoding = marked
+            if marked != _UTF_8:
+                notes.append(f"{path.name}: read as {marked}, as its byte order mark says")
+        elif (wide := wide_by_zeros(start)) is not None:
+            self._encoding = wide
+            notes.append(f"{path.name}: read as {NAMES[wide]} (every other byte of it is zero)")
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """All lines with their ends, which are newlines alone: texts hold others that `splitlines` takes for one."""
-        self.file.seek(0)
-        if self.wide is None:
-            return _of_utf8(self.path, self.file)
-        return _of_wide(self.path, self.file, self.wide)
+        self._file.seek(0)
+        told = self._as_utf_8() if self._encoding in (None, _UTF_8) else self._as_told(str(self._encoding))
+        for number, line in told:
+            if "\0" in line:
+                raise SoftPromptError(
+                    f"{self.path}, line {number}: a null byte, which no text has: take it out, as by: tr -d '\\000', "
+                    "or give encoding, where the file is of one with such bytes"
+                )
+            yield number, line
+
+    def _as_utf_8(self) -> Iterator[tuple[int, str]]:
+        encoding, plain = LEGACY if self._legacy else "utf-8-sig", True
+        for number, data in self._data():
+            try:
+                text = data.decode(encoding)
+            except UnicodeDecodeError as error:
+                if not plain or self._encoding is not None or not self._is_legacy(number):
+                    byte = data[error.start : error.start + 1]
+                    raise SoftPromptError(f"{self.path}, line {number}: {_other(byte)}") from None
+                encoding, text = LEGACY, data.decode(LEGACY)
+                self._legacy = True
+                self.notes.append(
+                    f"{self.path.name}: read as {NAMES[LEGACY]}, as it is not UTF-8 (line {number}: "
+                    f"{example(text)!r}); give encoding if that is wrong"
+                )
+            if encoding != LEGACY:
+                plain, encoding = plain and text.isascii(), "utf-8"  # a mark stands in the first line alone
+            yield number, text
+
+    def _is_legacy(self, number: int) -> bool:
+        """Whether the lines from a number on are Windows-1252; reading goes on where it was."""
+        place = self._file.tell()
+        self._file.seek(0)
+        found = is_windows_1252(data for line, data in self._data() if line >= number)
+        self._file.seek(place)
+        return found
+
+    def _as_told(self, encoding: str) -> Iterator[tuple[int, str]]:
+        text = io.TextIOWrapper(self._file, encoding=encoding, newline="\n")
+        number = 0
+        try:
+            while line := text.readline(limits.LINE + 1):
+                number += 1
+                where = f"{self.path}, line {number}"
+                limits.check(len(line), limits.LINE, "characters in one line and more", where, _ROW)
+                yield number, line
+        except UnicodeError:
+            name = NAMES.get(encoding, encoding)
+            raise SoftPromptError(
+                f"{self.path}, line {number + 1}: not {name} text, which it was read as: give another encoding, or "
+                "save the file as UTF-8"
+            ) from None
+        finally:
+            text.detach()
+
+    def _data(self) -> Iterator[tuple[int, bytes]]:
+        """The lines as bytes."""
+        number = 0
+        while data := self._file.readline(limits.LINE + 1):
+            number += 1
+            limits.check(len(data), limits.LINE, "bytes in one line and more", f"{self.path}, line {number}", _ROW)
+            yield number, data
 
 
 @contextmanager
-def text_file(path: Path) -> Iterator[TextFile]:
-    """A text file while it is open.
+def text_file(path: Path, encoding: str | None = None, notes: list[str] | None = None) -> Iterator[TextFile]:
+    """A text file while it is open; the arguments are those of `lines`.
 
     Raises:
         SoftPromptError: it is no file, cannot be opened, or would unpack to far more than it is.
     """
     check_file(path)
-    if path.suffix.lower() == PACKED:
+    if path.suffix.lower() in PACKED:
         _check_unpacked(path)
     with _opened(path) as file:
-        start = file.read(4)
-        yield TextFile(path, file, next((name for mark, name in _WIDE.items() if start.startswith(mark)), None))
+        yield TextFile(path, file, encoding, [] if notes is None else notes)
 
 
-def _of_utf8(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
-    for number, data in enumerate(_until(path, file), 1):
-        try:
-            text = data.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise SoftPromptError(f"{path}, line {number}: {_other(data[error.start : error.start + 1])}") from None
-        if number == 1 and "\0" in text[:2]:
-            raise SoftPromptError(f"{path}, line 1: not UTF-8 text but UTF-16, it seems; {_mend('UTF-16LE')}")
-        yield number, text
+def _agreed(path: Path, encoding: str, marked: str | None) -> str:
+    """The encoding that a user gave, or its form that takes off the mark that a file begins with.
 
-
-def _of_wide(path: Path, file: BinaryIO, encoding: str) -> Iterator[tuple[int, str]]:
-    text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
-    number = 0
-    try:
-        while line := text.readline(limits.LINE + 1):
-            number += 1
-            limits.check(len(line), limits.LINE, "characters in one line and more", f"{path}, line {number}", _ROW)
-            yield number, line
-    except UnicodeError:
+    Raises:
+        SoftPromptError: it begins with the mark of another.
+    """
+    name = codecs.lookup(encoding).name
+    if marked is None:
+        return _UTF_8 if name == "utf-8" else encoding
+    if not name.startswith(marked.lower().removesuffix("-sig")):
         raise SoftPromptError(
-            f"{path}, line {number + 1}: not {encoding} text, which its byte order mark says; save the file as UTF-8"
-        ) from None
-    finally:
-        text.detach()
-
-
-def _until(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file as bytes."""
-    number = 0
-    while data := file.readline(limits.LINE + 1):
-        number += 1
-        limits.check(len(data), limits.LINE, "bytes in one line and more", f"{path}, line {number}", _ROW)
-        yield data
+            f"{path}: begins with the mark of {marked.removesuffix('-SIG')}, and is not {encoding}: leave encoding out"
+        )
+    return marked
 
 
 def _other(byte: bytes) -> str:
     """What is wrong with a byte that UTF-8 has not, and what it would be where it is most often from."""
     try:
-        guess = f", which is {byte.decode('cp1252')!r} in Windows-1252"
+        guess = f", which would be {byte.decode(LEGACY)!r} in {NAMES[LEGACY]}"
     except UnicodeDecodeError:
         guess = ""
-    return f"not UTF-8 text (byte 0x{byte.hex()}{guess}); {_mend('WINDOWS-1252' if guess else 'ENCODING')}"
-
-
-def _mend(encoding: str) -> str:
-    return f"save the file as UTF-8, as by: iconv -f {encoding} -t UTF-8"
+    return (
+        f"not UTF-8 text (byte 0x{byte.hex()}{guess}), and its other bytes do not tell its encoding; give encoding, as "
+        "--encoding cp1250, or save the file as UTF-8, as by: iconv -f ENCODING -t UTF-8"
+    )
 
 
 @contextmanager
@@ -144,15 +201,19 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     Raises:
         SoftPromptError: it cannot be read, or is not what its ending says.
     """
-    with reading(path), path.open("rb") as file:
-        if path.suffix.lower() != PACKED:
+    ending = path.suffix.lower()
+    with reading(path), watched_file(path) as file:
+        if ending not in PACKED:
             yield file
             return
         try:
-            with gzip.GzipFile(fileobj=file) as packed:
-                yield cast("BinaryIO", packed)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise SoftPromptError(f"{path}: not a gzip file, or a part of one ({error}); pack it again") from None
+            with cast("BinaryIO", _PACKERS[ending](file)) as packed:
+                yield packed
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            kind = {".gz": "a gzip", ".bz2": "a bzip2", ".xz": "an xz"}[ending]
+            raise SoftPromptError(f"{path}: not {kind} file, or a part of one ({error}); pack it again") from None
 
 
 def _check_unpacked(path: Path) -> None:

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pyarrow as pa
 
-_HEADER, _DATA, _BUFFERS, _COMPRESSION = 2, 1, 2, 3  # fields of a message, a dictionary's batch, and twice of a batch
+# Fields of a message, of a dictionary's batch, and of a batch.
+_HEADER, _DATA, _LENGTH, _BUFFERS, _COMPRESSION = 2, 1, 0, 2, 3
 
 
-def unpacked_sizes(source: pa.NativeFile) -> Iterator[int]:
-    """The bytes of each batch of a stream, from where it is read next; those of dictionaries among them.
+class Size(NamedTuple):
+    """What a batch unpacks to: bytes, and rows, of which a dictionary has none."""
+
+    bytes: int
+    rows: int
+
+
+def unpacked_sizes(source: pa.NativeFile) -> Iterator[Size]:
+    """The size of each batch of a stream, from where it is read next; those of dictionaries among them.
 
     Raises:
         pa.ArrowInvalid: a header that is none.
@@ -28,13 +37,15 @@ def unpacked_sizes(source: pa.NativeFile) -> Iterator[int]:
                 raise pa.ArrowInvalid("a batch that ends before its buffers") from None
 
 
-def _size(message: pa.Message) -> int:
+def _size(message: pa.Message) -> Size:
     header, body = message.metadata.to_pybytes(), message.body
-    batch = _below(header, _field(header, _below(header, 0), _HEADER))
+    batch, rows = _below(header, _field(header, _below(header, 0), _HEADER)), 0
     if message.type == "dictionary":
         batch = _below(header, _field(header, batch, _DATA))
+    elif length := _field(header, batch, _LENGTH):
+        (rows,) = struct.unpack_from("<q", header, length)
     if not _field(header, batch, _COMPRESSION):
-        return int(body.size)
+        return Size(int(body.size), rows)
     buffers = _below(header, _field(header, batch, _BUFFERS))
     (count,) = struct.unpack_from("<I", header, buffers)
     total = 0
@@ -43,7 +54,7 @@ def _size(message: pa.Message) -> int:
         if length > 0:
             (size,) = struct.unpack_from("<q", body, start)
             total += length if size < 0 else size  # -1: this one is not packed
-    return total
+    return Size(total, rows)
 
 
 def _field(data: bytes, table: int, number: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,9 @@ class Columns:
         """Whether the task's labels are the names of classes, and not their numbers, where a schema has both."""
         numbers = all(self.is_label(str(number)) for number in range(len(names)))
         return all(map(self.is_label, names)) or (not numbers and any(map(self.is_label, names)))
+
+
+def begun(records: Iterator[Record]) -> tuple[Record, Iterator[Record]]:
+    """The first of some records, of which there is one, and all of them."""
+    first = next(records)
+    return first, chain((first,), records)

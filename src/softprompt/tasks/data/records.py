@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +52,7 @@ def has_answer(task: TaskDefinition, record: Record) -> bool:
 
 def rows_of_records(
     task: TaskDefinition,
-    records: Sequence[Record],
+    records: Iterable[Record],
     from_one: bool,
     with_labels: bool = True,
     bad: BadRows | None = None,
@@ -61,7 +61,7 @@ def rows_of_records(
 
     Args:
         task: says which columns and labels there are.
-        records: of one file.
+        records: of one file, which are let go one by one.
         from_one: the file's classes count from 1.
         with_labels: labels must be there; without, they are not looked at.
         bad: takes what is wrong with rows; without it that is told here, all at once.
@@ -72,13 +72,10 @@ def rows_of_records(
     own = BadRows() if bad is None else bad
     rows: list[Row] = []
     counts: Counter[str] = Counter()
+    path = ""
     for record in records:
-        for flat in _flat(task, record, own):
-            try:
-                made = _row(task, flat, record, from_one, with_labels, len(rows))
-            except (RowFault, SoftPromptError) as fault:
-                own.add(record, fault)
-                continue
+        path = path or record.path
+        for made in _made(task, record, own, from_one, with_labels, len(rows)):
             if isinstance(made, str):
                 counts[made] += 1
                 continue
@@ -88,12 +85,26 @@ def rows_of_records(
     if bad is None or not rows:
         own.check()
     if not rows:
-        raise SoftPromptError(f"{records[0].path}: no row of the file can be used; check its labels and columns")
-    name = Path(records[0].path).name
+        raise _no_row(path)
+    name = Path(path).name
     return rows, [f"{name}: {count} {what}" for what, count in counts.items()]
 
 
-def counts_from_one(task: TaskDefinition, records: Sequence[Record]) -> bool:
+def rows_to_predict(task: TaskDefinition, record: Record) -> list[Row]:
+    """The rows of one record without their labels.
+
+    Raises:
+        SoftPromptError: what is wrong with it; or it makes none.
+    """
+    bad = BadRows()
+    rows = [made for made in _made(task, record, bad, False, False, 0) if not isinstance(made, str)]
+    bad.check()
+    if not rows:
+        raise _no_row(record.path)
+    return rows
+
+
+def counts_from_one(task: TaskDefinition, records: Iterable[Record]) -> bool:
     """Whether the classes of files that may count from 0 or from 1 count from 1.
 
     Raises:
@@ -101,33 +112,46 @@ def counts_from_one(task: TaskDefinition, records: Sequence[Record]) -> bool:
     """
     if not task.label_from_one:
         return False
-    values = set()
+    values, path = set[str](), ""
     for record in records:
+        path = path or record.path
         for flat in _flat(task, record, BadRows()):
             with suppress(RowFault):  # told when the rows are made
                 raw = raw_label(task, flat)
                 values |= set() if raw is None else {index_text(raw)}
     low, high = "0" in values, str(len(task.labels)) in values
     if low and high:
-        raise SoftPromptError(f"{records[0].path}: labels from 0 to {len(task.labels)} are too many; mend the labels")
+        raise SoftPromptError(f"{path}: labels from 0 to {len(task.labels)} are too many; mend the labels")
     if not low and not high and any(value in task.labels for value in values):
         raise SoftPromptError(
-            f"{records[0].path}: labels {', '.join(sorted(values))} may count from 0 or from 1; "
-            "give rows of every class"
+            f"{path}: labels {', '.join(sorted(values))} may count from 0 or from 1; give rows of every class"
         )
     return high
 
 
-def labelled_rows(task: TaskDefinition, path: Path) -> list[Row]:
-    """All rows of one file with their labels, as they stand."""
-    found = read_table(path, columns_of(task))
-    return rows_of_records(task, found, counts_from_one(task, found))[0]
+def labelled_rows(
+    task: TaskDefinition, path: Path, encoding: str | None, notes: list[str], *, skip_bad: bool = False
+) -> list[Row]:
+    """All rows of one file with their labels, as they stand; see `Task.labelled_rows`."""
+    found = each_of_table(path, columns_of(task), encoding, notes)
+    if task.label_from_one:  # which all of them together tell
+        found = list(found)
+    from_one = counts_from_one(task, found if task.label_from_one else ())
+    bad = BadRows(skip=skip_bad, can_skip=True)
+    rows, told = rows_of_records(task, found, from_one, bad=bad)
+    bad.check()
+    notes += [*told, *bad.notes()]
+    return rows
 
 
-def read_table(path: Path, columns: Columns) -> list[Record]:
-    """The records of a file, or of a data set's folder."""
+def each_of_table(
+    path: Path, columns: Columns, encoding: str | None, notes: list[str], *, blanks: bool = False
+) -> Iterable[Record]:
+    """The records of a file, or of a data set's folder; see `files.each_record`."""
     table = held.one_table(path)
-    return files.read_records(path, columns) if table is None else list(table.records(columns))
+    if table is not None:
+        return table.records(columns)
+    return files.each_record(path, columns, blanks=blanks, encoding=encoding, notes=notes)
 
 
 def rows_of_values(
@@ -138,26 +162,21 @@ def rows_of_values(
     Raises:
         SoftPromptError: there are none, or one has a fault.
     """
+    records: Iterable[Record]
     if held.is_table(values):
-        records = list(held.records_of(values, columns_of(task), origin))
+        records = held.records_of(values, columns_of(task), origin)
     elif isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping)):
-        records = [_record_of(task, value, origin, number) for number, value in enumerate(values, 1)]
+        records = (_record_of(task, value, origin, number) for number, value in enumerate(values, 1))
     else:
         raise SoftPromptError(
             f"{origin}: {quoted(values)} is one value; give a list of them, as [{quoted(values, 40)}]"
         )
-    if not records:
-        raise SoftPromptError(f"{origin}: no rows; give at least one text")
-    bad, rows = BadRows(), list[Row]()
+    bad, rows, record = BadRows(), list[Row](), None
     for record in records:
-        for flat in _flat(task, record, bad):
-            try:
-                made = _row(task, flat, record, False, raw_label(task, flat) is not None, len(rows))
-            except (RowFault, SoftPromptError) as fault:
-                bad.add(record, fault)
-                continue
-            if not isinstance(made, str):
-                rows.append(made)
+        made = _made(task, record, bad, False, None, len(rows))
+        rows += [row for row in made if not isinstance(row, str)]
+    if record is None:
+        raise SoftPromptError(f"{origin}: no rows; give at least one text")
     bad.check()
     return rows
 
@@ -194,6 +213,28 @@ def questions_of(task: TaskDefinition, record: Record) -> list[Record]:
     found = [Record(flat, record.path, record.line) for flat in _flat(task, record, bad)]
     bad.check()
     return found
+
+
+def _made(
+    task: TaskDefinition, record: Record, bad: BadRows, from_one: bool, with_labels: bool | None, index: int
+) -> Iterator[Row | str]:
+    """The rows of a record from an index on, and why others are left out as the task says; what is wrong goes to `bad`.
+
+    With `with_labels` None a label is read where there is one.
+    """
+    for flat in _flat(task, record, bad):
+        try:
+            labelled = raw_label(task, flat) is not None if with_labels is None else with_labels
+            made = _row(task, flat, record, from_one, labelled, index)
+        except (RowFault, SoftPromptError) as fault:
+            bad.add(record, fault)
+            continue
+        index += not isinstance(made, str)
+        yield made
+
+
+def _no_row(path: str) -> SoftPromptError:
+    return SoftPromptError(f"{path}: no row of the file can be used; check its labels and columns")
 
 
 def without_text(task: TaskDefinition, record: Record) -> bool:

@@ -117,7 +117,10 @@ def no_label(task: TaskDefinition, flat: Flat) -> RowFault:
 
 def value_of(task: TaskDefinition, flat: Flat, key: str) -> object:
     """What the first of the columns of a key holds that is there; None where none is."""
-    return next((flat[name] for name in names_of(task, key) if name in flat), None)
+    for name in task.columns.get(key, ()):
+        if name in flat:
+            return flat[name]
+    return flat.get(key)
 
 
 def _text(task: TaskDefinition, flat: Flat, key: str, place: str) -> str | None:

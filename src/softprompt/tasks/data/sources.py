@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
@@ -14,7 +15,7 @@ from softprompt.guards.suggestions import folded
 from softprompt.tasks.data.files import ENDINGS, OTHER_ENDINGS, ending_of, stem_of
 from softprompt.tasks.data.held import Held, is_saved, one_table, saved
 from softprompt.tasks.data.reader import RecordReader
-from softprompt.tasks.data.record import Record
+from softprompt.tasks.data.record import Columns, Record, begun
 from softprompt.tasks.data.records import columns_of, has_answer
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS, Hub, Package, SplitName
@@ -32,8 +33,8 @@ _FEW_SHOT = re.compile(r"\d+-\d+\Z")
 
 def records_of(
     task: TaskDefinition, data: Path | Held | None, seed: int, shots: int | None, reader: RecordReader
-) -> tuple[dict[str, list[Record]], bool]:
-    """Records by split, and whether they came divided (one file and a package do not).
+) -> tuple[dict[str, Iterable[Record]], bool]:
+    """Records by split, to be gone through once, and whether they came divided (one file and a package do not).
 
     A test split without labels is left out.
 
@@ -62,14 +63,14 @@ def records_of(
     return _folder(task, place, reader), True
 
 
-def table(task: TaskDefinition, place: Path | Held, reader: RecordReader) -> list[Record]:
+def table(task: TaskDefinition, place: Path | Held, reader: RecordReader) -> Iterable[Record]:
     """The records of one file or table, as they stand.
 
     Raises:
         SoftPromptError: see `RecordReader.records`; or it holds several.
     """
     held, columns = one_table(place), columns_of(task)
-    return list(held.records(columns)) if held is not None else reader.records(Path(str(place)), columns)
+    return held.records(columns) if held is not None else reader.records(Path(str(place)), columns)
 
 
 def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path:
@@ -135,18 +136,18 @@ def _split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[P
     return []
 
 
-def _held(task: TaskDefinition, held: Held) -> tuple[dict[str, list[Record]], bool]:
+def _held(task: TaskDefinition, held: Held) -> tuple[dict[str, Iterable[Record]], bool]:
     """The records of tables in memory, those of a test split without labels left out."""
     columns, splits = columns_of(task), held.splits
     if splits is None:
-        return {"train": list(held.records(columns))}, False
-    records: dict[str, list[Record]] = {}
+        return {"train": held.records(columns)}, False
+    records: dict[str, Iterable[Record]] = {}
     for split in _STEMS:
         name = next((stem for stem in _stems(task, split) if stem in splits), None)
         if name is None:
             continue
-        part = list(held.records(columns, name))
-        if split != "test" or has_answer(task, part[0]):
+        first, part = begun(held.records(columns, name))
+        if split != "test" or has_answer(task, first):
             records[split] = part
     if not records:
         raise SoftPromptError(
@@ -156,9 +157,9 @@ def _held(task: TaskDefinition, held: Held) -> tuple[dict[str, list[Record]], bo
     return records, True
 
 
-def _folder(task: TaskDefinition, folder: Path, reader: RecordReader) -> dict[str, list[Record]]:
+def _folder(task: TaskDefinition, folder: Path, reader: RecordReader) -> dict[str, Iterable[Record]]:
     columns = columns_of(task)
-    records: dict[str, list[Record]] = {}
+    records: dict[str, Iterable[Record]] = {}
     for split in _STEMS:
         paths = _split_files(task, folder, split)
         if not paths:
@@ -167,11 +168,16 @@ def _folder(task: TaskDefinition, folder: Path, reader: RecordReader) -> dict[st
         wanted = partial(has_answer, task) if split == "test" else lambda first: True
         first = reader.records_if(paths[0], columns, wanted)
         if first is not None:
-            records[split] = [*first, *(record for path in paths[1:] for record in reader.records(path, columns))]
+            records[split] = chain(first, _all_of(paths[1:], columns, reader))
     return records
 
 
-def _package(task: TaskDefinition, package: Package, reader: RecordReader) -> list[Record]:
+def _all_of(paths: Sequence[Path], columns: Columns, reader: RecordReader) -> Iterator[Record]:
+    for path in paths:
+        yield from reader.records(path, columns)
+
+
+def _package(task: TaskDefinition, package: Package, reader: RecordReader) -> Iterator[Record]:
     spec = importlib.util.find_spec(package.module)  # finds a top-level package without importing it
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
     path = next((path for folder in folders if (path := Path(folder) / package.file).is_file()), None)
@@ -181,10 +187,10 @@ def _package(task: TaskDefinition, package: Package, reader: RecordReader) -> li
         )
     wanted = package.where.items()
     records = reader.records(path, columns_of(task))
-    return [record for record in records if all(record.values.get(key) == value for key, value in wanted)]
+    return (record for record in records if all(record.values.get(key) == value for key, value in wanted))
 
 
-def _hub(task: TaskDefinition) -> dict[str, list[Record]]:
+def _hub(task: TaskDefinition) -> dict[str, Iterable[Record]]:
     hub = task.hub
     if hub is None:
         raise SoftPromptError(f"task {task.name!r} is not on the hub; give its folder or file as data")
@@ -197,16 +203,20 @@ def _hub(task: TaskDefinition) -> dict[str, list[Record]]:
         raise SoftPromptError(
             f"task {task.name!r}: {hub.path} cannot be had from the hub ({reason}); give its folder as data"
         ) from None
-    records: dict[str, list[Record]] = {}
+    records: dict[str, Iterable[Record]] = {}
     for split in SPLITS:
         name = hub.splits.get(split, split)
         if name not in loaded:
             continue
-        origin = f"{hub.path} {name}"
-        part = [Record(_from_hub(hub, values), origin, line) for line, values in enumerate(loaded[name], 1)]
-        if split != "test" or has_answer(task, part[0]):
+        first, part = begun(_hub_records(hub, loaded[name], f"{hub.path} {name}"))
+        if split != "test" or has_answer(task, first):
             records[split] = part
     return records
+
+
+def _hub_records(hub: Hub, rows: Iterable[dict[str, object]], origin: str) -> Iterator[Record]:
+    for line, values in enumerate(rows, 1):
+        yield Record(_from_hub(hub, values), origin, line)
 
 
 def _from_hub(hub: Hub, values: dict[str, object]) -> dict[str, object]:

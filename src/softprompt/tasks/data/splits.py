@@ -9,8 +9,9 @@ published division is kept as published, whatever stands twice, and so are files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
@@ -19,6 +20,7 @@ from softprompt.tasks.data import sampling, sources
 from softprompt.tasks.data.faults import BadRows
 from softprompt.tasks.data.held import Held, is_saved
 from softprompt.tasks.data.reader import RecordReader
+from softprompt.tasks.data.record import Record
 from softprompt.tasks.data.records import counts_from_one, rows_of_records
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS
@@ -42,6 +44,7 @@ class DataSource:
         max_test_rows: at most this many test rows.
         test_size: how much of one file is tested on: a share below 1, or a number of rows.
         skip_bad: leave out (and note) rows that cannot be used, instead of refusing them.
+        encoding: of text files; told by their bytes where it is None.
         reader: of the files.
     """
 
@@ -53,6 +56,7 @@ class DataSource:
     max_test_rows: int | None = None
     test_size: float | None = None
     skip_bad: bool = False
+    encoding: str | None = None
     reader: RecordReader = field(default_factory=RecordReader, compare=False, repr=False)
 
     def check(self, task: TaskDefinition) -> None:
@@ -100,18 +104,7 @@ class DataSource:
         if "validation" in given and "validation" in records:
             records.setdefault("test", records["validation"])  # as ever where no test rows are published
         records.update(given)
-        from_one = counts_from_one(task, [record for part in records.values() for record in part])
-        rows: dict[str, list[Row]] = {}
-        notes: list[str] = []
-        bad = BadRows(skip=self.skip_bad, can_skip=True)
-        for name, part in records.items():
-            rows[name], told = rows_of_records(task, part, from_one, bad=bad)
-            notes += [
-                note for path in dict.fromkeys(record.path for record in part) for note in self.reader.notes(path)
-            ]
-            notes += told
-        bad.check()
-        notes += bad.notes()
+        rows, notes = self._rows(task, records)
         # What few shots of a package leave over is not all tested on: figures of its tenth are published.
         rest = one and self.data is not None and self.test_size is None and "test" not in rows
         draw = _Draw(task, seed, self.shots if few_shot or rest else None, self.test_size, rest)
@@ -123,6 +116,30 @@ class DataSource:
             max_test_rows=self.max_test_rows,
             test_size="rest" if rest and draw.shots is not None else self.test_size,
         )
+
+    def _rows(
+        self, task: TaskDefinition, records: dict[str, Iterable[Record]]
+    ) -> tuple[dict[str, list[Row]], list[str]]:
+        """The rows of each part, whose records are let go as they are made, and notes on them."""
+        if task.label_from_one:  # which all of them together tell
+            records = {name: list(part) for name, part in records.items()}
+        from_one = counts_from_one(task, chain.from_iterable(records.values()) if task.label_from_one else ())
+        rows: dict[str, list[Row]] = {}
+        notes: list[str] = []
+        bad = BadRows(skip=self.skip_bad, can_skip=True)
+        for name, part in records.items():
+            paths: dict[str, None] = {}
+            rows[name], told = rows_of_records(task, _from(part, paths), from_one, bad=bad)
+            notes += [*(note for path in paths for note in self.reader.notes(path)), *told]
+        bad.check()
+        return rows, [*notes, *bad.notes()]
+
+
+def _from(records: Iterable[Record], paths: dict[str, None]) -> Iterator[Record]:
+    """The records, and where they are from."""
+    for record in records:
+        paths[record.path] = None
+        yield record
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +211,10 @@ def _tested(draw: _Draw, rows: list[Row]) -> tuple[list[Row], list[Row]]:
 def _apart(task: TaskDefinition, rows: list[Row], others: list[Row]) -> list[Row]:
     """The rows whose text no other has; a group with such a row is left out whole."""
     fields = fields_read((task.template, *task.templates.values()))
-    texts = {row_text(row, fields) for row in others}
-    return without(rows, [row_text(row, fields) in texts for row in rows])
+    own = [row_text(row, fields) for row in rows]
+    known = set(own)  # which are few beside the others, of which no text is kept
+    texts = {text for row in others if (text := row_text(row, fields)) in known}
+    return without(rows, [text in texts for text in own])
 
 
 def _tenth(rows: list[Row]) -> int:

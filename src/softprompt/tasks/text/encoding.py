@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,7 @@ class RowEncoder:
         Raises:
             SoftPromptError: the template's fixed text does not fit, or its places do not add up to P.
         """
-        before, after = affixes(self.tokenizer)
-        after = after if self.closing else ()
+        before, after = self._around
         ranks = self._ranks()
         own = self.virtual
         budget = self.limit - len(before) - len(after) - own - room - (1 if self.mask_id is not None else 0)
@@ -92,6 +92,12 @@ class RowEncoder:
             )
         fitted = fit_text(self.template, row.fields, self.tokenizer, budget, choice, self.truncation)
         return self._place(fitted, before, after, ranks)
+
+    @cached_property
+    def _around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The special tokens before and after a text: a tokenizer takes as long for them as for a row."""
+        before, after = affixes(self.tokenizer)
+        return before, after if self.closing else ()
 
     def _place(
         self, fitted: FittedText, before: tuple[int, ...], after: tuple[int, ...], ranks: list[range]
