@@ -20,6 +20,7 @@ TASKS = [
     ["definition"],
     ["seen", "scoring"],
     ["data"],
+    ["guess"],
     ["task"],
 ]
 TRAINING = [

@@ -30,6 +30,7 @@ MANY_PARAMETERS = {
     "cli/transfer.py transfer": _VERB,
     "compare/layers.py select_layers": _CALL,
     "evaluation/transfer.py transfer_metrics": _CALL,
+    "tasks/guess/from_file.py FromFile.from_file": _CALL,
     "tasks/task.py Task.load": _CALL,
     "tasks/task.py Task.with_data": _CALL,
     "training/adaptation/run.py adapt": _CALL,
@@ -42,8 +43,10 @@ LONG = {
     "cli/explain.py nearest": _HELP,
     "cli/select.py select": _HELP,
     "cli/train.py train": _HELP,
+    "cli/transfer.py transfer": _HELP,
     "compare/layers.py select_layers": _CONTRACT,
     "explain/nearest.py nearest_words": _CONTRACT,
+    "tasks/guess/from_file.py FromFile.from_file": _CONTRACT,
     "training/adaptation/run.py adapt": _CONTRACT,
     "training/run.py train": _CONTRACT,
 }

@@ -118,10 +118,12 @@ def test_json_is_one_document_progress_is_beside_it_and_quiet_leaves_it_out(
     assert type(found) is type(quietly)
 
 
+QUIET = {"train", "select", "evaluate", "predict", "ensemble", "transfer", "adapt", "discretise", "explain nearest"}
+
+
 def test_each_verb_that_shows_progress_can_be_quiet() -> None:
     quiet = {name for name, command in COMMANDS.items() if "silent" in {option.name for option in command.params}}
-    scoring = {"evaluate", "predict", "ensemble", "transfer", "discretise", "explain nearest"}
-    assert quiet == {"train", "select", "adapt", *scoring}
+    assert quiet == {*QUIET, "task new"}
     assert all("-q" in next(one for one in COMMANDS[name].params if one.name == "silent").opts for name in quiet)
 
 

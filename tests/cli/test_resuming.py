@@ -68,8 +68,11 @@ def test_a_run_of_an_earlier_version_says_what_it_lacks(stopped: Path, data: Pat
 
 
 def test_without_a_run_what_is_left_out_is_named(ask: Any, tmp_path: Path, trained: Path) -> None:
-    code, _, err = ask("train", "--out", tmp_path / "new", "--task", "sst2")
-    assert (code, "no --backbone, --method: give it, or --resume" in " ".join(err.split())) == (2, True), err
+    code, _, err = ask("train", "--out", tmp_path / "new", "--method", "capt")
+    assert (code, "no --backbone, --task (or --data with a table): give it, or --resume" in " ".join(err.split())) == (
+        2,
+        True,
+    ), err
     code, _, err = ask("train", "--resume", "--out", tmp_path / "new")
     assert (code, "no run to go on with" in err) == (1, True), err
     code, _, err = ask("train", "--out", trained, "--backbone", "b", "--task", "sst2", "--method", "capt")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from softprompt.cli.settings import split_options, with_named
+from softprompt.cli.settings import check_any, split_options, with_named
 from softprompt.errors import SoftPromptError
 
 
@@ -46,3 +46,11 @@ def test_what_a_run_recorded_stands_where_the_pairs_say_nothing() -> None:
     )
     assert (method.model_dump()["num_virtual_tokens"], method.model_dump()["init"]) == (3, "random_uniform")
     assert (training.epochs, training.batch_size) == (None, 2)
+
+
+def test_an_option_that_no_method_has_is_refused_before_the_method_is_known() -> None:
+    check_any(["num_virtual_tokens=3", "training.epochs=3", "method.rank=2"])
+    for pair, told in (("lr=1", "did you mean 'learning_rate'?"), ("epochs", "has no '='")):
+        with pytest.raises(SoftPromptError) as error:
+            check_any([pair])
+        assert told in str(error.value)

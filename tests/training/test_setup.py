@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
+from softprompt.methods import method
+from softprompt.tasks import Task
+from softprompt.training.options import TrainingOptions
+from softprompt.training.run import train
+from softprompt.training.setup import by_default, completed
 
+from ..shared.models import model, tokenizer
 from ..shared.prompts import METHODS
-from ..shared.runs import run
+from ..shared.runs import run, task
+
+ROWS = [{"text": f"w20 w{30 + n} w{70 - n}", "label": ("w10", "w11")[n % 2]} for n in range(30)]
 
 
 def test_a_head_cannot_be_left_untrained_or_asked_of_free_text(tmp_path: Path) -> None:
@@ -17,3 +26,38 @@ def test_a_head_cannot_be_left_untrained_or_asked_of_free_text(tmp_path: Path) -
         run(tmp_path, "llama", METHODS["hard_prompt"], readout="head")
     with pytest.raises(SoftPromptError, match="readout 'text' has none"):
         run(tmp_path, "llama", METHODS["head_only"], readout="text")
+
+
+def test_where_nobody_names_a_method_it_is_the_backbones_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = train(model("llama"), tokenizer(), task(tmp_path / "data"), seed=1, output=tmp_path / "run", max_steps=1)
+    assert done.record.method == "prefix_tuning"
+    assert "method: prefix_tuning (the default for decoder-only models" in capsys.readouterr().err
+
+
+def test_a_default_goes_over_many_rows_less_often_unless_the_user_says_how_often() -> None:
+    backbone = Backbone(model("llama"), tokenizer())
+    few, many = (by_default(backbone, TrainingOptions(), rows) for rows in (32, 1_600))
+    assert (few.options.epochs, many.options.epochs) == (None, 3)
+    assert "3 of its 20 epochs, about 360 steps: --epochs asks for more" in many.told[0]
+    for options in (TrainingOptions(epochs=20), TrainingOptions(max_steps=9_999)):
+        found = by_default(backbone, options, 1_600)
+        assert (found.options, "epochs" in found.told[0]) == (options, False)
+    assert by_default(backbone, TrainingOptions(batch_size=160), 1_600).options.epochs is None
+
+
+def test_guessed_words_that_are_bad_ones_leave_the_answer_to_a_head() -> None:
+    backbone, guessed = Backbone(model("llama"), tokenizer()), Task.from_file(ROWS)
+    chosen = Task(**guessed.model_dump()).with_data(ROWS)
+    for own, name, options, readout in (
+        (guessed, "capt", TrainingOptions(), "head"),
+        (guessed.with_data(ROWS, shots=2), "capt", TrainingOptions(), "head"),
+        (guessed, "capt", TrainingOptions(readout="text"), "text"),
+        (guessed, "hard_prompt", TrainingOptions(), None),
+        (guessed, "soft_words", TrainingOptions(), None),
+        (chosen, "capt", TrainingOptions(), None),
+    ):
+        found = completed(backbone, own, method(name), options, 24)
+        assert found.options.readout == readout
+        assert len(found.told) == (readout == "head")

@@ -73,8 +73,11 @@ def telling_interruptions() -> Iterator[None]:
         sys.exit(130)
 
 
-def check_rows(task: Task, seeds: Sequence[int], *, silent: bool) -> None:
+def check_rows(task: Task, seeds: Sequence[int], *, silent: bool) -> int:
     """Read a task's rows for each seed: faults in the data show before a backbone is loaded.
+
+    Returns:
+        How many rows the last one trains on.
 
     Raises:
         SoftPromptError: there is such a fault.
@@ -83,8 +86,7 @@ def check_rows(task: Task, seeds: Sequence[int], *, silent: bool) -> None:
     from softprompt.tasks.data.watching import watching
 
     with watching(Progress(not silent).work):
-        for seed in seeds:
-            task.splits(seed)
+        return [len(task.splits(seed).train) for seed in seeds][-1]
 
 
 def prompt_folder(run: Path) -> Path:

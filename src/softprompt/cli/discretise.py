@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
+from softprompt.cli.guessing import Columns
 from softprompt.cli.options import (
     BatchSize,
     Device,
@@ -18,6 +19,8 @@ from softprompt.cli.options import (
     PromptBackbone,
     Quiet,
     ScoredData,
+    ScoredLabel,
+    ScoredText,
     ShotsAsTrained,
     SkipBad,
     Split,
@@ -37,6 +40,8 @@ def discretise(
     run: InstructionRun,
     task: MeasuredTask = None,
     data: ScoredData = None,
+    text: ScoredText = None,
+    label: ScoredLabel = None,
     split: Split = None,
     seed: SplitSeed = None,
     shots: ShotsAsTrained = None,
@@ -57,7 +62,7 @@ def discretise(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, Columns.of(text, label))
     asked = wanted.rows([Stored.of(run)], Progress(not silent))
     prompt = open_prompt(run, backbone, dtype, device)
     from softprompt.explain.discretise import discretise as put_into_words

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table, tell
+from softprompt.cli.guessing import Columns
 from softprompt.cli.options import (
     Device,
     Dtype,
@@ -16,6 +17,8 @@ from softprompt.cli.options import (
     MaxTestRows,
     Quiet,
     ScoredData,
+    ScoredLabel,
+    ScoredText,
     ShotsAsTrained,
     SkipBad,
     Split,
@@ -36,6 +39,8 @@ def ensemble(
     runs: MemberFolders,
     task: MembersTask = None,
     data: ScoredData = None,
+    text: ScoredText = None,
+    label: ScoredLabel = None,
     split: Split = None,
     seed: MembersSeed = None,
     shots: ShotsAsTrained = None,
@@ -56,7 +61,7 @@ def ensemble(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, Columns.of(text, label))
     show = Progress(not silent)
     asked = wanted.rows([Stored.of(run) for run in runs], show)
     first = open_prompt(runs[0], backbone, dtype, device)

@@ -9,6 +9,7 @@ import typer
 from softprompt.cli.breakdown import tell_breakdown
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.completing import tasks_by_name
+from softprompt.cli.guessing import Columns
 from softprompt.cli.options import (
     BatchSize,
     Device,
@@ -20,6 +21,8 @@ from softprompt.cli.options import (
     Quiet,
     RunFolder,
     ScoredData,
+    ScoredLabel,
+    ScoredText,
     ShotsAsTrained,
     SkipBad,
     Split,
@@ -40,6 +43,8 @@ def evaluate(
     run: RunFolder,
     task: OwnTask = None,
     data: ScoredData = None,
+    text: ScoredText = None,
+    label: ScoredLabel = None,
     split: Split = None,
     seed: SplitSeed = None,
     shots: ShotsAsTrained = None,
@@ -64,7 +69,7 @@ def evaluate(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, Columns.of(text, label))
     show = Progress(not silent)
     asked = wanted.rows([Stored.of(run)], show)
     prompt, loaded = open_prompt(run, backbone, dtype, device), asked.task

@@ -20,6 +20,7 @@ from softprompt.cli.methods import methods
 from softprompt.cli.predict import predict
 from softprompt.cli.program import run
 from softprompt.cli.select import select
+from softprompt.cli.task import task
 from softprompt.cli.tasks import tasks
 from softprompt.cli.train import train
 from softprompt.cli.transfer import transfer
@@ -69,6 +70,7 @@ def softprompt(version: Version = False) -> None:
 for verb in (train, select, evaluate, predict, ensemble, transfer, adapt, discretise, methods, tasks, doctor):
     app.command(cls=Verb)(verb)
 app.add_typer(explain, name="explain")
+app.add_typer(task, name="task")
 
 
 def main() -> None:

@@ -26,8 +26,21 @@ BACKBONE = typer.Option(
 )
 BackboneName = Annotated[str, BACKBONE]
 OUT = ("--out", "--output")
-TASK = typer.Option(help="a task's name (softprompt tasks) or a YAML file", autocompletion=tasks_by_name)
-TaskName = Annotated[str, TASK]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        help="a task's name (softprompt tasks) or a YAML file; default: guessed from --data",
+        autocompletion=tasks_by_name,
+    ),
+]
+TextColumns = Annotated[
+    list[str] | None, typer.Option("--text", help="without --task: the text's column; repeat, or a,b; default: guessed")
+]
+LabelColumn = Annotated[str | None, typer.Option("--label", help="without --task: the label's column; likewise")]
+ScoredText = Annotated[
+    list[str] | None, typer.Option("--text", help="the text's column in --data, where it is called otherwise there")
+]
+ScoredLabel = Annotated[str | None, typer.Option("--label", help="the label's column in --data; likewise")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -44,7 +57,9 @@ MaxLength = Annotated[int | None, typer.Option(help="most tokens of a row, also 
 Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in --out")]
 
 # Rows.
-Data = Annotated[Path | None, typer.Option(help="folder in the task's published layout; default: the hub")]
+Data = Annotated[
+    Path | None, typer.Option(help="a file of rows, or a folder in the task's published layout; default: the hub")
+]
 ScoredData = Annotated[
     Path | None, typer.Option(help="a file of rows, scored whole, or a folder in the task's published layout")
 ]

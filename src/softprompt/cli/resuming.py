@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from softprompt.cli.guessing import Columns, task_of
 from softprompt.cli.known import METHOD
-from softprompt.cli.settings import check_names, refuse_twice, split_options
+from softprompt.cli.settings import check_any, check_names, refuse_twice, split_options
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import RUN, refuse_run
+from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
     from softprompt.backbones.backbone import Backbone
@@ -47,6 +49,7 @@ class Given:
         method: a name.
         pairs: of `--set`, those of the verb's own options among them.
         select: layers.
+        columns: of a table without a task.
     """
 
     out: Path
@@ -55,27 +58,36 @@ class Given:
     method: str | None
     pairs: list[str]
     select: str | None
+    columns: Columns
 
-    def check(self, *, resume: bool) -> None:
+    def check(self, data: Path | None, *, resume: bool) -> None:
         """Look for faults before torch is imported.
 
         Raises:
             BadParameter: something is left out, and there is no run that recorded it.
-            SoftPromptError: there is no such method or option, or the folder holds a run.
+            SoftPromptError: there is no such method or option, or the folder holds a run or cannot be one.
         """
+        folder_for(self.out, "--out")
         if not resume:
             refuse_run(self.out)
-        missing = [f"--{name}" for name in ("backbone", "task", "method") if getattr(self, name) is None]
+        there = {
+            "--backbone": self.backbone,
+            "--task (or --data with a table)": data if self.task is None else self.task,
+        }
+        missing = [name for name, value in there.items() if value is None]
         if missing and not resume:
             raise typer.BadParameter(f"no {', '.join(missing)}: give it, or --resume to go on with the run in --out")
         if missing and not (self.out / RUN).is_file():
             raise SoftPromptError(
                 f"{self.out}: no run to go on with (no {RUN}): give {', '.join(missing)} to begin one"
             )
+        self.columns.check(self.task)
         if self.select is not None:
             refuse_twice(self.pairs, "select", METHOD)
         if self.method is not None:
             check_names(self.pairs, self.method)
+        elif not resume:
+            check_any(self.pairs)
 
     def record(self, *, resume: bool) -> RunRecord | None:
         """What the run in the folder recorded; None where there is none to go on with."""
@@ -86,21 +98,49 @@ class Given:
         return RunRecord.read(self.out)
 
     def task_of(self, record: RunRecord | None, wanted: WantedRows) -> Task:
-        """The task with its data, of which no row is read yet.
+        """The task with its data, of which no row is read yet; the method and the options are looked at first.
 
         Raises:
-            SoftPromptError: no such task or data, or an earlier version did not record the data.
+            SoftPromptError: see `settings`; no such task or data, or an earlier version did not record the data.
         """
+        if self.method is not None or record is not None:
+            self.settings(record)
         from softprompt.tasks import Task
 
-        given = {name: value for name, value in vars(wanted).items() if value is not None}
+        given = {name: value for name, value in vars(wanted).items() if value is not None and value is not False}
         if record is None:
-            return Task.load(self.task or "", **given)
+            return task_of(self.task, self.columns, **{"data": None, **given})
         known: dict[str, Any] = {"data": None, "shots": record.shots}
         if record.begun is not None or (self.task is None and wanted.data is None):
             known.update(record.places(self.out))
+        places = {**known, **given}
+        if self.columns.given and places["data"] is not None:
+            return self.columns.task_of(**places)
         own = record.task(self.out) if self.task is None else Task.load(self.task)
-        return own.with_data(**{**known, **given})
+        return own.with_data(**places)
+
+    def settings_for(
+        self, backbone: Backbone, record: RunRecord | None, rows: int, *, told: bool
+    ) -> tuple[Method, TrainingOptions]:
+        """The method and the options of training, with the backbone's default method where none is named or recorded.
+
+        Args:
+            backbone: that is loaded.
+            record: of the run to go on with, or None.
+            rows: to train on.
+            told: whether the default is told.
+        """
+        if self.method is not None or record is not None:
+            return self.settings(record)
+        from softprompt.methods.default import default_method
+        from softprompt.progress import Progress
+        from softprompt.training.setup import by_default
+
+        chosen, options = replace(self, method=default_method(backbone).method.name).settings(None)
+        found = by_default(backbone, options, rows, chosen)
+        for line in found.told:
+            Progress(told).say(line)
+        return chosen, found.options
 
     def settings(self, record: RunRecord | None) -> tuple[Method, TrainingOptions]:
         """The method and the options of training; see `split_options`."""

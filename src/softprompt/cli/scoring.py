@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from softprompt.cli.common import prompt_folder
+from softprompt.cli.guessing import Columns, named_task, task_of
 from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Wanted:
         max_test_rows: at most so many test rows; None as for `shots`, and all of one file.
         skip_bad: leave out rows that cannot be used, and tell how many.
         encoding: of text files; None where their bytes tell it.
+        columns: in which the task's texts and label stand, where they are called otherwise in the data.
+        guessed: take the task of the data's own columns, where none is named.
 
     Raises:
         SoftPromptError: there is no such split, or no such encoding.
@@ -103,6 +106,8 @@ class Wanted:
     max_test_rows: int | None
     skip_bad: bool = False
     encoding: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    guessed: bool = False
 
     def __post_init__(self) -> None:
         """Check the split and the encoding before a backbone is loaded."""
@@ -128,7 +133,7 @@ class Wanted:
             SoftPromptError: other labels, no labelled rows, or none that are left.
         """
         own = prompts[0].task
-        named = _named(self.task, own)
+        named = self._task(own, show)
         if alike:
             check_labels(named, own)
         from softprompt.tasks.data.watching import watching
@@ -141,6 +146,16 @@ class Wanted:
             if whole:
                 return self._whole(prompts, named, seed, show)
             return self._part(prompts, named, seed, show, as_trained=named.name == own.name)
+
+    def _task(self, own: Task, show: Progress) -> Task:
+        """The task that is meant, with the data's names of columns."""
+        if not self.guessed or self.task is not None:
+            named = named_task(self.task, own)
+            return self.columns.renamed(named) if self.columns.given else named
+        found = task_of(None, self.columns, self.data)
+        for note in found.notes:
+            show.say(note)
+        return found
 
     def _whole(self, prompts: Sequence[Stored], named: Task, seed: int, show: Progress) -> Asked:
         """All rows of one file."""
@@ -192,17 +207,6 @@ class Wanted:
         divided = splits.protocol if splits.published else f"one file, divided by seed {seed}"
         show.say(f"scored: {_so_many(len(kept), len(rows))} {split} rows of {where} ({divided})")
         return Asked(loaded, split, seed, kept, len(rows) - len(kept), split)
-
-
-def _named(name: str | None, own: Task) -> Task:
-    """The task that is meant; the prompt's own needs no file and no catalog."""
-    from softprompt.guards.suggestions import folded
-    from softprompt.tasks import Task
-
-    of_own = {folded(one) for one in (own.name, *own.aliases)}
-    if name is None or (Path(name).suffix not in (".yaml", ".yml") and folded(name) in of_own):
-        return own
-    return Task.load(name)
 
 
 def _test_size(own: float | str | None, shots: int | None) -> float | None:

@@ -9,6 +9,7 @@ import typer
 
 from softprompt.cli.common import check_rows, emit, quiet, table, tell
 from softprompt.cli.completing import methods_by_name
+from softprompt.cli.guessing import Columns, task_of
 from softprompt.cli.options import (
     OUT,
     BackboneName,
@@ -17,6 +18,7 @@ from softprompt.cli.options import (
     Dtype,
     Encoding,
     Epochs,
+    LabelColumn,
     LearningRate,
     MaxLength,
     MaxTestRows,
@@ -28,8 +30,10 @@ from softprompt.cli.options import (
     TaskName,
     TestData,
     TestSize,
+    TextColumns,
     ValidationData,
 )
+from softprompt.cli.resuming import WantedRows
 from softprompt.cli.settings import check_names, split_options, with_named
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
@@ -55,13 +59,15 @@ SelectJson = Annotated[bool, typer.Option("--json", help="print select.json")]
 
 def select(
     backbone: BackboneName,
-    task: TaskName,
     out: RunsFolder,
+    task: TaskName = None,
     method: LayersMethod = "spt",
     keep: Keep = None,
     arms: Arms = "learned,all,first,last,random,input,middle",
     seeds: Seeds = "13,21,42",
     data: Data = None,
+    text: TextColumns = None,
+    label: LabelColumn = None,
     validation_data: ValidationData = None,
     test_data: TestData = None,
     test_size: TestSize = None,
@@ -91,10 +97,8 @@ def select(
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
     pairs = with_named(set_, **named)
     check_names(pairs, method)
-    from softprompt.tasks import Task
-
-    parts = (validation_data, test_data, test_size, skip_bad, encoding)
-    loaded = Task.load(task, data, shots, numbers[0], max_test_rows, *parts)
+    rows = WantedRows(data, shots, numbers[0], max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
+    loaded = task_of(task, Columns.of(text, label), **vars(rows))
     chosen, training = _without_layers(pairs, method)
     check_rows(loaded, numbers, silent=silent)
     from softprompt.backbones.load import load_backbone

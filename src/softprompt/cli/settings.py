@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from softprompt.cli.known import METHOD, TRAINING, options_of
+from softprompt.cli.known import METHOD, TRAINING, all_options, options_of
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 from softprompt.guards.suggestions import did_you_mean
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Fields = Mapping[str, set[str]]
 Values = Mapping[str, object]
 _NONE: Values = {}
+_NO_VALUE = "--set {} has no '=': write --set name=value"
 
 
 def with_named(pairs: Sequence[str] | None, **named: object) -> list[str]:
@@ -55,6 +56,22 @@ def check_names(pairs: Sequence[str], method: str) -> None:
     METHODS.get(method)
 
 
+def check_any(pairs: Sequence[str]) -> None:
+    """Look for faults in names before it is known which method they are for.
+
+    Raises:
+        SoftPromptError: an option that no method of the library and no training has.
+    """
+    known = all_options()
+    for pair in pairs:
+        key, equals, _ = pair.partition("=")
+        if not equals:
+            raise SoftPromptError(_NO_VALUE.format(quoted(pair)))
+        if key.rpartition(".")[2] not in known:
+            meant = did_you_mean(key, sorted(known))
+            raise SoftPromptError(f"--set {key}: no such option; {meant}softprompt methods --json lists a method's")
+
+
 def split_options(
     pairs: Sequence[str], method: str, recorded: Values = _NONE, trained: Values = _NONE
 ) -> tuple[Method, TrainingOptions]:
@@ -86,7 +103,7 @@ def _sorted_out(pairs: Sequence[str], method: str, fields: Fields) -> dict[str, 
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise SoftPromptError(f"--set {quoted(pair)} has no '=': write --set name=value")
+            raise SoftPromptError(_NO_VALUE.format(quoted(pair)))
         owner, dot, name = key.partition(".")
         if not dot:
             owner, name = _owner(key, fields, method), key

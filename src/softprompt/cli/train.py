@@ -10,15 +10,16 @@ import typer
 from softprompt.cli.breakdown import tell_breakdown
 from softprompt.cli.common import check_rows, counted, emit, interval, quiet, table, tell
 from softprompt.cli.completing import methods_by_name
+from softprompt.cli.guessing import Columns
 from softprompt.cli.options import (
     BACKBONE,
     OUT,
-    TASK,
     Data,
     Device,
     Dtype,
     Encoding,
     Epochs,
+    LabelColumn,
     LearningRate,
     MaxLength,
     MaxTestRows,
@@ -29,21 +30,25 @@ from softprompt.cli.options import (
     Set,
     Shots,
     SkipBad,
+    TaskName,
     TestData,
     TestSize,
+    TextColumns,
     ValidationData,
 )
 from softprompt.cli.resuming import Given, WantedRows
 from softprompt.cli.settings import with_named
-from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
     from softprompt.training.run import Run
 
 BackboneName = Annotated[str | None, BACKBONE]
-TaskName = Annotated[str | None, TASK]
 MethodName = Annotated[
-    str | None, typer.Option(help="a method's name (softprompt methods)", autocompletion=methods_by_name)
+    str | None,
+    typer.Option(
+        help="a method's name (softprompt methods); default: what did best on such backbones",
+        autocompletion=methods_by_name,
+    ),
 ]
 Out = Annotated[Path, typer.Option(*OUT, help="folder of the run")]
 InitFrom = Annotated[
@@ -61,6 +66,8 @@ def train(
     task: TaskName = None,
     method: MethodName = None,
     data: Data = None,
+    text: TextColumns = None,
+    label: LabelColumn = None,
     validation_data: ValidationData = None,
     test_data: TestData = None,
     test_size: TestSize = None,
@@ -84,26 +91,25 @@ def train(
 ) -> None:
     """Train a prompt, measure it and store it.
 
-    A run needs --backbone, --task and --method; with --resume whatever is left out is as the run in --out recorded it.
+    A run needs --backbone, and --task or --data, whose columns then say what the task is; with --resume whatever is
+    left out is as the run in --out recorded it.
 
-    Example: softprompt train --backbone embedded:gemma3-270m --task sst2 --data SST-2 --method capt --out runs/capt
+    Example: softprompt train --backbone embedded:minilm --data tickets.csv --out runs/tickets
     """
     quiet(silent=silent)
-    folder_for(out, "--out")
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
-    given = Given(out, backbone, task, method, with_named(set_, **named, init_from=init_from), select)
-    given.check(resume=resume)
+    table = Columns.of(text, label)
+    given = Given(out, backbone, task, method, with_named(set_, **named, init_from=init_from), select, table)
+    given.check(data, resume=resume)
     record = given.record(resume=resume)
-    if seed is None:
-        seed = 13 if record is None else record.seed
-    skip = skip_bad or None
-    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip, encoding)
+    seed = seed if seed is not None else 13 if record is None else record.seed
+    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
     loaded = given.task_of(record, rows)
-    chosen, training = given.settings(record)
-    check_rows(loaded, [seed], silent=silent)
+    count = check_rows(loaded, [seed], silent=silent)
     from softprompt.training.run import train as run
 
     frozen = given.loaded(record, dtype, device)
+    chosen, training = given.settings_for(frozen, record, count, told=not silent)
     done = run(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, progress=not silent)
     _report(done, out, json, silent)
 

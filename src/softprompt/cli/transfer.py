@@ -10,6 +10,7 @@ import typer
 
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
 from softprompt.cli.completing import tasks_by_name
+from softprompt.cli.guessing import Columns, check_named
 from softprompt.cli.options import (
     BatchSize,
     Device,
@@ -21,6 +22,8 @@ from softprompt.cli.options import (
     Quiet,
     RunFolder,
     ScoredData,
+    ScoredLabel,
+    ScoredText,
     SkipBad,
     Split,
     SplitSeed,
@@ -36,7 +39,11 @@ if TYPE_CHECKING:
     from softprompt.tasks import Task
 
 OtherTask = Annotated[
-    str, typer.Option(help="the other task: a name (softprompt tasks) or a YAML file", autocompletion=tasks_by_name)
+    str | None,
+    typer.Option(
+        help="the other task: a name (softprompt tasks) or a YAML file; default: guessed from --data",
+        autocompletion=tasks_by_name,
+    ),
 ]
 Words = Annotated[str, typer.Option(help="label words of the prompt and what they mean there: here=there,here=there")]
 Fields = Annotated[str, typer.Option(help="fields of the prompt's task and those there: question1=sentence1")]
@@ -50,8 +57,10 @@ SourceTask = Annotated[str | None, typer.Option(help="its name or YAML file, wit
 
 def transfer(
     run: RunFolder,
-    task: OtherTask,
+    task: OtherTask = None,
     data: ScoredData = None,
+    text: ScoredText = None,
+    label: ScoredLabel = None,
     words: Words = "",
     fields: Fields = "",
     template: WhoseText = "source",
@@ -76,7 +85,9 @@ def transfer(
     quiet(silent=silent)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, None, max_test_rows, skip_bad, encoding)
+    check_named(task, data)
+    table_columns = Columns.of(text, label)
+    wanted = Wanted(task, data, split, seed, None, max_test_rows, skip_bad, encoding, table_columns, guessed=True)
     whose = _whose(template)
     anew = _wanted_anew(source_task, source_data, wanted)
     meant, renamed = pairs(words, "--words"), pairs(fields, "--fields")

@@ -74,7 +74,17 @@ def _reading(task: Task, readout: Readout) -> list[str]:
     else:
         answers = f"the language-model head; label words: {words or 'none'}"
     shown = [f"- Template{'s' * (len(templates) > 1)}: {', '.join(templates)}"] if templates else []
-    return [*shown, f"- Answers are read by {answers}"]
+    return [*_columns(task), *shown, f"- Answers are read by {answers}"]
+
+
+def _columns(task: Task) -> list[str]:
+    """Which columns of a table its rows are made of, where they are not called as the task calls them."""
+    if not task.columns:
+        return []
+    named = {key: " or ".join(map(_code, task.columns.get(key, (key,)))) for key in (*task.fields, "label", "answers")}
+    texts = f"the text is column {' and '.join(named[field] for field in task.fields)}"
+    answer = "answers" if task.kind == "generation" else "label"
+    return [f"- Rows: {texts}; the {answer.removesuffix('s')} is column {named[answer]}"]
 
 
 def _use(name: str | None) -> list[str]:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import PrivateAttr
-
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import path_of
 from softprompt.guards.summaries import Summarised, Summary
@@ -19,14 +17,14 @@ from softprompt.tasks.data.encodings import check_encoding
 from softprompt.tasks.data.held import Table, place_of
 from softprompt.tasks.data.reader import RecordReader
 from softprompt.tasks.data.splits import DataSource
-from softprompt.tasks.definition import TaskDefinition
+from softprompt.tasks.guess.from_file import FromFile
 from softprompt.tasks.rows import Row, Splits
 
 _LOG = logging.getLogger(__name__)
 _WORDS = 8  # label words that are shown
 
 
-class Task(Summarised, TaskDefinition):
+class Task(Summarised, FromFile):
     """What a task is; its rows come from the source that `load` attaches.
 
     Only `template` and, for classification, `labels` are needed. A list of labels means that the data's
@@ -70,9 +68,6 @@ class Task(Summarised, TaskDefinition):
         >>> [row.fields for row in task.rows_of(["a moving film"])]
         [{'text': 'a moving film'}]
     """
-
-    _source: DataSource | None = PrivateAttr(default=None)
-    _notes: tuple[str, ...] = PrivateAttr(default=())  # on how the definition was read
 
     # -- where tasks come from ---------------------------------------------------------------------------
 

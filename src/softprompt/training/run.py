@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +15,12 @@ from transformers import PreTrainedTokenizerBase
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
-from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.errors import Interrupted, SoftPromptError, shortened
 from softprompt.evaluation.breakdown import Breakdown
 from softprompt.files.places import METRICS
 from softprompt.guards.paths import path_of
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.methods.base import Method
-from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.readouts.cut import told_cuts
 from softprompt.readouts.settled import settled, told_end
@@ -47,8 +47,10 @@ from softprompt.training.results import (
     taught,
 )
 from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
-from softprompt.training.setup import PROMPT, STATE, RunSpec, readout_spec
+from softprompt.training.setup import PROMPT, STATE, RunSpec, completed, readout_spec
 from softprompt.training.warm_start import start_from
+
+_FEW, _SHOWN = 3, 8  # training rows of a class that is warned of; classes that are named
 
 __all__ = ["Interrupted", "Run", "open_run", "train"]
 
@@ -101,7 +103,7 @@ def train(
     model: Backbone,
     /,
     task: Task,
-    method: Method | str,
+    method: Method | str | None = None,
     options: TrainingOptions | None = None,
     *,
     seed: int = 13,
@@ -116,7 +118,7 @@ def train(
     Args:
         model: a `Backbone`, as `load_backbone` gives it, or any transformers model and then its tokenizer.
         task: with its data.
-        method: a method, or its name.
+        method: a method, or its name; by default what did best on such backbones (`softprompt.methods.default`).
         options: of training.
         seed: of the split, the prompt's first values and the order of rows.
         output: the run's folder; by default `runs/<task>-<method>-<seed>`.
@@ -141,16 +143,15 @@ def train(
         True
     """
     own = model.named(backbone)
-    chosen = training_options(named, options)
-    method = method_of(method) if isinstance(method, str) else method
-    folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     show = progress if isinstance(progress, Progress) else Progress(progress)
-    spec = settled(readout_spec(own.model, task, method, chosen), task, own)
     with watching(show.work):
         splits = task.splits(seed)
     _check_splits(task, splits)
+    method, chosen, told = completed(own, task, method, training_options(named, options), len(splits.train))
+    folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
+    spec = settled(readout_spec(own.model, task, method, chosen), task, own)
     identity = identity_of(own, task, method, chosen, spec, splits)
-    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show)
+    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, told)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         done = take_folder(folder, identity, resume, begun_of(own, task))
         return _begun(run) if done else _trained(run)
@@ -256,15 +257,27 @@ def _tell(run: RunSpec, work: Work) -> None:
     )
     for note in splits.notes:
         run.show.say(f"  note: {note}")
-    if run.task.kind == "classification":
-        there = {row.label for row in splits.train}
-        missing = [value for index, value in enumerate(run.task.label_values) if index not in there]
-        if missing:
-            run.show.say(f"  warning: no training row has the label {listed(missing)}, which cannot be learned so")
     items, rows = [*work.items, *work.validation], "training and validation rows"
     ends = told_end(items, run.task, rows, seq2seq=run.backbone.is_encoder_decoder)
-    for line in (*ends, *told_cuts(items, run.readout_spec, rows)):
+    for line in (*run.told, *_too_few(run), *ends, *told_cuts(items, run.readout_spec, rows)):
         run.show.say(f"  {line}")
+
+
+def _too_few(run: RunSpec) -> list[str]:
+    """A warning of the classes that cannot be learned: those without training rows, and those with very few."""
+    if run.task.kind != "classification":
+        return []
+    counts = Counter(row.label for row in run.splits.train)
+    by_value = {value: counts[index] for index, value in enumerate(run.task.label_values)}
+    missing = [value for value, count in by_value.items() if not count]
+    lines = [f"warning: no training row has the label {listed(missing)}, which cannot be learned so"] if missing else []
+    rare = {value: count for value, count in by_value.items() if 0 < count < _FEW}
+    if not rare or run.splits.shots is not None:
+        return lines
+    shown = ", ".join(f"{shortened(repr(value), 60)} ({count})" for value, count in [*rare.items()][:_SHOWN])
+    more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""
+    mend = "give more of them, or mend the label or merge it with another"
+    return [*lines, f"warning: classes with fewer than {_FEW} training rows: {shown}{more}; {mend}"]
 
 
 def _other_versions(before: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import JsonValue
 from torch import nn
@@ -13,9 +14,12 @@ from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.heads import has_lm_head
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import Method
+from softprompt.methods.default import STEPS, default_method, passes
 from softprompt.methods.registry import checked
+from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.readouts import ReadoutSpec
+from softprompt.readouts.usable_words import why_no_words
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.in_place import IN_PLACE
 from softprompt.training.options import TrainingOptions
@@ -37,6 +41,7 @@ class RunSpec:
         identity: what makes it this run; see `softprompt.training.identity`.
         folder: of its files.
         show: progress.
+        told: what was chosen where the user left it open, a line each.
     """
 
     backbone: Backbone
@@ -48,6 +53,7 @@ class RunSpec:
     identity: dict[str, JsonValue]
     folder: Path
     show: Progress
+    told: tuple[str, ...] = ()
 
 
 def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
@@ -79,3 +85,56 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
     chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")
     return spec
+
+
+class Completed(NamedTuple):
+    """What a user left open, as a run has it."""
+
+    method: Method
+    options: TrainingOptions
+    told: tuple[str, ...] = ()  # what was chosen, a line each
+
+
+def by_default(backbone: Backbone, options: TrainingOptions, rows: int, method: Method | None = None) -> Completed:
+    """The backbone's default method, which goes over many rows less often than its recipe says.
+
+    Args:
+        backbone: the frozen model.
+        options: the user's; what stands in them counts.
+        rows: to train on.
+        method: the default one with options of the user.
+    """
+    default = default_method(backbone)
+    recipe = default.method.recipe(backbone.anatomy.family, backbone.anatomy.kind)
+    epochs = passes(recipe, rows, options.batch_size or recipe.batch_size)
+    told = f"{default.told}; --method names another"
+    if options.epochs is None and options.max_steps is None and epochs < recipe.epochs:
+        options = options.model_copy(update={"epochs": epochs})
+        told += f"; {epochs} of its {recipe.epochs} epochs, about {STEPS} steps: --epochs asks for more"
+    return Completed(method or default.method, options, (told,))
+
+
+def completed(
+    backbone: Backbone, task: Task, method: Method | str | None, options: TrainingOptions, rows: int
+) -> Completed:
+    """The method, by default the backbone's, and the options, with a linear head where guessed label words are bad.
+
+    Whoever chose label words, or a readout, keeps them. A method whose course is about label words has no use for a
+    head.
+
+    Raises:
+        SoftPromptError: no such method.
+    """
+    if method is None:
+        chosen, options, told = by_default(backbone, options, rows)
+    else:
+        chosen, told = method_of(method) if isinstance(method, str) else method, ()
+    usual = chosen.readout(backbone.anatomy.kind, has_lm_head=backbone.has_lm_head)
+    able = chosen.trains() and chosen.course in ("fit", "layers") and usual in ("text", "mask")
+    if not task.guessed or options.readout is not None or not able:
+        return Completed(chosen, options, told)
+    why = why_no_words(task, backbone.tokenizer, mask=usual == "mask", seq2seq=backbone.is_encoder_decoder)
+    if why is None:
+        return Completed(chosen, options, told)
+    head = f"answers: a linear head, since {why}; --set readout={usual} has the language model answer"
+    return Completed(chosen, options.model_copy(update={"readout": "head"}), (*told, head))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import dropwhile, islice
 from pathlib import Path
@@ -24,7 +24,8 @@ from softprompt.tasks.data.record import Columns, Record, TaggedColumns
 from softprompt.tasks.values import label_text, meant
 
 _JSON_LINES = (".jsonl", ".ndjson")
-_LINES = (".tsv", ".csv", ".txt", *_JSON_LINES)
+_CELLS = (".tsv", ".csv", ".txt")
+_LINES = (*_CELLS, *_JSON_LINES)
 # A folder's files of the first line are looked for before those of the others.
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
 _PACKED_LINES = (ending + packed for packed in PACKED for ending in (*_LINES, *CONLL_ENDINGS))
@@ -130,6 +131,42 @@ def _check_ending(path: Path) -> None:
     )
 
 
+def is_cells(path: Path) -> bool:
+    """Whether a file is lines of cells, whose first may be a header or a row."""
+    return format_of(path) in (*_CELLS, ".xlsx")
+
+
+def each_cells(
+    path: Path, fits: Callable[[Sequence[str]], int], encoding: str | None = None, notes: list[str] | None = None
+) -> Iterator[tuple[int, Sequence[object]]]:
+    """The lines of such a file as cells, with their numbers; a blank line has none.
+
+    Args:
+        path: of the file.
+        fits: how well a first line's cells are those of a table; see `dialect_of`.
+        encoding: as for `each_record`.
+        notes: likewise.
+
+    Raises:
+        SoftPromptError: see `read_records`.
+    """
+    check_file(path)
+    own, ending = [] if notes is None else notes, format_of(path)
+    if ending == ".xlsx":
+        yield from sheet_rows(path, own)
+        return
+    with text_file(path, encoding, own) as file:
+        if ending != ".csv":
+            yield from _tsv(file)
+            return
+        dialect = dialect_of(file, fits)
+        own += dialect.notes(path.name)
+        rows = _csv(file, dialect.delimiter)
+        if dialect.said:
+            rows = islice(dropwhile(lambda row: not row[1], rows), 1, None)
+        yield from rows
+
+
 def _records(path: Path, columns: Columns, encoding: str | None, notes: list[str]) -> Iterator[Record]:
     ending = format_of(path)
     if ending == ".parquet":
@@ -138,24 +175,14 @@ def _records(path: Path, columns: Columns, encoding: str | None, notes: list[str
         return ipc_records(path, columns)
     if ending == ".json" and not is_lines(path):
         return (Record(values, str(path), number) for number, values in each_object(path))
-    if ending == ".xlsx":
-        return _table(path, sheet_rows(path, notes), columns)
-    return _of_text(path, ending, columns, encoding, notes)
+    if ending in (".json", *_JSON_LINES):
+        return _json_lines(path, encoding, notes)
+    return _table(path, each_cells(path, partial(_columns_known, columns=columns), encoding, notes), columns)
 
 
-def _of_text(path: Path, ending: str, columns: Columns, encoding: str | None, notes: list[str]) -> Iterator[Record]:
+def _json_lines(path: Path, encoding: str | None, notes: list[str]) -> Iterator[Record]:
     with text_file(path, encoding, notes) as file:
-        if ending in (".json", *_JSON_LINES):
-            yield from _jsonl(file)
-        elif ending == ".csv":
-            dialect = dialect_of(file, partial(_columns_known, columns=columns))
-            notes += dialect.notes(path.name)
-            rows = _csv(file, dialect.delimiter)
-            if dialect.said:
-                rows = islice(dropwhile(lambda row: not row[1], rows), 1, None)
-            yield from _table(path, rows, columns)
-        else:
-            yield from _table(path, _tsv(file), columns)
+        yield from _jsonl(file)
 
 
 def _columns_known(cells: Sequence[str], columns: Columns) -> int:

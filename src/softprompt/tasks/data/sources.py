@@ -21,7 +21,7 @@ from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.origins import SPLITS, Hub, Package, SplitName
 from softprompt.tasks.values import label_text, listed
 
-_STEMS: Mapping[SplitName, tuple[str, ...]] = {
+STEMS: Mapping[SplitName, tuple[str, ...]] = {
     "train": ("train", "train_full"),
     "validation": ("dev", "val", "valid", "validation"),
     # GLUE's own test files have no labels; labelled ones that others published beside them come first.
@@ -89,7 +89,7 @@ def find(task: TaskDefinition, path: Path, seed: int, shots: int | None) -> Path
             return path
         if not path.is_dir():
             raise SoftPromptError(f"data {str(path)!r} is {kind_of(path)}; give the folder or file with the rows")
-        if is_saved(path) or any(_split_files(task, path, split) for split in _STEMS):
+        if is_saved(path) or any(split_files(task, path, split) for split in STEMS):
             return path
         folders = [entry for entry in entries(path) if entry.is_dir()]
     few_shot = [folder for folder in folders if _FEW_SHOT.match(folder.name)]
@@ -118,10 +118,10 @@ def _of_seed(path: Path, folders: Sequence[Path], seed: int, shots: int | None) 
 
 
 def _stems(task: TaskDefinition, split: SplitName) -> tuple[str, ...]:
-    return task.files.get(split, _STEMS[split])
+    return task.files.get(split, STEMS[split])
 
 
-def _split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[Path]:
+def split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[Path]:
     """The split's file, or the shards of its parquet file, under the first of its names that exists."""
     there = [entry for entry in entries(folder) if entry.is_file()]
     for endings in (ENDINGS, OTHER_ENDINGS):
@@ -142,7 +142,7 @@ def _held(task: TaskDefinition, held: Held) -> tuple[dict[str, Iterable[Record]]
     if splits is None:
         return {"train": held.records(columns)}, False
     records: dict[str, Iterable[Record]] = {}
-    for split in _STEMS:
+    for split in STEMS:
         name = next((stem for stem in _stems(task, split) if stem in splits), None)
         if name is None:
             continue
@@ -160,8 +160,8 @@ def _held(task: TaskDefinition, held: Held) -> tuple[dict[str, Iterable[Record]]
 def _folder(task: TaskDefinition, folder: Path, reader: RecordReader) -> dict[str, Iterable[Record]]:
     columns = columns_of(task)
     records: dict[str, Iterable[Record]] = {}
-    for split in _STEMS:
-        paths = _split_files(task, folder, split)
+    for split in STEMS:
+        paths = split_files(task, folder, split)
         if not paths:
             continue
         # Where the labels of a test file are secret, what else it holds does not matter.
