@@ -30,3 +30,15 @@ def test_a_fault_is_one_line(tmp_path: Path, ask: Any) -> None:
         code, printed, err = ask("task", "new", *words)
         assert (code, printed, len(err.splitlines())) == (1, "", 1), err
         assert err.startswith("error: ")
+
+
+def test_a_table_of_another_encoding_and_dialect(tmp_path: Path, ask: Any) -> None:
+    lines = [f"{n};žádost číslo {n} se ztratila;{('účet', 'síť')[n % 2]}" for n in range(20)]
+    table = tmp_path / "dotazy.csv"
+    table.write_bytes("\r\n".join(["id;text;kategorie", *lines]).encode("cp1250"))
+    code, printed, err = ask("task", "new", table, "--label", "kategorie", "--encoding", "cp1250")
+    assert (code, f"--data {table} --encoding cp1250" in printed) == (0, True), err
+    path = write(tmp_path / "dotazy.yaml", printed)
+    task = Task.load(path, table, encoding="cp1250")
+    assert set(task.labels) == {"účet", "síť"}
+    assert {len(part) for part in (task.splits(1).train,)} == {16}

@@ -152,7 +152,7 @@ class Wanted:
         if not self.guessed or self.task is not None:
             named = named_task(self.task, own)
             return self.columns.renamed(named) if self.columns.given else named
-        found = task_of(None, self.columns, self.data)
+        found = task_of(None, self.columns, self.data, encoding=self.encoding)
         for note in found.notes:
             show.say(note)
         return found
