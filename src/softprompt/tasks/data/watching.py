@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from typing_extensions import Buffer
 
 Tick: TypeAlias = Callable[..., None]
 Work: TypeAlias = Callable[[str, int, str], AbstractContextManager[Tick]]  # as `Progress.work`
@@ -69,7 +69,7 @@ class _Told(io.FileIO):
         self._size, self._tick = size, tick
         self._bytes = self._told = 0
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Buffer) -> int:
         count = super().readinto(buffer)
         self._bytes += count
         whole = self._bytes // _MEGABYTE
