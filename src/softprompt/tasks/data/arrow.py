@@ -21,6 +21,7 @@ from softprompt.tasks.values import plain
 
 # Rows in memory at once as Python's values: so many, fewer where their values are long, as of what is nested.
 _BATCH, _NESTED_BATCH, _BATCH_BYTES = 1024, 16, 1 << 22
+_PAGES = 1 << 20  # bytes of a parquet file's column that are read at once
 _FILE = b"ARROW1"  # how an arrow file begins and ends; a stream of the same batches ends with the other
 _END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -36,7 +37,9 @@ def parquet_records(path: Path, columns: Columns) -> Iterator[Record]:
             about, schema = file.metadata, file.schema_arrow
         _check_unpacked(path, about)
         # Texts that a dictionary holds are unpacked to places in it: few bytes stand for many long ones.
-        with pq.ParquetFile(path, metadata=about, read_dictionary=_texts(schema)) as file:
+        # Pages as they are needed: without a buffer's size, a column of all rows of a group is read at once.
+        pages = {"pre_buffer": False, "buffer_size": _PAGES}
+        with pq.ParquetFile(path, metadata=about, read_dictionary=_texts(schema), **pages) as file:
             batches = file.iter_batches(batch_size=_batch_of(about, schema))
             yield from _of_file(path, schema, batches, columns, about.num_rows)
     except (OSError, pa.ArrowException) as error:
