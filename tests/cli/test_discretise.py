@@ -28,3 +28,9 @@ def test_discretise(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> Non
     assert code == 0
     assert f"text: '{TEXT}'" in printed
     assert "as text" in printed
+
+
+def test_a_prompt_without_a_text_is_refused_before_its_rows_are_asked_for(ask: Any, trained: Path) -> None:
+    code, printed, err = ask("discretise", trained, "--data", "nowhere.csv")
+    assert (code, printed, len(err.splitlines())) == (1, "", 1)
+    assert "trains no task text" in err

@@ -245,6 +245,7 @@ def test_what_is_asked_is_refused_before_a_backbone_is_loaded(
         raise AssertionError("the backbone was loaded first")
 
     monkeypatch.setattr("softprompt.backbones.load.load_backbone", loaded)
+    monkeypatch.setattr("softprompt.explain.discretise.check_method", lambda method: None)  # it is of another one
     (tmp_path / "other.yaml").write_text('template: "{sentence} {mask}"\nlabels: {nay: w12, yea: w13}\n')
     bad = table(tmp_path / "bad.jsonl", [*ROWS[:3], {"sentence": "w20", "label": "7"}])
     verbs = (["evaluate", runs[21]], ["ensemble", *runs.values()], ["discretise", runs[21]])

@@ -60,13 +60,15 @@ def discretise(
     Example: softprompt discretise runs/instruction --data SST-2
     """
     quiet(silent=silent)
+    from softprompt.explain.discretise import check_method
+    from softprompt.explain.discretise import discretise as put_into_words
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, Columns.of(text, label))
-    asked = wanted.rows([Stored.of(run)], Progress(not silent))
+    stored = Stored.of(run)
+    check_method(stored.method)
+    asked = wanted.rows([stored], Progress(not silent))
     prompt = open_prompt(run, backbone, dtype, device)
-    from softprompt.explain.discretise import discretise as put_into_words
-
     found = put_into_words(prompt, asked.rows, batch_size=batch_size)
     if json:
         told = {name: getattr(found, name) for name in ("text", "faithful", "metric", "cost", "before", "after")}

@@ -13,6 +13,7 @@ from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
     from softprompt.evaluation.score import Scored, Scores
+    from softprompt.methods.base import Method
     from softprompt.progress import Progress
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Row, Task
@@ -26,11 +27,13 @@ class Stored(NamedTuple):
         task: that it was trained for.
         seen: the rows that it was trained and chosen on, as far as they are known.
         seed: of its run, or None.
+        method: that trained it.
     """
 
     task: Task
     seen: SeenRows
     seed: int | None
+    method: Method
 
     @classmethod
     def of(cls, run: Path) -> Stored:
@@ -46,7 +49,7 @@ class Stored(NamedTuple):
         found = read_description(path)
         if found.task is None or found.record.readout is None:
             raise SoftPromptError(f"{run}: this prompt was saved without a task, so nothing can be scored")
-        return cls(found.task, read_seen(path, found.record.rows), found.record.seed)
+        return cls(found.task, read_seen(path, found.record.rows), found.record.seed, found.method)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from softprompt.explain.nearest import Neighbour, RowReading, nearest_words
 from softprompt.explain.vectors import as_text
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.guards.tokenizing import token_ids
+from softprompt.methods.base import Method
 from softprompt.methods.instruction import Instruction, InstructionWords
 from softprompt.readouts import build_readout
 from softprompt.storage.prompt import Prompt
@@ -127,12 +128,18 @@ def discretise(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32) -> 
     return Discretised(text, faithful, moved, prompt.task.metric, before, after, plain)
 
 
-def _parts(prompt: Prompt) -> tuple[Instruction, InstructionWords]:
-    if not isinstance(prompt.method, Instruction) or not isinstance(prompt.producer, InstructionWords):
+def check_method(method: Method) -> None:
+    """Raise `SoftPromptError` where a method's prompt is no task text, so that it has no words to go back to."""
+    if not isinstance(method, Instruction):
         raise SoftPromptError(
-            f"method {prompt.method.name!r} trains no task text: drift and discretise read prompts of the method "
-            "'instruction'"
+            f"method {method.name!r} trains no task text: drift and discretise read prompts of the method 'instruction'"
         )
+
+
+def _parts(prompt: Prompt) -> tuple[Instruction, InstructionWords]:
+    check_method(prompt.method)
+    assert isinstance(prompt.method, Instruction)
+    assert isinstance(prompt.producer, InstructionWords)
     return prompt.method, prompt.producer
 
 

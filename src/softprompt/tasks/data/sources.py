@@ -193,7 +193,7 @@ def _package(task: TaskDefinition, package: Package, reader: RecordReader) -> It
 def _hub(task: TaskDefinition) -> dict[str, Iterable[Record]]:
     hub = task.hub
     if hub is None:
-        raise SoftPromptError(f"task {task.name!r} is not on the hub; give its folder or file as data")
+        raise SoftPromptError(f"task {task.name!r} is not on the hub; give its folder or file as data (--data)")
     import datasets  # slow to import, and most runs read local files
 
     try:
