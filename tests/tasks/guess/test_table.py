@@ -21,6 +21,8 @@ from ...shared.tables import write
         (["Class Index", "Title", "Description"], [["3", "a", "b"]], True),
         (["3", "Wall St.", "Reuters - Short-sellers are seeing green again this week"], [["4", "a", "b"]], False),
         (["ham", "Go until"], [["spam", "Free entry"], ["ham", "Ok lar"]], False),
+        (["spam", "Free entry"], [["ham", "Ok lar"], ["spam", "Win a car"]], False),  # a name that tables have, too
+        (["text", "label"], [["a b", "0"], ["text", "label"], ["c d", "1"]], True),
         (["0", "1467810369", "_TheSpecialOne_"], [["4", "1467810370", "ali"]], False),
         (["gj04", "1", "", "Our friends won't buy"], [["gj04", "0", "*", "One more"]], False),
         (["2019", "2020"], [["north", "south"]], True),

@@ -141,24 +141,25 @@ def _fits(cells: Sequence[str]) -> int:
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether a table's first line names its columns, and is no row.
 
-    Names that tables have are a header. What reads like a sentence, is a number among numbers, or stands in the same
-    column again, is a row.
+    What stands in the same column again is a row, whatever it is called ("spam"). Otherwise names that tables have
+    are a header, and what reads like a sentence, or is a number among numbers, is a row.
 
     Args:
         first: its cells.
         rows: that follow.
     """
+    columns = [Profile("") for _ in first]
+    for place, below in enumerate(columns):
+        for row in rows:
+            if row != first:  # a header that stands twice, as where files were put together
+                below.see(row[place] if place < len(row) else None)
+    if any(cell and cell in below.labels for cell, below in zip(first, columns, strict=True)):
+        return False
     if any(map(known, first)):
         return True
     if any(len(cell.split()) >= _SENTENCE for cell in first):
         return False
-    for place, cell in enumerate(first):
-        below = Profile("")
-        for row in rows:
-            below.see(row[place] if place < len(row) else None)
-        if cell and (cell in below.labels or (_is_number(cell) and below.is_all("number"))):
-            return False
-    return True
+    return not any(_is_number(cell) and below.is_all("number") for cell, below in zip(first, columns, strict=True))
 
 
 def _is_number(cell: str) -> bool:
