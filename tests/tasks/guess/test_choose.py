@@ -101,6 +101,11 @@ SHAPES: dict[str, tuple[Mapping[str, Any], str, str]] = {
         "text",
         "label",
     ),
+    "most labels missing": (
+        {"text": text, "label": lambda row: None if row % 4 else ("x", "y")[row // 4 % 2]},
+        "text",
+        "label",
+    ),
     "one unknown text": ({"foo": text, "bar": TEAM}, "foo", "bar"),
     "a longer text beside an unknown one": ({"foo": lambda row: text(row) * 5, "bar": other, "y": TEAM}, "foo", "y"),
     "short texts": ({"surname": word, "language": of("de", "fr", "it")}, "surname", "language"),

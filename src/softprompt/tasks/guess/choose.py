@@ -52,7 +52,8 @@ def is_category(column: Profile) -> bool:
     """Whether the values of a column could be classes: few different ones, and short."""
     few = len(column.labels) == len(column.counts) and not column.many and column.different <= 0.5
     numbers = column.is_all("number") and not (column.is_all("whole") and len(column.counts) <= 20)
-    others = column.empty or column.nested or column.is_all("date") or column.is_all("link") or numbers
+    scarce = not column.filled or (column.empty and label_rank(column.name) < _SURE)  # rows are told that lack one
+    others = scarce or column.nested or column.is_all("date") or column.is_all("link") or numbers
     return few and not others and len(column.counts) > 1 and column.characters <= _LONGEST
 
 
