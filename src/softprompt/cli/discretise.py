@@ -60,12 +60,13 @@ def discretise(
     Example: softprompt discretise runs/instruction --data SST-2
     """
     quiet(silent=silent)
-    from softprompt.explain.discretise import check_method
-    from softprompt.explain.discretise import discretise as put_into_words
     from softprompt.progress import Progress
 
     wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, Columns.of(text, label))
     stored = Stored.of(run)
+    from softprompt.explain.discretise import check_method
+    from softprompt.explain.discretise import discretise as put_into_words
+
     check_method(stored.method)
     asked = wanted.rows([stored], Progress(not silent))
     prompt = open_prompt(run, backbone, dtype, device)

@@ -98,13 +98,18 @@ class Given:
         return RunRecord.read(self.out)
 
     def task_of(self, record: RunRecord | None, wanted: WantedRows) -> Task:
-        """The task with its data, of which no row is read yet; the method and the options are looked at first.
+        """The task with its data, and the method and its options looked at: before a table is read that tells the task.
 
         Raises:
             SoftPromptError: see `settings`; no such task or data, or an earlier version did not record the data.
         """
+        if self.task is not None:  # what it is called is told without torch
+            found = self._task(record, wanted)
         if self.method is not None or record is not None:
             self.settings(record)
+        return found if self.task is not None else self._task(record, wanted)
+
+    def _task(self, record: RunRecord | None, wanted: WantedRows) -> Task:
         from softprompt.tasks import Task
 
         given = {name: value for name, value in vars(wanted).items() if value is not None and value is not False}
