@@ -112,3 +112,8 @@ def test_a_table_with_other_names_is_scored(run: tuple[Path, str], tmp_path: Pat
     assert (code, json.loads(printed)["rows"]) == (0, 20), err
     code, _, err = ask("evaluate", run[0], "--data", other, "--text", "body,topic")
     assert (code, "--text names 2 columns, and task 'tickets' has the fields message" in err) == (1, True), err
+    other.write_text("message,category\nw20 w6,w10\n")  # the task's own columns would be there
+    for words in (["--text", "mesage"], ["--label", "categorie"]):
+        code, printed, err = ask("evaluate", run[0], "--data", other, *words)
+        assert (code, printed) == (1, "")
+        assert f"no column '{words[1]}'; did you mean" in err

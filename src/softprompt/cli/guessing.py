@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,9 @@ from softprompt.errors import SoftPromptError
 
 if TYPE_CHECKING:
     from softprompt.tasks import Task
+
+
+_AHEAD = 200  # rows whose columns are looked at: of JSON each may have its own
 
 
 class Columns(NamedTuple):
@@ -27,11 +31,16 @@ class Columns(NamedTuple):
         """What was typed."""
         return cls(tuple(text or ()), label)
 
-    def renamed(self, task: Task) -> Task:
+    def renamed(self, task: Task, data: Path | None, encoding: str | None) -> Task:
         """A task whose fields and label stand in these columns of another table.
 
+        Args:
+            task: of a prompt.
+            data: the table; only of a file the columns are looked for.
+            encoding: of a text file.
+
         Raises:
-            SoftPromptError: another number of texts than the task has fields.
+            SoftPromptError: another number of texts than the task has fields, or no such column in the file.
         """
         texts = [name.strip() for one in self.text for name in one.split(",")]
         if texts and len(texts) != len(task.fields):
@@ -43,7 +52,10 @@ class Columns(NamedTuple):
         if self.label is not None:
             answer = "answers" if task.kind == "generation" else "label"
             columns[answer] = (self.label, *task.columns.get(answer, ()))
-        return task.model_copy(update={"columns": {**task.columns, **columns}})
+        found = task.model_copy(update={"columns": {**task.columns, **columns}})
+        if data is not None and data.is_file():  # else a name that is not there would leave the task's own in its place
+            _check_there([*texts, *([self.label] if self.label is not None else [])], found, data, encoding)
+        return found
 
     def check(self, task: str | None) -> None:
         """Raise `SoftPromptError` where a task names its columns itself."""
@@ -61,6 +73,18 @@ class Columns(NamedTuple):
         from softprompt.tasks import Task
 
         return Task.from_file(data, self.text, self.label, **source)
+
+
+def _check_there(names: list[str], task: Task, data: Path, encoding: str | None) -> None:
+    from softprompt.tasks.data.files import each_record
+    from softprompt.tasks.data.records import columns_of
+    from softprompt.tasks.guess.choose import no_column
+
+    rows = islice(each_record(data, columns_of(task), encoding=encoding), _AHEAD)
+    there = list(dict.fromkeys(name for row in rows for name in row.values))
+    for name in names:
+        if name not in there:
+            raise no_column(name, there, data)
 
 
 def check_named(task: str | None, data: Path | None) -> None:

@@ -154,7 +154,7 @@ class Wanted:
         """The task that is meant, with the data's names of columns."""
         if not self.guessed or self.task is not None:
             named = named_task(self.task, own)
-            return self.columns.renamed(named) if self.columns.given else named
+            return self.columns.renamed(named, self.data, self.encoding) if self.columns.given else named
         found = task_of(None, self.columns, self.data, encoding=self.encoding)
         for note in found.notes:
             show.say(note)

@@ -70,9 +70,14 @@ def _given(columns: Mapping[str, Profile], texts: Sequence[str], origin: str) ->
 def _column(columns: Mapping[str, Profile], name: str, origin: str) -> Profile:
     if name in columns:
         return columns[name]
+    raise no_column(name, [*columns], origin)
+
+
+def no_column(name: str, columns: Sequence[str], origin: object) -> SoftPromptError:
+    """What is said of a name that no column of a table has."""
     near = meant(name, columns)
     hint = f"did you mean {near!r}? " if near is not None else ""
-    raise SoftPromptError(f"{origin}: no column {quoted(name)}; {hint}it has {listed([*columns][:_SHOWN])}")
+    return SoftPromptError(f"{origin}: no column {quoted(name)}; {hint}it has {listed(columns[:_SHOWN])}")
 
 
 def _label(columns: Sequence[Profile]) -> Profile | None:
