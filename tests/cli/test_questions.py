@@ -69,3 +69,9 @@ def test_a_folder_and_a_table_are_no_texts(tmp_path: Path) -> None:
         with pytest.raises(SoftPromptError, match=words):
             check_asked(texts, None, [])
     assert check_asked(["no\0path"], None, []) == (["no\0path"], None)
+
+
+def test_a_text_that_names_a_column_is_a_text(trained: Path, sent: object) -> None:
+    lines = ["sentence, w20 w41 w42 w43 w44", "w30, w31"]
+    sent("\n".join(lines) + "\n")  # type: ignore[operator]
+    assert done("predict", trained, "-").out == done("predict", trained, *lines).out

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from softprompt.backbones.backbone import Backbone
-from softprompt.inference.predict import predict
+from softprompt.inference.predict import in_words, predict
 from softprompt.methods import PTuningV2
+from softprompt.readouts import Outcome
 from softprompt.readouts.build import build_readout
 from softprompt.tasks import Row, Task
 from softprompt.training.options import TrainingOptions
@@ -49,3 +50,15 @@ def test_predict_gives_the_model_back(training: bool, stop: type[BaseException] 
             assert [one.probabilities for one in found] == [one.probabilities for one in again]  # no dropout fell
         assert modes(prompted, readout) == before
         assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize(("seq2seq", "word"), [(False, "good"), (True, "positive")])
+def test_a_label_has_the_word_that_its_backbone_answers(seq2seq: bool, word: str) -> None:
+    task = Task(
+        template="{text} {mask}",
+        labels={"0": "bad", "1": "good"},
+        seq2seq_labels={"0": "negative", "1": "positive"},
+    )
+    (row,) = task.rows_of(["a text"])
+    found = in_words(task, row, Outcome(1, (0.25, 0.75), None), seq2seq)
+    assert (found.label, found.word, found.probability) == ("1", word, 0.75)

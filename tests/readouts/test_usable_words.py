@@ -34,7 +34,7 @@ def test_reasons(words: list[str], reason: str | None) -> None:
 
 def test_a_mask_takes_one_token() -> None:
     assert why(["terrible", "great"], mask=True) is None
-    assert "is several tokens, and a mask takes one" in str(why(["great film", "dull"], mask=True))
+    assert "is several tokens, each of which would take a mask" in str(why(["great film", "dull"], mask=True))
 
 
 def test_numbers_and_free_text() -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from softprompt.tasks import Row, Task
 
 _INPUT = "-"
+_BETWEEN = {".csv": r"[,;|]", ".tsv": r"\t"}  # what stands between a header's names
+_NAME = 3  # words that a column's name may have
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,13 @@ def _ending(task: Task, path: Path, encoding: str | None) -> str:
         return ".jsonl"
     if task.kind == "tags" and is_conll(path, columns_of(task).is_label, encoding):
         return CONLL_ENDINGS[0]
-    known = columns_of(task).known
-    if known & {cell.strip().strip('"') for cell in re.split(r"[,;|]", first)}:
-        return ".csv"
-    return ".txt" if not known & {cell.strip() for cell in first.split("\t")} else ".tsv"
+    cells = {ending: [cell.strip().strip('"') for cell in re.split(by, first)] for ending, by in _BETWEEN.items()}
+    return next((ending for ending, names in cells.items() if _is_header(task, names)), ".txt")
+
+
+def _is_header(task: Task, names: list[str]) -> bool:
+    """Whether a first line names a column for each field, and nothing in it reads like a sentence: it may be a text."""
+    from softprompt.tasks.data.row import names_of
+
+    there = all(set(names_of(task, field)) & set(names) for field in task.fields)
+    return there and all(len(name.split()) <= _NAME for name in names)

@@ -23,6 +23,7 @@ from torch import Tensor
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.attached.reuse import LastAttached
+from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, interval_of, score
 from softprompt.evaluation.vote import Ballot, ballot
@@ -125,7 +126,8 @@ class Ensemble(Summarised):
         """The vote on plain strings, or on mappings from field to text, in the task's own words."""
         rows = self.task.rows_of(texts)
         found = self.outcomes(rows, batch_size=batch_size)
-        return [in_words(self.task, row, ballot) for row, ballot in zip(rows, found, strict=True)]
+        seq2seq = read_anatomy(self.members[0].model).kind == "encoder-decoder"
+        return [in_words(self.task, row, ballot, seq2seq) for row, ballot in zip(rows, found, strict=True)]
 
     def evaluate(
         self, rows: Sequence[Row], task: Task | None = None, *, batch_size: int = 32, tick: Tick | None = None

@@ -115,11 +115,12 @@ def answers(
         SoftPromptError: a row's scores are not finite.
     """
     found = answered(predict(prompted, readout, rows, batch_size=batch_size, tick=tick, prompts=prompts))
-    return [in_words(task, row, outcome) for row, outcome in zip(rows, found, strict=True)]
+    seq2seq = prompted.anatomy.kind == "encoder-decoder"
+    return [in_words(task, row, outcome, seq2seq) for row, outcome in zip(rows, found, strict=True)]
 
 
-def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:
-    """An outcome with the task's label values, or the row's choices, for indices."""
+def in_words(task: Task, row: Row, outcome: Outcome, seq2seq: bool = False) -> Answer:
+    """An outcome with the task's label values, or the row's choices, for indices; an encoder-decoder has its words."""
     if task.kind in ("generation", "regression"):
         text = outcome.prediction if isinstance(outcome.prediction, str) else f"{outcome.prediction:.4g}"
         return Answer(text, None, {}, text)
@@ -128,12 +129,13 @@ def in_words(task: Task, row: Row, outcome: Outcome) -> Answer:
         return Answer(outcome.prediction, chance, {}, outcome.prediction)
     if isinstance(outcome.prediction, tuple):
         return _tagged(task, row, outcome.prediction, outcome.probabilities or ())
-    names = row.choices if task.kind == "choice" and row.choices else task.label_values
+    own = row.choices if task.kind == "choice" else None
+    names, words = (own, own) if own else (task.label_values, task.label_words(seq2seq))
     chances = outcome.probabilities or ()
     index = int(outcome.prediction)
     probability = chances[index] if chances else None
     label = names[index]
-    return Answer(label, probability, dict(zip(names, chances, strict=False)), dict(task.labels).get(label) or label)
+    return Answer(label, probability, dict(zip(names, chances, strict=False)), words[index])
 
 
 def _tagged(task: Task, row: Row, tags: Sequence[int], chances: Sequence[float]) -> Answer:

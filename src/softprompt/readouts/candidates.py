@@ -146,7 +146,8 @@ class Candidates(Readout):
         """The answers to a batch, and what the other scoring would have answered."""
         outputs = self.outputs(prompted, batch, prompts).detach()
         found = self.outcomes_of(self.scores(outputs, batch), batch)
-        if len(set(map(len, self.words))) == 1:  # both scorings are one
+        # Both scorings are one, or one alone is calibrated.
+        if len(set(map(len, self.words))) == 1 or self.calibration is not None:
             return found
         other: Scoring = "acc_norm" if self.compared.scoring == "acc" else "acc"
         best = self._by(other, outputs, batch).argmax(-1).tolist()

@@ -29,7 +29,7 @@ def why_no_words(task: Task, tokenizer: PreTrainedTokenizerBase, *, mask: bool, 
     Args:
         task: of classes, or of numbers.
         tokenizer: the backbone's.
-        mask: they are read at one mask, so each is one token.
+        mask: they are read at masks, of which a word takes as many as it has tokens.
         seq2seq: whether the backbone is an encoder-decoder.
     """
     if task.kind not in ("classification", "regression"):
@@ -51,7 +51,7 @@ def why_no_words(task: Task, tokenizer: PreTrainedTokenizerBase, *, mask: bool, 
 def _of_ids(words: Sequence[str], ids: Sequence[tuple[int, ...]], *, mask: bool) -> str | None:
     several = [word for word, tokens in zip(words, ids, strict=True) if len(tokens) > 1]
     if mask and several:
-        return f"label word {quoted(several[0], 40)} is several tokens, and a mask takes one"
+        return f"label word {quoted(several[0], 40)} is several tokens, each of which would take a mask"
     if several and len(words) > _MOST_SEQUENCES:
         return f"{len(words)} label words of several tokens would be {len(words)} sequences a row"
     first, count = Counter(tokens[0] for tokens in ids).most_common(1)[0]

@@ -21,6 +21,7 @@ from ...shared.tables import write
         (["Class Index", "Title", "Description"], [["3", "a", "b"]], True),
         (["3", "Wall St.", "Reuters - Short-sellers are seeing green again this week"], [["4", "a", "b"]], False),
         (["ham", "Go until"], [["spam", "Free entry"], ["ham", "Ok lar"]], False),
+        (["text", "label"], [["a b", "0"], ["text", "1"]], True),  # one row reads as its column is called
         (["spam", "Free entry"], [["ham", "Ok lar"], ["spam", "Win a car"]], False),  # a name that tables have, too
         (["text", "label"], [["a b", "0"], ["text", "label"], ["c d", "1"]], True),
         (["0", "1467810369", "_TheSpecialOne_"], [["4", "1467810370", "ali"]], False),
@@ -87,3 +88,18 @@ def test_what_is_no_table_is_one_line(tmp_path: Path, name: str, content: str, m
     place = path.parent if "/" in name else path
     with pytest.raises(SoftPromptError, match=message):
         [table.profiles() for table in tables(place, 13, None)["train"]]
+
+
+def test_a_header_that_stands_again_is_no_row(tmp_path: Path) -> None:
+    rows = [f"parcel {number} is late,{('post', 'tech')[number % 2]}" for number in range(20)]
+    path = tmp_path / "joined.csv"
+    path.write_text("\n".join(["text,label", *rows[:10], "text,label", *rows[10:]]) + "\n")
+    (train,) = tables(path, 1, None)["train"]
+    assert len(list(train.rows())) == 20
+
+
+def test_a_header_of_semicolons_may_hold_a_comma(tmp_path: Path) -> None:
+    path = tmp_path / "semicolons.csv"
+    path.write_text("label;message, in full\n" + "".join(f"{('a', 'b')[n % 2]};text, {n}\n" for n in range(20)))
+    (train,) = tables(path, 1, None)["train"]
+    assert list(next(iter(train.rows()))) == ["label", "message, in full"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import SupportsFloat, SupportsIndex
 
 from softprompt.errors import quoted
@@ -68,7 +69,7 @@ def _class(task: TaskDefinition, raw: object, from_one: bool) -> int:
     known: object = str(int(text) - 1) if _is_index(text) else raw
     value = find_label(known, task.labels, task.label_aliases)
     if value is None:
-        near = meant(label_text(raw), (*task.labels, *task.label_aliases))
+        near = _near(label_text(raw), (*task.labels, *task.label_aliases))
         hint = f" (did you mean {near!r}?)" if near is not None else ""
         known, more = listed(task.label_values[:_SHOWN]), len(task.labels) - _SHOWN
         every = f"{known} and {more} more" if more > 0 else known
@@ -77,6 +78,12 @@ def _class(task: TaskDefinition, raw: object, from_one: bool) -> int:
             f"{what} {quoted(label_text(raw), 60)} is not one of {every}{hint}", "mend the row or the task's labels"
         )
     return task.label_values.index(value)
+
+
+@lru_cache(maxsize=256)
+def _near(given: str, names: tuple[str, ...]) -> str | None:
+    """The label that was likely meant; the same wrong one may stand in every row."""
+    return meant(given, names)
 
 
 def _is_index(text: str) -> bool:

@@ -120,9 +120,9 @@ def _of_file(path: Path, encoding: str | None) -> Table:
     names = [f"column{place}" for place in range(1, len(begin) + 1)] if headerless else begin
 
     def rows() -> Iterator[Values]:
-        lines = (cells for _, cells in each_cells(path, _fits, encoding) if cells)
-        for cells in lines if headerless else islice(lines, 1, None):
-            yield dict(zip(names, cells, strict=False))
+        for cells in _lines(path, encoding):
+            if headerless or cells != begin:  # which stands again where files were put together
+                yield dict(zip(names, cells, strict=False))
 
     return Table(str(path), headerless, rows)
 
@@ -134,15 +134,16 @@ def _lines(path: Path, encoding: str | None) -> Iterator[list[str]]:
 
 
 def _fits(cells: Sequence[str]) -> int:
-    """How well a first line's cells fit: how many are names that tables have, or whether there are several at all."""
-    return sum(map(known, cells)) or int(len(cells) > 1)
+    """How well a first line's cells fit: how many are names that tables have, and then whether there are several."""
+    return 2 * sum(map(known, cells)) + (len(cells) > 1)
 
 
 def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether a table's first line names its columns, and is no row.
 
-    What stands in the same column again is a row, whatever it is called ("spam"). Otherwise names that tables have
-    are a header, and what reads like a sentence, or is a number among numbers, is a row.
+    Names that tables have, all of them, are a header. What stands in the same column again is a row, though one be such
+    a name ("spam"). Otherwise one such name makes a header, and what reads like a sentence, or is a number among
+    numbers, is a row.
 
     Args:
         first: its cells.
@@ -153,6 +154,8 @@ def is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         for row in rows:
             if row != first:  # a header that stands twice, as where files were put together
                 below.see(row[place] if place < len(row) else None)
+    if all(map(known, first)):  # also where a text reads as its column is called
+        return True
     if any(cell and cell in below.labels for cell, below in zip(first, columns, strict=True)):
         return False
     if any(map(known, first)):
