@@ -143,6 +143,19 @@ def test_generate_may_give_label_words_alone(kind: str, tmp_path: Path) -> None:
                 assert words == prompted.answer(TEXTS, returns="words")
 
 
+def test_a_token_that_a_model_forces_in_front_stands_in_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BART's configurations name one."""
+    prompt = prompt_of(tmp_path, "a decoder's words")
+    assert prompt.task is not None
+    assert prompt.model.generation_config is not None
+    monkeypatch.setattr(prompt.model.generation_config, "forced_bos_token_id", 0)
+    with prompt.attach() as prompted:
+        made = prompted.generate(**prompted.encode(TEXTS), only_label_words=True)
+    assert set(tokenizer().batch_decode(made, skip_special_tokens=True)) <= set(prompt.task.labels.values())
+
+
 def test_a_head_gives_no_label_words(tmp_path: Path) -> None:
     prompt = prompt_of(tmp_path, "a head")
     with prompt.attach() as prompted:

@@ -250,6 +250,7 @@ class Answering(Saving):
             "do_sample": False,
             "eos_token_id": only.end,
             "pad_token_id": int(self.tokenizer.pad_token_id or 0),
+            "forced_bos_token_id": None,  # BART's would stand in front of every answer, which begins without it
         }
         if given.get("max_length") is not None:
             del usual["max_new_tokens"]
