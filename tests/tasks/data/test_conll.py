@@ -103,6 +103,7 @@ def test_words_alone_are_asked_about_and_not_learned_from(tmp_path: Path) -> Non
         ("\tO\n", "word 1 in 'tokens' is empty"),
         ("\n\n", "no rows"),
         ("1\tAnna\t_\tNNP\t_\t_\t0\t_\t_\t_\n", "CoNLL-U.*cut -f2,4"),
+        ("Anna B-PER\rlives O\r\rBen B-PER\r", "line 1: a carriage return ends no line"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:

@@ -62,11 +62,13 @@ def sentences(file: TextFile, columns: TaggedColumns, is_tag: Callable[[str], bo
     """The sentences of a file: the words of each, and their tags where the file has any.
 
     Raises:
-        SoftPromptError: its lines differ in their columns, or it is CoNLL-U.
+        SoftPromptError: its lines differ in their columns or end in carriage returns alone, or it is CoNLL-U.
     """
     path = file.path
     width, held = 0, list[ConllLine]()
     for line in each_line(file, is_tag):
+        if "\r" in line.text:  # all of an old Mac's file is one line
+            raise SoftPromptError(f"{path}, line {line.number}: a carriage return ends no line; save line feeds")
         if line.cells:
             width = width or _checked(path, line)
             if len(line.cells) != width:
