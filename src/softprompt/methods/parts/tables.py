@@ -11,8 +11,9 @@ from softprompt.backbones.structure import layers_of
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext
 from softprompt.methods.parts.first_pass import twin
+from softprompt.methods.parts.vocabulary import frequent_words
 
-# Lester et al. sample among the 5,000 most frequent pieces; SentencePiece ids are sorted by frequency.
+# Lester et al. sample among the 5,000 first ids, which are T5's most frequent pieces (SentencePiece sorts them).
 POPULATION = 5000
 
 
@@ -27,16 +28,17 @@ def uniform(shape: Sequence[int], bound: float, context: BuildContext) -> Tensor
 
 
 def population(context: BuildContext) -> Tensor:
-    """Ids of the most frequent pieces, special tokens left out."""
-    special = set(getattr(context.tokenizer, "all_special_ids", None) or ())
-    last = min(POPULATION + len(special), context.anatomy.vocab_size)
-    return torch.tensor([i for i in range(last) if i not in special] or list(range(last)))
+    """Ids of the most frequent words and beginnings of words; see `frequent_words`. Without a tokenizer: the first."""
+    size = context.anatomy.vocab_size
+    if context.tokenizer is None:
+        return torch.arange(min(POPULATION, size))
+    return torch.tensor(frequent_words(context.tokenizer, size, POPULATION))
 
 
 def sampled_vocabulary(count: int, context: BuildContext) -> Tensor:
-    """Embeddings of tokens drawn from the most frequent pieces, special tokens left out: `(count, E)`.
+    """Embeddings of tokens drawn from the most frequent words of the vocabulary: `(count, E)`.
 
-    Without replacement unless there are fewer pieces than rows.
+    Without replacement unless there are fewer words than rows.
     """
     pieces = population(context)
     if count <= len(pieces):
