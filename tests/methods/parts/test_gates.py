@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softprompt.attached.attach import attach, build
 from softprompt.methods import SPT, CaPT, DeepPrompt, PTuningV2
-from softprompt.methods.parts.gated import Gated
+from softprompt.methods.parts.gated import Gated, draw_mask
 from softprompt.methods.parts.gates import GateForm, Gates, concrete, kept_layers, ratio, straight_through
 from softprompt.methods.parts.layers import OverLayers
 
@@ -187,19 +187,49 @@ def test_the_gradient_of_a_value_is_a_difference_quotient() -> None:
                     assert float(value.grad[layer]) == pytest.approx((sides[0] - sides[1]) / 2e-2, rel=2e-2, abs=1e-4)
 
 
-def test_masks_are_halves_and_never_empty() -> None:
-    whole, total = gated("llama", "capt"), torch.zeros(LAYERS)
+def test_masks_are_halves_never_all_and_never_none() -> None:
+    total, among = torch.zeros(4), torch.tensor([True, True, False, True])
     torch.manual_seed(1)
-    for _ in range(1000):
-        for mask in whole.draw_masks():
-            assert set(mask.tolist()) <= {0.0, 1.0}
-            assert mask.any()
-            total += mask
-    # 1/2, and a third of the one case in eight that opens one of the three.
-    assert (total / 2000 - (0.5 + 1 / 24)).abs().max() < 0.04
+    for _ in range(2000):
+        mask = draw_mask(among)
+        assert set(mask.tolist()) <= {0.0, 1.0}
+        assert 0 < mask.sum() < 3
+        assert mask[2] == 0
+        total += mask
+    # By symmetry: each of the six masks that are left has a chance of a sixth, so a layer stands in half of them.
+    assert (total[among] / 2000 - 0.5).abs().max() < 0.04
 
 
-def test_a_mask_multiplies_the_values() -> None:
+def test_a_layer_that_is_alone_stays_and_none_gives_none() -> None:
+    assert draw_mask(torch.tensor([False, True])).tolist() == [0.0, 1.0]
+    assert draw_mask(torch.tensor([False, False])).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("form", ["bernoulli", "ratio", "concrete"])
+def test_the_network_is_one_side_and_the_other_a_part_of_it(form: GateForm) -> None:
+    whole = gated("llama", "capt", form).train()
+    for _ in range(50):
+        whole.gates.draw()
+        whole_side, part = whole.draw_pair()
+        assert torch.equal(whole_side, whole.gates.values())
+        opened = int((whole_side != 0).sum())
+        assert bool((part.detach() <= whole_side.detach()).all())
+        assert int((part != 0).sum()) in (range(1, opened) if opened > 1 else (opened,))
+        (slope,) = torch.autograd.grad(part.sum(), whole.gates.logits, retain_graph=True)
+        assert bool(((slope != 0) == (part != 0)).all())  # the gates that the part has open learn from it
+
+
+def test_masks_stand_in_the_place_of_the_gates() -> None:
+    whole = gated("llama", "capt").train()
+    whole.options = whole.options.model_copy(update={"consistency_pair": "masks"})
+    with torch.no_grad():
+        whole.gates.logits.fill_(-50.0)  # the gates themselves are shut
+    for one in whole.draw_pair():
+        assert 0 < one.sum() < LAYERS
+        assert not one.requires_grad
+
+
+def test_given_values_take_the_place_of_the_gates() -> None:
     whole = gated("llama", "capt", "ratio").train()
-    whole.mask = torch.tensor([1.0, 0.0, 1.0])
+    whole.given = torch.tensor([1.0, 0.0, 1.0])
     assert whole.values().tolist() == [1.0, 0.0, 1.0]

@@ -47,7 +47,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     def spy(self: Any, batch: Any) -> Tensor:
         term = own(self, batch)
         found.append(float(term.detach()))
-        assert self.gated.mask is None
+        assert self.gated.given is None
         return term
 
     monkeypatch.setattr(SearchTrainer, "_consistency", spy)
@@ -56,7 +56,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.mark.parametrize("kind", ["kl", "mse"])
 @pytest.mark.parametrize(("family", "readout"), [("llama", "text"), ("bert", "head"), ("t5", "text")])
-def test_equal_masks_agree(
+def test_equal_networks_agree(
     family: str, readout: str, kind: Any, seen: list[float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     method = SPT(select="learned:1", consistency=kind, **{**SMALL, "dropout": 0.0})
@@ -66,7 +66,7 @@ def test_equal_masks_agree(
     assert max(seen) > 0
     seen.clear()
     mask = torch.tensor([0.0, 1.0, 1.0])
-    monkeypatch.setattr(Gated, "draw_masks", lambda self: (mask, mask))
+    monkeypatch.setattr(Gated, "draw_pair", lambda self: (mask, mask))
     run(tmp_path / "b", family, method, readout=readout, max_steps=8)
     assert seen == [0.0] * 8
 

@@ -23,14 +23,14 @@ from softprompt.sites.producer import Producer, View
 class Gated(Producer):
     """A prompt and the gates of its layers.
 
-    While training, the gates take the values of their form, times the `mask`; at rest those that `kept_layers` leaves.
+    While training, the gates take the values of their form, or `given` ones; at rest those that `kept_layers` leaves.
 
     Attributes:
         inner: the prompt over all layers.
         gates: one a layer.
         limit: how many layers stay at rest; None for all whose gate is likelier open than shut.
         options: the method, whose options of the search count.
-        mask: what the values are multiplied by, shape `(L,)`, or None.
+        given: the values in the gates' place, shape `(L,)`, or None.
     """
 
     def __init__(self, inner: Producer, gates: Gates, limit: int | None, options: OverLayers) -> None:
@@ -46,7 +46,7 @@ class Gated(Producer):
                 f"method {options.name!r} is searched with a gate a layer, but {why}: name the layers in select"
             )
         self.inner, self.gates, self.limit, self.options = inner, gates, limit, options
-        self.mask: Tensor | None = None
+        self.given: Tensor | None = None
 
     @property
     def footprint(self) -> Footprint:
@@ -55,18 +55,15 @@ class Gated(Producer):
 
     def values(self) -> Tensor:
         """The value v of each layer, shape `(L,)`."""
-        values = self.gates.values(self.limit)
-        return values if self.mask is None else values * self.mask
+        return self.gates.values(self.limit) if self.given is None else self.given
 
-    def draw_masks(self) -> tuple[Tensor, Tensor]:
-        """Two masks of the layers, each open with a chance of one half and never all shut, shape `(L,)`."""
-        count, device = self.gates.logits.shape[0], self.gates.logits.device
-        drawn = torch.rand(2, count)
-        masks = (drawn < 0.5).float()
-        # With all shut, the layer that came nearest opens.
-        masks[~masks.any(-1)] = torch.nn.functional.one_hot(drawn.argmin(-1), count).float()[~masks.any(-1)]
-        first, second = masks.to(device)
-        return first, second
+    def draw_pair(self) -> tuple[Tensor, Tensor]:
+        """Two values of every layer whose outputs are to agree, shape `(L,)`; see `ConsistencyPair`."""
+        if self.options.consistency_pair == "network":
+            values = self.gates.values(self.limit)
+            return values, values * draw_mask(values.detach() != 0)
+        everywhere = torch.ones_like(self.gates.logits, dtype=torch.bool)
+        return draw_mask(everywhere), draw_mask(everywhere)
 
     def embed(self, view: View) -> Tensor | None:
         """As the prompt's own."""
@@ -96,6 +93,25 @@ class Gated(Producer):
     def rates(self) -> dict[str, float]:
         """As the prompt's own."""
         return {f"inner.{name}": rate for name, rate in self.inner.rates().items()}
+
+
+def draw_mask(among: Tensor) -> Tensor:
+    """A mask that leaves each of some layers open with a chance of one half, 0 or 1, shape `(L,)`, fp32.
+
+    Of several it leaves one open at least and shuts one at least, so that what is left is another network; a layer that
+    is alone stays open.
+
+    Args:
+        among: which layers those are, true or false, shape `(L,)`.
+    """
+    drawn = torch.rand(among.shape).to(among.device)
+    mask = (drawn < 0.5) & among
+    count = int(among.sum())
+    if count and not mask.any():
+        mask[drawn.where(among, torch.inf).argmin()] = True
+    elif count > 1 and torch.equal(mask, among):
+        mask[drawn.where(among, -torch.inf).argmax()] = False
+    return mask.float()
 
 
 def why_ungated(inner: Producer) -> str | None:

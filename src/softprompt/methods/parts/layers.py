@@ -28,6 +28,9 @@ from softprompt.methods.parts.gates import GateForm
 from softprompt.sites.producer import Producer, View
 
 Consistency = Literal["kl", "mse", "none"]
+ConsistencyPair = Literal["network", "masks"]
+"""The two networks of the search that are to agree: `network`, the gates as they are drawn and the same under a random
+mask; `masks`, two random masks in the gates' place."""
 
 _RULES = ("all", "input", "first_half", "latter_half", "odd", "middle", "learned", "learned:open")
 _COUNTED = ("first", "last", "random", "learned")
@@ -137,6 +140,7 @@ class OverLayers(Method):
     needs: ClassVar[Needs] = {
         "temperature": ("gate", ("concrete",)),
         "consistency_weight": ("consistency", ("kl", "mse")),
+        "consistency_pair": ("consistency", ("kl", "mse")),
     }
 
     select: str = Field("all", description=f"the layers: {GRAMMAR}")
@@ -148,8 +152,9 @@ class OverLayers(Method):
     search_share: float = Field(
         0.5, gt=0, description="turns of the search, a step of each level, as a share of the training's steps"
     )
-    consistency: Consistency = Field(
-        "kl", description="search: difference between the outputs under two random masks of the gates"
+    consistency: Consistency = Field("kl", description="search: the difference between the outputs of two networks")
+    consistency_pair: ConsistencyPair = Field(
+        "network", description="which two: network, the gates as drawn and under a random mask; masks, two random masks"
     )
     consistency_weight: float = Field(1.0, ge=0, description="lambda, what it counts beside the loss")
 

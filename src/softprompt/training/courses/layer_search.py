@@ -3,9 +3,10 @@
 min_g L_val(w*(g), g) with w*(g) = argmin_w L_train(w, g), first order: steps take turns, the first moves the prompt and
 the readout (w) on one half of the rows, the second the gates (g) on the other half, each on
 
-    L = loss + lambda L_cons(m, m'),   L_cons the difference of the outputs under two random masks of the gates
+    L = loss + lambda L_cons(v, v'),   L_cons the difference of the outputs under two values v, v' of all gates
 
-so that the network which a choice of layers leaves agrees with the one that has them all.
+With `consistency_pair="network"`, v are the gates as they are drawn and v' = m v, m a random mask: what a choice of
+layers leaves agrees with the network that it is chosen from. With "masks", v and v' are two random masks.
 """
 
 from __future__ import annotations
@@ -123,10 +124,10 @@ class SearchTrainer(SoftPromptTrainer):
 
     def _consistency(self, batch: Batch) -> Tensor:
         found = []
-        for mask in self.gated.draw_masks():
-            self.gated.mask = mask
+        for values in self.gated.draw_pair():
+            self.gated.given = values
             found.append(_compared(self.trained.readout, self.trained.prompted, batch, self.method.consistency))
-        self.gated.mask = None
+        self.gated.given = None
         (one, kind), (other, _) = found
         return consistency(one, other, kind)
 
@@ -136,7 +137,7 @@ def consistency(one: Tensor, other: Tensor, kind: Kind) -> Tensor:
 
     Args:
         one: log-probabilities `(rows, classes)` of `kl`; anything of `mse`.
-        other: the same under another mask.
+        other: the same of the other network.
         kind: `kl`, the mean of both Kullback-Leibler divergences; `mse`, the mean squared difference.
     """
     if kind == "mse":
