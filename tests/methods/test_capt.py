@@ -19,6 +19,7 @@ from ..shared.prompts import TARGET, attached, close, every_family, logits, loss
 EXAMPLES = {
     "capt": {"method": "capt", "init_std": 0.5},
     "capt_learned": {"method": "capt", "init_std": 0.5, "select": "learned:2"},
+    "capt_extraction": {"method": "capt", "init_std": 0.5, "variant": "extraction"},
     "capt_residual": {"method": "capt", "init_std": 0.5, "residual_width": 8},
 }
 
@@ -28,11 +29,14 @@ ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
 CHOICES = {"all": {0, 1, 2}, "input": {0}, "first_half": {0}, "latter_half": {1, 2}, "odd": {0, 2}, "1": {1}}
 
 
-def check(family: str, options: dict[str, Any], slots: int, rule: Any, **hand: Any) -> None:
+def check(
+    family: str, options: dict[str, Any], slots: int, rule: Any, set_up: Any = lambda prompted: None, **hand: Any
+) -> None:
     """The library, padded on either side, against the loop by hand."""
     given, mask = padded(ROWS, "right")
     method = CaPT(init_std=0.7, **options)
     with attached(model(family), method) as prompted, torch.no_grad():
+        set_up(prompted)
         parameters = {name: value.clone() for name, value in prompted.prompts[0].named_parameters()}
         found = {side: logits(prompted, *padded(ROWS, side)) for side in ("left", "right")}
     decoder_ids = TARGET.expand(len(ROWS), -1) if family == "t5" else None
@@ -87,6 +91,44 @@ def test_projection(family: str) -> None:
         return p["table"][layer] + gelu(mean(*rest) @ p["down"][layer]) @ p["up"][layer]
 
     check(family, {"variant": "projection", "projection_rank": 4}, 1, rule)
+
+
+@every_hand
+@pytest.mark.parametrize("width", [1, 4, 5])
+def test_extraction(family: str, width: int) -> None:
+    """Token by token: each reads the neighbours of its own text, and nothing where there is none."""
+
+    def rule(p: dict[str, Tensor], layer: int, before: Tensor | None, text: Tensor, mask: Tensor) -> Tensor:
+        kernel, bias = p["kernel"][layer], p["bias"][layer]
+        read = text.clone()
+        for row, seen in enumerate(mask.bool()):
+            own = text[row, seen]
+            made = torch.zeros_like(own)
+            for place in range(len(own)):
+                for step in range(width):
+                    other = place + step - (width - 1) // 2
+                    if 0 <= other < len(own):
+                        made[place] += kernel[:, step] * own[other]
+            read[row, seen] = own + gelu(made + bias)
+        return p["table"][layer] + mean(before, read, mask)
+
+    def drawn(prompted: Any) -> None:
+        generator = torch.Generator().manual_seed(8)
+        for name in ("kernel", "bias"):
+            value = prompted.prompts[0].get_parameter(name)
+            value.copy_(torch.randn(value.shape, generator=generator))
+
+    check(family, {"variant": "extraction", "kernel_size": width}, 1, rule, drawn)
+
+
+def test_extraction_starts_at_the_mean_and_leaves_it() -> None:
+    with attach(model("llama"), tokenizer(), CaPT(init_std=0.5, variant="extraction"), seed=5) as prompted:
+        mine, own = logits(prompted, ids(6))[0].detach(), prompted.prompts[0]
+        loss_of(prompted, ids(6)).backward()
+        assert bool((own.get_parameter("kernel").grad != 0).any(1).all())
+        assert sum(value.numel() for value in own.stored().values()) == LAYERS * HIDDEN * (1 + 5 + 1)
+    with attach(model("llama"), tokenizer(), CaPT(init_std=0.5), seed=5) as prompted:
+        close(mine, logits(prompted, ids(6))[0], 1e-6)
 
 
 def test_a_decoder_that_does_not_see_the_capsule() -> None:

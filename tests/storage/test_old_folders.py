@@ -49,7 +49,8 @@ def test_a_prompt_is_saved_again_as_it_was(name: str, bench: Bench, tmp_path: Pa
     for path in folder.glob("*.safetensors"):
         assert (again / path.name).read_bytes() == path.read_bytes()
     before, after = (json.loads((one / "prompt.json").read_text(encoding="utf-8")) for one in (folder, again))
-    assert {key: after.get(key) for key in before} == before
+    options = {key: after["options"].get(key) for key in before["options"]}  # those of today stand beside them
+    assert {**{key: after.get(key) for key in before}, "options": options} == before
 
 
 def test_a_prompt_knows_the_rows_that_it_has_seen(bench: Bench) -> None:

@@ -10,9 +10,14 @@ Site `hidden`: slot 0 of every layer's input is overwritten by S^i; the text is 
 counts the processed capsule S_^{i-1} too, which is what stands in the slot. Trained and stored: N * d scalars.
 
 Open in the paper, and decided here: the mean skips padding and answer tokens; gradients flow through it
-(`stop_gradient` cuts them); p starts at zero, so training starts from the pure instance mean (the paper's training-free
-Finding II); the capsule stands before BOS; an encoder-decoder's decoder attends to the final capsule
+(`stop_gradient` cuts them); p starts at zero, so training starts from the pure instance mean (the paper's Insta-only-1,
+which trains nothing); the capsule stands before BOS; an encoder-decoder's decoder attends to the final capsule
 (`decoder_sees_capsule`); lengths above one repeat the mean, S^i = P^i + 1 mu^T.
+
+Variants (the paper's table 3). Prepending: two slots, [mu; p^i]. Projection: mu becomes W_up gelu(W_down mu).
+Extraction, "a trainable 1-D convolution" in the place of the mean, of which the paper says no more: here the text's
+states x_j become x_j + gelu(b + sum_t w_t * x_{j+t}) before the mean, with a weight for each dimension and each of
+`kernel_size` neighbours. Weights and b start at zero, and so the variant where addition starts.
 
 Ours and in no paper: `residual_width=m` makes the vectors as p + phi(p), phi = Linear(d, m) -> ReLU -> Linear(m, d),
 one phi for all layers, after Residual Prompt Tuning (<https://arxiv.org/abs/2305.03937>); its last map starts at zero,
@@ -35,7 +40,7 @@ from softprompt.methods.parts.layers import LayerPrompt, OverLayers
 from softprompt.methods.registry import register
 from softprompt.sites.producer import Producer, View
 
-Variant = Literal["addition", "prepending", "projection"]
+Variant = Literal["addition", "prepending", "projection", "extraction"]
 
 
 @register
@@ -50,7 +55,11 @@ class CaPT(OverLayers):
         "equations, recipe and tables from the paper's full text; the official code could not be read; what the paper "
         "leaves open is listed on the method's page"
     )
-    needs: ClassVar[Needs] = {**OverLayers.needs, "projection_rank": ("variant", ("projection",))}
+    needs: ClassVar[Needs] = {
+        **OverLayers.needs,
+        "projection_rank": ("variant", ("projection",)),
+        "kernel_size": ("variant", ("extraction",)),
+    }
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(0.5, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)"),
         "llama": Recipe(7e-4, "the paper, section S2: searched among 7e-4, 5e-5, 1e-5", optimizer="adafactor"),
@@ -62,8 +71,11 @@ class CaPT(OverLayers):
     }
 
     num_virtual_tokens: int = Field(1, ge=1, description="k, capsules a layer (the paper's length ablation; 1 is best)")
-    variant: Variant = Field("addition", description="addition, prepending (two slots) or projection (paper, table 3)")
+    variant: Variant = Field(
+        "addition", description="addition, prepending (two slots), projection or extraction (paper, table 3)"
+    )
     projection_rank: int = Field(16, ge=1, description="rank of variant='projection' (not stated in the paper)")
+    kernel_size: int = Field(5, ge=1, description="tokens that variant='extraction' reads at once (not stated either)")
     stop_gradient: bool = Field(False, description="cut the gradient through the mean")
     decoder_sees_capsule: bool = Field(True, description="encoder-decoder: the decoder attends to the final capsule")
     init_std: float = Field(0.0, ge=0, description="standard deviation of the first values; 0 starts at the mean")
@@ -75,24 +87,23 @@ class CaPT(OverLayers):
 
 
 class Capsules(LayerPrompt):
-    """p^1..p^N, shape `(layers, k, H)`, the low-rank maps of the projection variant, and what is dropped when stored.
+    """p^1..p^N, shape `(layers, k, H)`, the maps of a variant, and what is dropped when stored.
 
     Attributes:
         layers: the prompted layers, one for each of the table's rows.
+        maps: the names of the variant's parameters.
         net: phi of the residual re-parametrisation; None once the vectors are made.
     """
 
     def __init__(self, options: CaPT, layers: tuple[int, ...], context: BuildContext) -> None:
         super().__init__(layers, context)
-        hidden, rank = context.anatomy.hidden_size, options.projection_rank
+        hidden = context.anatomy.hidden_size
         rows = tables.normal((len(layers), options.num_virtual_tokens, hidden), options.init_std, context)
         self.table = nn.Parameter(rows)
-        self.down: nn.Parameter | None = None
-        self.up: nn.Parameter | None = None
-        if options.variant == "projection":
-            self.down = nn.Parameter(tables.normal((len(layers), hidden, rank), hidden**-0.5, context))
-            # A zero up-projection starts at the addition variant's p alone; the first step opens it.
-            self.up = nn.Parameter(torch.zeros(len(layers), rank, hidden))
+        maps = _maps(options, len(layers), context)
+        for name, value in maps.items():
+            self.register_parameter(name, nn.Parameter(value))
+        self.maps = tuple(maps)
         self.net = _residual(options.residual_width, context) if options.residual_width and not context.blank else None
         self.options = options
         self.count = options.num_virtual_tokens * (2 if options.variant == "prepending" else 1)
@@ -100,20 +111,23 @@ class Capsules(LayerPrompt):
 
     def rewrite(self, layer: int, view: View) -> Tensor:
         """S^i, shape `(U, k, H)`; with prepending `[mu; p^i]`, shape `(U, 2k, H)`."""
-        return self._capsule(self.layers.index(layer), view.mean(with_slots=layer > 0))
+        place, mean = self.layers.index(layer), view.mean(with_slots=layer > 0)
+        if self.options.variant == "extraction":
+            counted = view.text.sum(-1)[:, None, None] + self.count * (layer > 0)
+            mean = mean + self._extracted(place, view) / counted.clamp(min=1)
+        return self._capsule(place, mean)
 
     @torch.no_grad()
     def stored(self) -> dict[str, Tensor]:
         """The vectors as used, and the maps."""
-        found = {"table": self._rows(), "down": self.down, "up": self.up}
-        return {name: value.detach() for name, value in found.items() if value is not None}
+        return {"table": self._rows().detach(), **{name: self.get_parameter(name).detach() for name in self.maps}}
 
     def load_stored(self, tensors: dict[str, Tensor]) -> None:
         """Take vectors as used; a perceptron has no more part in them."""
         self.net = None
         self.table = nn.Parameter(tensors["table"].clone())
-        if self.down is not None:
-            self.down, self.up = (nn.Parameter(tensors[name].clone()) for name in ("down", "up"))
+        for name in self.maps:
+            self.register_parameter(name, nn.Parameter(tensors[name].clone()))
 
     def _rows(self) -> Tensor:
         """The vectors, `(layers, k, H)`."""
@@ -128,9 +142,32 @@ class Capsules(LayerPrompt):
         own = row.expand(mean.shape[0], -1, -1)  # [U, k, H]
         if self.options.variant == "prepending":
             return torch.cat([mean.expand_as(own), own], dim=1)
-        if self.down is not None and self.up is not None:
-            mean = torch.nn.functional.gelu(mean @ self.down[place]) @ self.up[place]
+        if self.options.variant == "projection":
+            down, up = (self.get_parameter(name)[place] for name in ("down", "up"))
+            mean = torch.nn.functional.gelu(mean @ down) @ up
         return own + mean
+
+    def _extracted(self, place: int, view: View) -> Tensor:
+        """The sum over the text of gelu(b + sum_t w_t * x_{j+t}), fp32, `(U, 1, H)`; other columns count as zeros."""
+        kernel, bias = (self.get_parameter(name)[place] for name in ("kernel", "bias"))  # (H, w), (H,)
+        inside = view.text[:, None]  # (U, 1, T)
+        states = view.states.to(torch.float32).transpose(1, 2).where(inside, 0.0)
+        width = kernel.shape[1]
+        states = torch.nn.functional.pad(states, ((width - 1) // 2, width // 2))
+        found = torch.nn.functional.conv1d(states, kernel[:, None], bias, groups=kernel.shape[0])
+        return torch.nn.functional.gelu(found).where(inside, 0.0).sum(-1)[:, None]
+
+
+def _maps(options: CaPT, layers: int, context: BuildContext) -> dict[str, Tensor]:
+    """What a variant trains beside the vectors, a row for each layer."""
+    hidden, rank = context.anatomy.hidden_size, options.projection_rank
+    if options.variant == "projection":
+        down = tables.normal((layers, hidden, rank), hidden**-0.5, context)
+        # A zero up-projection starts at the addition variant's p alone; the first step opens it.
+        return {"down": down, "up": torch.zeros(layers, rank, hidden)}
+    if options.variant == "extraction":
+        return {"kernel": torch.zeros(layers, hidden, options.kernel_size), "bias": torch.zeros(layers, hidden)}
+    return {}
 
 
 def _residual(width: int, context: BuildContext) -> nn.Module:
