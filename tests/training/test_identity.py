@@ -202,3 +202,14 @@ def test_texts_that_stand_twice(tmp_path: Path) -> None:
         }
         assert not read["train"] & read["test"]
         assert any("read like rows of another part left out" in note for note in splits.notes)
+
+
+@pytest.mark.parametrize(("select", "same"), [("all", True), ("learned:1", False)])
+def test_an_option_that_came_later_counts_where_it_has_a_part(select: str, same: bool) -> None:
+    now = {"method": "capt", "method_options": sp.CaPT(select=select).model_dump(mode="json")}
+    options = {name: value for name, value in now["method_options"].items() if name != "consistency_pair"}
+    then = {"method": "capt", "method_options": options}
+    assert identity.run_difference(then, now, finished=True) is None
+    found = identity.run_difference(then, now, finished=False)
+    assert (found is None) is same
+    assert same or "method_options.consistency_pair (None then, network now)" in str(found)

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from softprompt.backbones.backbone import Backbone
 from softprompt.files.places import TENSORS, folder_of
 from softprompt.methods.base import Method
-from softprompt.methods.registry import checked
+from softprompt.methods.registry import checked, method
 from softprompt.readouts import ReadoutSpec
 from softprompt.readouts.settled import needs_end
 from softprompt.tasks import Splits, Task
@@ -78,10 +78,28 @@ def run_difference(then: Mapping[str, object], now: Mapping[str, object], *, fin
                 f"a run of an earlier version, which recorded no {key}, so that it cannot go on here: choose another "
                 "output (softprompt predict and sp.open_run still read its prompt once it is finished)"
             )
+        if key == "method_options":
+            value = _options(then, now, finished=finished)
         found = _BY_KEY.get(key, _another)(key, then[key], value)
         if found is not None:
             return found
     return None
+
+
+def _options(then: Mapping[str, object], now: Mapping[str, object], *, finished: bool) -> Mapping[str, object]:
+    """A method's options without those that the run's version did not know, where they change nothing.
+
+    They have no part in the prompt, or have their default and the run is finished.
+    """
+    before, options = _mapping(then.get("method_options")), _mapping(now.get("method_options"))
+    name = str(now.get("method"))
+    counting = method(name, **options).in_use().keys() if options.keys() - before.keys() else {}
+    usual = method(name).model_dump(mode="json") if finished else {}
+    return {
+        option: value
+        for option, value in options.items()
+        if option in before or (option in counting and (option, value) not in usual.items())
+    }
 
 
 def _another(key: str, then: object, now: object) -> str | None:
