@@ -212,4 +212,4 @@ def test_an_option_that_came_later_counts_where_it_has_a_part(select: str, same:
     assert identity.run_difference(then, now, finished=True) is None
     found = identity.run_difference(then, now, finished=False)
     assert (found is None) is same
-    assert same or "method_options.consistency_pair (None then, network now)" in str(found)
+    assert same or "method_options.consistency_pair (None then, masks now)" in str(found)

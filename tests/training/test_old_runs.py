@@ -145,7 +145,7 @@ def test_a_seeded_run_ends_as_it_did(name: str, bench: Bench) -> None:
 def test_a_search_that_compared_other_networks_does_not_go_on(name: str, bench: Bench) -> None:
     """Two masks multiplied the gates then, which no value of `consistency_pair` does."""
     as_of_today(Path("stopped", name))
-    with pytest.raises(sp.SoftPromptError, match=r"method_options.consistency_pair \(None then, network now\)"):
+    with pytest.raises(sp.SoftPromptError, match=r"method_options.consistency_pair \(None then, masks now\)"):
         bench.train(STOPPED[name][0], f"stopped/{name}", **LONG, resume=True)
 
 

@@ -208,6 +208,7 @@ def test_a_layer_that_is_alone_stays_and_none_gives_none() -> None:
 @pytest.mark.parametrize("form", ["bernoulli", "ratio", "concrete"])
 def test_the_network_is_one_side_and_the_other_a_part_of_it(form: GateForm) -> None:
     whole = gated("llama", "capt", form).train()
+    whole.options = whole.options.model_copy(update={"consistency_pair": "network"})
     for _ in range(50):
         whole.gates.draw()
         whole_side, part = whole.draw_pair()

@@ -154,7 +154,7 @@ class OverLayers(Method):
     )
     consistency: Consistency = Field("kl", description="search: the difference between the outputs of two networks")
     consistency_pair: ConsistencyPair = Field(
-        "network", description="which two: network, the gates as drawn and under a random mask; masks, two random masks"
+        "masks", description="which two: masks, two random masks; network, the gates as drawn and under a random mask"
     )
     consistency_weight: float = Field(1.0, ge=0, description="lambda, what it counts beside the loss")
 
