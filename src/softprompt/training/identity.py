@@ -79,14 +79,14 @@ def run_difference(then: Mapping[str, object], now: Mapping[str, object], *, fin
                 "output (softprompt predict and sp.open_run still read its prompt once it is finished)"
             )
         if key == "method_options":
-            value = _options(then, now, finished=finished)
+            value = _method_options(then, now, finished=finished)
         found = _BY_KEY.get(key, _another)(key, then[key], value)
         if found is not None:
             return found
     return None
 
 
-def _options(then: Mapping[str, object], now: Mapping[str, object], *, finished: bool) -> Mapping[str, object]:
+def _method_options(then: Mapping[str, object], now: Mapping[str, object], *, finished: bool) -> Mapping[str, object]:
     """A method's options without those that the run's version did not know, where they change nothing.
 
     They have no part in the prompt, or have their default and the run is finished.
