@@ -26,7 +26,7 @@ INVARIANTS = """
 # Parts of methods are held to the equations of the methods that use them.
 EQUATIONS = """
     methods/parts/encoders methods/parts/generators methods/parts/peft_layers
-    methods/parts/prefixes methods/parts/saved_table methods/parts/vocabulary
+    methods/parts/prefixes methods/parts/saved_table
     methods/parts/weights readouts/mixture training/courses/autoprompt training/courses/mixture
 """
 # Where the file is a step of what another does, its tests ask that for the whole.

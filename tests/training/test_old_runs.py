@@ -154,9 +154,7 @@ def test_a_selection_of_layers_keeps_what_it_finished(bench: Bench) -> None:
         as_of_today(run)
     finished = Path("select/stopped/learned1-3/metrics.json")
     before = finished.stat().st_mtime_ns
-    with pytest.raises(
-        sp.SoftPromptError, match=r"learned1-4 holds a run with .*consistency_pair"
-    ):
+    with pytest.raises(sp.SoftPromptError, match=r"learned1-4 holds a run with .*consistency_pair"):
         bench.select("select/stopped", seeds=(3, 4))
     assert finished.stat().st_mtime_ns == before
 
