@@ -54,6 +54,23 @@ def run(
     return None
 
 
+def kept(metrics: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What a benchmark keeps of a run; runs of versions that did not write the tunable share have none.
+
+    Args:
+        metrics: of the run.
+        names: fields that tell its rows apart.
+    """
+    return {**{name: metrics[name] for name in (*names, *KEPT)}, "tunable": metrics.get("tunable")}
+
+
+def tunable(row: dict[str, Any]) -> str:
+    """The cell of the tunable share, in percent; empty where the run told none."""
+    from softprompt.backbones.tunable import Tunable
+
+    return Tunable(**row["tunable"]).told() if row.get("tunable") else ""
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """The figures so far."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -15,7 +15,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from _common import KEPT, keep, mean, read, run, values
+from _common import keep, kept, mean, read, run, tunable, values
 
 RESULTS = Path(__file__).parent / "results" / "methods.json"
 KEY = ("task", "backbone", "method", "seed")
@@ -51,7 +51,7 @@ def run_all(options: argparse.Namespace) -> None:
             print(f"== {options.task} {name} seed {seed} on {backbone}", flush=True)
             metrics = run((model, tokenizer), task, sp.method(name, **BUDGETS.get(name, {})), seed, folder, backbone)
             if metrics is not None:
-                rows = keep(RESULTS, {key: metrics[key] for key in (*KEY, *KEPT)}, KEY)
+                rows = keep(RESULTS, kept(metrics, KEY), KEY)
                 RESULTS.with_suffix(".md").write_text(tables(rows), encoding="utf-8")
 
 
@@ -66,8 +66,8 @@ def tables(rows: list[dict[str, Any]]) -> str:
         lines = [
             f"## {task}",
             "",
-            "| method | backbone | accuracy | deviation | by seed | trained | stored | seconds |",
-            "|---|---|---|---|---|---|---|---|",
+            "| method | backbone | accuracy | deviation | by seed | trained | tunable % | stored | seconds |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         for (method, backbone), runs in sorted(groups.items(), key=lambda pair: -mean(pair[1])):
             found = values(runs)
@@ -79,6 +79,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
                 f"{statistics.stdev(found):.3f}" if len(found) > 1 else "",
                 by_seed,
                 f"{runs[0]['trained_parameters']:,}",
+                tunable(runs[0]),
                 f"{runs[0]['stored_parameters']:,}",
                 f"{statistics.mean(one['train_seconds'] for one in runs):.0f}",
             )

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _common import KEPT, keep, mean, run
+from _common import keep, kept, mean, run
 from _picture import picture
 
 RESULTS = Path(__file__).parent / "results" / "spt.json"
@@ -25,7 +25,7 @@ WORDS = ("learned", "all", "first", "last", "random")
 OTHERS = ("lpt", "p_tuning_v2", "capt", "head_only", "lora")
 HEAD = (
     "| arm | {metric} | deviation | by seed | to {reference} | 95 % interval | p | Holm "
-    "| layers | trained | stored | seconds |"
+    "| layers | trained | tunable % | stored | seconds |"
 )
 
 
@@ -40,8 +40,8 @@ def run_all(options: argparse.Namespace) -> None:
     quiet()
     loaded = sp.load_backbone(options.backbone)
     anatomy = sp.read_anatomy(loaded[0])
-    kept = options.keep or usual(anatomy.num_layers)
-    arms = {f"spt {one}": sp.method("spt", select=one) for one in selections(WORDS, kept, anatomy.num_layers)}
+    count = options.keep or usual(anatomy.num_layers)
+    arms = {f"spt {one}": sp.method("spt", select=one) for one in selections(WORDS, count, anatomy.num_layers)}
     arms |= {name: method_of(name) for name in OTHERS if method_of(name).refusal(anatomy) is None}
     place = options.out / f"{options.task}-{options.backbone.removeprefix('embedded:').replace('/', '-')}"
     for seed in options.seeds:
@@ -52,7 +52,7 @@ def run_all(options: argparse.Namespace) -> None:
             steps = {} if options.steps is None else {"max_steps": options.steps}
             metrics = run(loaded, task, method, seed, folder, options.backbone, **steps)
             if metrics is not None:
-                own = {name: metrics[name] for name in ("task", "backbone", "method", "seed", *KEPT)}
+                own = kept(metrics, ("task", "backbone", "method", "seed"))
                 more = {name: metrics.get("course", metrics).get(name) for name in ("kept_layers", "gates")}
                 row = {**own, "arm": arm, "layers": anatomy.num_layers, **more}
                 write(keep(options.results, row, KEY), options.results)
@@ -98,7 +98,7 @@ def compared(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Mean, deviation, test and cost of each arm."""
-    from softprompt.explain.layers import arm_difference, strip
+    from softprompt.explain.layers import arm_difference, strip, tunable
 
     lines = [HEAD.format(**found), "|---" * HEAD.count(" | ") + "|---|"]
     for arm in found["arms"]:
@@ -110,6 +110,7 @@ def table(found: dict[str, Any]) -> str:
             *arm_difference(arm),
             strip(arm["share"]),
             f"{arm['trained_parameters']:,}",
+            tunable(arm),
             f"{arm['stored_parameters']:,}",
             f"{arm['seconds']:.0f}",
         )

@@ -13,6 +13,9 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+SHARE = {"backbone_parameters": 234_600, "percent": 0.5, "percent_without_head": 0.12}
+
+
 def row(arm: str, seed: int, value: float, kept: list[int] | None = None, **more: Any) -> dict[str, Any]:
     return {
         "task": "words & more",
@@ -22,6 +25,7 @@ def row(arm: str, seed: int, value: float, kept: list[int] | None = None, **more
         "metric": "accuracy",
         "test": {"accuracy": value, "interval": [value - 0.1, value + 0.1], "rows": 8},
         "trained_parameters": 1234,
+        "tunable": None if arm == "head_only" else {**SHARE, "percent": 0.526},
         "stored_parameters": 1200,
         "train_seconds": 10.0,
         "layers": 3,
@@ -53,8 +57,9 @@ def test_the_tables(spt: Any, tmp_path: Path) -> None:
     lines = (tmp_path / "spt.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "## words & more, embedded:tiny"
     assert lines[2].count("|") == lines[3].count("|") == lines[4].count("|")
-    assert lines[4] == "| head_only | 0.950 |  | 13: 0.950 | +0.150 |  |  |  |  | 1,234 | 1,200 | 10 |"
-    assert lines[5] == "| spt learned:1 | 0.850 | 0.071 | 13: 0.800, 21: 0.900 |  |  |  |  | ·▅▅ | 1,234 | 1,200 | 10 |"
+    assert lines[4] == "| head_only | 0.950 |  | 13: 0.950 | +0.150 |  |  |  |  | 1,234 |  | 1,200 | 10 |"
+    means, cost = "| spt learned:1 | 0.850 | 0.071 | 13: 0.800, 21: 0.900 |", "1,234 | 0.53 (0.12) | 1,200 | 10 |"
+    assert lines[5] == f"{means}  |  |  |  | ·▅▅ | {cost}"
     assert lines[6].startswith(
         "| spt random:1 | 0.725 | 0.035 | 13: 0.700, 21: 0.750 | -0.125 | -0.443 to +0.193 | 0.126 |"
     )

@@ -47,18 +47,19 @@ def demo(
     page = comparison_page(found, out / "comparison.html", title)
     table(
         f"{TASK}, {SHOTS} rows a class to train on, {TEST_ROWS} held-out rows, seed {seed}",
-        ["method", "accuracy [95 % interval]", "trained scalars", "stored bytes", "seconds"],
+        ["method", "accuracy [95 % interval]", "trained", "tunable %", "stored bytes", "seconds"],
         [
             [
                 run.method,
                 interval(run.test.figures(), run.metric),
                 f"{run.trained_parameters:,}",
+                "" if run.tunable is None else run.tunable.told(),
                 f"{run.stored_bytes:,}",
                 f"{run.train_seconds:.0f}",
             ]
             for run in found
         ],
-        right=(2, 3, 4),
+        right=(2, 3, 4, 5),
     )
     best = max(found, key=lambda run: figure(run.test.figures(), run.metric))
     tell(f"the demo took {time.monotonic() - begun:.0f} s")

@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
+from softprompt.backbones.tunable import percentage
+
 from ..shared.commands import narrow
 
 
@@ -16,6 +20,8 @@ def test_methods(ask: Any, backbone: Path) -> None:
     names = {"capt", "prompt_tuning", "p_tuning_v2", "deep_prompt", "hard_prompt", "head_only", "full_finetuning"}
     assert names <= set(found)
     assert found["capt"]["trained"] == found["capt"]["stored"] == 3 * 32
+    size = sum(one.numel() for one in load_file(backbone / "model.safetensors").values())
+    assert found["capt"]["tunable"] == 100 * 3 * 32 / size
     assert found["p_tuning_v2"]["stored"] == 2 * 3 * 20 * 2 * 8
     assert found["hard_prompt"]["trained"] == 0
     assert found["capt"]["recipe"]["source"]
@@ -23,4 +29,6 @@ def test_methods(ask: Any, backbone: Path) -> None:
         code, printed, _ = ask(*words)
         assert code == 0
         assert narrow(printed)
+    assert "tunable %" in printed
+    assert percentage(100 * 3 * 32 / size) in printed
     assert "soft_words: 0 scalars here, for it trains the words of a task's template" in printed

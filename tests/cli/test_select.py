@@ -79,6 +79,9 @@ def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     found = json.loads((out / "select.json").read_text())
     assert [arm["arm"] for arm in found["arms"]] == ["learned:2", "random:2", "middle"]
     assert found["reference"] == "learned:2"
+    assert [arm["tunable"]["percent"] for arm in found["arms"]] == [
+        100 * arm["trained_parameters"] / arm["tunable"]["backbone_parameters"] for arm in found["arms"]
+    ]
     for arm in found["arms"]:
         for run in arm["runs"]:
             own = json.loads((out / f"{arm['arm'].replace(':', '')}-{run['seed']}" / "metrics.json").read_text())
@@ -112,6 +115,7 @@ def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str
                 "test": {"accuracy": 0.7 + 0.02 * (arm == "all") + chance.gauss(0, 1e-4), "interval": [0, 1]},
                 "train_seconds": 1234.0,
                 "trained_parameters": 12_345_678,
+                "tunable": {"backbone_parameters": 10**9, "percent": 1.2345, "percent_without_head": 0.0012},
                 "stored_parameters": 12_345_678,
                 "kept_layers": sorted(chance.sample(range(36), 8)),
             }
@@ -127,6 +131,7 @@ def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 100
     assert "<0.001" in printed
+    assert "(1.2e-3)" in printed
     assert all(arm in printed for arm in arms)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from softprompt.backbones.tunable import percentage
+
 
 def test_train(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
@@ -20,6 +22,8 @@ def test_train(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     assert all(len(line) <= 100 for line in printed.splitlines() if str(out) not in line)
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["trained_parameters"] == 3 * 32
+    share, size = metrics["tunable"]["percent"], metrics["tunable"]["backbone_parameters"]
+    assert f"tunable: {percentage(share)} % of the backbone's {size:,} parameters\n" in printed
     assert metrics["backbone"] == backbone.name  # and no place on this machine
 
 

@@ -109,6 +109,7 @@ def finished(**changes: Any) -> RunMetrics:
         "validation": {},
         "trained_parameters": 1234,
         "trained_head_parameters": 0,
+        "tunable": {"backbone_parameters": 200_000, "percent": 0.617, "percent_without_head": 0.617},
         "stored_parameters": 1234,
         "stored_bytes": 5678,
         "train_seconds": 12.3,

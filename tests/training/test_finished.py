@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from softprompt.backbones.tunable import percentage
 from softprompt.errors import SoftPromptError
 from softprompt.files.manifest import sealed
 from softprompt.guards.registry import Entry, defined
@@ -20,11 +21,12 @@ from softprompt.training.courses.registry import COURSES
 from softprompt.training.finished import RunMetrics, read_metrics
 from softprompt.training.run import Run, open_run
 
-from ..shared.models import model, tokenizer
+from ..shared.models import HIDDEN, model, tokenizer
 from ..shared.plugins import forgotten
 from ..shared.prompts import METHODS
 from ..shared.runs import Interrupting, Listening, run
 
+SHARE = {"backbone_parameters": 9, "percent": 1.5, "percent_without_head": 1.0}
 FILE = Path("run") / "metrics.json"
 # Names that a run, its prompt's file or both have for themselves.
 CLASHES = {
@@ -110,6 +112,8 @@ def test_a_file_of_version_0_1_opens_with_its_course(tmp_path: Path) -> None:
         ({"diverged": {"step": 1}}, "metrics.json: diverged"),
         ({"diverged": {"step": 1, "what": "loss", "value": "nan", "running": 1}}, "metrics.json: diverged: no '"),
         ({"trained_parameters": -1}, "metrics.json: trained_parameters: "),
+        ({"tunable": {**SHARE, "percent": -1}}, "metrics.json: tunable.percent: "),
+        ({"tunable": {**SHARE, "backbone_parameters": 0}}, "metrics.json: tunable.backbone_parameters: "),
     ],
 )
 def test_what_no_run_writes_is_refused(change: dict[str, Any], told: str, tmp_path: Path) -> None:
@@ -172,3 +176,27 @@ def _values() -> dict[str, Any]:
         "train_seconds": 1.0, "rows_per_second": None, "peak_memory_bytes": 1, "versions": {}, "protocol": "p",
         "readout": {}, "options": {}, "history": [], "course": {},
     }  # fmt: skip
+
+
+def test_the_tunable_share_is_told_where_a_run_tells_it(tmp_path: Path) -> None:
+    """With the head and without; files of earlier versions say nothing of it, and load."""
+    done = run(tmp_path, "bert", "capt", max_steps=1, readout="head")
+    size = sum(one.numel() for one in model("bert").parameters())
+    own, head = 3 * HIDDEN, 2 * (HIDDEN + 1)
+    share = {
+        "backbone_parameters": size,
+        "percent": 100 * (own + head) / size,
+        "percent_without_head": 100 * own / size,
+    }
+    assert (
+        written(tmp_path)["tunable"] == share == json.loads((done.folder / "prompt/prompt.json").read_text())["tunable"]
+    )
+    assert ("tunable", done.record.tunable.sentence()) in done.record.summary().facts  # type: ignore[union-attr]
+    card = (done.folder / "prompt" / "README.md").read_text()
+    assert f"- Tunable: {percentage(share['percent'])} % of the backbone's {size:,} parameters, " in card
+    before = {name: value for name, value in written(tmp_path).items() if name not in ("tunable", "sha256")}
+    (tmp_path / FILE).write_text(json.dumps(sealed(before)))
+    read = read_metrics(tmp_path / FILE)
+    assert read.tunable is None
+    assert "tunable" not in dict(read.summary().facts)
+    assert read.document() == sealed(before)

@@ -87,7 +87,6 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
     """
     own = bare(model)
     config = own.config.get_text_config()
-    body, head = _parts(own)
     weights, weights_of_head = digests(own)
     return Fingerprint(
         family=config.model_type,
@@ -95,11 +94,17 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
         hidden_size=config.hidden_size,
         num_layers=config.num_hidden_layers,
         vocab_size=weight_of(own.get_input_embeddings()).shape[0],
-        num_parameters=sum(weight.numel() for weight in (*body.values(), *head.values())),
+        num_parameters=num_parameters(own),
         dtype=str(own.dtype).removeprefix("torch."),
         weights=_EXACT.get(weights, weights),
         head=_EXACT.get(weights_of_head, weights_of_head),
     )
+
+
+def num_parameters(model: nn.Module | Pair) -> int:
+    """Scalars of a model's body and head, tied weights once; shapes are enough (device `meta`)."""
+    body, head = _parts(bare(model))
+    return sum(weight.numel() for weight in (*body.values(), *head.values()))
 
 
 def digests(model: PreTrainedModel) -> tuple[str, str]:

@@ -31,6 +31,7 @@ class MethodEntry:
         site: where it enters the model.
         options: for each its default and what it is.
         trained: scalars on the backbone; None without one.
+        tunable: these in percent of the backbone's parameters, a readout's not among them.
         stored: likewise, in the prompt's file.
         refused: why it cannot serve the backbone.
         recipe: how it is trained on the backbone.
@@ -42,13 +43,14 @@ class MethodEntry:
     site: str
     options: dict[str, dict[str, object]]
     trained: int | None = None
+    tunable: float | None = None
     stored: int | None = None
     refused: str | None = None
     recipe: dict[str, object] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON; a recipe is for a backbone alone."""
-        order = ("name", "title", "url", "site", "trained", "stored", "refused", "options")
+        order = ("name", "title", "url", "site", "trained", "tunable", "stored", "refused", "options")
         found = {key: getattr(self, key) for key in order}
         return found if self.recipe is None else {**found, "recipe": self.recipe}
 
@@ -76,13 +78,11 @@ def methods(
         emit([one.as_dict() for one in found])
         tell_faults(METHODS.faults(), sys.stderr)
         return
-    rows = [
-        [one.name, one.site, _number(one.trained), _number(one.stored), one.refused or f"{one.title} {one.url}"]
-        for one in found
-    ]
+    rows = [[one.name, one.site, *_counts(one), one.refused or f"{one.title} {one.url}"] for one in found]
     where = f" on {backbone}" if backbone else " (give --backbone for their scalars)"
-    table(f"methods{where}", ["name", "site", "trained", "stored", "paper"], rows, right=(2, 3))
+    table(f"methods{where}", ["name", "site", "trained", "tunable %", "stored", "paper"], rows, right=(2, 3, 4))
     if backbone:
+        tell("tunable %: trained scalars for a hundred of the backbone's parameters, tied weights counted once")
         tell("a linear head adds C * (H + 1) scalars where the readout is a head")
     for one in found:
         if one.trained == 0 and one.site != "none" and one.refused is None:
@@ -99,6 +99,8 @@ def _counted(cls: type[Method], frozen: Backbone | None) -> MethodEntry:
     if frozen is None:
         return entry
     from softprompt.attached.attach import attach
+    from softprompt.backbones.fingerprint import num_parameters
+    from softprompt.backbones.tunable import Tunable
     from softprompt.methods.registry import checked
     from softprompt.sites.producer import Producer
 
@@ -110,9 +112,19 @@ def _counted(cls: type[Method], frozen: Backbone | None) -> MethodEntry:
             producer = prompted.prompts[0]
             assert isinstance(producer, Producer)
             trained = sum(p.numel() for p in prompted.prompts.parameters() if p.requires_grad)
-            return replace(entry, trained=trained, stored=sum(one.numel() for one in producer.stored().values()))
+            share = Tunable.of(trained, 0, num_parameters(frozen)).percent
+            stored = sum(one.numel() for one in producer.stored().values())
+            return replace(entry, trained=trained, tunable=share, stored=stored)
     except SoftPromptError as error:
         return replace(entry, refused=str(error))
+
+
+def _counts(entry: MethodEntry) -> list[str]:
+    """Its scalars as cells; empty without a backbone."""
+    from softprompt.backbones.tunable import percentage
+
+    share = "" if entry.tunable is None else percentage(entry.tunable)
+    return [_number(entry.trained), share, _number(entry.stored)]
 
 
 def _number(value: int | None) -> str:

@@ -147,7 +147,7 @@ def _finish(found: LayerComparison, out: Path, json: bool) -> None:
 
 
 def _report(found: LayerComparison, out: Path) -> None:
-    from softprompt.explain.layers import arm_difference, strip
+    from softprompt.explain.layers import arm_difference, strip, tunable
 
     arms, seeds = found["arms"], found["seeds"]
     table(
@@ -167,20 +167,22 @@ def _report(found: LayerComparison, out: Path) -> None:
     )
     table(
         f"layers 0 to {found['layers'] - 1}, and what they cost",
-        ["arm", "layers", "trained", "stored", "seconds"],
+        ["arm", "layers", "trained", "tunable %", "stored", "seconds"],
         [
             [
                 arm["arm"],
                 strip(arm["share"]),
                 f"{arm['trained_parameters']:,}",
+                tunable(arm),
                 f"{arm['stored_parameters']:,}",
                 f"{arm['seconds']:.0f}",
             ]
             for arm in arms
         ],
-        right=(2, 3, 4),
+        right=(2, 3, 4, 5),
     )
     tell("p: paired t test over seeds (Holm: over all arms together); few seeds have little power, so a")
     tell("large p does not show that two choices are equal. Layers: the higher a mark, the more seeds keep it.")
+    tell("Tunable %: trained scalars for a hundred of the backbone's parameters; in brackets without the head.")
     tell(f"figures: {out / FIGURES}")
     tell(f"pictures: {out / PAGE}")

@@ -129,5 +129,7 @@ def _report(done: Run, out: Path, json: bool, silent: bool) -> None:
     if own.breakdown is not None and done.prompt.task is not None and not silent:
         tell_breakdown(own.breakdown, done.prompt.task)
     tell(f"trained {own.trained_parameters:,} scalars in {own.train_seconds:.0f} s, stored {own.stored_bytes:,} bytes")
+    if own.tunable is not None:
+        tell(f"tunable: {own.tunable.sentence()}")
     tell(f"files: {out}/metrics.json, {out}/prompt/")
     tell(f'ask it: softprompt predict {out} "..."')

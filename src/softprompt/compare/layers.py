@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
-from softprompt.compare.results import Arm, ArmRun, LayerComparison, RunFigures
+from softprompt.backbones.tunable import Tunable
+from softprompt.compare.results import Arm, ArmRun, LayerComparison, RunFigures, Share
 from softprompt.compare.significance import TEST, compare
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.score import figure, interval_of
@@ -178,8 +179,17 @@ def figures_of(metrics: RunMetrics) -> RunFigures:
         "test": metrics.test.figures(),
         "train_seconds": metrics.train_seconds,
         "trained_parameters": metrics.trained_parameters,
+        "tunable": None if metrics.tunable is None else _share(metrics.tunable),
         "stored_parameters": metrics.stored_parameters,
         "kept_layers": metrics.kept_layers,
+    }
+
+
+def _share(found: Tunable) -> Share:
+    return {
+        "backbone_parameters": found.backbone_parameters,
+        "percent": found.percent,
+        "percent_without_head": found.percent_without_head,
     }
 
 
@@ -205,12 +215,14 @@ def summed(runs: Mapping[str, Sequence[RunFigures]], reference: str, layers: int
             }
             for one in found
         ]
+        shares = [one.get("tunable") for one in found]
         kept = [one["kept_layers"] for one in each if one["kept_layers"] is not None]
         arms.append(
             {
                 "arm": arm,
                 **compared[arm],
                 "trained_parameters": max(one["trained_parameters"] for one in found),
+                "tunable": max(filter(None, shares), key=lambda share: share["percent"], default=None),
                 "stored_parameters": max(one["stored_parameters"] for one in found),
                 "seconds": sum(one["seconds"] for one in each) / len(each),
                 "share": [sum(layer in one for one in kept) / len(kept) for layer in range(layers)] if kept else None,

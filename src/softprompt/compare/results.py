@@ -32,6 +32,14 @@ class Summary(TypedDict):
     difference: Difference | None
 
 
+class Share(TypedDict):
+    """The trained scalars as a share of the backbone's parameters: what `backbones.tunable.Tunable` holds."""
+
+    backbone_parameters: int
+    percent: float
+    percent_without_head: float
+
+
 class RunFigures(TypedDict):
     """What a comparison reads of a finished run, by the names of `metrics.json`.
 
@@ -41,6 +49,7 @@ class RunFigures(TypedDict):
         test: metrics of the test rows.
         train_seconds: of training.
         trained_parameters: scalars that were trained.
+        tunable: these as a share of the backbone's; None of versions that did not write it.
         stored_parameters: scalars that are stored.
         kept_layers: by number, from 0; None for a method that has no choice.
     """
@@ -50,6 +59,7 @@ class RunFigures(TypedDict):
     test: Scores
     train_seconds: float
     trained_parameters: int
+    tunable: NotRequired[Share | None]
     stored_parameters: int
     kept_layers: NotRequired[list[int] | None]
 
@@ -78,6 +88,7 @@ class Arm(Summary):
     Attributes:
         arm: the choice.
         trained_parameters: scalars that were trained, the most of the seeds.
+        tunable: these as a share of the backbone's, likewise; None where no run tells it.
         stored_parameters: scalars that are stored, likewise.
         seconds: of training, the mean of the seeds.
         share: of the seeds that keep each layer, `(L,)`; None for a method that has no choice.
@@ -86,6 +97,7 @@ class Arm(Summary):
 
     arm: str
     trained_parameters: int
+    tunable: Share | None
     stored_parameters: int
     seconds: float
     share: Sequence[float] | None

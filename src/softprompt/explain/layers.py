@@ -12,14 +12,15 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.subplots import make_subplots
 
+from softprompt.backbones.tunable import Tunable
 from softprompt.compare.results import Arm, LayerComparison
 from softprompt.explain.page import LOOK, filled, inert, write_page
 
 _BARS = "▁▂▃▄▅▆▇█"
 _KEPT = "#3b6ea5"
 _TABLE = """<table><thead><tr><th>arm</th><th>{{ metric }}</th><th>deviation</th><th>to {{ reference }}</th>
-<th>95 % interval</th><th>p</th><th>p, Holm</th><th>layers</th><th>trained</th><th>stored</th><th>seconds</th>
-</tr></thead><tbody>
+<th>95 % interval</th><th>p</th><th>p, Holm</th><th>layers</th><th>trained</th><th>tunable %</th><th>stored</th>
+<th>seconds</th></tr></thead><tbody>
 {% for row in rows %}<tr{% if row.best %} class="best"{% endif %}>{% for cell in row.cells %}<td>{{ cell }}</td>
 {% endfor %}</tr>
 {% endfor %}</tbody></table>
@@ -156,6 +157,11 @@ def arm_difference(arm: Arm) -> tuple[str, str, str, str]:
     return f"{found['mean']:+.3f}", interval, _chance(found["p"]), _chance(found["p_holm"])
 
 
+def tunable(arm: Arm) -> str:
+    """The share of the backbone that an arm trains, in percent, and without its head; empty where no run tells it."""
+    return "" if arm["tunable"] is None else Tunable(**arm["tunable"]).told()
+
+
 def _chance(p: float | None) -> str:
     return "" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"
 
@@ -172,6 +178,7 @@ def _table(found: LayerComparison) -> Markup:
                 *arm_difference(arm),
                 strip(arm["share"]),
                 f"{arm['trained_parameters']:,}",
+                tunable(arm),
                 f"{arm['stored_parameters']:,}",
                 f"{arm['seconds']:.0f}",
             ],

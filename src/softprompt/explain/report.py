@@ -11,9 +11,10 @@ from softprompt.explain.page import LOOK, filled, inert, write_page
 from softprompt.training.finished import RunMetrics
 
 _TABLE = """<table><thead><tr><th>method</th><th>{{ metric }}</th><th>95 % interval</th><th>trained scalars</th>
-<th>stored bytes</th><th>training seconds</th></tr></thead><tbody>
+<th>tunable %</th><th>stored bytes</th><th>training seconds</th></tr></thead><tbody>
 {% for row in rows %}<tr{% if row.best %} class="best"{% endif %}><td>{{ row.method }}</td><td>{{ row.value }}</td>
-<td>{{ row.interval }}</td><td>{{ row.trained }}</td><td>{{ row.stored }}</td><td>{{ row.seconds }}</td></tr>
+<td>{{ row.interval }}</td><td>{{ row.trained }}</td>
+<td>{{ row.tunable }}</td><td>{{ row.stored }}</td><td>{{ row.seconds }}</td></tr>
 {% endfor %}</tbody></table>"""
 _FOOT = "<p><small>{{ foot }}</small></p>"
 _LOOK: dict[str, object] = {**LOOK, "height": 420}
@@ -37,6 +38,7 @@ def comparison_page(runs: Sequence[RunMetrics], path: str | Path, title: str) ->
             "value": f"{_value(run):.3f}",
             "interval": "{:.3f} to {:.3f}".format(*_interval(run)),
             "trained": f"{run.trained_parameters:,}",
+            "tunable": "" if run.tunable is None else run.tunable.told(),
             "stored": f"{run.stored_bytes:,}",
             "seconds": f"{run.train_seconds:.0f}",
             "best": run is best,

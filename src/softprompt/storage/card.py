@@ -47,6 +47,8 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
         f"- Method: {method.title}, <{method.url}>",
         f"- Options: {used or 'none'}",
     ]
+    if record.tunable is not None:
+        lines.append(f"- Tunable: {record.tunable.sentence()}")
     if task is not None and readout is not None:
         lines += _reading(task, readout)
     metrics = record.metrics.model_dump(mode="json", exclude_unset=True)

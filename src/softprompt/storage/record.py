@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
 from softprompt.backbones.fingerprint import Fingerprint
+from softprompt.backbones.tunable import Tunable
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.documents import plain, read_document
@@ -114,6 +115,8 @@ class PromptRecord(CourseRecord):
         seed: of the run.
         versions: of the libraries that it ran on.
         metrics: on the test rows.
+        tunable: what was trained as a share of the backbone's parameters; None of a prompt that no run trained, and in
+            prompts of versions that did not record it.
         moved: how far training moved what stands in the input at each virtual token, |p - p_0|; None where nothing of
             the prompt's own stands there, and in prompts of versions that did not record it.
         rows: how those that it was trained and chosen on were divided; their hashes are in `rows.safetensors`.
@@ -130,6 +133,7 @@ class PromptRecord(CourseRecord):
     seed: int | None = None
     versions: dict[str, str] = {}
     metrics: Measured = Measured()
+    tunable: Tunable | None = None
     moved: tuple[Number, ...] | None = None
     rows: Division | None = None
     report: dict[str, JsonValue] = {}
@@ -148,7 +152,7 @@ class PromptRecord(CourseRecord):
 
 
 # The fields of `prompt.json` that a prompt carries along, whatever it is made of.
-_CARRIED = {"backbone_name", "seed", "versions", "metrics", "moved", *CourseRecord.model_fields}
+_CARRIED = {"backbone_name", "seed", "versions", "metrics", "tunable", "moved", *CourseRecord.model_fields}
 
 
 @dataclass(frozen=True)

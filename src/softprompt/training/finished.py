@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, JsonValue, PrivateAttr, ValidationError, ValidationInfo, field_serializer, field_validator
 
+from softprompt.backbones.tunable import Tunable
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.breakdown import Breakdown
 from softprompt.files import strict_json
@@ -36,6 +37,8 @@ class RunMetrics(Summarised, Strict):
         validation: metrics of the validation rows.
         trained_parameters: scalars that were trained, the readout's among them.
         trained_head_parameters: the readout's alone.
+        tunable: the trained scalars as a share of the backbone's, with the readout's and without; None in files of
+            versions that did not write it.
         stored_parameters: scalars in `prompt.safetensors`.
         stored_bytes: of `prompt.safetensors`.
         train_seconds: over all stages and interruptions.
@@ -63,6 +66,7 @@ class RunMetrics(Summarised, Strict):
     validation: Measured
     trained_parameters: int = Field(ge=0)
     trained_head_parameters: int = Field(ge=0)
+    tunable: Tunable | None = None
     stored_parameters: int = Field(ge=0)
     stored_bytes: int = Field(ge=0)
     train_seconds: float = Field(ge=0)
@@ -117,7 +121,9 @@ class RunMetrics(Summarised, Strict):
         facts = measured("test", self.metric, self.test.figures())
         facts += measured("validation", self.metric, self.validation.figures())
         trained = f"{self.trained_parameters:,} scalars in {self.train_seconds:.1f} s"
-        facts += [("trained", f"{trained}, stored {self.stored_bytes:,} bytes"), ("backbone", self.backbone)]
+        facts.append(("trained", f"{trained}, stored {self.stored_bytes:,} bytes"))
+        facts += [("tunable", self.tunable.sentence())] if self.tunable is not None else []
+        facts.append(("backbone", self.backbone))
         if self.diverged is not None:
             facts.append(("diverged", "its best finite state is kept"))
         return Summary(f"Run: {self.method} for {self.task}, seed {self.seed}", facts)

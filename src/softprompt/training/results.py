@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from softprompt.backbones.source import name_alone
+from softprompt.backbones.tunable import Tunable
 from softprompt.evaluation.breakdown import Breakdown, breakdown
 from softprompt.evaluation.score import scored
 from softprompt.files import strict_json
@@ -118,6 +119,12 @@ def _moved(start: Tensor | None, end: Tensor | None) -> list[float] | None:
     return distances
 
 
+def tunable_of(run: RunSpec, work: Work) -> Tunable:
+    """The share of the backbone that the course trained, or the most of it where it trained several prompts."""
+    own, head = work.trained_scalars
+    return Tunable.of(own, head, run.backbone.fingerprint.num_parameters)
+
+
 def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows, start: Tensor | None) -> Prompt:
     """The trained prompt, with what its file tells of the run.
 
@@ -138,6 +145,7 @@ def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows
         "seed": run.splits.seed,
         "versions": versions(),
         "metrics": figures,
+        "tunable": tunable_of(run, work).model_dump(mode="json"),
         **({} if moved is None else {"moved": moved}),
     }
     return Prompt(
@@ -179,6 +187,7 @@ def metrics_of_run(
         "validation": measured.validation.figures(),
         "trained_parameters": own + head,
         "trained_head_parameters": head,
+        "tunable": tunable_of(run, work).model_dump(mode="json"),
         "stored_parameters": prompt.stored_parameters,
         "stored_bytes": (run.folder / PROMPT / TENSORS).stat().st_size,
         "train_seconds": round(work.seconds, 3),
