@@ -55,11 +55,14 @@ class DeepPrompt(OverLayers):
 
     def build(self, context: BuildContext) -> Producer:
         """Make the table, shape `(layers, k, H)`, fp32."""
+        return LayerTable(self._rows(context), self.selection.of(context.anatomy.num_layers), context)
+
+    def _rows(self, context: BuildContext) -> Tensor:
         layers = self.selection.of(context.anatomy.num_layers)
         if self.init == "words" and not context.blank:
-            return LayerTable(tables.word_states(self.num_virtual_tokens, context)[list(layers)], layers, context)
+            return tables.word_states(self.num_virtual_tokens, context)[list(layers)]
         shape = (len(layers), self.num_virtual_tokens, context.anatomy.hidden_size)
-        return LayerTable(tables.normal(shape, self.init_std, context), layers, context)
+        return tables.normal(shape, self.init_std, context)
 
 
 class LayerTable(LayerPrompt):
