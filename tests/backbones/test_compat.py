@@ -31,6 +31,7 @@ NAMES = {
         "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
     ),
     "transformers.models.llama.modeling_llama": ("eager_attention_forward",),
+    "transformers.optimization": ("Adafactor._get_options",),
     "transformers.generation.logits_process": (
         "MinLengthLogitsProcessor",
         "MinNewTokensLengthLogitsProcessor",

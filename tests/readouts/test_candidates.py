@@ -13,6 +13,7 @@ import torch
 from softprompt.attached.attach import attach, build
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
+from softprompt.methods import Method, method
 from softprompt.readouts.build import build_readout
 from softprompt.readouts.candidates import Candidates
 from softprompt.readouts.label_words import LabelWords
@@ -25,10 +26,10 @@ from ..shared.prompts import METHODS
 from ..shared.readouts import CHOICES, TEXTS, answers, ids_of, made
 
 
-@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2"])
-def test_a_label_of_several_tokens_scores_as_its_chain(method: str) -> None:
+@pytest.mark.parametrize("name", ["capt", "prompt_tuning", "p_tuning_v2"])
+def test_a_label_of_several_tokens_scores_as_its_chain(name: str) -> None:
     task = Task(template="{text} {mask}", labels={"0": "w10 w11", "1": "w12", "2": "w10 w13 w14"})
-    prompted, readout = made(task, "llama", METHODS[method])
+    prompted, readout = made(task, "llama", METHODS[name])
     with prompted, torch.no_grad():
         found = answers(prompted, readout, task.rows_of(TEXTS))
         for text, outcome in zip(TEXTS, found, strict=True):
@@ -251,3 +252,56 @@ def test_one_token_by_a_character_is_compared_as_well() -> None:
             *(answers(prompted, made_of, task.rows_of(TEXTS)) for made_of in (plain, readout)), strict=True
         ):
             assert other.otherwise == ("acc", one.prediction)
+
+
+@pytest.mark.parametrize(
+    ("family", "task", "records"),
+    [
+        ("t5", {"template": "{text}", "labels": {"0": "w10 w11", "1": "w12"}}, [("w20 w21", "0"), ("w30", "1")]),
+        ("llama", {"template": "{text}", "labels": {"0": "w10 w11", "1": "w12"}}, [("w20", "0"), ("w30", "1")]),
+        ("llama", {"template": "{text}", "labels": {"0": "w10", "1": "w12"}}, [("w20", "0"), ("w30", "1")]),
+        ("bert", {"template": "{text} {mask}", "labels": {"0": "w10 w11", "1": "w12"}}, [("w20", "0")]),
+        ("bert", {"template": "{text} {mask}", "labels": {"0": "w10", "1": "w12"}}, [("w20", "0"), ("w3", "1")]),
+        ("t5", {"template": "{text}", "kind": "generation"}, [("w20", "w21 w22"), ("w30", "w31")]),
+    ],
+)
+def test_z_loss_is_added_where_the_loss_is_over_the_vocabulary(
+    family: str, task: dict[str, Any], records: list[tuple[str, str]]
+) -> None:
+    """The weight times the mean of log(Z)^2 over the tokens of the right answers."""
+    own = Task(**task)
+    rows = own.rows_of([{"text": text, "label": label} for text, label in records])
+    losses = {}
+    for weight in (0.0, 0.25, 1.0):
+        prompted, readout = made(own, family, METHODS["prompt_tuning"], loss="vocabulary", z_loss=weight)
+        with prompted, torch.no_grad():
+            items = [readout.encode(row) for row in rows]
+            batch = readout.collate(items, train=True)
+            losses[weight] = float(readout.loss(prompted, batch))
+            if not weight:
+                squares = []
+                for row in rows:  # one by one, each with its own answer alone
+                    asked = readout.collate([readout.encode(row)], train=True)
+                    given = {"input_ids": asked["input_ids"], "positions": asked["columns"]}
+                    if "decoder_input_ids" in asked:
+                        given["decoder_input_ids"] = asked["decoder_input_ids"]
+                    logits = prompted(**given).logits[0].float()
+                    squares += logits.logsumexp(-1).square().tolist()
+    mean = sum(squares) / len(squares)
+    assert mean > 1e-3
+    assert losses[0.25] - losses[0.0] == pytest.approx(0.25 * mean, rel=1e-3)
+    assert losses[1.0] - losses[0.0] == pytest.approx(mean, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("own", "options"),
+    [
+        (METHODS["prompt_tuning"], {"loss": "labels"}),
+        (METHODS["prompt_tuning"], {"readout": "head"}),
+        (method("soft_words", prompts=("w20 {text}", "{text} w21")), {"loss": "vocabulary"}),
+    ],
+)
+def test_z_loss_is_refused_where_the_loss_is_another(own: Method, options: dict[str, Any]) -> None:
+    task = Task(template="w20 {text}", labels={"0": "w10", "1": "w12"})
+    with pytest.raises(SoftPromptError, match="z_loss is a part of the loss over the vocabulary"):
+        made(task, "llama", own, z_loss=1e-4, **options)

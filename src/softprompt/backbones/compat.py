@@ -28,8 +28,10 @@ from transformers.models.auto.modeling_auto import (
 
 if TYPE_CHECKING:
     from transformers import Cache, Trainer, TrainingArguments
+    from transformers.optimization import Adafactor
 else:
-    Trainer = object  # what a sub-class names beside `TrainerInside`; it takes a second to import
+    # What a sub-class names beside `TrainerInside` and `AdafactorInside`; they take a second to import.
+    Trainer = Adafactor = object
 
 __all__ = [
     "ALL_ATTENTION_FUNCTIONS",
@@ -209,3 +211,15 @@ def one_device_arguments() -> Callable[..., TrainingArguments]:
             return device
 
     return OneDeviceArguments
+
+
+# -- Adafactor ---------------------------------------------------------------------------------------------------
+
+
+class AdafactorInside(Adafactor):
+    """Adafactor that keeps the whole second moment of a table; stands before Adafactor."""
+
+    @staticmethod
+    def _get_options(param_group: dict[str, object], param_shape: torch.Size) -> tuple[bool, bool]:
+        """Whether the second moment is factored, and whether there is a first one."""
+        return False, param_group["beta1"] is not None

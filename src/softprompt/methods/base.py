@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 MOST = 1 << 20  # the largest whole number among a method's options
+OptimizerName: TypeAlias = Literal["adamw", "adafactor", "adafactor_t5x"]
 # Of an option, the other one that it depends on and that one's values; True for all that count as true.
 Needs: TypeAlias = Mapping[str, tuple[str, tuple[JsonValue, ...] | Literal[True]]]
 
@@ -36,7 +37,7 @@ class Recipe:
     Attributes:
         learning_rate: of the prompt.
         source: the paper, table or measurement that it comes from.
-        optimizer: `adamw` or `adafactor`.
+        optimizer: `adamw`, `adafactor`, or `adafactor_t5x`, which keeps the whole second moment.
         schedule: `linear`, `cosine` or `constant`.
         warmup_ratio: share of the steps with a rising learning rate.
         weight_decay: decoupled weight decay.
@@ -47,7 +48,7 @@ class Recipe:
 
     learning_rate: float
     source: str
-    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    optimizer: OptimizerName = "adamw"
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup_ratio: float = 0.0
     weight_decay: float = 0.0

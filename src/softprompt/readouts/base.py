@@ -102,6 +102,7 @@ class Readout(nn.Module, ABC):
         calibration: added to the log-probabilities of the classes before an answer is chosen, `(classes,)`, or None;
             the training loss does not see it.
         seen: of a trained prompt's readout the rows that it was trained and chosen on; None while it is trained.
+        z_loss: the weight of log(Z)^2 in a training loss over the vocabulary (T5X); see `candidates`.
         generates: whether its loss teaches the model to go on with the answer; where it weighs labels alone, nothing
             says what is generated.
     """
@@ -110,6 +111,7 @@ class Readout(nn.Module, ABC):
     found: tuple[str, ...] = ("head.calibration",)
     calibration: Tensor | None = None
     seen: SeenRows | None = None
+    z_loss: float = 0.0
     generates: bool = True
 
     @abstractmethod

@@ -4,7 +4,8 @@ The log-likelihood of a candidate is the sum of the log-probabilities of its tok
 after `{choice}`, of what follows), teacher-forced; where one candidate begins another, of the end token behind each,
 too (see `answers`). The candidate with the largest is the answer: lm-evaluation-harness's `acc`. Its `acc_norm` divides
 by the answer's length in characters, as the harness does. Training takes either the cross-entropy of the right answer's
-tokens (`vocabulary`: Lester et al., T5) or the cross-entropy of the candidates' scores (`labels`).
+tokens (`vocabulary`: Lester et al., T5), to which T5X adds z log(Z)^2 with Z = sum_v exp(logit_v) at each token
+(`z_loss`), or the cross-entropy of the candidates' scores (`labels`).
 """
 
 from __future__ import annotations
@@ -142,6 +143,18 @@ class Candidates(Readout):
         compared = self._by(self.compared.scoring, scores, batch) if self.vocabulary else scores
         return super().outcomes_of(compared, batch)
 
+    def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
+        """Mean loss of a batch, a scalar in fp32; with `z_loss` that of the right answers' tokens."""
+        if not self.z_loss:
+            return super().loss(prompted, batch, prompts)
+        return self.token_loss(prompted, batch, prompts, self.z_loss)
+
+    def token_loss(self, prompted: Attached, batch: Batch, prompts: Rows, z_loss: float) -> Tensor:
+        """The mean of -log p + z log(Z)^2 over the target tokens of a batch that has the right answers alone."""
+        chosen, log_z = self.token_logits(prompted, batch, prompts)
+        seen: Tensor = batch["target_mask"]
+        return ((log_z - chosen + z_loss * log_z.square()) * seen).sum() / seen.sum()
+
     def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """The answers to a batch, and what the other scoring would have answered."""
         outputs = self.outputs(prompted, batch, prompts).detach()
@@ -204,13 +217,17 @@ class Candidates(Readout):
 
     def token_logs(self, prompted: Attached, batch: Batch, prompts: Rows) -> Tensor:
         """Log-probability of each target token, 0 at padding: fp32, shape `(candidates, tokens)`."""
+        chosen, log_z = self.token_logits(prompted, batch, prompts)
+        seen: Tensor = batch["target_mask"]
+        return (chosen - log_z) * seen
+
+    def token_logits(self, prompted: Attached, batch: Batch, prompts: Rows) -> tuple[Tensor, Tensor]:
+        """The logit of each target token, and log Z of the vocabulary there: fp32, shapes `(candidates, tokens)`."""
         given = inputs(prompted, batch, prompts)
         if self.decoder_start is not None:
             given["decoder_input_ids"] = batch["decoder_input_ids"]
         logits: Tensor = prompted(**given, positions=batch["columns"], use_cache=False).logits.float()
-        chosen: Tensor = logits.gather(-1, batch["targets"][..., None])[..., 0]
-        seen: Tensor = batch["target_mask"]
-        return (chosen - logits.logsumexp(-1)) * seen
+        return logits.gather(-1, batch["targets"][..., None])[..., 0], logits.logsumexp(-1)
 
 
 def _none_empty(row: Row, answers: Sequence[Ids | str]) -> None:

@@ -36,8 +36,17 @@ def make_readout(task: Task, context: ReadoutContext) -> Readout:
     Raises:
         SoftPromptError: the backbone or the task cannot serve it; the message says what can.
     """
-    if context.pool:
-        return _mixture(task, context)
+    made, spec = _mixture(task, context) if context.pool else _one(task, context), context.spec
+    if spec.z_loss and not (spec.name in ("text", "mask") and made.generates):
+        raise SoftPromptError(
+            f"z_loss is a part of the loss over the vocabulary, and readout {spec.name!r} of task {task.name!r} has "
+            "another: set loss=vocabulary, or leave z_loss out"
+        )
+    made.z_loss = spec.z_loss
+    return made
+
+
+def _one(task: Task, context: ReadoutContext) -> Readout:
     spec = context.spec
     if task.kind in IN_PLACE and spec.name in ("rows", "mask", "text"):
         raise SoftPromptError(

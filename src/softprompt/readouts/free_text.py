@@ -72,7 +72,9 @@ class FreeText(Readout):
 
     def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Cross-entropy of the answer's tokens."""
-        return self.scorer.loss(prompted, batch, prompts)
+        if not self.z_loss:
+            return self.scorer.loss(prompted, batch, prompts)
+        return self.scorer.token_loss(prompted, batch, prompts, self.z_loss)
 
     def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """Greedy answers."""

@@ -1,8 +1,8 @@
 """Label words of one token, read at one column: the mask of an MLM or the place after a causal model's text.
 
 p(c | x) is the softmax over the label words' logits. With `loss="vocabulary"` the softmax runs over the whole
-vocabulary while training. A regression has two words, for its bounds, and predicts their mean by probability (LM-BFF,
-section 3.2).
+vocabulary while training, and T5X's z log(Z)^2 may stand beside it (see `candidates`). A regression has two words, for
+its bounds, and predicts their mean by probability (LM-BFF, section 3.2).
 """
 
 from __future__ import annotations
@@ -70,6 +70,12 @@ class LabelWords(SingleColumn):
         labels = torch.tensor(batch["labels"], device=scores.device)
         share = ((labels.float() - low) / (high - low)).clamp(0, 1)
         return -(torch.stack([1 - share, share], -1) * scores).sum(-1).mean()
+
+    def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
+        """Mean loss of a batch, a scalar in fp32."""
+        outputs = self.outputs(prompted, batch, prompts)
+        loss = self.loss_of(self.scores(outputs, batch), batch)
+        return loss + self.z_loss * outputs.logsumexp(-1).square().mean() if self.z_loss else loss
 
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """The word with the largest probability, or the mean of the bounds by probability."""

@@ -48,15 +48,13 @@ class Masks(Candidates):
         batch["sequences"] = torch.tensor([places[pair] for pair in pairs])
         return batch
 
-    def token_logs(self, prompted: Attached, batch: Batch, prompts: Rows) -> Tensor:
-        """Log-probability of each target token at its mask, 0 at padding: fp32, shape `(candidates, tokens)`."""
+    def token_logits(self, prompted: Attached, batch: Batch, prompts: Rows) -> tuple[Tensor, Tensor]:
+        """The logit of each target token at its mask, and log Z there: fp32, shapes `(candidates, tokens)`."""
         given = inputs(prompted, batch, prompts)
         logits: Tensor = prompted(**given, positions=batch["columns"], use_cache=False).logits.float()
         goal, of = batch["targets"], batch["sequences"]
         ahead = torch.arange(goal.shape[1], device=goal.device)
-        chosen: Tensor = logits[of[:, None], ahead, goal]
-        seen: Tensor = batch["target_mask"]
-        return (chosen - logits.logsumexp(-1)[of]) * seen
+        return logits[of[:, None], ahead, goal], logits.logsumexp(-1)[of]
 
     def _room(self, targets: Sequence[Ids]) -> int:
         """The masks of the longest answer but for the one that the text has."""

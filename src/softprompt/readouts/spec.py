@@ -31,6 +31,7 @@ class ReadoutSpec(BaseModel):
             choices begins another. Not written where there is none, as ever.
         scoring: whether answers are compared by their log-likelihood, or by that of a character; not written where it
             is the first, as ever.
+        z_loss: the weight of log(Z)^2 in a training loss over the vocabulary; not written where it is 0, as ever.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -44,3 +45,4 @@ class ReadoutSpec(BaseModel):
     truncation: Truncation = Field("end", exclude_if=lambda side: side == "end")
     answer_end: AnswerEnd = Field("no", exclude_if=lambda when: when == "no")
     scoring: Scoring = Field("acc", exclude_if=lambda scoring: scoring == "acc")
+    z_loss: float = Field(0.0, ge=0, exclude_if=lambda weight: weight == 0)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from softprompt.errors import SoftPromptError
-from softprompt.methods.base import Recipe
+from softprompt.methods.base import OptimizerName, Recipe
 from softprompt.methods.options import Options
 from softprompt.methods.registry import checked
 from softprompt.readouts.answers import AnswerEnd
@@ -22,7 +22,9 @@ class TrainingOptions(Options):
 
     learning_rate: float | None = Field(None, gt=0, description="of the prompt; default: the method's recipe")
     head_learning_rate: float | None = Field(None, gt=0, description="of a linear head; default: the recipe")
-    optimizer: Literal["adamw", "adafactor"] | None = Field(None, description="default: the method's recipe")
+    optimizer: OptimizerName | None = Field(
+        None, description="default: the method's recipe; adafactor_t5x is not factored, as Lester et al. run it"
+    )
     schedule: Literal["linear", "cosine", "constant"] | None = Field(None, description="default: the recipe")
     warmup_ratio: float | None = Field(None, ge=0, lt=1, description="share of the steps; default: the recipe")
     weight_decay: float | None = Field(None, ge=0, description="decoupled; default: the recipe")
@@ -41,7 +43,7 @@ class TrainingOptions(Options):
     max_new_tokens: int = Field(
         32, ge=1, description="longest answer of a free-text task; of longer ones the beginning is taught, and told"
     )
-    # This and the next two are not written where they are as ever: a run that was begun before them goes on.
+    # This, the next two and z_loss are not written where they are as ever: a run that was begun before them goes on.
     truncation: Truncation = Field(
         "end",
         exclude_if=lambda side: side == "end",
@@ -56,6 +58,12 @@ class TrainingOptions(Options):
         "acc",
         exclude_if=lambda scoring: scoring == "acc",
         description="compare answers by their log-likelihood (acc) or by that of a character (acc_norm)",
+    )
+    z_loss: float = Field(
+        0.0,
+        ge=0,
+        exclude_if=lambda weight: weight == 0,
+        description="T5X: weight of log(Z)**2 in a loss over the vocabulary, Z its normaliser",
     )
     sentinel_targets: bool = Field(
         False, description="T5: put <extra_id_0> before each answer, as span corruption does"

@@ -26,6 +26,7 @@ from softprompt.training.fitting.frozen_states import PooledItem, PrefilledItem,
 from softprompt.training.fitting.record import FitRecord, load_extra
 from softprompt.training.fitting.resumable import ResumableTrainer, arguments
 from softprompt.training.fitting.stage_spec import Stage
+from softprompt.training.fitting.t5x_adafactor import t5x_adafactor
 from softprompt.training.fitting.task_model import TaskModel
 
 OnStep = Callable[[int, int, str | None], None]
@@ -108,7 +109,9 @@ class SoftPromptTrainer(ResumableTrainer):
         groups = [{"params": own, "lr": rate * times, "weight_decay": decay} for times, own in by_rate.items()]
         groups.append({"params": head, "lr": self.plan.head_learning_rate, "weight_decay": 0.0})
         groups = [group for group in groups if group["params"]]
-        if self.plan.optimizer == "adafactor":
+        if self.plan.optimizer == "adafactor_t5x":
+            self.optimizer = t5x_adafactor(groups)
+        elif self.plan.optimizer == "adafactor":
             # Lester et al., appendix A: no relative step, no parameter scaling.
             self.optimizer = Adafactor(groups, relative_step=False, scale_parameter=False, warmup_init=False)
         else:
