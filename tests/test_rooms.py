@@ -16,7 +16,7 @@ TASKS = [
     ["registry", "values"],
     ["rows", "origins", "loading", "answers", "spans"],
     ["metrics", "text"],
-    ["row_hash", "in_place"],
+    ["row_hash", "in_place", "patterns"],
     ["definition"],
     ["seen", "scoring"],
     ["data"],

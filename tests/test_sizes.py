@@ -47,6 +47,7 @@ LONG = {
     "compare/layers.py select_layers": _CONTRACT,
     "explain/nearest.py nearest_words": _CONTRACT,
     "tasks/guess/from_file.py FromFile.from_file": _CONTRACT,
+    "tasks/task.py Task.load": _CONTRACT,
     "training/adaptation/run.py adapt": _CONTRACT,
     "training/run.py train": _CONTRACT,
 }

@@ -143,3 +143,51 @@ def test_a_run_starts_from_another_prompt(
         assert ask(*common, "--out", tmp_path / "c", "--seed", 2, *saved)[0] == 0
         again = load_file(tmp_path / "c" / "prompt" / "prompt.safetensors")
         assert abs(one["table"] - again["table"]).max() < 1e-6
+
+
+ASKED = """name: words
+template: "{sentence} {mask}"
+labels: {"0": w10, "1": w11}
+patterns:
+  asked: {template: "{sentence} w9{prompt} w8 {mask}", labels: {"0": w12, "1": w13}}
+"""
+
+
+def test_a_task_in_other_words(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
+    """By a pattern's name or as a text; it is what the run records, goes on with and answers by."""
+    (tmp_path / "words.yaml").write_text(ASKED)
+    common = ["train", "--backbone", backbone, "--data", data, "--method", "p_tuning", "--set", "max_steps=1"]
+    named = ["--task", tmp_path / "words.yaml", "--template", "Asked"]
+    code, _, err = ask(*common, *named, "--set", "num_virtual_tokens=2", "--out", tmp_path / "a")
+    assert code == 0, err
+    recorded = json.loads((tmp_path / "a" / "run.json").read_text())["task_definition"]
+    assert recorded["template"] == "{sentence} w9{prompt} w8 {mask}"
+    assert recorded["labels"] == {"0": "w12", "1": "w13"}
+    assert "patterns" not in recorded
+    answers = ask("predict", tmp_path / "a", "w20 w41", "--json")[1]
+    assert json.loads(answers)[0]["label"] in ("0", "1")
+    # The same run by its name, and another one without it.
+    words = [*common, "--set", "num_virtual_tokens=2", "--out", tmp_path / "a", "--resume"]
+    assert ask(*words, *named)[0] == 0
+    assert ask("train", "--out", tmp_path / "a", "--resume")[0] == 0
+    code, _, err = ask(*words, "--task", tmp_path / "words.yaml")
+    assert code == 1
+    assert "task_definition.template" in err
+    code, _, err = ask(*common, *named[:2], "--template", "ask", "--out", tmp_path / "b")
+    assert (code, "did you mean 'asked'?" in err) == (1, True), err
+    blocks = "{prompt:1} {sentence}{prompt:2} w7 {mask}"
+    code, _, err = ask(*common, *named[:2], "--template", blocks, "--out", tmp_path / "c")
+    assert (code, "places for 3 virtual tokens and the method has 9" in err) == (1, True), err
+    three = ["--set", "num_virtual_tokens=3"]
+    code, _, err = ask(*common, *named[:2], "--template", blocks, *three, "--out", tmp_path / "d")
+    assert code == 0, err
+    assert json.loads((tmp_path / "d" / "run.json").read_text())["task_definition"]["template"] == blocks
+
+
+def test_a_table_in_other_words(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
+    code, _, err = ask(
+        "train", "--backbone", backbone, "--data", data / "train.tsv", "--template", "w9 {sentence} w8 {mask}",
+        "--out", tmp_path / "a", "--set", "max_steps=1",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads((tmp_path / "a" / "run.json").read_text())["task_definition"]["template"].startswith("w9 {")

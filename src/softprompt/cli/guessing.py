@@ -93,13 +93,14 @@ def check_named(task: str | None, data: Path | None) -> None:
         raise SoftPromptError("no --task: give it, or --data with a table whose columns say what the task is")
 
 
-def task_of(name: str | None, columns: Columns, data: Path | None, **source: Any) -> Task:
+def task_of(name: str | None, columns: Columns, data: Path | None, template: str | None = None, **source: Any) -> Task:
     """A task by its name with its rows, or that of a table.
 
     Args:
         name: of the task, or None.
         columns: of the table.
         data: of the task, or the table.
+        template: the name of one of its patterns or a text, or None; see `Task.with_template`.
         **source: what else `Task.with_data` is told.
 
     Raises:
@@ -109,7 +110,8 @@ def task_of(name: str | None, columns: Columns, data: Path | None, **source: Any
     check_named(name, data)
     from softprompt.tasks import Task
 
-    return Task.load(name, data, **source) if name is not None else columns.task_of(data, **source)
+    found = Task.load(name, data, **source) if name is not None else columns.task_of(data, **source)
+    return found if template is None else found.with_template(template)
 
 
 def named_task(name: str | None, own: Task) -> Task:

@@ -33,6 +33,14 @@ TaskName = Annotated[
         autocompletion=tasks_by_name,
     ),
 ]
+TemplateText = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        help="other words for the task: one of its patterns (softprompt tasks NAME), or a text with {fields} in it",
+        metavar="NAME|TEXT",
+    ),
+]
 TextColumns = Annotated[
     list[str] | None, typer.Option("--text", help="without --task: the text's column; repeat, or a,b; default: guessed")
 ]

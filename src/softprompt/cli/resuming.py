@@ -46,6 +46,7 @@ class Given:
         out: its folder.
         backbone: a name.
         task: a name or a YAML file.
+        template: a name of one of its patterns, or a text.
         method: a name.
         pairs: of `--set`, those of the verb's own options among them.
         select: layers.
@@ -55,6 +56,7 @@ class Given:
     out: Path
     backbone: str | None
     task: str | None
+    template: str | None
     method: str | None
     pairs: list[str]
     select: str | None
@@ -114,14 +116,15 @@ class Given:
 
         given = {name: value for name, value in vars(wanted).items() if value is not None and value is not False}
         if record is None:
-            return task_of(self.task, self.columns, **{"data": None, **given})
+            return task_of(self.task, self.columns, template=self.template, **{"data": None, **given})
         known: dict[str, Any] = {"data": None, "shots": record.shots}
         if record.begun is not None or (self.task is None and wanted.data is None):
             known.update(record.places(self.out))
         places = {**known, **given}
         if self.columns.given and places["data"] is not None:
-            return self.columns.task_of(**places)
+            return task_of(None, self.columns, template=self.template, **places)
         own = record.task(self.out) if self.task is None else Task.load(self.task)
+        own = own if self.template is None else own.with_template(self.template)
         return own.with_data(**places)
 
     def settings_for(

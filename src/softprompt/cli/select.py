@@ -28,6 +28,7 @@ from softprompt.cli.options import (
     Shots,
     SkipBad,
     TaskName,
+    TemplateText,
     TestData,
     TestSize,
     TextColumns,
@@ -61,6 +62,7 @@ def select(
     backbone: BackboneName,
     out: RunsFolder,
     task: TaskName = None,
+    template: TemplateText = None,
     method: LayersMethod = "spt",
     keep: Keep = None,
     arms: Arms = "learned,all,first,last,random,input,middle",
@@ -98,7 +100,7 @@ def select(
     pairs = with_named(set_, **named)
     check_names(pairs, method)
     rows = WantedRows(data, shots, numbers[0], max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
-    loaded = task_of(task, Columns.of(text, label), **vars(rows))
+    loaded = task_of(task, Columns.of(text, label), template=template, **vars(rows))
     chosen, training = _without_layers(pairs, method)
     check_rows(loaded, numbers, silent=silent)
     from softprompt.backbones.load import load_backbone

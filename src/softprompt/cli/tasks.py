@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,12 +11,15 @@ from softprompt.cli.common import all_tasks, emit, quiet, table, tell, tell_faul
 from softprompt.cli.completing import tasks_by_name
 from softprompt.cli.options import Json
 
+if TYPE_CHECKING:
+    from softprompt.tasks import Task
+
 
 def tasks(
     name: Annotated[str | None, typer.Argument(help="show one task whole", autocompletion=tasks_by_name)] = None,
     json: Json = False,
 ) -> None:
-    """List the tasks of the catalog, or show one.
+    """List the tasks of the catalog, or show one with the patterns that --template chooses from.
 
     Example: softprompt tasks rte
     """
@@ -26,7 +29,7 @@ def tasks(
     from softprompt.tasks import Task
 
     if name is not None:
-        shown = Task.load(name).model_dump(mode="json", exclude_defaults=True)
+        shown = _shown(Task.load(name))
         if json:
             emit(shown)
         else:
@@ -35,7 +38,7 @@ def tasks(
         return
     found, faults = all_tasks()
     if json:
-        emit([task.model_dump(mode="json", exclude_defaults=True) for task in found])
+        emit([_shown(task) for task in found])
         tell_faults(faults, sys.stderr)
         return
     table(
@@ -44,3 +47,9 @@ def tasks(
         [[t.name, t.kind, t.metric, ", ".join(t.label_words()), t.description] for t in found],
     )
     tell_faults(faults)
+
+
+def _shown(task: Task) -> dict[str, Any]:
+    """What stands in the task's definition, its patterns last."""
+    patterns = {name: one.model_dump(mode="json", exclude_defaults=True) for name, one in task.patterns.items()}
+    return {**task.model_dump(mode="json", exclude_defaults=True), **({"patterns": patterns} if patterns else {})}

@@ -31,6 +31,7 @@ from softprompt.cli.options import (
     Shots,
     SkipBad,
     TaskName,
+    TemplateText,
     TestData,
     TestSize,
     TextColumns,
@@ -40,6 +41,11 @@ from softprompt.cli.resuming import Given, WantedRows
 from softprompt.cli.settings import with_named
 
 if TYPE_CHECKING:
+    from softprompt.backbones.backbone import Backbone
+    from softprompt.methods.base import Method
+    from softprompt.tasks import Task
+    from softprompt.training.begun import RunRecord
+    from softprompt.training.options import TrainingOptions
     from softprompt.training.run import Run
 
 BackboneName = Annotated[str | None, BACKBONE]
@@ -64,6 +70,7 @@ def train(
     out: Out,
     backbone: BackboneName = None,
     task: TaskName = None,
+    template: TemplateText = None,
     method: MethodName = None,
     data: Data = None,
     text: TextColumns = None,
@@ -98,20 +105,27 @@ def train(
     """
     quiet(silent=silent)
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
-    table = Columns.of(text, label)
-    given = Given(out, backbone, task, method, with_named(set_, **named, init_from=init_from), select, table)
+    pairs = with_named(set_, **named, init_from=init_from)
+    given = Given(out, backbone, task, template, method, pairs, select, Columns.of(text, label))
     given.check(data, resume=resume)
     record = given.record(resume=resume)
     seed = seed if seed is not None else 13 if record is None else record.seed
     rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
-    loaded = given.task_of(record, rows)
-    count = check_rows(loaded, [seed], silent=silent)
+    frozen, loaded, chosen, training = _settled(given, record, rows, dtype, device, silent=silent)
     from softprompt.training.run import train as run
 
-    frozen = given.loaded(record, dtype, device)
-    chosen, training = given.settings_for(frozen, record, count, told=not silent)
     done = run(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, progress=not silent)
     _report(done, out, json, silent)
+
+
+def _settled(
+    given: Given, record: RunRecord | None, rows: WantedRows, dtype: str, device: str | None, *, silent: bool
+) -> tuple[Backbone, Task, Method, TrainingOptions]:
+    """What is trained: the task and its rows are looked at before the backbone is loaded."""
+    loaded = given.task_of(record, rows)
+    count = check_rows(loaded, [rows.seed], silent=silent)
+    frozen = given.loaded(record, dtype, device)
+    return frozen, loaded, *given.settings_for(frozen, record, count, told=not silent)
 
 
 def _report(done: Run, out: Path, json: bool, silent: bool) -> None:

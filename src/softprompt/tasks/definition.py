@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -13,6 +13,7 @@ from softprompt.guards import limits
 from softprompt.tasks import in_place, loading
 from softprompt.tasks.metrics import METRICS
 from softprompt.tasks.origins import Hub, Package, SplitName
+from softprompt.tasks.patterns import LABEL_KEYS, Pattern, pattern_of
 from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
@@ -58,6 +59,8 @@ class TaskDefinition(BaseModel):
     blank_text: bool = False
     hub: Hub | None = None
     package: Package | None = None
+    # Of a task on the way to its runs: these, and what a prompt stores, hold the templates that were taken alone.
+    patterns: dict[str, Pattern] = Field(default={}, exclude=True)
 
     def __init__(self, **values: object) -> None:
         """Build a task; see the class for the arguments."""
@@ -106,7 +109,8 @@ class TaskDefinition(BaseModel):
         for name in {*RESERVED, CHOICE} & set(self.fields):
             raise ValueError(f"no field may be called {name!r}, which has a meaning in templates; rename it")
         known = (*self.fields, CHOICE) if self.kind == "choice" else self.fields
-        for source in (self.template, *self.templates.values()):
+        others = (source for pattern in self.patterns.values() for source in pattern.sources)
+        for source in (self.template, *self.templates.values(), *others):
             template = Template.parse(source, known)
             if not template.fields:
                 raise ValueError(f"template {source!r} names no field; write one as {{text}}")
@@ -137,6 +141,9 @@ class TaskDefinition(BaseModel):
             raise ValueError("bounds must be two numbers, the least first")
         if self.seq2seq_labels and set(self.seq2seq_labels) != set(self.labels):
             raise ValueError("seq2seq_labels must name the same values as labels")
+        for name, pattern in self.patterns.items():
+            if any(words and set(words) != set(self.labels) for words in (pattern.labels, pattern.seq2seq_labels)):
+                raise ValueError(f"patterns.{name}: its labels must name the same values as the task's")
         for alias, value in self.label_aliases.items():
             if value not in self.labels:
                 raise ValueError(f"label_aliases: {alias!r} stands for {value!r}, which labels has not")
@@ -147,6 +154,25 @@ class TaskDefinition(BaseModel):
             if self.kind not in kinds:
                 raise ValueError(f"metric {metric!r} is for {' and '.join(kinds)} tasks, not {self.kind}")
         return self
+
+    def with_template(self, template: str) -> Self:
+        """The same task with its rows, in other words.
+
+        Args:
+            template: the name of one of its `patterns`, in any spelling, or a template with fields in braces, which
+                then serves every readout.
+
+        Raises:
+            SoftPromptError: it is neither, or does not fit the task.
+
+        Example:
+            >>> task = sp.Task.load("rte")
+            >>> task.with_template("{hypothesis} {prompt} Is it so? {mask}").template
+            '{hypothesis} {prompt} Is it so? {mask}'
+        """
+        keys = pattern_of(template, self.patterns, self.name).keys(self.labels)
+        checked = type(self)(**{**self.model_dump(), **keys})
+        return self.model_copy(update={key: getattr(checked, key) for key in keys})
 
     def template_for(self, readout: TemplateName, seq2seq: bool = False) -> Template:
         """The template of a readout.
@@ -215,6 +241,17 @@ def _write_labels_as_text(values: dict[str, object]) -> None:
         "positive": None if values.get("positive") is None else named(values["positive"]),
     }
     values |= {key: value for key, value in written.items() if value is not None}
+    patterns = values.get("patterns")
+    if isinstance(patterns, Mapping):
+        values["patterns"] = {name: _words_as_text(one, f"patterns.{name}", named) for name, one in patterns.items()}
+
+
+def _words_as_text(pattern: object, where: str, text: Callable[[object], str]) -> object:
+    """A pattern whose label values are those of its task; what is none is the schema's to tell."""
+    if not isinstance(pattern, Mapping):
+        return pattern
+    words = {key: _by_text(pattern[key], f"{where}.{key}", text) for key in pattern if key in LABEL_KEYS}
+    return {**pattern, **words}
 
 
 def _by_text(labels: object, key: str, text: Callable[[object], str]) -> object:

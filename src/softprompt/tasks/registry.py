@@ -40,7 +40,11 @@ def _made(given: object, point: str = "") -> tuple[str, Entry[TaskKeys]]:
         raise SoftPromptError(
             f"{quoted(task)} is no Task: give a Task, a function that makes one, or a package of .yaml files"
         )
-    keys = task.model_dump(mode="json")
+    patterns: Mapping[str, BaseModel] = getattr(task, "patterns", {})  # a dump is what runs keep: it has none of them
+    keys = {
+        **task.model_dump(mode="json"),
+        "patterns": {name: one.model_dump(mode="json") for name, one in patterns.items()},
+    }
     # A value does not know where it was made.
     where = f"entry point {point!r} with {quoted(keys['template'], 60)}" if given is task else defined(given)
     return str(keys["name"]), Entry(keys, where)

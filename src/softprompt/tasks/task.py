@@ -57,6 +57,7 @@ class Task(Summarised, FromFile):
         blank_text: keep (and note) rows without text, which the published file has.
         hub: where the hub holds it.
         package: the Python package that holds it.
+        patterns: other templates and label words by name; see `softprompt.tasks.patterns` and `with_template`.
 
     Raises:
         SoftPromptError: in one line, what is wrong with the definition and how to mend it.
@@ -84,6 +85,8 @@ class Task(Summarised, FromFile):
         test_size: float | None = None,
         skip_bad: bool = False,
         encoding: str | None = None,
+        *,
+        template: str | None = None,
     ) -> Task:
         """A task of the catalog or of a YAML file, with its rows' source attached.
 
@@ -102,6 +105,7 @@ class Task(Summarised, FromFile):
             skip_bad: leave out rows without text or label, or with a label that the task has not, and note how many;
                 they are refused otherwise, all in one message.
             encoding: of text files, as ``cp1250``; by default their bytes tell it, or they are refused.
+            template: the name of one of its patterns, or a template with fields in braces; see `with_template`.
 
         Raises:
             SoftPromptError: no such task, no such data, or a fault in either.
@@ -112,6 +116,7 @@ class Task(Summarised, FromFile):
         except SoftPromptError as error:
             raise SoftPromptError(f"{file}: {error}") from None
         task._notes = notes
+        task = task if template is None else task.with_template(template)
         source = (data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
         return task.with_data(*source)
 

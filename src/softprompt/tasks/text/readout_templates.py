@@ -54,7 +54,7 @@ def _text(template: Template, seq2seq: bool) -> Template:
             "give it one that ends with {mask}, as templates={'text': ...}"
         )
     if seq2seq:
-        return Template(_without_answer(parts)) if template.has_mask else template
+        return Template(without_answer(parts)) if template.has_mask else template
     if template.has_mask:
         return template
     last = parts[-1]
@@ -62,7 +62,7 @@ def _text(template: Template, seq2seq: bool) -> Template:
     return Template((*parts, Mask()) if spaced else (*parts, Fixed(" "), Mask()))
 
 
-def _without_answer(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+def without_answer(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts before the mask that ends them, without the white space that led to it."""
     *head, last = parts[:-1]
     if not isinstance(last, Fixed):
