@@ -48,7 +48,7 @@ from softprompt.training.results import (
 )
 from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
 from softprompt.training.setup import PROMPT, STATE, RunSpec, completed, readout_spec
-from softprompt.training.warm_start import start_from
+from softprompt.training.warm_start import check_starts, start_from
 
 _FEW, _SHOWN = 3, 8  # training rows of a class that is warned of; classes that are named
 
@@ -212,6 +212,7 @@ def _train(run: RunSpec) -> Run:
     words = run.task.label_words(run.backbone.is_encoder_decoder)
     dropout = run.options.dropout
     with attach(run.backbone, run.method, label_words=words, seed=run.splits.seed, dropout=dropout) as made:
+        check_starts(run.method, run.backbone)
         if run.options.init_from is not None:
             start_from(made, run.method, run.options.init_from)
         with stop_signal() as stop:

@@ -57,6 +57,19 @@ def start_from(prompted: PromptedModel, method: Method, folder: str | Path) -> N
     prompted.add(name, made)
 
 
+def check_starts(method: Method, backbone: Backbone) -> None:
+    """Make sure that the rows which a method starts from are rows of this backbone's.
+
+    Raises:
+        SoftPromptError: they are of another one's, where they would mean nothing.
+    """
+    for place in method.starts():
+        path = folder_of(Path(place))
+        differs = difference(read_description(path).record.backbone, backbone.fingerprint)
+        if differs is not None:
+            raise SoftPromptError(f"{path}: made for another backbone ({differs}); start from one of this backbone")
+
+
 def _check_layers(path: Path, method: OverLayers, saved: Description, prompted: PromptedModel) -> None:
     """As many other layers have tensors of the same shapes."""
     assert isinstance(saved.method, OverLayers)
