@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Literal
+
 import pytest
 import torch
 
 from softprompt.attached.attach import attach, build
+from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.methods import SuperPos
 
 from ..shared.by_embeddings import FAMILIES, ROWS, agrees
 from ..shared.models import UNK, ids, model, tokenizer
 from ..shared.prompts import attached, close, every_family, logits, producer, tiny
+from ..shared.runs import Interrupting, run
 
 EXAMPLES = {
     "superpos": {"method": "superpos", "num_virtual_tokens": 3, "num_words": 6},
+    "superpos_spread": {"method": "superpos", "num_virtual_tokens": 3, "num_words": 6, "init": "spread"},
     "superpos_span": {"method": "superpos", "num_virtual_tokens": 2, "num_words": 5, "train_basis": False},
 }
 
@@ -57,6 +64,45 @@ def test_a_row_starts_about_as_long_as_a_word() -> None:
     word = made.net.words.norm(dim=-1).mean()
     row = (made.table @ made.net.words).norm(dim=-1).mean()
     assert 0.7 < float(row / word) < 1.3
+
+
+@pytest.mark.parametrize("init", ["word", "spread"])
+def test_what_the_first_step_moves(init: Literal["word", "spread"]) -> None:
+    """Of the words' updates one row a virtual token, or every one; of the weights all in both cases."""
+    k, m = 3, 8
+    with attached(model("llama"), SuperPos(num_virtual_tokens=k, num_words=m, init=init)) as prompted:
+        made = prompted.prompts[0]
+        weights = made.table.detach().clone()
+        prompted(input_ids=ids(6)).logits[0, -1, 10].backward()
+        assert bool((made.table.grad != 0).all())
+        assert torch.equal(made.net.update.grad.abs().sum(-1) > 0, weights != 0)
+        moved = {"word": k, "spread": k * m}[init]
+        assert int((made.net.update.grad.abs().amax(-1) > 0).sum()) == moved
+
+
+@torch.no_grad()
+def test_a_start_that_moves_all_rows_is_near_a_word() -> None:
+    k, m = 5, 64
+    made = build(model("llama"), tokenizer(), SuperPos(num_virtual_tokens=k, num_words=m, init="spread"), seed=1)
+    own = torch.eye(m).bool()[:k]
+    assert torch.equal(made.table[own], torch.ones(k))
+    torch.testing.assert_close(made.table[~own].abs(), torch.full((k * (m - 1),), 1 / m))
+    assert 0.3 < float((made.table[~own] > 0).float().mean()) < 0.7
+    added = (made.table @ made.net.words - made.net.words[:k]).norm(dim=-1).mean()
+    assert 0.7 < float(added / made.net.words.norm(dim=-1).mean()) * m**0.5 < 1.3
+
+
+def test_a_training_begun_with_other_words_is_not_gone_on_with(tmp_path: Path) -> None:
+    """The words are drawn again by the seed, and versions that knew no `init` drew them from another vocabulary."""
+    method = SuperPos(num_virtual_tokens=2, num_words=4)
+    with pytest.raises(Interrupted):
+        run(tmp_path, "llama", method, progress=Interrupting(3))
+    path = tmp_path / "run" / "run.json"
+    record = json.loads(path.read_text())
+    del record["method_options"]["init"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(SoftPromptError, match=r"method_options.init \(None then, word now\)"):
+        run(tmp_path, "llama", method, resume=True)
 
 
 @every_family

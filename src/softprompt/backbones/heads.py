@@ -1,18 +1,19 @@
 """The head of a language model, and what answers can be read off.
 
-A readout's name stands here because methods prefer one and readouts have it, and neither room knows the other; which
-names there are is known to `softprompt.readouts.registry`.
+A readout's name and the place that a linear head reads stand here because methods prefer one and readouts have it, and
+neither room knows the other; which names there are is known to `softprompt.readouts.registry`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 ReadoutName: TypeAlias = str
+Pooling: TypeAlias = Literal["first", "last", "mean"]
 
 
 def lm_head(model: nn.Module) -> nn.Module | None:

@@ -168,7 +168,18 @@ def _train_arms(
                 "run the same again to go on"
             ) from None
         found[arm].append(done.record)
+        _check_same_head(done, found)
     return found
+
+
+def _check_same_head(done: run.Run, found: Mapping[str, Sequence[RunMetrics]]) -> None:
+    """Layers are all that differs: heads of an earlier version read another place."""
+    places = {str(one.readout.get("pooling")) for runs in found.values() for one in runs}
+    if len(places) > 1:
+        raise SoftPromptError(
+            f"{done.folder} has a head with pooling {done.record.readout.get('pooling')!r}, and a run beside it has "
+            f"another ({', '.join(sorted(places))}), as of an earlier version: choose another output"
+        )
 
 
 def figures_of(metrics: RunMetrics) -> RunFigures:

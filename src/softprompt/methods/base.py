@@ -12,7 +12,7 @@ from pydantic import JsonValue, model_validator
 from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy, BackboneKind
-from softprompt.backbones.heads import ReadoutName
+from softprompt.backbones.heads import Pooling, ReadoutName
 from softprompt.backbones.vocabulary import embed_ids
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
@@ -157,6 +157,13 @@ class Method(Options, ABC):
         if not has_lm_head:
             return "head"
         return "mask" if kind == "encoder" else "text"
+
+    def pooling(self, kind: BackboneKind) -> Pooling | None:
+        """Where a linear head reads the states when the user names no place; None leaves it to the readout.
+
+        It has no part where a task's rows are read in their own tokens.
+        """
+        return None
 
     def refusal(self, anatomy: Anatomy) -> str | None:
         """Why the method cannot serve a backbone, in a clause that goes on after a colon; None where it can."""

@@ -7,9 +7,13 @@ Liu et al., "P-Tuning v2: Prompt Tuning Can Be Comparable to Fine-tuning Univers
 
 Site `attention`. The table is either direct, R^{P x 2 N d_kv}, or re-parametrised (`prefix_projection`):
 R^{P x d} -> Linear(d, m) -> tanh -> Linear(m, 2 N d_kv), computed once a forward pass and dropped after training. The
-flat vector is viewed as (P, 2N, K, D) and split into N pairs (key, value), as in the official code. Encoders read a
-linear head by default, as in the paper; language models a verbalizer. On an encoder-decoder the encoder is prompted.
-Stored: 2 N P d_kv scalars (and the head); with `select` (ours) N counts the chosen layers.
+flat vector is viewed as (P, 2N, K, D) and split into N pairs (key, value), as in the official code. On an
+encoder-decoder the encoder is prompted. Stored: 2 N P d_kv scalars (and the head); with `select` (ours) N counts the
+chosen layers.
+
+Encoders read a linear head on the last state of [CLS] by default, as in the paper; language models a verbalizer. The
+official code puts the encoder's pooler in between, which stays frozen, and random where a checkpoint has none
+(RoBERTa's); here the head reads the state itself.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from pydantic import Field
 from torch import nn
 
 from softprompt.backbones.anatomy import BackboneKind
-from softprompt.backbones.heads import ReadoutName
+from softprompt.backbones.heads import Pooling, ReadoutName
 from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
@@ -66,3 +70,7 @@ class PTuningV2(OverLayers):
     def readout(self, kind: BackboneKind, *, has_lm_head: bool) -> ReadoutName:
         """A linear head on encoders (the paper), a verbalizer on language models."""
         return "head" if kind == "encoder" else super().readout(kind, has_lm_head=has_lm_head)
+
+    def pooling(self, kind: BackboneKind) -> Pooling | None:
+        """The first token, [CLS], on encoders (the paper)."""
+        return "first" if kind == "encoder" else None

@@ -15,11 +15,20 @@ abstract page says that gains flatten out. Decided here: all rows share the m wo
 from the frequent ones, and w_i starts at one of them, so that training starts from words as Prompt Tuning's does.
 (Weights drawn from N(0, 1/m) start from sums that are like no word: on Gemma 3 270M none of the rates 1e-4 to 3e-2 got
 away from there.)
+
+What the first step moves, with g_i the loss's gradient at p_i:
+
+    dL/dw_ij = (E_0j + D_ij) g_i,   dL/dD_ij = w_ij g_i
+
+Every weight moves, but of D_i, w_ij being 0 elsewhere, the one word's row alone; the others follow as their weights
+leave zero. `init="spread"` (ours) puts a random sign times 1/m beside the one: then all of D_i moves at once, and as an
+Adam step is as long in every row and row j counts w_ij times, the m - 1 others together move p_i as far as the one
+does. What they add to the start is about m^-1/2 of a word.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -52,6 +61,9 @@ class SuperPos(Method):
     num_virtual_tokens: int = Field(10, ge=1, description="k, the number of virtual tokens")
     num_words: int = Field(128, ge=1, description="m, the words that a virtual token is made of")
     train_basis: bool = Field(True, description="train an update D_i of the words for every virtual token, too")
+    init: Literal["word", "spread"] = Field(
+        "word", description="first weights: 1 for one word, and 0 or (spread) 1/m of a random sign for all others"
+    )
     placement: Placement = Field("front", description="where the virtual tokens stand")
 
     def build(self, context: BuildContext) -> Producer:
@@ -60,6 +72,9 @@ class SuperPos(Method):
             return blank_table(self.num_virtual_tokens, self.placement, context)
         words = tables.sampled_vocabulary(self.num_words, context)
         weights = torch.eye(self.num_words)[torch.arange(self.num_virtual_tokens) % self.num_words]
+        if self.init == "spread":
+            signs = torch.randint(2, weights.shape, generator=context.generator) * 2 - 1
+            weights = weights.where(weights > 0, signs / self.num_words)
         return MadeTable(weights, Superposition(words, self.num_virtual_tokens, self.train_basis), self.placement)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from softprompt.backbones.heads import Pooling
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.answers import AnswerIds, Ids, brings_choices, end_token, label_words
 from softprompt.readouts.base import Readout
 from softprompt.readouts.candidates import Candidates, Comparison
 from softprompt.readouts.context import ReadoutContext
 from softprompt.readouts.free_text import FreeText
-from softprompt.readouts.head import Head, Pooling
+from softprompt.readouts.head import Head
 from softprompt.readouts.label_rows import LabelRows
 from softprompt.readouts.label_words import LabelWords
 from softprompt.readouts.masks import Masks

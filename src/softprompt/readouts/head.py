@@ -9,17 +9,15 @@ score a candidate; a regression one output.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.heads import Pooling
 from softprompt.readouts.base import Batch, Item, Outcome, Readout, inputs, numbers, squared_error
 from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.encoding import RowEncoder, pad
-
-Pooling = Literal["first", "last", "mean"]
 
 
 class Head(Readout):

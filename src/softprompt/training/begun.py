@@ -9,15 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import read_document
 from softprompt.files.places import RUN
 from softprompt.methods.registry import checked
+from softprompt.readouts import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.data.held import Held
+from softprompt.training.options import TrainingOptions
+
+_LEFT_OPEN = {"pooling": "auto"}  # of the readout's options, the value that leaves it to the library
 
 
 class Begun(BaseModel):
@@ -117,6 +121,30 @@ class RunRecord(BaseModel):
                 "--data as the run was begun (--task for the hub's, a package's), and --max-test-rows if it had one"
             )
         return self.begun.model_dump(exclude={"backbone"})
+
+
+def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> ReadoutSpec:
+    """The readout of a run that is gone on with: what the user leaves open is as its begin settled it.
+
+    Versions settle it differently: a head of P-Tuning v2 used to read the mean of the text.
+
+    Args:
+        spec: the readout of a new run.
+        options: the user's.
+        folder: of the run; a new one has no record yet.
+
+    Raises:
+        SoftPromptError: the record cannot be read.
+    """
+    path = folder / RUN
+    then = read_document(path).get("readout") if path.is_file() else None
+    if not isinstance(then, dict):
+        return spec
+    left = {name: then[name] for name, usual in _LEFT_OPEN.items() if getattr(options, name) == usual and name in then}
+    try:
+        return ReadoutSpec.model_validate({**spec.model_dump(), **left})
+    except ValidationError:  # of a damaged record, whose difference is told where it is compared
+        return spec
 
 
 def begun_of(backbone: Backbone, task: Task) -> dict[str, JsonValue]:

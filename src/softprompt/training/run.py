@@ -28,7 +28,7 @@ from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.data.watching import watching
 from softprompt.tasks.values import listed
-from softprompt.training.begun import begun_of
+from softprompt.training.begun import as_begun, begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
@@ -150,6 +150,8 @@ def train(
     method, chosen, told = completed(own, task, method, training_options(named, options), len(splits.train))
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     spec = settled(readout_spec(own.model, task, method, chosen), task, own)
+    if resume:
+        spec = as_begun(spec, chosen, folder)
     identity = identity_of(own, task, method, chosen, spec, splits)
     run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, told)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):

@@ -57,7 +57,7 @@ class RunSpec:
 
 
 def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
-    """The readout of a training: the user's, else the method's.
+    """The readout of a training, and the place that its head reads: the user's, else the method's.
 
     Raises:
         SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
@@ -83,6 +83,8 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
             + ("" if task.kind in IN_PLACE else ", or a backbone with a language-model head")
         )
     chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
+    if name == "head" and options.pooling == "auto" and task.kind not in IN_PLACE:
+        chosen["pooling"] = method.pooling(kind) or "auto"
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")
     return spec
 
