@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
-from softprompt.tasks import Mask, Task
+from softprompt.errors import SoftPromptError
+from softprompt.tasks import Mask, PromptSlot, Task, Text
 
 SUPERGLUE = {"boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"}
 GLUE = {"sst2", "mrpc", "qnli", "qqp", "mnli", "mnli_mismatched", "cola", "stsb"}
 FEW_SHOT = {"mr", "cr", "mpqa", "subj", "trec", "sst5", "agnews", "snli"}
+WORD = re.compile(r"\[[A-Z]+\]|\w+|[^\w\s]")
 WORDS = {name: name for name in ("text", "premise", "sentence")}
 
 
@@ -65,3 +68,76 @@ def test_main_metrics() -> None:
     mains["conll2003"] = "span_f1"
     for name in Task.catalog():
         assert Task.load(name).metric == mains.get(name, "accuracy")
+
+
+PATTERNS = [(task, pattern) for task in Task.catalog() for pattern in Task.load(task).patterns]
+
+
+@pytest.mark.parametrize(("name", "pattern"), PATTERNS)
+def test_every_pattern_can_be_asked_and_answered(name: str, pattern: str) -> None:
+    own = Task.load(name)
+    task = own.with_template(pattern)
+    fields = dict.fromkeys(task.fields, "It rains.")
+    served = 0
+    for readout, seq2seq in (("text", False), ("text", True), ("mask", False), ("head", False)):
+        try:
+            template = task.template_for(readout, seq2seq)  # type: ignore[arg-type]
+        except SoftPromptError:  # and it does not fall back to the task's own
+            continue
+        served += bool(template.render(fields, "It rains."))
+    assert served
+    for words in (task.label_words(), task.label_words(seq2seq=True)):
+        assert len(set(words)) == len(words) == len(own.labels)
+
+
+# The parts of THUDM/P-tuning's PT-Fewshot/data_utils/task_pvps.py, [P] for its block of virtual tokens. What it writes
+# differently is said beside the pattern: COPA's mask and WSC's question.
+PARTS = {
+    "rte": ["premise", "Question:", "hypothesis", "?", "[P]", "Answer:", "[MASK]", "."],
+    "cb": ["premise", "[SEP]", "hypothesis", "?", "[P]", " answer: ", "[MASK]"],
+    "boolq": ["passage", ".", "[P]", " Question: ", "question", "? Answer: ", "[MASK]", "."],
+    "multirc": ["paragraph", ". Question: ", "question", "? Is it ", "answer", "?", "[P]", "[MASK]", "."],
+    "wic": ["sentence1", "[SEP]", "sentence2", "[P]", "*", "word", "*", "?", "[MASK]"],
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_p_tunings_patterns_are_those_of_its_code(name: str) -> None:
+    """Compared word by word: the code tokenises each part alone, so that spaces between them count for nothing."""
+    task = Task.load(name, template="p-tuning")
+    texts = {field: f"some {field} here" for field in task.fields}
+    shown = {PromptSlot: "[P]", Mask: "[MASK]"}
+    parts = task.template_for("mask").render(texts, sep=" [SEP] ")
+    found = " ".join(part.text if isinstance(part, Text) else shown[type(part)] for part in parts)
+    expected = " ".join(texts.get(part, part) for part in PARTS[name])
+    assert WORD.findall(found) == WORD.findall(expected)
+    assert set(task.label_words()) <= {"Yes", "No", "Maybe"}
+
+
+def test_p_tuning_of_copa_scores_the_choices_at_the_end() -> None:
+    task = Task.load("copa", template="p-tuning")
+    texts = {
+        "premise": "It rained.",
+        "choice1": "He ran.",
+        "choice2": "He sat.",
+        "question": "effect",
+        "connective": "so",
+    }
+    parts = task.template_for("text").render(texts, "He ran.")
+    assert [part.text if isinstance(part, Text) else "[P]" for part in parts] == [
+        "He ran or He sat? It rained so", "[P]", " he ran.",
+    ]  # fmt: skip
+
+
+def test_a_block_of_virtual_tokens_follows_a_word_without_a_space() -> None:
+    """A space between them would be a token of its own to tokenizers whose words begin with their space."""
+    for name, pattern in PATTERNS:
+        task = Task.load(name, template=pattern)
+        assert not [source for source in (task.template, *task.templates.values()) if " {prompt" in source]
+
+
+def test_where_patterns_are_from() -> None:
+    known = {"p-tuning", "lm-bff", "lpt", "pet", "pet-category", "gpt3", "smop", "t5"}
+    assert {pattern for _, pattern in PATTERNS} <= known
+    assert {name for name, pattern in PATTERNS if pattern == "p-tuning"} == SUPERGLUE - {"record"}
+    assert {"sst2", "mr", "trec", "mnli"} <= {name for name, pattern in PATTERNS if pattern == "lm-bff"}
