@@ -12,11 +12,13 @@ SUPERGLUE = {"boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"}
 GLUE = {"sst2", "mrpc", "qnli", "qqp", "mnli", "mnli_mismatched", "cola", "stsb"}
 FEW_SHOT = {"mr", "cr", "mpqa", "subj", "trec", "sst5", "agnews", "snli"}
 WORD = re.compile(r"\[[A-Z]+\]|\w+|[^\w\s]")
+QUESTIONS = {"squad", "squad_spans", "mrqa", "mrqa_spans"}
+WRITTEN = {"e2e", "webnlg", "dart", "xsum"}
 WORDS = {name: name for name in ("text", "premise", "sentence")}
 
 
 def test_what_the_catalog_holds() -> None:
-    assert set(Task.catalog()) >= SUPERGLUE | GLUE | FEW_SHOT | {"movie_reviews", "conll2003"}
+    assert set(Task.catalog()) >= SUPERGLUE | GLUE | FEW_SHOT | QUESTIONS | WRITTEN | {"movie_reviews", "conll2003"}
 
 
 @pytest.mark.parametrize("name", Task.catalog())
@@ -28,7 +30,8 @@ def test_every_readout_has_its_template(name: str) -> None:
     decoder = task.template_for("text", seq2seq=True)
     assert not decoder.has_mask
     assert not task.template_for("head").has_mask
-    if name not in ("record", "conll2003"):  # entities of several tokens fit no mask, and words are read in place
+    # Entities and free texts of several tokens fit no mask, and words and passages are read in place.
+    if task.kind in ("classification", "regression") or name == "copa":
         assert task.template_for("mask").has_mask
     for template in (causal, decoder, task.template_for("head")):
         assert template.render(fields, "It rains.")
@@ -48,8 +51,8 @@ def test_label_words_are_distinct(name: str) -> None:
     task = Task.load(name)
     for words in (task.label_words(), task.label_words(seq2seq=True)):
         assert len(set(words)) == len(words) == len(task.labels)
-    # A choice among the row's own has no fixed words.
-    assert task.kind == "choice" or len(task.labels) >= 2
+    # A choice among the row's own has no fixed words, and neither has a text.
+    assert task.kind in ("choice", "generation", "extraction") or len(task.labels) >= 2
 
 
 def test_the_prescribed_templates_of_sequence_to_sequence_models() -> None:
@@ -66,6 +69,7 @@ def test_the_prescribed_templates_of_sequence_to_sequence_models() -> None:
 def test_main_metrics() -> None:
     mains = {"cb": "cb_score", "multirc": "f1a", "record": "record_f1", "cola": "matthews", "stsb": "pearson"}
     mains["conll2003"] = "span_f1"
+    mains |= dict.fromkeys(QUESTIONS, "token_f1") | dict.fromkeys(WRITTEN, "bleu") | {"xsum": "rougeL"}
     for name in Task.catalog():
         assert Task.load(name).metric == mains.get(name, "accuracy")
 
