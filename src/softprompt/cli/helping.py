@@ -13,7 +13,7 @@ GROUPS = {
     "What": "backbone task method select init_from keep arms seeds resume template words fields",
     "Rows": "data text label column validation_data test_data test_size split shots seed max_test_rows max_rows "
     "skip_bad encoding file field source_data source_task no_effect",
-    "Training": "set_ learning_rate epochs steps accumulate max_length saves",
+    "Training": "set_ learning_rate epochs steps accumulate max_length saves keep_at",
     "Machine": "dtype device batch_size",
     "Output": "out page k json silent clean",
     "Other": "",
