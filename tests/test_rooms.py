@@ -14,7 +14,7 @@ from .shared.imports import PACKAGE, circles, graph, imports_of, modules
 Room = str | tuple[str, list[list[str]]]
 TASKS = [
     ["registry", "values"],
-    ["rows", "origins", "loading", "answers", "overlap", "spans"],
+    ["rows", "origins", "loading", "answers", "spans"],
     ["metrics", "text"],
     ["row_hash", "in_place", "patterns"],
     ["definition"],
@@ -25,6 +25,7 @@ TASKS = [
 ]
 TRAINING = [
     ["options", "measure", "process", "hold", "warm_start"],
+    ["preset"],
     ["divergence", "identity", "setup"],
     ["finished", "run_folder", "begun", "fitting"],
     ["records", "adaptation"],
@@ -37,7 +38,7 @@ ORDER: list[list[Room]] = [
     ["guards", "progress"],
     ["files"],
     ["backbones", ("tasks", TASKS)],
-    ["sites"],
+    ["sites", "presets"],
     ["methods", "readouts"],
     ["attached"],
     ["inference"],

@@ -34,6 +34,8 @@ def test_a_name_that_somebody_else_may_bring_is_not_refused() -> None:
 FAULTS = {
     "method": (["--method", "prompttuning"], "did you mean 'prompt_tuning'?"),
     "option": (["--method", "prompt_tuning", "--set", "lr=1"], "did you mean 'learning_rate'?"),
+    "preset": (["--preset", "lestr"], "did you mean 'lester'?"),
+    "preset's option": (["--preset", "lester", "--set", "lr=1"], "did you mean 'learning_rate'?"),
     "task": (["--method", "prompt_tuning", "--task", "sst-22"], "no task 'sst-22'"),
     "data": (["--method", "prompt_tuning", "--data", "/no/such"], "/no/such"),
 }

@@ -11,6 +11,7 @@ from softprompt.cli.known import all_options, method_names, options_of
 from softprompt.errors import SoftPromptError
 
 _CATALOG = Path(__file__).parents[1] / "tasks" / "catalog"
+_PRESETS = Path(__file__).parents[1] / "presets" / "catalog"
 
 
 def methods_by_name(incomplete: str) -> list[str]:
@@ -21,6 +22,12 @@ def methods_by_name(incomplete: str) -> list[str]:
 def tasks_by_name(incomplete: str) -> list[str]:
     """The tasks of the catalog, and YAML files and folders where the word is a path."""
     names = [path.stem for path in _CATALOG.glob("*.yaml")]
+    return _begun(names, incomplete) + _paths(incomplete, (".yaml", ".yml"))
+
+
+def presets_by_name(incomplete: str) -> list[str]:
+    """The presets of the catalog, and YAML files and folders where the word is a path."""
+    names = [path.stem for path in _PRESETS.glob("*.yaml")]
     return _begun(names, incomplete) + _paths(incomplete, (".yaml", ".yml"))
 
 

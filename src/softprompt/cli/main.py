@@ -18,6 +18,7 @@ from softprompt.cli.explain import explain
 from softprompt.cli.helping import Verb, first_sentence
 from softprompt.cli.methods import methods
 from softprompt.cli.predict import predict
+from softprompt.cli.presets import presets
 from softprompt.cli.program import run
 from softprompt.cli.select import select
 from softprompt.cli.task import task
@@ -67,7 +68,7 @@ def softprompt(version: Version = False) -> None:
     """What stands before a verb."""
 
 
-for verb in (train, select, evaluate, predict, ensemble, transfer, adapt, discretise, methods, tasks, doctor):
+for verb in (train, select, evaluate, predict, ensemble, transfer, adapt, discretise, methods, presets, tasks, doctor):
     app.command(cls=Verb)(verb)
 app.add_typer(explain, name="explain")
 app.add_typer(task, name="task")

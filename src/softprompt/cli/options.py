@@ -10,6 +10,7 @@ import typer
 from softprompt.cli.completing import (
     backbones_by_name,
     parts_by_name,
+    presets_by_name,
     settings_by_name,
     tasks_by_name,
     types_by_name,
@@ -56,6 +57,13 @@ Set = Annotated[
         help="any option of the method or of training; repeat",
         metavar="NAME=VALUE",
         autocompletion=settings_by_name,
+    ),
+]
+PresetName = Annotated[
+    str | None,
+    typer.Option(
+        help="a paper's settings (softprompt presets) or a YAML file of yours; what you set beside it wins",
+        autocompletion=presets_by_name,
     ),
 ]
 LearningRate = Annotated[float | None, typer.Option(help="of the prompt, also --set learning_rate=...")]

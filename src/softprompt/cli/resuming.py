@@ -18,6 +18,7 @@ from softprompt.guards.paths import folder_for
 if TYPE_CHECKING:
     from softprompt.backbones.backbone import Backbone
     from softprompt.methods.base import Method
+    from softprompt.presets.definition import Preset, UsedPreset
     from softprompt.tasks import Task
     from softprompt.training.begun import RunRecord
     from softprompt.training.options import TrainingOptions
@@ -51,6 +52,7 @@ class Given:
         pairs: of `--set`, those of the verb's own options among them.
         select: layers.
         columns: of a table without a task.
+        preset: a name, or a YAML file.
     """
 
     out: Path
@@ -61,6 +63,7 @@ class Given:
     pairs: list[str]
     select: str | None
     columns: Columns
+    preset: str | None = None
 
     def check(self, data: Path | None, *, resume: bool) -> None:
         """Look for faults before torch is imported.
@@ -83,13 +86,41 @@ class Given:
             raise SoftPromptError(
                 f"{self.out}: no run to go on with (no {RUN}): give {', '.join(missing)} to begin one"
             )
+        own = self._preset()
         self.columns.check(self.task)
         if self.select is not None:
             refuse_twice(self.pairs, "select", METHOD)
-        if self.method is not None:
-            check_names(self.pairs, self.method)
+        method = self.method if own is None else own.method
+        if method is not None:
+            check_names(self.pairs, method)
         elif not resume:
             check_any(self.pairs)
+
+    def _preset(self) -> Preset | None:
+        """The preset that is asked for.
+
+        Raises:
+            SoftPromptError: there is none, or it is of another method.
+        """
+        if self.preset is None:
+            return None
+        from softprompt.presets.catalog import preset
+
+        found = preset(self.preset)
+        if self.method not in (None, found.method):
+            raise SoftPromptError(f"--preset {found.name} is of method {found.method}: leave --method out")
+        return found
+
+    def _check_begun(self, record: RunRecord) -> None:
+        """Raise `SoftPromptError` where a run was begun with another preset than is asked for, or with none."""
+        own, begun = self._preset(), None if record.preset is None else record.preset.name
+        if own is not None and own.name != begun:
+            had = f"with preset {begun}" if begun else "without a preset"
+            raise SoftPromptError(f"{self.out}: this run was begun {had}: leave --preset out, or choose another --out")
+
+    def preset_of(self, record: RunRecord | None) -> str | UsedPreset | None:
+        """The preset of a run that begins, or what one that goes on recorded."""
+        return self.preset if record is None else record.preset
 
     def record(self, *, resume: bool) -> RunRecord | None:
         """What the run in the folder recorded; None where there is none to go on with."""
@@ -97,7 +128,9 @@ class Given:
             return None
         from softprompt.training.begun import RunRecord
 
-        return RunRecord.read(self.out)
+        found = RunRecord.read(self.out)
+        self._check_begun(found)
+        return found
 
     def task_of(self, record: RunRecord | None, wanted: WantedRows) -> Task:
         """The task with its data, and the method and its options looked at: before a table is read that tells the task.
@@ -107,7 +140,7 @@ class Given:
         """
         if self.task is not None:  # what it is called is told without torch
             found = self._task(record, wanted)
-        if self.method is not None or record is not None:
+        if self.method is not None or self.preset is not None or record is not None:
             self.settings(record)
         return found if self.task is not None else self._task(record, wanted)
 
@@ -138,7 +171,7 @@ class Given:
             rows: to train on.
             told: whether the default is told.
         """
-        if self.method is not None or record is not None:
+        if self.method is not None or self.preset is not None or record is not None:
             return self.settings(record)
         from softprompt.methods.default import default_method
         from softprompt.progress import Progress
@@ -155,7 +188,9 @@ class Given:
         from softprompt.compare.layers import over_layers
         from softprompt.methods.registry import method as method_of
 
-        name = record.method if self.method is None and record is not None else self.method or ""
+        own = self._preset()
+        asked = self.method if own is None else own.method
+        name = record.method if asked is None and record is not None else asked or ""
         pairs = self.pairs
         if self.select is not None:
             over_layers(method_of(name))
@@ -169,6 +204,8 @@ class Given:
         from softprompt.backbones.load import load_backbone
 
         if record is None:
+            own = self._preset()
+            dtype = own.dtype if own is not None and own.dtype is not None and dtype == "auto" else dtype
             return load_backbone(self.backbone or "", dtype=dtype, device=device)
         recorded = (record.begun and record.begun.backbone) or record.backbone
         name = recorded if self.backbone is None else self.backbone

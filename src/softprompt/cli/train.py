@@ -24,6 +24,7 @@ from softprompt.cli.options import (
     MaxLength,
     MaxTestRows,
     MetricsJson,
+    PresetName,
     Quiet,
     Resume,
     RowsAStep,
@@ -72,6 +73,7 @@ def train(
     task: TaskName = None,
     template: TemplateText = None,
     method: MethodName = None,
+    preset: PresetName = None,
     data: Data = None,
     text: TextColumns = None,
     label: LabelColumn = None,
@@ -106,7 +108,7 @@ def train(
     quiet(silent=silent)
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
     pairs = with_named(set_, **named, init_from=init_from)
-    given = Given(out, backbone, task, template, method, pairs, select, Columns.of(text, label))
+    given = Given(out, backbone, task, template, method, pairs, select, Columns.of(text, label), preset)
     given.check(data, resume=resume)
     record = given.record(resume=resume)
     seed = seed if seed is not None else 13 if record is None else record.seed
@@ -114,7 +116,8 @@ def train(
     frozen, loaded, chosen, training = _settled(given, record, rows, dtype, device, silent=silent)
     from softprompt.training.run import train as run
 
-    done = run(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, progress=not silent)
+    begun, shown = given.preset_of(record), not silent
+    done = run(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, preset=begun, progress=shown)
     _report(done, out, json, silent)
 
 

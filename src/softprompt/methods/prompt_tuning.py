@@ -11,7 +11,7 @@ prompted and the decoder attends to all p + n outputs. Trained and stored: p * e
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts import tables
+from softprompt.methods.parts.lists import split_at
 from softprompt.methods.parts.saved_table import saved
 from softprompt.methods.registry import register
 from softprompt.sites.layout import Placement
@@ -38,6 +39,7 @@ class PromptTuning(Method):
     needs: ClassVar[Needs] = {
         "init_text": ("init", ("text",)),
         "init_prompt": ("init", ("saved",)),
+        "init_words": ("init", ("class_labels",)),
         "init_bound": ("init", ("random_uniform",)),
     }
     recipes: ClassVar[dict[str, Recipe]] = {
@@ -54,6 +56,9 @@ class PromptTuning(Method):
     )
     init_text: str | None = Field(None, description="the words of init='text'")
     init_prompt: str | None = Field(None, description="the prompt folder of init='saved'")
+    init_words: Annotated[tuple[str, ...], split_at(",")] = Field(
+        (), description="init='class_labels': words of the task in the place of its label words, a row each"
+    )
     init_bound: float = Field(0.5, gt=0, description="random_uniform draws from [-bound, bound]")
     placement: Placement = Field("front", description="where the virtual tokens stand")
 
@@ -72,7 +77,7 @@ class PromptTuning(Method):
         if self.init == "random_uniform":
             return tables.uniform((count, context.anatomy.embedding_size), self.init_bound, context)
         if self.init == "class_labels":
-            return tables.class_labels(count, context)
+            return tables.class_labels(count, context, self.init_words)
         if self.init == "text":
             if self.init_text is None:
                 raise SoftPromptError("init='text' needs the words: set init_text")

@@ -8,6 +8,7 @@ from softprompt.backbones.embedded import ORIGINS
 from softprompt.backbones.source import is_local
 from softprompt.files import strict_json
 from softprompt.methods.base import Method
+from softprompt.presets.definition import UsedPreset
 from softprompt.readouts import Readout
 from softprompt.readouts.mixture import Mixture
 from softprompt.storage.record import PromptRecord
@@ -46,6 +47,7 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
         "",
         f"- Method: {method.title}, <{method.url}>",
         f"- Options: {used or 'none'}",
+        *([] if record.preset is None else [_preset(record.preset)]),
     ]
     if record.tunable is not None:
         lines.append(f"- Tunable: {record.tunable.sentence()}")
@@ -59,6 +61,12 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
         lines.append(f"- Always answering the most frequent class would reach {least} there")
     lines += ["", *_use(name)]
     return "\n".join(lines)
+
+
+def _preset(used: UsedPreset) -> str:
+    """Whose settings the run had, and what it had otherwise."""
+    changed = ", ".join(_code(f"{name}={value!r}") for name, value in used.changed.items())
+    return f"- Preset: {_code(used.name)}, {_line(used.run)}{f'; otherwise than there: {changed}' if changed else ''}"
 
 
 def _reading(task: Task, readout: Readout) -> list[str]:

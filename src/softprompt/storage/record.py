@@ -21,6 +21,7 @@ from softprompt.files.documents import plain, read_document
 from softprompt.files.places import META
 from softprompt.methods.base import Method
 from softprompt.methods.registry import METHODS
+from softprompt.presets.definition import UsedPreset
 from softprompt.readouts.spec import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.seen import Division
@@ -119,6 +120,7 @@ class PromptRecord(CourseRecord):
             prompts of versions that did not record it.
         moved: how far training moved what stands in the input at each virtual token, |p - p_0|; None where nothing of
             the prompt's own stands there, and in prompts of versions that did not record it.
+        preset: that its run's settings come from; None where there was none.
         rows: how those that it was trained and chosen on were divided; their hashes are in `rows.safetensors`.
         report: all else that was told of the prompt, such as what a package's own course reports; whatever its names.
     """
@@ -135,6 +137,7 @@ class PromptRecord(CourseRecord):
     metrics: Measured = Measured()
     tunable: Tunable | None = None
     moved: tuple[Number, ...] | None = None
+    preset: UsedPreset | None = None
     rows: Division | None = None
     report: dict[str, JsonValue] = {}
 
@@ -152,7 +155,7 @@ class PromptRecord(CourseRecord):
 
 
 # The fields of `prompt.json` that a prompt carries along, whatever it is made of.
-_CARRIED = {"backbone_name", "seed", "versions", "metrics", "tunable", "moved", *CourseRecord.model_fields}
+_CARRIED = {"backbone_name", "seed", "versions", "metrics", "tunable", "moved", "preset", *CourseRecord.model_fields}
 
 
 @dataclass(frozen=True)

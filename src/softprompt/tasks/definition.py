@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
@@ -20,9 +19,7 @@ from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
 
 TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction"]
-RecordLayout: TypeAlias = Literal[
-    "table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll", "mrqa", "e2e", "webnlg", "dart"
-]
+RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll"]
 _DEFAULT_METRIC = {
     "classification": "accuracy",
     "regression": "pearson",
@@ -64,8 +61,7 @@ class TaskDefinition(BaseModel):
     package: Package | None = None
     # Of a task on the way to its runs: these, and what a prompt stores, hold the templates that were taken alone.
     patterns: dict[str, Pattern] = Field(default={}, exclude=True)
-    # Not written where it is as ever: a run that was begun before there was this goes on.
-    references: bool = Field(False, exclude_if=operator.not_)
+    _worded: str | None = PrivateAttr(default=None)
 
     def __init__(self, **values: object) -> None:
         """Build a task; see the class for the arguments."""
@@ -140,10 +136,6 @@ class TaskDefinition(BaseModel):
             raise ValueError("a classification task needs at least two labels, as labels=['terrible', 'great']")
         if self.kind == "generation" and self.labels:
             raise ValueError("a generation task has no labels; leave them out")
-        if self.references and self.kind != "generation":
-            raise ValueError(
-                f"references gathers the right answers of generation tasks, and this is one of {self.kind}"
-            )
         if self.kind == "regression" and self.labels and (len(self.labels) != 2 or self.bounds is None):
             raise ValueError("a regression task has no labels, or two words for the ends of its bounds")
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
@@ -181,7 +173,14 @@ class TaskDefinition(BaseModel):
         """
         keys = pattern_of(template, self.patterns, self.name).keys(self.labels)
         checked = type(self)(**{**self.model_dump(), **keys})
-        return self.model_copy(update={key: getattr(checked, key) for key in keys})
+        found = self.model_copy(update={key: getattr(checked, key) for key in keys})
+        found._worded = template
+        return found
+
+    @property
+    def worded(self) -> str | None:
+        """What `with_template` was given last; None of a task in its own words."""
+        return self._worded
 
     def template_for(self, readout: TemplateName, seq2seq: bool = False) -> Template:
         """The template of a readout.

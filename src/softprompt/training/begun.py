@@ -16,6 +16,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.files.documents import read_document
 from softprompt.files.places import RUN
 from softprompt.methods.registry import checked
+from softprompt.presets.definition import UsedPreset
 from softprompt.readouts import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.data.held import Held
@@ -63,6 +64,7 @@ class RunRecord(BaseModel):
         method_options: all of them.
         training_options: all of them.
         task_definition: the task without its rows.
+        preset: that its settings come from; None where there was none.
         begun: None in runs of versions that did not record it.
     """
 
@@ -77,6 +79,7 @@ class RunRecord(BaseModel):
     method_options: dict[str, JsonValue]
     training_options: dict[str, JsonValue]
     task_definition: dict[str, JsonValue]
+    preset: UsedPreset | None = None
     begun: Begun | None = None
 
     @classmethod

@@ -16,6 +16,7 @@ from softprompt.files.manifest import SEAL, prove, sealed
 from softprompt.files.whole import write_json
 from softprompt.files.written import check_whole
 from softprompt.guards.summaries import Summarised, Summary
+from softprompt.presets.definition import UsedPreset
 from softprompt.storage.record import Measured, Strict, fault
 from softprompt.storage.summary import measured
 from softprompt.training.divergence import NotFinite
@@ -52,6 +53,7 @@ class RunMetrics(Summarised, Strict):
         course: what the course reports of itself, under keys of its own; none of them is taken for one of these.
         breakdown: what stands behind the score of the test rows, or of the validation rows where there are none; None
             in files of versions that did not write it.
+        preset: that its settings come from; None where there was none.
         diverged: of a run that diverged, what was not finite.
         sha256: the checksum of the rest, as it was read; None before the file is written.
     """
@@ -79,6 +81,7 @@ class RunMetrics(Summarised, Strict):
     history: list[dict[str, JsonValue]]
     course: dict[str, JsonValue] = Field(default_factory=dict)
     breakdown: Breakdown | None = None
+    preset: UsedPreset | None = None
     diverged: NotFinite | None = None
     sha256: str | None = None
     _merged: bool = PrivateAttr(default=False)  # as version 0.1 wrote it: `course` stands beside the others alone

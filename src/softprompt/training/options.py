@@ -13,7 +13,7 @@ from softprompt.methods.options import Options
 from softprompt.methods.registry import checked
 from softprompt.readouts.answers import AnswerEnd
 from softprompt.readouts.registry import KnownReadout
-from softprompt.readouts.spec import MOST_BEAMS, LossName, PoolingName, Scoring
+from softprompt.readouts.spec import LossName, PoolingName, Scoring
 from softprompt.tasks.text.truncation import Truncation
 
 
@@ -43,7 +43,7 @@ class TrainingOptions(Options):
     max_new_tokens: int = Field(
         32, ge=1, description="longest answer of a free-text task; of longer ones the beginning is taught, and told"
     )
-    # This and the next five are not written where they are as ever: a run that was begun before them goes on.
+    # This, the next two and z_loss are not written where they are as ever: a run that was begun before them goes on.
     truncation: Truncation = Field(
         "end",
         exclude_if=lambda side: side == "end",
@@ -64,18 +64,6 @@ class TrainingOptions(Options):
         ge=0,
         exclude_if=lambda weight: weight == 0,
         description="T5X: weight of log(Z)**2 in a loss over the vocabulary, Z its normaliser",
-    )
-    num_beams: int = Field(
-        1,
-        ge=1,
-        le=MOST_BEAMS,
-        exclude_if=lambda beams: beams == 1,
-        description="beginnings of a free-text answer that are kept while it is written; 1: greedy",
-    )
-    length_penalty: float = Field(
-        1.0,
-        exclude_if=lambda power: power == 1,
-        description="of beams: the power of the length by which a text's log-likelihood is divided",
     )
     sentinel_targets: bool = Field(
         False, description="T5: put <extra_id_0> before each answer, as span corruption does"
@@ -124,13 +112,19 @@ class Plan(BaseModel):
     source: str
 
 
-def planned(options: TrainingOptions, recipe: Recipe) -> Plan:
-    """Fill what the user left open from a recipe."""
+def planned(options: TrainingOptions, recipe: Recipe, chosen_by: str | None = None) -> Plan:
+    """Fill what was left open from a recipe.
+
+    Args:
+        options: the user's.
+        recipe: of the method for the backbone.
+        chosen_by: where the options come from, as a preset; None for the user.
+    """
 
     def chosen(name: str) -> object:
         own = getattr(options, name)
         return getattr(recipe, name) if own is None else own
 
     names = [name for name in Plan.model_fields if name != "source"]
-    source = recipe.source if options.learning_rate is None else "the user"
+    source = recipe.source if options.learning_rate is None else chosen_by or "the user"
     return Plan.model_validate({**{name: chosen(name) for name in names}, "source": source})

@@ -147,6 +147,7 @@ def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows
         "metrics": figures,
         "tunable": tunable_of(run, work).model_dump(mode="json"),
         **({} if moved is None else {"moved": moved}),
+        **run.preset.recorded(),
     }
     return Prompt(
         method=work.method,
@@ -200,6 +201,7 @@ def metrics_of_run(
         "history": work.history,
         "course": {**work.readout.report(), **work.report},
     }
+    values |= run.preset.recorded()
     if measured.breakdown is not None:
         values["breakdown"] = measured.breakdown.model_dump(mode="json")
     return RunMetrics.of(values if diverged is None else {**values, "diverged": diverged}, run.folder / METRICS)

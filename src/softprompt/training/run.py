@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,20 +14,19 @@ from transformers import PreTrainedTokenizerBase
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
-from softprompt.errors import Interrupted, SoftPromptError, shortened
+from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.breakdown import Breakdown
 from softprompt.files.places import METRICS
 from softprompt.guards.paths import path_of
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.methods.base import Method
+from softprompt.presets.definition import UsedPreset
 from softprompt.progress import Progress
 from softprompt.readouts.cut import told_cuts
 from softprompt.readouts.settled import settled, told_end
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.data.watching import watching
-from softprompt.tasks.scoring import check_libraries
-from softprompt.tasks.values import listed
 from softprompt.training.begun import as_begun, begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
@@ -37,6 +35,7 @@ from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, planned, training_options
+from softprompt.training.preset import with_preset
 from softprompt.training.process import alone, reproducible, stop_signal
 from softprompt.training.results import (
     measured_splits,
@@ -48,10 +47,8 @@ from softprompt.training.results import (
     taught,
 )
 from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
-from softprompt.training.setup import PROMPT, STATE, RunSpec, completed, readout_spec
+from softprompt.training.setup import PROMPT, STATE, RunSpec, completed, readout_spec, too_few
 from softprompt.training.warm_start import check_starts, start_from
-
-_FEW, _SHOWN = 3, 8  # training rows of a class that is warned of; classes that are named
 
 __all__ = ["Interrupted", "Run", "open_run", "train"]
 
@@ -110,6 +107,7 @@ def train(
     seed: int = 13,
     output: str | Path | None = None,
     resume: bool = False,
+    preset: str | Path | UsedPreset | None = None,
     progress: bool | Progress = True,
     backbone: str | None = None,
     **named: Any,
@@ -124,6 +122,8 @@ def train(
         seed: of the split, the prompt's first values and the order of rows.
         output: the run's folder; by default `runs/<task>-<method>-<seed>`.
         resume: go on with the run that the folder holds.
+        preset: a paper's settings, by name or a YAML file; what is given beside it wins and is told
+            (`softprompt.presets`). What a run recorded is kept as its record, and sets nothing.
         progress: whether to show progress, or where.
         backbone: the backbone's name for the records, where it shall have another than its own.
         **named: single ones of them by their names, such as `max_steps=100`; none that `options` gives, too.
@@ -144,18 +144,20 @@ def train(
         True
     """
     own = model.named(backbone)
-    check_libraries(task)
+    made = with_preset(preset, own, task, method, training_options(named, options))
+    task = made.task
     show = progress if isinstance(progress, Progress) else Progress(progress)
     with watching(show.work):
         splits = task.splits(seed)
     _check_splits(task, splits)
-    method, chosen, told = completed(own, task, method, training_options(named, options), len(splits.train))
+    method, chosen, told = completed(own, task, made.method, made.options, len(splits.train))
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     spec = settled(readout_spec(own.model, task, method, chosen), task, own)
     if resume:
         spec = as_begun(spec, chosen, folder)
     identity = identity_of(own, task, method, chosen, spec, splits)
-    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, told)
+    identity |= made.recorded()
+    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, (*made.told, *told), made)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         done = take_folder(folder, identity, resume, begun_of(own, task))
         return _begun(run) if done else _trained(run)
@@ -244,7 +246,7 @@ def _work(run: RunSpec, prompted: PromptedModel, stopping: Callable[[], bool]) -
         method=run.method,
         rows=run.splits.train,
         validation_rows=run.splits.validation,
-        plan=planned(run.options, run.method.recipe(anatomy.family, anatomy.kind)),
+        plan=planned(run.options, run.method.recipe(anatomy.family, anatomy.kind), run.preset.source),
         options=run.options,
         readout_spec=run.readout_spec,
         state=run.folder / STATE,
@@ -264,25 +266,8 @@ def _tell(run: RunSpec, work: Work) -> None:
         run.show.say(f"  note: {note}")
     items, rows = [*work.items, *work.validation], "training and validation rows"
     ends = told_end(items, run.task, rows, seq2seq=run.backbone.is_encoder_decoder)
-    for line in (*run.told, *_too_few(run), *ends, *told_cuts(items, run.readout_spec, rows)):
+    for line in (*run.told, *too_few(run.task, run.splits), *ends, *told_cuts(items, run.readout_spec, rows)):
         run.show.say(f"  {line}")
-
-
-def _too_few(run: RunSpec) -> list[str]:
-    """A warning of the classes that cannot be learned: those without training rows, and those with very few."""
-    if run.task.kind != "classification":
-        return []
-    counts = Counter(row.label for row in run.splits.train)
-    by_value = {value: counts[index] for index, value in enumerate(run.task.label_values)}
-    missing = [value for value, count in by_value.items() if not count]
-    lines = [f"warning: no training row has the label {listed(missing)}, which cannot be learned so"] if missing else []
-    rare = {value: count for value, count in by_value.items() if 0 < count < _FEW}
-    if not rare or run.splits.shots is not None:
-        return lines
-    shown = ", ".join(f"{shortened(repr(value), 60)} ({count})" for value, count in [*rare.items()][:_SHOWN])
-    more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""
-    mend = "give more of them, or mend the label or merge it with another"
-    return [*lines, f"warning: classes with fewer than {_FEW} training rows: {shown}{more}; {mend}"]
 
 
 def _other_versions(before: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from torch import nn
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.heads import has_lm_head
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, shortened
 from softprompt.methods.base import Method
 from softprompt.methods.default import STEPS, default_method, passes
 from softprompt.methods.registry import checked
@@ -22,9 +23,12 @@ from softprompt.readouts import ReadoutSpec
 from softprompt.readouts.usable_words import why_no_words
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.in_place import IN_PLACE
+from softprompt.tasks.values import listed
 from softprompt.training.options import TrainingOptions
+from softprompt.training.preset import Applied
 
 PROMPT, STATE = "prompt", "state"
+_FEW, _SHOWN = 3, 8  # training rows of a class that is warned of; classes that are named
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class RunSpec:
         folder: of its files.
         show: progress.
         told: what was chosen where the user left it open, a line each.
+        preset: that it was made with, if any.
     """
 
     backbone: Backbone
@@ -53,7 +58,8 @@ class RunSpec:
     identity: dict[str, JsonValue]
     folder: Path
     show: Progress
-    told: tuple[str, ...] = ()
+    told: tuple[str, ...]
+    preset: Applied
 
 
 def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
@@ -140,3 +146,20 @@ def completed(
         return Completed(chosen, options, told)
     head = f"answers: a linear head, since {why}; --set readout={usual} has the language model answer"
     return Completed(chosen, options.model_copy(update={"readout": "head"}), (*told, head))
+
+
+def too_few(task: Task, splits: Splits) -> list[str]:
+    """A warning of the classes that cannot be learned: those without training rows, and those with very few."""
+    if task.kind != "classification":
+        return []
+    counts = Counter(row.label for row in splits.train)
+    by_value = {value: counts[index] for index, value in enumerate(task.label_values)}
+    missing = [value for value, count in by_value.items() if not count]
+    lines = [f"warning: no training row has the label {listed(missing)}, which cannot be learned so"] if missing else []
+    rare = {value: count for value, count in by_value.items() if 0 < count < _FEW}
+    if not rare or splits.shots is not None:
+        return lines
+    shown = ", ".join(f"{shortened(repr(value), 60)} ({count})" for value, count in [*rare.items()][:_SHOWN])
+    more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""
+    mend = "give more of them, or mend the label or merge it with another"
+    return [*lines, f"warning: classes with fewer than {_FEW} training rows: {shown}{more}; {mend}"]

@@ -107,14 +107,21 @@ def text(count: int, words: str, context: BuildContext) -> Tensor:
     return rows if len(ids) == count else torch.cat([rows, sampled_vocabulary(count - len(ids), context)])
 
 
-def class_labels(count: int, context: BuildContext) -> Tensor:
+def class_labels(count: int, context: BuildContext, instead: tuple[str, ...] = ()) -> Tensor:
     """One row a label word (the mean over its pieces), the rest sampled vocabulary: `(count, E)`.
 
+    Args:
+        count: of rows.
+        context: of the prompt.
+        instead: words to take in the place of label words, as Lester et al. do for ReCoRD and WSC (section 3).
+
     Raises:
-        SoftPromptError: no label words are known.
+        SoftPromptError: no label words are known, and no others given.
     """
-    if not context.label_words:
-        raise SoftPromptError("init 'class_labels' needs a task with label words: choose another `init`")
-    words = context.label_words[:count]
+    if not (instead or context.label_words):
+        raise SoftPromptError(
+            "init 'class_labels' needs a task with label words: set init_words, or choose another `init`"
+        )
+    words = (instead or context.label_words)[:count]
     rows = torch.stack([context.embed(context.tokens(word)).mean(0).cpu() for word in words])
     return rows if len(words) == count else torch.cat([rows, sampled_vocabulary(count - len(words), context)])

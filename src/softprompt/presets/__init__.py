@@ -1,0 +1,1 @@
+"""Presets: the settings of a paper's own runs, as data."""
