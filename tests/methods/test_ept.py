@@ -10,6 +10,7 @@ from torch import Tensor
 from softprompt.attached.attach import attach, build
 from softprompt.errors import SoftPromptError
 from softprompt.methods import EPT, method
+from softprompt.methods.ept import OuterProduct
 from softprompt.methods.parts import tables
 
 from ..shared.by_embeddings import FAMILIES, ROWS, agrees
@@ -65,6 +66,13 @@ def test_a_token_moves_the_others_too() -> None:
     with torch.no_grad():
         made.table[0, 0] += 0.3
     assert bool((made.stored()["table"] - before).abs().amax(-1).gt(1e-3).all())
+
+
+def test_every_place_of_a_token_s_coordinates_is_trained() -> None:
+    """They stand three times in the equation; the gradient is that of finite differences."""
+    net = OuterProduct(torch.ones(3), torch.randn(3, 4, generator=torch.Generator().manual_seed(1))).double()
+    coordinates = torch.randn(2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    assert torch.autograd.gradcheck(net, coordinates.requires_grad_())
 
 
 @every_family
