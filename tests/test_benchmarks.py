@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from softprompt.methods import method
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -192,3 +194,39 @@ def test_bytes_that_differ_are_named(
         against.quick(Path("elsewhere"))
     assert stop.value.code == code
     assert capsys.readouterr().out == f"{told}\n"
+
+
+def tried(rate: float, task: str, seed: int, value: float, loss: float) -> dict[str, Any]:
+    validation = {"accuracy": value, "loss": loss}
+    own = {"backbone": "tiny", "arm": "capt", "metric": "accuracy", "validation": validation}
+    return {**own, "rate": rate, "task": task, "seed": seed}
+
+
+def test_a_rate_is_chosen_on_validation_rows_and_an_end_of_the_grid_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import rates
+
+    rows = [
+        tried(rate, task, 13, value, loss)
+        for rate, values, loss in ((0.01, (0.5, 0.7), 0.4), (0.1, (0.7, 0.8), 0.5), (0.3, (0.8, 0.7), 0.3))
+        for task, value in zip(("sst2", "trec"), values, strict=True)
+    ]
+    assert rates.chosen(rows) == 0.3  # as good as 0.1, at a lower loss
+    assert rates.chosen([*rows, tried(0.5, "sst2", 13, 1.0, 0.1)]) == 0.3  # 0.5 lacks a run
+    assert rates.chosen([]) is None
+    lines = rates.tables(rows).splitlines()
+    assert lines[0] == "## tiny, validation rows"
+    assert lines[2].count("|") == lines[3].count("|") == lines[-1].count("|")
+    assert lines[4:] == [
+        "| capt | 0.01 | 0.500 | 0.700 | 0.600 | 0.400 | 2 |",
+        "| capt | 0.1 | 0.700 | 0.800 | 0.750 | 0.500 | 2 |",
+        "| capt | **0.3** (best, at an end of the grid) | 0.800 | 0.700 | 0.750 | 0.300 | 2 |",
+    ]
+
+
+def test_the_grid_of_a_method_holds_its_recipes_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import rates
+
+    for arm, grid in {**rates.FIRST, **rates.THEN}.items():
+        assert method(arm.split()[0]).recipe("bert", "encoder").learning_rate in grid, arm

@@ -53,6 +53,7 @@ WHOLE = {
     "storage/attached": "attached/test_saving.py",
     "storage/vectors": "storage/test_prompt.py",
     "tasks/data/record": "tasks/data/test_arrow.py",
+    "tasks/data/typed": "tasks/data/test_layouts.py",
     "tasks/in_place": "tasks/data/test_tagged.py",
     "tasks/guess/from_file": "tasks/guess/test_guess.py",
     "tasks/origins": "tasks/data/test_sources.py",

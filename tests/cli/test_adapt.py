@@ -23,3 +23,14 @@ def test_adapt(ask: Any, tmp_path: Path) -> None:
     assert json.loads(printed)["history"][-1]["step"] == 3
     code, printed, _ = ask("methods", "--backbone", tmp_path / "lm" / "model")
     assert code == 0
+    for words, told in (("0,x", "--keep-at '0,x': give whole numbers"), ("0,9", "step 9 is beyond the 3 steps")):
+        code, _, err = ask(*common, "--steps", 3, "--out", tmp_path / "other", "--keep-at", words)
+        assert (code, err.count("error:")) == (1, 1)
+        assert told in err
+    code, printed, _ = ask(*common, "--steps", 3, "--out", tmp_path / "curve", "--keep-at", "0,2")
+    assert code == 0
+    kept = [line for line in printed.splitlines() if ", kept as " in line]
+    assert [line.split(":")[0] for line in kept] == ["after 0 steps", "after 2 steps"]
+    assert [line.split(", kept as ")[1] for line in kept] == [f"{tmp_path}/curve/kept/step-{step}" for step in (0, 2)]
+    for folder in ("kept/step-2", "model"):
+        assert ask("methods", "--backbone", tmp_path / "curve" / folder)[0] == 0

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from softprompt.evaluation.score import metrics_of, score
+import pytest
+
+from softprompt.errors import SoftPromptError
+from softprompt.evaluation.score import metrics_of, score, scored, search
 from softprompt.inference.predict import predict
 from softprompt.readouts import Outcome
 from softprompt.tasks import Row, Splits, Task, evaluate
 from softprompt.tasks.seen import SeenRows
+from softprompt.training.run import train
 
 from ..shared.members import few, member
+from ..shared.models import model, tokenizer
 
 TASK = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
 
@@ -43,3 +48,38 @@ def test_the_accuracy_by_the_other_scoring_stands_beside() -> None:
     assert (scored["accuracy"], scored["acc_norm"]) == (2 / 3, 2 / 3)
     assert score(TASK, rows, [*found[:2], Outcome(0, (0.6, 0.4), 0.5, otherwise=("acc_norm", 1))])["acc_norm"] == 1
     assert "acc_norm" not in score(TASK, rows, [Outcome(1, (0.4, 0.6), 0.5)] * 3)
+
+
+def test_a_table_is_put_into_words_and_scored_by_row_with_other_beams(tmp_path: Path) -> None:
+    for name, first, count in (("train", 10, 6), ("valid", 20, 3), ("test", 30, 3)):
+        lines = [f"w{first + n} w50||w{60 + n} w{wording}" for n in range(count) for wording in (70, 71)]
+        (tmp_path / f"src1_{name}.txt").write_text("\n".join(lines) + "\n")
+    task = Task.load("e2e", data=tmp_path)
+    run = train(
+        model("gpt2"), tokenizer(), task, "prefix_tuning", output=tmp_path / "run", progress=False, max_steps=2,
+        max_new_tokens=3, num_beams=2,
+    )  # fmt: skip
+    found = run.metrics["test"]
+    assert (found["rows"], len(found["interval"])) == (3, 2)
+    assert {"bleu", "chrf", "rougeL"} <= set(found)
+    prompt, rows = run.prompt, task.splits().test
+    assert prompt.readout_spec is not None
+    assert (prompt.readout_spec.num_beams, [len(row.answers) for row in rows]) == (2, [2, 2, 2])
+    scores = {}
+    for beams in (1, 2, 3):
+        search(prompt.readout, beams, None)
+        assert prompt.readout is not None
+        with prompt.attach() as prompted:
+            answered = scored(prompted, prompt.readout, task, rows)
+        scores[beams] = answered.scores
+        texts = [str(one.prediction) for one in answered.outcomes]
+        assert answered.scores["chrf"] == evaluate(task, rows, texts)["chrf"]
+    assert scores[2]["chrf"] == found["chrf"]
+
+
+def test_beams_are_of_prompts_that_write(tmp_path: Path) -> None:
+    task, _ = few(tmp_path)
+    prompt = member(task, "llama", "prompt_tuning", 1)
+    search(prompt.readout, None, None)
+    with pytest.raises(SoftPromptError, match="--num-beams"):
+        search(prompt.readout, 5, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,29 @@ def test_free_text_needs_no_words(tmp_path: Path) -> None:
     with prompt.attach() as prompted:
         own = metrics_of(prompted, prompt.readout, task, rows)
     assert transfer_metrics(prompt, task, rows) == own
+
+
+@pytest.mark.parametrize(("source", "target"), [("squad", "mrqa"), ("squad_spans", "mrqa_spans")])
+def test_from_squad_to_a_packed_file_of_mrqa(source: str, target: str, tmp_path: Path) -> None:
+    lines: list[Any] = [{"header": {"dataset": "Other", "split": "dev"}}]
+    for n in range(4):
+        context = f"w{10 + n} w20 w21 w{30 + n}"
+        asked = [{"qid": f"{n}", "question": f"w{40 + n}", "answers": [f"w{30 + n}", "w20"], "detected_answers": []}]
+        lines.append({"context": context, "qas": asked})
+    path = tmp_path / "Other.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()))
+    other = Task.load(target)
+    rows = other.labelled_rows(path)
+    prompt = member(Task.load(source), "llama", "p_tuning_v2", 2, max_new_tokens=3)
+    found = transfer_metrics(prompt, other, rows)
+    guesses = prompt.predict([dict(row.fields) for row in rows])
+    scores = []
+    for guess, row in zip(guesses, rows, strict=True):
+        shared = max(right in guess.split() for right in row.answers)  # of one word each
+        scores.append(2 * shared / (len(guess.split()) + 1))
+    assert found["token_f1"] == pytest.approx(sum(scores) / 4)
+    assert found["exact_match"] == sum(guess in row.answers for guess, row in zip(guesses, rows, strict=True)) / 4
+    assert found["rows"] == 4
 
 
 def test_the_catalog_pairs_of_the_paper_translate() -> None:

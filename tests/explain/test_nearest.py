@@ -89,7 +89,7 @@ def test_prompts_of_other_sites_are_refused(method: str) -> None:
 def test_the_table_is_narrow_where_nothing_was_measured_or_recorded() -> None:
     found = nearest_words(prompt_of("llama", method_of("prompt_tuning", num_virtual_tokens=3)), k=2)
     columns, cells = table_of(found)
-    assert columns == ["row", "start", "moved", "norm ratio", "random", "nearest words (cosine)"]
+    assert columns == ["row", "start", "moved", "norm ratio", "random", "together", "nearest words (cosine)"]
     assert [row[:3] for row in cells] == [["0", "-", "-"], ["1", "-", "-"], ["2", "-", "-"]]
     assert "not recorded" in lines_of(found)[0]
     assert not [line for line in lines_of(found) if line.startswith(("moved", "loss"))]

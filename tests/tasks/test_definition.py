@@ -24,7 +24,7 @@ from ..shared.tables import told
         ({"template": "{a}", "templates": {"mask": "{c}"}, "fields": ["a"], "labels": ["x", "y"]}, ("'c'",)),
         ({"template": "{a}", "lables": ["x", "y"]}, ("no key 'lables'", "'labels'")),
         ({"template": "{a}", "labels": {"0": True, "1": "y"}}, ("'labels.0'", "quotes")),
-        ({"template": "{a}", "labels": ["x", "y"], "metric": "bleu"}, ("no metric 'bleu'", "accuracy")),
+        ({"template": "{a}", "labels": ["x", "y"], "metric": "meteor"}, ("no metric 'meteor'", "accuracy")),
         ({"template": "{a}", "labels": ["x", "y"], "metric": "pearson"}, ("'pearson' is for regression",)),
         ({"template": "{a}", "labels": ["x", "y"], "kind": "tagging"}, ("'kind'", "classification")),
         ({"template": "{a}", "labels": ["x", "y"], "label_aliases": {"z": "w"}}, ("'z' stands for 'w'",)),

@@ -20,6 +20,7 @@ class Tunable(BaseModel):
         percent_without_head: likewise without the readout's.
 
     Example:
+        >>> from softprompt.backbones.tunable import Tunable
         >>> Tunable.of(12 * 768, 0, 222_903_552).told()  # CaPT on T5-Base
         '4.1e-3'
     """

@@ -10,6 +10,7 @@ import typer
 
 from softprompt.cli.common import emit, quiet, tell
 from softprompt.cli.options import OUT, Device, Dtype, MetricsJson, Quiet, Resume
+from softprompt.cli.settings import whole_numbers
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ LearningRate = Annotated[float, typer.Option(help="constant, with Adafactor's pa
 TextsABatch = Annotated[int, typer.Option(min=1, help="texts a batch")]
 Accumulate = Annotated[int, typer.Option(min=1, help="batches a step")]
 MaxLength = Annotated[int, typer.Option(min=2, help="most tokens of a chunk, inputs and targets together")]
+KeepAt = Annotated[
+    str | None, typer.Option(help="keep the model at these steps, too, each a backbone of its own: 0,1000,5000")
+]
 Saves = Annotated[int, typer.Option(min=1, help="how often the training state is written")]
 TextsSeed = Annotated[int, typer.Option(help="of the order of texts and where they are split")]
 
@@ -41,6 +45,7 @@ def adapt(
     batch_size: TextsABatch = 16,
     accumulate: Accumulate = 1,
     max_length: MaxLength = 256,
+    keep_at: KeepAt = None,
     saves: Saves = 8,
     seed: TextsSeed = 13,
     dtype: Dtype = "float32",
@@ -55,8 +60,10 @@ def adapt(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
+    kept = () if keep_at is None else whole_numbers(keep_at, "--keep-at", "0,1000,5000")
     from softprompt.training.adaptation.run import adapt as run
 
+    own = {"steps": steps, "learning_rate": learning_rate, "batch_size": batch_size, "accumulate": accumulate}
     done = run(
         backbone,
         _texts(text, column),
@@ -66,12 +73,8 @@ def adapt(
         progress=not silent,
         dtype=dtype,
         device=device,
-        steps=steps,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        accumulate=accumulate,
-        max_length=max_length,
-        saves=saves,
+        keep_at=kept,
+        **{**own, "max_length": max_length, "saves": saves},
     )
     _report(done, json)
 
@@ -89,6 +92,9 @@ def _report(done: Adapted, json: bool) -> None:
     first, last = done.metrics["history"][0], done.metrics["history"][-1]
     tell(f"{last['step']} steps in {done.metrics['train_seconds']:.0f} s")
     tell(f"held-out loss: {_loss(first['loss'])} before, {_loss(last['loss'])} after")
+    losses = {point["step"]: point["loss"] for point in done.metrics["history"]}
+    for step, folder in [*done.models.items()][:-1]:
+        tell(f"after {step:,} steps: held-out loss {_loss(losses[step])}, kept as {folder}")
     tell(f"use it: softprompt train --backbone {done.model} ...")
 
 

@@ -38,6 +38,9 @@ OwnTask = Annotated[
     str | None, typer.Option(help="task whose rows to score; default: the prompt's own", autocompletion=tasks_by_name)
 ]
 
+NumBeams = Annotated[int | None, typer.Option(min=1, max=1000, help="of free text; default: as it was trained")]
+LengthPenalty = Annotated[float | None, typer.Option(help="of beams; default: as it was trained")]
+
 
 def evaluate(
     run: RunFolder,
@@ -53,6 +56,8 @@ def evaluate(
     encoding: Encoding = None,
     backbone: PromptBackbone = None,
     batch_size: BatchSize = 32,
+    num_beams: NumBeams = None,
+    length_penalty: LengthPenalty = None,
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
@@ -74,7 +79,9 @@ def evaluate(
     asked = wanted.rows([Stored.of(run)], show)
     prompt, loaded = open_prompt(run, backbone, dtype, device), asked.task
     from softprompt.evaluation.breakdown import breakdown
+    from softprompt.evaluation.score import search
 
+    search(prompt.readout, num_beams, length_penalty)
     result, found = scored(prompt, asked, show, asked.name, batch_size)
     behind = breakdown(loaded, asked.rows, found, asked.name)
     if json:

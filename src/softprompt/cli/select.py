@@ -35,7 +35,7 @@ from softprompt.cli.options import (
     ValidationData,
 )
 from softprompt.cli.resuming import WantedRows
-from softprompt.cli.settings import check_names, split_options, with_named
+from softprompt.cli.settings import check_names, listed_words, split_options, whole_numbers, with_named
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
 
@@ -95,7 +95,7 @@ def select(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
-    words, numbers = _words(arms), _numbers(seeds)
+    words, numbers = listed_words(arms), whole_numbers(seeds, "--seeds", "13,21,42")
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
     pairs = with_named(set_, **named)
     check_names(pairs, method)
@@ -109,20 +109,6 @@ def select(
     frozen, how = load_backbone(backbone, dtype=dtype, device=device), training.model_dump(exclude_unset=True)
     how |= {"keep": keep, "arms": words, "seeds": numbers, "output": out, "progress": not silent}
     _finish(select_layers(frozen, loaded, chosen, **how), out, json)
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").split()
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        found = [int(word) for word in _words(text)]
-    except ValueError:
-        found = []
-    if not found:
-        raise SoftPromptError(f"--seeds {text!r}: give whole numbers with commas between, as 13,21,42")
-    return found
 
 
 def _without_layers(pairs: list[str], method: str) -> tuple[Method, TrainingOptions]:

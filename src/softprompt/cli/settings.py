@@ -20,6 +20,31 @@ _NONE: Values = {}
 _NO_VALUE = "--set {} has no '=': write --set name=value"
 
 
+def listed_words(text: str) -> list[str]:
+    """The words of a list with commas or spaces between."""
+    return text.replace(",", " ").split()
+
+
+def whole_numbers(text: str, option: str, example: str) -> list[int]:
+    """The whole numbers of such a list.
+
+    Args:
+        text: as it was typed.
+        option: that it was given to.
+        example: of what it takes.
+
+    Raises:
+        SoftPromptError: there are none, or something else.
+    """
+    try:
+        found = [int(word) for word in listed_words(text)]
+    except ValueError:
+        found = []
+    if not found:
+        raise SoftPromptError(f"{option} {quoted(text)}: give whole numbers with commas between, as {example}")
+    return found
+
+
 def with_named(pairs: Sequence[str] | None, **named: object) -> list[str]:
     """The pairs of `--set`, and those options of training that a verb has under names of their own, where given.
 

@@ -39,7 +39,7 @@ from softprompt.tasks.seen import count_seen, unseen
 
 # What members must agree in; a wish such as the loss may differ.
 _TASK = ("kind", "fields", "template", "templates", "labels", "seq2seq_labels", "bounds")
-_READOUT = ("name", "pooling", "max_new_tokens", "sentinel_targets", "scoring")
+_READOUT = ("name", "pooling", "max_new_tokens", "sentinel_targets", "scoring", "num_beams", "length_penalty")
 
 
 class EnsembleScores(TypedDict):

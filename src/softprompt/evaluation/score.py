@@ -8,10 +8,13 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from softprompt.attached.model import PromptedModel
+from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import predict
 from softprompt.readouts import Item, Outcome, Readout
+from softprompt.readouts.free_text import Beams, FreeText
 from softprompt.tasks import Row, Task, evaluate
+from softprompt.tasks.scoring import check_libraries
 
 Scores = dict[str, JsonValue]  # the metrics of a task by name, `rows`, `interval`, `loss`, and what is told beside them
 
@@ -53,6 +56,7 @@ def scored(
     items: Sequence[Item] | None = None,
 ) -> Scored:
     """The metrics of `metrics_of`, with the answers to the rows."""
+    check_libraries(task)
     found = predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items)
     result = score(task, rows, found)
     if readout.seen is not None:
@@ -76,6 +80,27 @@ def metrics_of(
     None where it does not know all of them. They are scored with the others; `Prompt.unseen` leaves them out.
     """
     return scored(prompted, readout, task, rows, batch_size=batch_size, tick=tick, items=items).scores
+
+
+def search(readout: Readout | None, number: int | None, length_penalty: float | None) -> None:
+    """Have a readout write its answers with another beam search than it was trained with.
+
+    Args:
+        readout: of a prompt for a task of free text.
+        number: of beams; None leaves it as it is.
+        length_penalty: of beams, likewise.
+
+    Raises:
+        SoftPromptError: the prompt writes no text.
+    """
+    if number is None and length_penalty is None:
+        return
+    if not isinstance(readout, FreeText):
+        raise SoftPromptError("--num-beams and --length-penalty are for prompts that write text: leave them out")
+    own = readout.beams
+    readout.beams = Beams(
+        own.number if number is None else number, own.length_penalty if length_penalty is None else length_penalty
+    )
 
 
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:

@@ -25,6 +25,7 @@ from softprompt.inference.predict import answered, predict
 from softprompt.readouts import Outcome, Readout, build_readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
+from softprompt.tasks.scoring import check_libraries
 
 Whose = Literal["source", "target"]
 
@@ -58,8 +59,10 @@ def translation(
         fields: from field names of the source to those of the target; by default the same names, else the same order.
 
     Raises:
-        SoftPromptError: the kinds differ, a class or a field has no counterpart, or a name is unknown.
+        SoftPromptError: the kinds differ, a class or a field has no counterpart, a name is unknown, or a metric of the
+            target takes a library that is not installed.
     """
+    check_libraries(target)
     if source.kind != target.kind or (source.kind == "regression" and source.bounds != target.bounds):
         raise SoftPromptError(
             f"task {target.name!r} ({target.kind}) asks for other answers than the prompt's task {source.name!r} "

@@ -5,9 +5,10 @@ Lester, Al-Rfou, Constant, "The Power of Scale for Parameter-Efficient Prompt Tu
 
     cos(p_i, e(v)) = <p_i, e(v)> / (|p_i| |e(v)|),   v over the whole vocabulary
 
-The paper reads three things from the list, each a number here: neighbours form clusters (against random vectors of the
-same norm, which do not), rows of long prompts repeat a neighbour, and label words stay near a prompt that started from
-them. The norm ratio |p_i| / mean_v |e(v)| is ours: far above one the nearest word says little of what the row does.
+The paper reads three things from the list, each a number here: neighbours form clusters (how alike they are among
+themselves, against those of random vectors of the same norms, `softprompt.explain.clusters`), rows of long prompts
+repeat a neighbour, and label words stay near a prompt that started from them. The norm ratio |p_i| / mean_v |e(v)| is
+ours: far above one the nearest word says little of what the row does.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from torch.nn.functional import normalize
 
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.vocabulary import embed_ids, pieces
-from softprompt.errors import SoftPromptError, quoted
+from softprompt.errors import SoftPromptError
 from softprompt.explain.beginning import beginning_of, words_apart
+from softprompt.explain.clusters import Clusters, clusters_of, random_draws
 from softprompt.explain.removal import Effect, Removal, effects_of
 from softprompt.explain.vectors import as_text, embeddings
 from softprompt.guards.summaries import Summarised, Summary
@@ -105,6 +107,7 @@ class Nearest(Summarised):
         apart: the distance between two of them, the root mean square over all pairs.
         note: what there is to say of where the rows started, or None.
         removal: on which rows it was measured what the prompt does without each token, and what with all; or None.
+        clusters: how alike each row's neighbours are among themselves; None for one neighbour a row.
     """
 
     rows: tuple[RowReading, ...]
@@ -115,6 +118,7 @@ class Nearest(Summarised):
     apart: float
     note: str | None = None
     removal: Removal | None = None
+    clusters: Clusters | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -158,8 +162,8 @@ def nearest_words(
     vectors = embeddings(prompt.producer, anatomy.embedding_size, prompt.method.name)
     table = _vocabulary(anatomy.embedding, min(anatomy.vocab_size, len(prompt.tokenizer)))
     removal, effects = effects_of(prompt, rows, batch_size=batch_size, tick=tick) if rows else (None, None)
-    units, random = normalize(table, dim=-1), _random_like(vectors, seed)
-    cosines, control = (normalize(one, dim=-1) @ units.T for one in (vectors, random))
+    units, draws = normalize(table, dim=-1), random_draws(vectors, seed)
+    cosines, control = (normalize(one, dim=-1) @ units.T for one in (vectors, draws[0]))
     beginning = beginning_of(prompt, vectors, table)
     values, ids = cosines.topk(min(k, cosines.shape[1]), dim=-1)
     labels = () if prompt.task is None else prompt.task.label_words(anatomy.kind == "encoder-decoder")
@@ -183,21 +187,13 @@ def nearest_words(
         words_apart(table),
         beginning.note,
         removal,
+        clusters_of(units, ids, draws),
     )
 
 
 def _neighbours(tokenizer: PreTrainedTokenizerBase, ids: Tensor, cosines: Tensor) -> tuple[Neighbour, ...]:
     found = zip(ids.tolist(), cosines.tolist(), strict=True)
     return tuple(Neighbour(as_text(tokenizer, token), token, cosine) for token, cosine in found)
-
-
-def _random_like(rows: Tensor, seed: int) -> Tensor:
-    """Random vectors with the norms of the rows, `(m, D)`."""
-    if not -(1 << 63) <= seed < 1 << 63:
-        raise SoftPromptError(f"seed {quoted(seed)}: give a whole number of at most 18 digits")
-    random = torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed))
-    made: Tensor = normalize(random, dim=-1) * rows.norm(dim=-1, keepdim=True)
-    return made
 
 
 def _vocabulary(embedding: nn.Module, size: int) -> Tensor:
@@ -228,11 +224,12 @@ def table_of(reading: Nearest) -> tuple[list[str], list[list[str]]]:
     """The names of the columns, and a line of texts for each row; where the effects were measured they have two."""
     removal = reading.removal
     measured = [] if removal is None else ["loss", removal.metric]
-    columns = ["row", "start", "moved", *measured, "norm ratio", "random", "nearest words (cosine)"]
-    return columns, [_cells(row, len(measured)) for row in reading.rows]
+    columns = ["row", "start", "moved", *measured, "norm ratio", "random", "together", "nearest words (cosine)"]
+    together = [None] * len(reading.rows) if reading.clusters is None else reading.clusters.rows
+    return columns, [_cells(row, len(measured), one) for row, one in zip(reading.rows, together, strict=True)]
 
 
-def _cells(row: RowReading, measured: int) -> list[str]:
+def _cells(row: RowReading, measured: int, together: float | None) -> list[str]:
     effect = row.without
     changes = () if effect is None else (effect.loss, effect.metric)
     return [
@@ -242,6 +239,7 @@ def _cells(row: RowReading, measured: int) -> list[str]:
         *("-" if change is None else f"{change:+.3f}" for change in changes[:measured]),
         f"{row.norm_ratio:.2f}",
         f"{row.control:.2f}",
+        "-" if together is None else f"{together:.2f}",
         "  ".join(f"{one.token} {one.cosine:.2f}" for one in row.neighbours),
     ]
 
@@ -255,6 +253,11 @@ def lines_of(reading: Nearest) -> list[str]:
     if removal is not None:
         with_all = f"{'-' if removal.loss is None else f'{removal.loss:.3f}'} and {removal.value:.3f} with all"
         found.append(f"loss, {removal.metric}: their change without that token, on {removal.rows} rows ({with_all})")
+    clusters = reading.clusters
+    if clusters is not None:
+        random = f"{clusters.random:.3f}, deviation {clusters.random_deviation:.3f}"
+        found.append(f"together: how alike a row's nearest words are among themselves, {clusters.mean:.3f} on average")
+        found.append(f"({clusters.random_vectors} random vectors of the rows' norms: {random})")
     found.append(
         f"rows that share their nearest word: {reading.repeated:.0%} (random vectors: {reading.control_repeated:.0%})"
     )

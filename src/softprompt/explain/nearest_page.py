@@ -25,7 +25,7 @@ def nearest_page(reading: Nearest, path: str | Path, title: str) -> Path:
     columns, rows = table_of(reading)
     first = f"{len(reading.rows)} virtual tokens against {reading.vocabulary:,} vocabulary tokens."
     table = filled(_TABLE, columns=columns[:-1], rows=[row[:-1] for row in rows])
-    figures = [neighbours_figure(reading), control_figure(reading)]
+    figures = [neighbours_figure(reading), control_figure(reading), *together_figures(reading)]
     return write_page(path, title, [first, *lines_of(reading)], [table, *figures])
 
 
@@ -67,3 +67,23 @@ def control_figure(reading: Nearest) -> go.Figure:
         **LOOK,
     )
     return inert(figure)
+
+
+def together_figures(reading: Nearest) -> list[go.Figure]:
+    """How alike each row's nearest words are among themselves, above the band of random vectors; none without pairs."""
+    found = reading.clusters
+    if found is None:
+        return []
+    figure = go.Figure(go.Bar(x=[row.row for row in reading.rows], y=list(found.rows), marker_color="#3b6ea5"))
+    low, high = (found.random + sign * found.random_deviation for sign in (-1, 1))
+    figure.add_hrect(y0=low, y1=high, fillcolor="#d97b29", opacity=0.25, line_width=0)
+    told = f"{found.random_vectors} random vectors: {found.random:.3f}, deviation {found.random_deviation:.3f}"
+    figure.add_hline(y=found.random, line_color="#d97b29", annotation_text=told, annotation_position="top right")
+    figure.update_layout(
+        title="Nearest words among themselves",
+        xaxis_title="virtual token",
+        yaxis_title="mean cosine of all pairs",
+        height=380,
+        **LOOK,
+    )
+    return [inert(figure)]

@@ -11,7 +11,7 @@ from softprompt.readouts.answers import AnswerIds, Ids, brings_choices, end_toke
 from softprompt.readouts.base import Readout
 from softprompt.readouts.candidates import Candidates, Comparison
 from softprompt.readouts.context import ReadoutContext
-from softprompt.readouts.free_text import FreeText
+from softprompt.readouts.free_text import Beams, FreeText
 from softprompt.readouts.head import Head
 from softprompt.readouts.label_rows import LabelRows
 from softprompt.readouts.label_words import LabelWords
@@ -191,7 +191,7 @@ def _free_text(task: Task, context: ReadoutContext) -> FreeText:
         raise SoftPromptError(
             f"task {task.name!r} asks for free text, and the tokenizer has no token that ends it: set its eos_token"
         )
-    return FreeText(
+    made = FreeText(
         _row_encoder(template, context),
         context.filler,
         context.decoder_start,
@@ -200,6 +200,8 @@ def _free_text(task: Task, context: ReadoutContext) -> FreeText:
         max_new_tokens=context.spec.max_new_tokens,
         lead=context.lead,
     )
+    made.beams = Beams(context.spec.num_beams, context.spec.length_penalty)
+    return made
 
 
 def _words(task: Task, context: ReadoutContext) -> Readout:

@@ -1,8 +1,10 @@
-"""Free text: trained on the answer's tokens, answered by greedy generation up to the end token."""
+"""Free text: trained on the answer's tokens, answered by generation up to the end token, greedily or with beams."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -12,6 +14,33 @@ from softprompt.readouts.candidates import Candidates, Comparison
 from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
 from softprompt.tasks.text.encoding import RowEncoder, continuation, pad
+
+
+class Search(TypedDict, total=False):
+    """Keywords of `generate`."""
+
+    num_beams: int
+    length_penalty: float
+
+
+@dataclass(frozen=True)
+class Beams:
+    """A beam search, as transformers' `generate` has it.
+
+    Attributes:
+        number: of beginnings that are kept; one is greedy.
+        length_penalty: to which power its length divides a text's log-likelihood.
+    """
+
+    number: int = 1
+    length_penalty: float = 1.0
+
+    def options(self) -> Search:
+        """The keywords of `generate`; none where it is greedy."""
+        return {} if self.number == 1 else {"num_beams": self.number, "length_penalty": self.length_penalty}
+
+
+GREEDY = Beams()
 
 
 class FreeText(Readout):
@@ -25,6 +54,9 @@ class FreeText(Readout):
         space: whether a space stands before the answer.
         max_new_tokens: longest answer.
         lead: ids before every answer, which are no part of its text.
+
+    Attributes:
+        beams: how an answer is written.
     """
 
     name = "text"
@@ -47,6 +79,7 @@ class FreeText(Readout):
         self.space = space
         self.max_new_tokens = max_new_tokens + len(lead)
         self.lead = lead
+        self.beams = GREEDY
         self.scorer = Candidates(row_encoder, ((end,),), filler, decoder_start, compared=Comparison(vocabulary=True))
 
     def encode(self, row: Row) -> Item:
@@ -77,7 +110,7 @@ class FreeText(Readout):
         return self.scorer.token_loss(prompted, batch, prompts, self.z_loss)
 
     def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
-        """Greedy answers."""
+        """Greedy answers, or the likeliest of the beams."""
         logs = self.scorer.token_logs(prompted, batch, prompts)
         losses = (-logs.sum(-1) / batch["target_mask"].sum(-1)).tolist()
         given = inputs(prompted, batch["asked"], prompts)
@@ -85,6 +118,7 @@ class FreeText(Readout):
             **given,
             max_new_tokens=self.max_new_tokens,
             do_sample=False,
+            **self.beams.options(),
             eos_token_id=self.end,
             pad_token_id=self.filler,
         )

@@ -29,6 +29,11 @@ def settled(spec: ReadoutSpec, task: Task, backbone: Backbone) -> ReadoutSpec:
             f"scoring={spec.scoring!r} compares answers by their lengths, and readout {spec.name!r} of a task of the "
             f"kind {task.kind!r} compares none: leave it out"
         )
+    if (spec.num_beams, spec.length_penalty) != (1, 1.0) and task.kind != "generation":
+        raise SoftPromptError(
+            f"num_beams and length_penalty are of texts that are written, and task {task.name!r} is of the kind "
+            f"{task.kind!r}: leave them out"
+        )
     if spec.name != "text" or not compares:
         if spec.answer_end == "yes":
             raise SoftPromptError(

@@ -10,6 +10,7 @@ from softprompt.readouts.answers import AnswerEnd
 from softprompt.readouts.registry import KnownReadout
 from softprompt.tasks.text.truncation import Truncation
 
+MOST_BEAMS = 1000  # each is a sequence of its own
 LossName: TypeAlias = Literal["auto", "labels", "vocabulary"]
 PoolingName: TypeAlias = Literal["auto", "first", "last", "mean"]
 Scoring: TypeAlias = Literal["acc", "acc_norm"]  # the names of lm-evaluation-harness
@@ -32,6 +33,9 @@ class ReadoutSpec(BaseModel):
         scoring: whether answers are compared by their log-likelihood, or by that of a character; not written where it
             is the first, as ever.
         z_loss: the weight of log(Z)^2 in a training loss over the vocabulary; not written where it is 0, as ever.
+        num_beams: how many beginnings of a free answer are kept while it is written; one is greedy. Not written there,
+            as ever.
+        length_penalty: of beams, to which power the length divides a text's log-likelihood; not written where it is 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -46,3 +50,5 @@ class ReadoutSpec(BaseModel):
     answer_end: AnswerEnd = Field("no", exclude_if=lambda when: when == "no")
     scoring: Scoring = Field("acc", exclude_if=lambda scoring: scoring == "acc")
     z_loss: float = Field(0.0, ge=0, exclude_if=lambda weight: weight == 0)
+    num_beams: int = Field(1, ge=1, le=MOST_BEAMS, exclude_if=lambda beams: beams == 1)
+    length_penalty: float = Field(1.0, exclude_if=lambda power: power == 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Self, TypeAlias
@@ -19,7 +20,9 @@ from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
 
 TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction"]
-RecordLayout: TypeAlias = Literal["table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll"]
+RecordLayout: TypeAlias = Literal[
+    "table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll", "mrqa", "e2e", "webnlg", "dart"
+]
 _DEFAULT_METRIC = {
     "classification": "accuracy",
     "regression": "pearson",
@@ -61,6 +64,8 @@ class TaskDefinition(BaseModel):
     package: Package | None = None
     # Of a task on the way to its runs: these, and what a prompt stores, hold the templates that were taken alone.
     patterns: dict[str, Pattern] = Field(default={}, exclude=True)
+    # Not written where it is as ever: a run that was begun before there was this goes on.
+    references: bool = Field(False, exclude_if=operator.not_)
     _worded: str | None = PrivateAttr(default=None)
 
     def __init__(self, **values: object) -> None:
@@ -136,6 +141,10 @@ class TaskDefinition(BaseModel):
             raise ValueError("a classification task needs at least two labels, as labels=['terrible', 'great']")
         if self.kind == "generation" and self.labels:
             raise ValueError("a generation task has no labels; leave them out")
+        if self.references and self.kind != "generation":
+            raise ValueError(
+                f"references gathers the right answers of generation tasks, and this is one of {self.kind}"
+            )
         if self.kind == "regression" and self.labels and (len(self.labels) != 2 or self.bounds is None):
             raise ValueError("a regression task has no labels, or two words for the ends of its bounds")
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:

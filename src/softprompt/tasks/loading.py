@@ -18,7 +18,7 @@ from softprompt.tasks.registry import CATALOG, TASKS
 from softprompt.tasks.values import label_text, same_meaning
 
 # Keys whose values are truths, numbers or tables of what a data set has; all others hold texts.
-_TYPED = ("label_from_one", "skip_incomplete", "blank_text", "bounds", "hub", "package")
+_TYPED = ("label_from_one", "references", "skip_incomplete", "blank_text", "bounds", "hub", "package")
 
 
 def catalog_names() -> list[str]:

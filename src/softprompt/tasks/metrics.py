@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softprompt.errors import SoftPromptError
+from softprompt.tasks import overlap
 from softprompt.tasks.answers import best, normalised, token_f1
 from softprompt.tasks.rows import Label, Row
 from softprompt.tasks.spans import OUTSIDE, spans_of, types_of
@@ -50,6 +51,7 @@ class Metric:
         by_group: a group's vector is the product of its rows' (all of them right), not their sum.
         proportion: the value is a share of units, so that Wilson's interval holds.
         parts: the sums of each part that the value is over, by name; see `span_f1`, which has one a type.
+        library: the module that it takes, where that comes with an extra.
     """
 
     kinds: tuple[str, ...]
@@ -58,6 +60,7 @@ class Metric:
     by_group: bool = False
     proportion: bool = False
     parts: Callable[[Scored, Array], dict[str, Array]] | None = None
+    library: str | None = None
 
 
 # -- statistics of a row ---------------------------------------------------------------------------------
@@ -127,6 +130,18 @@ def _answered(
             _chosen(row, guess) if row.choices else str(guess) for row, guess in zip(rows, predictions, strict=True)
         ]
         return _with_count([best(score, text, row.answers) for text, row in zip(texts, rows, strict=True)])
+
+    return statistics
+
+
+def _written(
+    counts: Callable[[str, Sequence[str]], Sequence[float]],
+) -> Callable[[Scored, Sequence[Row], Sequence[Prediction]], Array]:
+    """What a text shares with all right answers together."""
+
+    def statistics(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+        pairs = zip(rows, predictions, strict=True)
+        return np.array([counts(str(guess), row.answers) for row, guess in pairs], dtype=np.float64)
 
     return statistics
 
@@ -266,6 +281,12 @@ METRICS: dict[str, Metric] = {
     "record_em": Metric(("choice",), _answered(_same), _mean, proportion=True),
     "exact_match": Metric(("generation", "extraction"), _answered(_same), _mean, proportion=True),
     "token_f1": Metric(("generation", "extraction"), _answered(token_f1), _mean),
+    # Of the corpus, and of the best right text: see `softprompt.tasks.overlap`.
+    "bleu": Metric(("generation",), _written(overlap.bleu_counts), overlap.bleu, library="sacrebleu"),
+    "chrf": Metric(("generation",), _written(overlap.chrf_counts), overlap.chrf, library="sacrebleu"),
+    "rouge1": Metric(("generation",), _answered(overlap.rouge("rouge1")), _mean, library="rouge_score"),
+    "rouge2": Metric(("generation",), _answered(overlap.rouge("rouge2")), _mean, library="rouge_score"),
+    "rougeL": Metric(("generation",), _answered(overlap.rouge("rougeL")), _mean, library="rouge_score"),
     # CoNLL's, as seqeval counts them: a span is right where its type and all of its words are.
     "span_f1": _of_spans(_f1),
     "span_precision": _of_spans(lambda sums: _ratio(sums[..., 0], sums[..., 1])),

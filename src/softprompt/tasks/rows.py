@@ -23,6 +23,7 @@ class Row:
         index: the row's place in its file, from 0.
         answers: every right answer's text, for choice, generation and extraction tasks.
         words: what the tags of a row are of; its one field is these, joined by spaces.
+        part: rows of one part of a test set (WebNLG's seen categories) are scored for themselves, too; empty for none.
         file: that it was read from, or what the table in memory is called; two rows may be equal without it.
         line: its line there, from 1.
     """
@@ -34,6 +35,7 @@ class Row:
     index: int = 0
     answers: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    part: str = ""
     file: str = field(default="", compare=False, repr=False)
     line: int = field(default=0, compare=False, repr=False)
 

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.metrics import METRICS, Array, Metric, Prediction
+from softprompt.tasks.overlap import check_library
 from softprompt.tasks.rows import Row
 
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
@@ -28,7 +29,7 @@ def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
 
     Returns:
         Each metric's value (fractions from 0 to 1; correlations from -1 to 1), of a metric over spans that of each
-        type, too (``span_f1.PER``), ``rows`` (how many), and
+        type, too (``span_f1.PER``), of rows in parts that of each part (``bleu.unseen``), ``rows`` (how many), and
         ``interval``: the main metric's 95 % interval `[low, high]`, Wilson's for a share of rows, else the
         percentiles of 1000 seeded bootstrap draws of rows or groups.
 
@@ -40,10 +41,11 @@ def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
     result: dict[str, JsonValue] = {}
     for name in task.metrics:
         metric = METRICS[name]
-        units = _units(metric, task, rows, predictions)
+        statistics = metric.statistics(task, rows, predictions)
+        units = _units(metric, rows, statistics)
         sums = units.sum(axis=0)
         result[name] = float(metric.value(sums))
-        parts = {} if metric.parts is None else metric.parts(task, sums)
+        parts = _of_parts(metric, rows, statistics) if metric.parts is None else metric.parts(task, sums)
         result |= {f"{name}.{part}": float(metric.value(own)) for part, own in parts.items()}
         if name == task.metric:
             interval = _wilson(units) if metric.proportion else _bootstrap(metric, units)
@@ -54,15 +56,22 @@ def value_of(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
     """The main metric alone, without an interval; see `evaluate`."""
     _check(task, rows, predictions)
     metric = METRICS[task.metric]
-    return float(metric.value(_units(metric, task, rows, predictions).sum(axis=0)))
+    return float(metric.value(_units(metric, rows, metric.statistics(task, rows, predictions)).sum(axis=0)))
+
+
+def check_libraries(task: TaskDefinition) -> None:
+    """Raise `SoftPromptError` where a metric of the task takes a library that is not installed."""
+    for name in task.metrics:
+        library = METRICS[name].library
+        if library is not None:
+            check_library(name, library)
 
 
 def rows_scored(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> list[float]:
     """Each row's own score from 0 to 1: a choice's or text's by the main metric, of tags the share that is right."""
     _check(task, rows, predictions)
     metric = METRICS["token_accuracy" if task.kind == "tags" else task.metric]
-    hits, counts = metric.statistics(task, rows, predictions).T
-    return [float(share) for share in hits / counts]
+    return [float(value) for value in metric.value(metric.statistics(task, rows, predictions))]
 
 
 def _check(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> None:
@@ -88,9 +97,20 @@ def _check(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pred
                 )
 
 
-def _units(metric: Metric, task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
-    """One vector a unit, `[units, S]`."""
-    statistics = metric.statistics(task, rows, predictions)
+def _of_parts(metric: Metric, rows: Sequence[Row], statistics: Array) -> dict[str, Array]:
+    """The sums of the rows of each part; nothing where rows have none."""
+    parts: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        parts.setdefault(row.part, []).append(index)
+    return {
+        part: _units(metric, [rows[index] for index in members], statistics[members]).sum(axis=0)
+        for part, members in sorted(parts.items())
+        if part
+    }
+
+
+def _units(metric: Metric, rows: Sequence[Row], statistics: Array) -> Array:
+    """One vector a unit, `[units, S]`, of one a row."""
     if all(row.group is None for row in rows):
         return statistics
     groups: dict[str, list[int]] = {}

@@ -55,6 +55,8 @@ class Task(Summarised, FromFile):
         skip_labels: values that mark a published row as one without an agreed label; such rows are left out.
         skip_incomplete: leave out (and note) rows with missing columns, which the published file has.
         blank_text: keep (and note) rows without text, which the published file has.
+        references: rows of the same texts are one row with several right answers when they are scored, and each answer
+            is taught as a row.
         hub: where the hub holds it.
         package: the Python package that holds it.
         patterns: other templates and label words by name; see `softprompt.tasks.patterns` and `with_template`.

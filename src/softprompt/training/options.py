@@ -13,7 +13,7 @@ from softprompt.methods.options import Options
 from softprompt.methods.registry import checked
 from softprompt.readouts.answers import AnswerEnd
 from softprompt.readouts.registry import KnownReadout
-from softprompt.readouts.spec import LossName, PoolingName, Scoring
+from softprompt.readouts.spec import MOST_BEAMS, LossName, PoolingName, Scoring
 from softprompt.tasks.text.truncation import Truncation
 
 
@@ -43,7 +43,7 @@ class TrainingOptions(Options):
     max_new_tokens: int = Field(
         32, ge=1, description="longest answer of a free-text task; of longer ones the beginning is taught, and told"
     )
-    # This, the next two and z_loss are not written where they are as ever: a run that was begun before them goes on.
+    # This and the next five are not written where they are as ever: a run that was begun before them goes on.
     truncation: Truncation = Field(
         "end",
         exclude_if=lambda side: side == "end",
@@ -64,6 +64,18 @@ class TrainingOptions(Options):
         ge=0,
         exclude_if=lambda weight: weight == 0,
         description="T5X: weight of log(Z)**2 in a loss over the vocabulary, Z its normaliser",
+    )
+    num_beams: int = Field(
+        1,
+        ge=1,
+        le=MOST_BEAMS,
+        exclude_if=lambda beams: beams == 1,
+        description="beginnings of a free-text answer that are kept while it is written; 1: greedy",
+    )
+    length_penalty: float = Field(
+        1.0,
+        exclude_if=lambda power: power == 1,
+        description="of beams: the power of the length by which a text's log-likelihood is divided",
     )
     sentinel_targets: bool = Field(
         False, description="T5: put <extra_id_0> before each answer, as span corruption does"

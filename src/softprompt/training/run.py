@@ -27,6 +27,7 @@ from softprompt.readouts.settled import settled, told_end
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.data.watching import watching
+from softprompt.tasks.scoring import check_libraries
 from softprompt.training.begun import as_begun, begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
@@ -146,6 +147,7 @@ def train(
     own = model.named(backbone)
     made = with_preset(preset, own, task, method, training_options(named, options))
     task = made.task
+    check_libraries(task)
     show = progress if isinstance(progress, Progress) else Progress(progress)
     with watching(show.work):
         splits = task.splits(seed)

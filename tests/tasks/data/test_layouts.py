@@ -24,6 +24,17 @@ WHOLE: dict[str, dict[str, Any]] = {
         "passage": {"text": "Ann met Bo", "entities": [{"start": 0, "end": 2}, {"start": 8, "end": 9}]},
         "qas": [{"query": "@placeholder left", "answers": [{"text": "Ann"}]}],
     },
+    "mrqa": {
+        "context": "Ann met Bo",
+        "qas": [{"question": "Who?", "answers": ["Bo"], "detected_answers": [{"text": "Bo", "char_spans": [[8, 9]]}]}],
+    },
+    "webnlg": {
+        "category": "Food",
+        "modifiedtripleset": [{"subject": "a", "property": "b", "object": "c"}],
+        "lexicalisations": [{"comment": "good", "lex": "d"}],
+    },
+    "dart": {"tripleset": [["a", "b", "c"]], "annotations": [{"text": "d"}]},
+    "e2e": {"mr": "name[a]", "ref": "b"},
     "wsc": {"text": "Ann saw her", "target": {"span1_text": "Ann", "span2_text": "her", "span2_index": 2}},
 }
 # Values that stand nowhere in these records, and few of which can be taken for what does.

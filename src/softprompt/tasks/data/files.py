@@ -1,4 +1,4 @@
-"""Records of local files: csv, tsv, jsonl, text and CoNLL's (packed or not), json, parquet, arrow and Excel's."""
+"""Records of local files: csv, tsv, jsonl, text, CoNLL's (packed or not), json, parquet, arrow, Excel, WebNLG's XML."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from softprompt.guards.paths import check_file
 from softprompt.tasks.data.arrow import ipc_records, parquet_records
 from softprompt.tasks.data.conll import CONLL_ENDINGS, is_conll, sentences
 from softprompt.tasks.data.dialect import dialect_of
+from softprompt.tasks.data.divided import divided_records
 from softprompt.tasks.data.excel import sheet_rows
 from softprompt.tasks.data.json_file import each_object, is_lines
 from softprompt.tasks.data.lines import PACKED, TextFile, text_file, without_end
 from softprompt.tasks.data.quoting import is_quoted
 from softprompt.tasks.data.record import Columns, Record, TaggedColumns
+from softprompt.tasks.data.webnlg_xml import each_entry
 from softprompt.tasks.values import label_text, meant
 
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -29,7 +31,7 @@ _LINES = (*_CELLS, *_JSON_LINES)
 # A folder's files of the first line are looked for before those of the others.
 ENDINGS = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
 _PACKED_LINES = (ending + packed for packed in PACKED for ending in (*_LINES, *CONLL_ENDINGS))
-OTHER_ENDINGS = (".ndjson", ".json", ".arrow", ".feather", ".xlsx", *CONLL_ENDINGS, *_PACKED_LINES)
+OTHER_ENDINGS = (".ndjson", ".json", ".arrow", ".feather", ".xlsx", ".xml", *CONLL_ENDINGS, *_PACKED_LINES)
 # What others are, and what helps.
 _MENDS = {
     (".xls", ".xlsb", ".ods", ".numbers"): "save the sheet as .xlsx or .csv",
@@ -37,7 +39,7 @@ _MENDS = {
     (".sav", ".dta", ".sas7bdat", ".rds", ".rdata"): "write it as csv or parquet",
     (".pkl", ".pickle", ".npy", ".npz", ".h5", ".hdf5"): "write it as parquet, or hand the table over in Python",
     (".db", ".sqlite", ".sqlite3", ".sql"): "write the query's rows as csv or parquet",
-    (".xml", ".html", ".htm", ".pdf", ".doc", ".docx"): "write its rows as csv or jsonl",
+    (".html", ".htm", ".pdf", ".doc", ".docx"): "write its rows as csv or jsonl",
 }
 _PHYSICAL = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
@@ -126,9 +128,8 @@ def _check_ending(path: Path) -> None:
     last = path.suffix.lower()
     mend = next((mend for endings, mend in _MENDS.items() if last in endings), None)
     known = ", ".join((*ENDINGS, ".ndjson", ".json", ".arrow", ".feather", ".xlsx", *CONLL_ENDINGS))
-    raise SoftPromptError(
-        f"{path}: files that end in {ending!r} are not read; " + (mend or f"use {known}, or lines packed, as .csv.gz")
-    )
+    mend = mend or f"use {known}, or lines packed, as .csv.gz"
+    raise SoftPromptError(f"{path}: files that end in {ending!r} are not read; {mend}")
 
 
 def is_cells(path: Path) -> bool:
@@ -173,16 +174,14 @@ def _records(path: Path, columns: Columns, encoding: str | None, notes: list[str
         return parquet_records(path, columns)
     if ending in (".arrow", ".feather"):
         return ipc_records(path, columns)
-    if ending == ".json" and not is_lines(path):
-        return (Record(values, str(path), number) for number, values in each_object(path))
+    if ending == ".xml" or (ending == ".json" and not is_lines(path)):
+        found = each_entry(path) if ending == ".xml" else each_object(path)
+        return (Record(values, str(path), number) for number, values in found)
     if ending in (".json", *_JSON_LINES):
         return _json_lines(path, encoding, notes)
+    if ending == ".txt" and columns.divider is not None:
+        return divided_records(path, columns.headerless, columns.divider, encoding, notes)
     return _table(path, each_cells(path, partial(_columns_known, columns=columns), encoding, notes), columns)
-
-
-def _json_lines(path: Path, encoding: str | None, notes: list[str]) -> Iterator[Record]:
-    with text_file(path, encoding, notes) as file:
-        yield from _jsonl(file)
 
 
 def _columns_known(cells: Sequence[str], columns: Columns) -> int:
@@ -286,14 +285,14 @@ def _headerless(first: list[str], columns: Columns) -> list[str] | None:
     return list(names) if columns.is_label(first[names.index("label")]) else None
 
 
-def _jsonl(file: TextFile) -> Iterator[Record]:
-    path, origin = file.path, str(file.path)
-    for number, line in file.lines():
-        if not line.strip():
-            yield Record({}, origin, number, blank=True)
-            continue
-        where = f"{path}, line {number}"
-        values = parse_json(line, where)
-        if not isinstance(values, dict):
-            raise SoftPromptError(f"{where}: not a JSON object; write one object a line")
-        yield Record(values, origin, number)
+def _json_lines(path: Path, encoding: str | None, notes: list[str]) -> Iterator[Record]:
+    with text_file(path, encoding, notes) as file:
+        for number, line in file.lines():
+            if not line.strip():
+                yield Record({}, str(path), number, blank=True)
+                continue
+            where = f"{path}, line {number}"
+            values = parse_json(line, where)
+            if not isinstance(values, dict):
+                raise SoftPromptError(f"{where}: not a JSON object; write one object a line")
+            yield Record(values, str(path), number)

@@ -1,4 +1,4 @@
-"""A file that is one JSON value: a list of rows, or an object whose `data` is one, as SQuAD publishes its articles.
+"""A file that is one JSON value: a list of rows, or an object whose `data` (SQuAD) or `entries` (WebNLG) is one.
 
 The file is never parsed as a whole. Its rows are told apart by their brackets, and each is parsed within `limits` as a
 line of JSON is.
@@ -15,6 +15,7 @@ from softprompt.guards import limits
 from softprompt.guards.documents import parse_json
 from softprompt.guards.paths import check_file, reading
 
+_LISTS = ('"data"', '"entries"')  # what the list of rows is called
 _BEGIN = 1 << 16  # bytes, in which a file shows whether it is lines
 # A whole string (its closing quote may be missing at the end of a damaged file), or a bracket.
 _PIECE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
@@ -69,7 +70,7 @@ def _start(text: str) -> int | None:
             key = piece if level == 1 else key
         elif piece in "]}":
             level -= 1
-        elif piece == "[" and (level == 0 or (level == 1 and key == '"data"')):
+        elif piece == "[" and (level == 0 or (level == 1 and key in _LISTS)):
             return match.end()
         elif level == 0 and piece != "{":
             return None

@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
+from softprompt.tasks.data.typed import at, each, flat_table, of
+from softprompt.tasks.data.verbalised import dart, e2e, webnlg
 from softprompt.tasks.values import label_text
 
 Values: TypeAlias = Mapping[str, object]
-Kind = TypeVar("Kind")
 UNANSWERABLE = "unanswerable"
-_KINDS = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
-
-
-def flat_table(values: Values) -> Iterator[Values]:
-    """A record is a row; white space around its texts (GLUE's end with a space) is no part of them."""
-    yield {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
 def copa(values: Values) -> Iterator[Values]:
     """COPA: two choices, and the connective that its question (cause or effect) asks for."""
-    connective = {"cause": "because", "effect": "so"}[_at(values, "question", str)]
+    connective = {"cause": "because", "effect": "so"}[at(values, "question", str)]
     yield {**values, "connective": connective, "choices": [values["choice1"], values["choice2"]]}
 
 
@@ -39,9 +34,9 @@ def multirc(values: Values) -> Iterator[Values]:
             group = f"{place['paragraph']}-{place['question']}"
         yield {"group": group, **values}
         return
-    passage = _at(values, "passage", dict)
-    for question in _each(passage, "questions", dict):
-        for answer in _each(question, "answers", dict):
+    passage = at(values, "passage", dict)
+    for question in each(passage, "questions", dict):
+        for answer in each(question, "answers", dict):
             yield {
                 "paragraph": passage["text"],
                 "question": question["question"],
@@ -54,19 +49,19 @@ def multirc(values: Values) -> Iterator[Values]:
 def record(values: Values) -> Iterator[Values]:
     """ReCoRD: a row a query, whose choices are the passage's entities. The hub's rows are flat already."""
     if isinstance(values["passage"], str):
-        answers = None if values.get("answers") is None else _each(values, "answers", str)
-        yield _cloze(values["passage"], _at(values, "query", str), _each(values, "entities", str), answers)
+        answers = None if values.get("answers") is None else each(values, "answers", str)
+        yield _cloze(values["passage"], at(values, "query", str), each(values, "entities", str), answers)
         return
-    passage = _at(values, "passage", dict)
-    text = _at(passage, "text", str)
+    passage = at(values, "passage", dict)
+    text = at(passage, "text", str)
     # The official files give the place of the last character, not the one after it.
-    spans = _each(passage, "entities", dict)
-    entities = [text[_at(span, "start", int) : _at(span, "end", int) + 1] for span in spans]
-    for query in _each(values, "qas", dict):
+    spans = each(passage, "entities", dict)
+    entities = [text[at(span, "start", int) : at(span, "end", int) + 1] for span in spans]
+    for query in each(values, "qas", dict):
         answers = None
         if query.get("answers") is not None:
-            answers = [_at(answer, "text", str) for answer in _each(query, "answers", dict)]
-        yield _cloze(text, _at(query, "query", str), entities, answers)
+            answers = [at(answer, "text", str) for answer in each(query, "answers", dict)]
+        yield _cloze(text, at(query, "query", str), entities, answers)
 
 
 def _cloze(passage: str, query: str, entities: list[str], answers: list[str] | None) -> Values:
@@ -91,10 +86,10 @@ def _cloze(passage: str, query: str, entities: list[str], answers: list[str] | N
 
 def wsc(values: Values) -> Iterator[Values]:
     """WSC: the two spans, and the text with the pronoun between asterisks (the second span)."""
-    target = _at(values, "target", dict) if "target" in values else values
-    words = _at(values, "text", str).split()
+    target = at(values, "target", dict) if "target" in values else values
+    words = at(values, "text", str).split()
     start = int(label_text(target["span2_index"]))
-    end = start + len(_at(target, "span2_text", str).split())
+    end = start + len(at(target, "span2_text", str).split())
     marked = [*words[:start], f"*{' '.join(words[start:end])}*", *words[end:]]
     spans = {"span1": target["span1_text"], "span2": target["span2_text"]}
     yield {**values, **spans, "marked": " ".join(marked)}
@@ -106,7 +101,7 @@ def agnews(values: Values) -> Iterator[Values]:
     description = values.get("description", values.get("Description"))
     if "text" not in values and title is not None:
         parts = [
-            _of(part, name, str) for name, part in (("title", title), ("description", description)) if part is not None
+            of(part, name, str) for name, part in (("title", title), ("description", description)) if part is not None
         ]
         values = {**values, "text": ". ".join(parts)}
     yield from flat_table(values)
@@ -119,7 +114,7 @@ def squad(values: Values) -> Iterator[Values]:
     has it.
     """
     if "data" in values:
-        for article in _each(values, "data", dict):
+        for article in each(values, "data", dict):
             yield from squad(article)
         return
     if "paragraphs" not in values:
@@ -127,17 +122,43 @@ def squad(values: Values) -> Iterator[Values]:
         texts = answers.get("text") if isinstance(answers, Mapping) else answers
         yield from flat_table({**values, "answers": [UNANSWERABLE]} if texts == [] else values)
         return
-    for paragraph in _each(values, "paragraphs", dict):
-        context = _at(paragraph, "context", str)
-        for question in _each(paragraph, "qas", dict):
-            row = {"title": values.get("title"), "context": context, "question": _at(question, "question", str)}
+    for paragraph in each(values, "paragraphs", dict):
+        context = at(paragraph, "context", str)
+        for question in each(paragraph, "qas", dict):
+            row = {"title": values.get("title"), "context": context, "question": at(question, "question", str)}
             if question.get("is_impossible"):
                 row["answers"] = [UNANSWERABLE]
             elif "answers" in question:  # a test file keeps them secret
-                answers = _each(question, "answers", dict)
-                row["answers"] = [_at(answer, "text", str).strip() for answer in answers]
+                answers = each(question, "answers", dict)
+                row["answers"] = [at(answer, "text", str).strip() for answer in answers]
                 row["answer_start"] = [answer.get("answer_start") for answer in answers]
             yield from flat_table({**question, **row})
+
+
+def mrqa(values: Values) -> Iterator[Values]:
+    """MRQA: a row a question of a passage, the answers that stand in it first; a file's header makes none."""
+    if "header" in values:
+        return
+    if "qas" not in values:
+        yield from flat_table(values)
+        return
+    context = at(values, "context", str)
+    for question in each(values, "qas", dict):
+        detected = each(question, "detected_answers", dict) if "detected_answers" in question else []
+        found = [at(one, "text", str) for one in detected]
+        others = each(question, "answers", str) if "answers" in question else []
+        yield {
+            "context": context,
+            "question": at(question, "question", str).strip(),
+            "answers": [*found, *(one for one in others if one not in found)] or None,
+            "answer_start": [_first_character(one) for one in detected],
+        }
+
+
+def _first_character(answer: Values) -> object:
+    """Where a detected answer first starts; its spans are pairs of characters, the last one among them."""
+    spans = each(answer, "char_spans", list) if "char_spans" in answer else []
+    return spans[0][0] if spans and spans[0] else None
 
 
 LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
@@ -148,20 +169,9 @@ LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
     "wsc": wsc,
     "agnews": agnews,
     "squad": squad,
+    "mrqa": mrqa,
+    "e2e": e2e,
+    "webnlg": webnlg,
+    "dart": dart,
     "conll": flat_table,  # a record is a sentence, see `softprompt.tasks.data.conll`
 }
-
-
-def _at(values: Values, key: str, kind: type[Kind]) -> Kind:
-    return _of(values[key], key, kind)
-
-
-def _each(values: Values, key: str, kind: type[Kind]) -> list[Kind]:
-    found = values[key]
-    return [_of(one, key, kind) for one in (found if isinstance(found, tuple) else _of(found, key, list))]
-
-
-def _of(value: object, key: str, kind: type[Kind]) -> Kind:
-    if not isinstance(value, kind):
-        raise TypeError(f"{key!r} is a {type(value).__name__} where {_KINDS[kind]} should be")
-    return value

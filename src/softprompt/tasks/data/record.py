@@ -46,12 +46,14 @@ class Columns:
         headerless: the columns of a file without a header line.
         is_label: whether a cell is one of the task's label values.
         tagged: where a task has a tag for each word, the columns of both.
+        divider: what stands between the columns of text files, which then have no header line.
     """
 
     known: frozenset[str]
     headerless: tuple[str, ...]
     is_label: Callable[[str], bool]
     tagged: TaggedColumns | None = None
+    divider: str | None = None
 
     def names_count(self, names: Sequence[str]) -> bool:
         """Whether the task's labels are the names of classes, and not their numbers, where a schema has both."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError, quoted
-from softprompt.tasks.data import files, held
+from softprompt.tasks.data import files, held, references
 from softprompt.tasks.data.extraction import extracted_row
 from softprompt.tasks.data.faults import BadRows, RowFault
 from softprompt.tasks.data.labels import is_label
@@ -28,7 +28,8 @@ def columns_of(task: TaskDefinition) -> Columns:
     """What the reader of csv and tsv files needs to know."""
     names = (name for key in (*task.fields, *_CONTENT) for name in names_of(task, key))
     headerless = task.headerless or ("label", *task.fields)
-    return Columns(frozenset((*names, *task.headerless)), headerless, _LabelsOf(task), tagged_columns(task))
+    divider = "||" if task.layout == "e2e" else None  # of Prefix-Tuning's own copy
+    return Columns(frozenset((*names, *task.headerless)), headerless, _LabelsOf(task), tagged_columns(task), divider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,9 @@ def has_answer(task: TaskDefinition, record: Record) -> bool:
     """Whether a record carries an answer; published test files often do not."""
     try:
         flat = next(_flat(task, record, BadRows()), None)
-        return flat is not None and raw_label(task, flat) is not None
-    except RowFault:  # told when the rows are read
+        # A record without a row (MRQA's header, a fault) does not tell; what is wrong is told when the rows are read.
+        return flat is None or raw_label(task, flat) is not None
+    except RowFault:
         return True
 
 
@@ -140,7 +142,8 @@ def labelled_rows(
     bad = BadRows(skip=skip_bad, can_skip=True)
     rows, told = rows_of_records(task, found, from_one, bad=bad)
     bad.check()
-    notes += [*told, *bad.notes()]
+    rows = references.gathered(task, rows)
+    notes += [*told, *references.told(task, path.name, rows), *bad.notes()]
     return rows
 
 
@@ -206,8 +209,8 @@ def _flat(task: TaskDefinition, record: Record, bad: BadRows) -> Iterator[Flat]:
 
 
 def questions_of(task: TaskDefinition, record: Record) -> list[Record]:
-    """A record of SQuAD's own file as one for each of its questions; any other as it is."""
-    if task.layout != "squad" or record.blank:
+    """A record of SQuAD's or MRQA's own file as one for each of its questions; any other as it is."""
+    if task.layout not in ("squad", "mrqa") or record.blank:
         return [record]
     bad = BadRows()
     found = [Record(flat, record.path, record.line) for flat in _flat(task, record, bad)]

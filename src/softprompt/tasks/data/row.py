@@ -103,7 +103,8 @@ def row_of(
     for answer in answers:
         limits.check_text(answer, record.place)
     own = None if group is None else str(group)
-    return Row(texts, label, choices, own, index, answers, file=record.path, line=record.line)
+    part = str(flat.get("part") or "") if task.layout == "webnlg" else ""
+    return Row(texts, label, choices, own, index, answers, part=part, file=record.path, line=record.line)
 
 
 def no_label(task: TaskDefinition, flat: Flat) -> RowFault:

@@ -133,6 +133,16 @@ def split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[Pa
                 raise SoftPromptError(f"{folder}: {names} are both there; keep the one to read")
             if found:
                 return found
+    return _tree(task, folder, split) if task.layout == "webnlg" else []
+
+
+def _tree(task: TaskDefinition, folder: Path, split: SplitName) -> list[Path]:
+    """The split's files of WebNLG's release: one under a name of the split, else all in the folders below."""
+    for stem in _stems(task, split):
+        there = sorted((folder / stem).rglob("*.xml")) if (folder / stem).is_dir() else []
+        named = [path for path in there if path.stem in _stems(task, split)]
+        if there:
+            return named[:1] or there
     return []
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import check_file
-from softprompt.tasks.data import sampling, sources
+from softprompt.tasks.data import references, sampling, sources
 from softprompt.tasks.data.faults import BadRows
 from softprompt.tasks.data.held import Held, is_saved
 from softprompt.tasks.data.reader import RecordReader
@@ -111,6 +111,7 @@ class DataSource:
         splits = _one_file(draw, rows, notes) if one and len(given) < 2 else _published(draw, rows, notes)
         return replace(
             splits,
+            train=references.taught(task, splits.train),
             test=sampling.at_most(task, splits.test, self.max_test_rows),
             protocol=_GIVEN if given else splits.protocol,
             max_test_rows=self.max_test_rows,
@@ -130,7 +131,9 @@ class DataSource:
         for name, part in records.items():
             paths: dict[str, None] = {}
             rows[name], told = rows_of_records(task, _from(part, paths), from_one, bad=bad)
+            rows[name] = references.gathered(task, rows[name])
             notes += [*(note for path in paths for note in self.reader.notes(path)), *told]
+            notes += references.told(task, name, rows[name])
         bad.check()
         return rows, [*notes, *bad.notes()]
 

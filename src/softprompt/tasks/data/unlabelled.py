@@ -33,7 +33,7 @@ def rows_of_file(task: TaskDefinition, path: Path, encoding: str | None, notes: 
 
 def is_text_alone(task: TaskDefinition, path: Path, encoding: str | None = None) -> bool:
     """Whether a file is one text a line: a text file without a header, for a task of one field."""
-    if files.format_of(path) != ".txt" or len(task.fields) != 1:
+    if files.format_of(path) != ".txt" or len(task.fields) != 1 or columns_of(task).divider is not None:
         return False
     if task.kind == "tags" and is_conll(path, columns_of(task).is_label, encoding):
         return False

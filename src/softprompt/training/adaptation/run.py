@@ -31,10 +31,11 @@ from softprompt.backbones.source import name_alone
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.manifest import check_files, named, sealed
 from softprompt.files.places import METRICS
-from softprompt.files.whole import replacing, write_json
+from softprompt.files.whole import write_json
 from softprompt.guards import limits
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
+from softprompt.training.adaptation.kept import place_of, places, write_model
 from softprompt.training.adaptation.metrics import read_adapt_metrics
 from softprompt.training.adaptation.prefix_lm import Chunk, PrefixLM, Stream, chunks
 from softprompt.training.adaptation.trainer import Adaptation, AdaptOptions, AdaptTrainer
@@ -46,7 +47,7 @@ from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.process import alone, reproducible, stop_signal
 from softprompt.training.run_folder import output_folder, take_folder
 
-MODEL, STATE = "model", "state"
+STATE = "state"
 # One chunk in so many is held out to measure on, at most so many in all.
 _HELD_SHARE, _HELD_MOST = 20, 64
 
@@ -58,11 +59,13 @@ class Adapted:
     Attributes:
         folder: where its files are.
         model: the folder of the adapted model, which `load_backbone` takes.
+        models: the folder of every model that was kept, by its step, and of the last one; each is a backbone.
         metrics: what `metrics.json` holds.
     """
 
     folder: Path
     model: Path
+    models: dict[int, Path]
     metrics: dict[str, Any]
 
 
@@ -84,7 +87,8 @@ def adapt(
     Args:
         backbone: a name on the hub or a folder, as `load_backbone` takes it; it is left as it is.
         texts: plain texts; long ones are cut into chunks.
-        output: the run's folder; the model is written to `model` in it, beside and renamed into place.
+        output: the run's folder; the model is written to `model` in it, beside and renamed into place, and those of
+            the option `keep_at` to `kept/step-N`.
         seed: of the order of chunks and of the split points.
         resume: go on with the run that the folder holds.
         progress: whether to show progress, or where.
@@ -97,7 +101,8 @@ def adapt(
 
     Raises:
         SoftPromptError: no encoder-decoder, no text that can be split, or a folder that holds something else.
-        Diverged: the loss did not stay finite (`softprompt.training.divergence`); no model is written.
+        Diverged: the loss did not stay finite (`softprompt.training.divergence`); no model is written but those that
+            were kept before.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
 
     Example:
@@ -111,6 +116,7 @@ def adapt(
     chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = output_folder(output)
+    models = places(folder, chosen)
     model, tokenizer = loaded = load_backbone(backbone, dtype=dtype, device=device)
     _check_kind(loaded)
     pieces, run = _pieces(texts, tokenizer, chosen), _Run(model, tokenizer, chosen, seed, folder, show)
@@ -118,7 +124,8 @@ def adapt(
     with hold_folder(folder):
         if take_folder(folder, identity, resume):
             show.say(f"{folder}: this run is finished already")
-            check_files(folder / MODEL, named(folder / MODEL))
+            for kept in models.values():
+                check_files(kept, named(kept))
             metrics: dict[str, Any] = read_adapt_metrics(folder / METRICS)
         else:
             with reproducible(seed, chosen.threads):
@@ -127,7 +134,7 @@ def adapt(
             metrics = sealed({**own, "backbone": name_alone(str(backbone)), **told})
             write_json(folder / METRICS, metrics)
         shutil.rmtree(folder / STATE, ignore_errors=True)  # as large as the model several times over, and done with
-    return Adapted(folder, folder / MODEL, metrics)
+    return Adapted(folder, models[chosen.steps], models, metrics)
 
 
 @dataclass(frozen=True)
@@ -140,6 +147,10 @@ class _Run:
     seed: int
     folder: Path
     show: Progress
+
+    def keep(self, step: int) -> None:
+        """Write the model as it is after a step."""
+        write_model(self.model, self.tokenizer, place_of(self.folder, step, self.options))
 
 
 def _check_kind(backbone: Backbone) -> None:
@@ -162,7 +173,8 @@ def _identity(run: _Run, backbone: str, pieces: Sequence[Chunk]) -> dict[str, Js
         "task": "prefix language modelling",
         "backbone": backbone,
         "seed": run.seed,
-        "options": run.options.model_dump(mode="json"),
+        # Without kept models it is the adaptation that earlier versions began.
+        "options": run.options.model_dump(mode="json", exclude=None if run.options.keep_at else {"keep_at"}),
         "texts": hashlib.sha256(repr(pieces).encode()).hexdigest(),
         "fingerprint": fingerprint(run.model).model_dump(mode="json"),
         "versions": {**versions()},
@@ -191,9 +203,7 @@ def _adapt(run: _Run, pieces: Sequence[Chunk]) -> dict[str, object]:
     if steps < run.options.steps:
         state = run.folder / STATE
         raise Interrupted(f"stopped at step {steps}; {state} holds the state: --resume (resume=True) goes on from it")
-    with replacing(run.folder / MODEL) as beside:
-        run.model.save_pretrained(beside)
-        run.tokenizer.save_pretrained(beside)
+    run.keep(steps)
     return {
         "train_seconds": round(trainer.seconds(), 3),
         "chunks": len(own),
@@ -217,6 +227,7 @@ def _trained(run: _Run, own: Sequence[Chunk], held: Sequence[Chunk]) -> AdaptTra
             options=options,
             folder=state,
             seed=run.seed,
+            keep=run.keep,
         )
         trainer = AdaptTrainer(made, tick, lambda: stop["asked"])
         resumed = checkpoint.latest(state, run.show.say)

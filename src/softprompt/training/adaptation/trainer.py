@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.optimization import Adafactor
@@ -35,7 +36,19 @@ class AdaptOptions(Options):
     accumulate: int = Field(1, ge=1, description="batches whose gradients are summed to one step")
     max_length: int = Field(256, ge=2, description="most tokens of a chunk, inputs and targets together")
     saves: int = Field(8, ge=1, description="how often the training state is written")
+    keep_at: tuple[Annotated[int, Field(ge=0)], ...] = Field((), description="steps at which the model is kept, too")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: torch's own choice")
+
+    @field_validator("keep_at")
+    @classmethod
+    def _each_once(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(steps)))
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if self.keep_at and self.keep_at[-1] > self.steps:
+            raise ValueError(f"keep_at: step {self.keep_at[-1]:,} is beyond the {self.steps:,} steps of the adaptation")
+        return self
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class Adaptation:
         options: of the adaptation.
         folder: where checkpoints go.
         seed: of everything drawn.
+        keep: writes the model as it is at a step, one of `options.keep_at` before the last.
     """
 
     model: PrefixLM
@@ -59,6 +73,7 @@ class Adaptation:
     options: AdaptOptions
     folder: Path
     seed: int
+    keep: Callable[[int], None]
 
 
 class AdaptTrainer(ResumableTrainer):
@@ -76,6 +91,7 @@ class AdaptTrainer(ResumableTrainer):
     def __init__(self, given: Adaptation, tick: Callable[..., None], stopping: Callable[[], bool]) -> None:
         """See the class."""
         self.trained, self.held, self.options, self.folder = given.model, given.held, given.options, given.folder
+        self.keep, self.keep_at = given.keep, {*self.options.keep_at} - {self.options.steps}
         self.collate = partial(collate, filler=given.filler)
         self.history: list[Scores] = []
         self.losses, self.guard = [], Guard()
@@ -191,13 +207,18 @@ class _Steps(TrainerCallback):
         """What the model is worth before the first step."""
         if state.global_step == 0:
             self.tick(0, note=_note(self.trainer.measure()))
+            if 0 in self.trainer.keep_at:
+                self.trainer.keep(0)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        """Every `every` steps and at the end: measure and save."""
-        note = None
-        due = state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
+        """Every `every` steps, where the model is kept and at the end: measure and save."""
+        note, kept = None, state.global_step in self.trainer.keep_at
+        due = kept or state.global_step % self.trainer.every == 0 or state.global_step >= state.max_steps
         if due or self.trainer.diverged():
             note = _note(self.trainer.measure())
+            # Before the checkpoint: whoever goes on from it finds the model kept.
+            if kept and not self.trainer.diverged():
+                self.trainer.keep(state.global_step)
             self.trainer.write_checkpoint()
             control.should_training_stop |= self.trainer.diverged() is not None
         elif self.stopping():
