@@ -27,7 +27,7 @@ TRAINING = [
     ["options", "measure", "process", "hold", "warm_start"],
     ["preset"],
     ["divergence", "identity", "setup"],
-    ["finished", "run_folder", "begun", "fitting"],
+    ["finished", "run_folder", "begun", "fitting", "untrained"],
     ["records", "adaptation"],
     ["courses"],
     ["results"],

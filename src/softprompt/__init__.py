@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from softprompt.compare.layers import select_layers
     from softprompt.errors import Interrupted, SoftPromptError
     from softprompt.evaluation.ensemble import Ensemble
+    from softprompt.evaluation.score import evaluate
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.explain.nearest import nearest_words
     from softprompt.explain.similarity import similarity_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from softprompt.training.adaptation.run import adapt
     from softprompt.training.options import TrainingOptions
     from softprompt.training.run import Run, open_run, train
+    from softprompt.training.untrained import untrained
 
     Setting = BuildContext
 
@@ -41,6 +43,7 @@ _WHERE = {
     "backbones.load": "load_backbone",
     "errors": "Interrupted SoftPromptError",
     "evaluation.ensemble": "Ensemble",
+    "evaluation.score": "evaluate",
     "evaluation.transfer": "transfer_metrics",
     "explain.nearest": "nearest_words",
     "explain.similarity": "similarity_of",
@@ -55,6 +58,7 @@ _WHERE = {
     "compare.layers": "select_layers",
     "training.options": "TrainingOptions",
     "training.run": "Run open_run train",
+    "training.untrained": "untrained",
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}
 
@@ -76,6 +80,7 @@ __all__ = [
     "View",
     "adapt",
     "attach",
+    "evaluate",
     "load",
     "load_backbone",
     "method",
@@ -89,6 +94,7 @@ __all__ = [
     "similarity_of",
     "train",
     "transfer_metrics",
+    "untrained",
 ]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softprompt.cli.breakdown import tell_breakdown
 from softprompt.cli.common import emit, interval, open_prompt, quiet, table
-from softprompt.cli.completing import tasks_by_name
+from softprompt.cli.completing import methods_by_name, tasks_by_name
 from softprompt.cli.guessing import Columns
 from softprompt.cli.options import (
     BatchSize,
@@ -19,21 +20,30 @@ from softprompt.cli.options import (
     MaxTestRows,
     PromptBackbone,
     Quiet,
-    RunFolder,
     ScoredData,
     ScoredLabel,
     ScoredText,
+    Set,
     ShotsAsTrained,
     SkipBad,
     Split,
     SplitSeed,
+    TemplateText,
 )
 from softprompt.cli.scoring import Asked, Stored, Wanted, scored
+from softprompt.cli.untrained import Untrained
 
 if TYPE_CHECKING:
     from softprompt.evaluation.score import Scores
     from softprompt.storage.prompt import Prompt
 
+RunOrNone = Annotated[
+    Path | None, typer.Argument(help="folder of a run or of a prompt; without it --method is scored untrained")
+]
+MethodName = Annotated[
+    str | None,
+    typer.Option(help="without RUN: the method, before any training, as hard_prompt", autocompletion=methods_by_name),
+]
 OwnTask = Annotated[
     str | None, typer.Option(help="task whose rows to score; default: the prompt's own", autocompletion=tasks_by_name)
 ]
@@ -43,7 +53,7 @@ LengthPenalty = Annotated[float | None, typer.Option(help="of beams; default: as
 
 
 def evaluate(
-    run: RunFolder,
+    run: RunOrNone = None,
     task: OwnTask = None,
     data: ScoredData = None,
     text: ScoredText = None,
@@ -55,6 +65,9 @@ def evaluate(
     skip_bad: SkipBad = False,
     encoding: Encoding = None,
     backbone: PromptBackbone = None,
+    method: MethodName = None,
+    template: TemplateText = None,
+    set_: Set = None,
     batch_size: BatchSize = 32,
     num_beams: NumBeams = None,
     length_penalty: LengthPenalty = None,
@@ -63,21 +76,28 @@ def evaluate(
     json: Json = False,
     silent: Quiet = False,
 ) -> None:
-    """Score a trained prompt on labelled rows that it was not trained or chosen on.
+    """Score a prompt on labelled rows that it was not trained or chosen on, or a method before any training.
 
     A file is scored whole, without the rows that the prompt was trained or chosen on; what is published in parts is
     scored on its test rows. --split, --seed or --shots ask for a part of a file, divided as for the run. Rows that were
     seen are left out of it and counted; they stay, and are told, in a published part and where --split asks for them.
+    Without RUN, --backbone, --method and --task (or a table) say what is asked: hard_prompt is zero-shot use of the
+    task's template, capt starts as the mean of the instance alone.
 
     Example: softprompt evaluate runs/mail --data held-out.csv
     """
     quiet(silent=silent)
+    columns = Columns.of(text, label)
+    begun = Untrained(backbone, task, template, method, set_ or [], columns, data, encoding, seed)
+    begun.check(run)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, Columns.of(text, label))
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, columns)
+    wanted = begun.asking(wanted) if run is None else wanted
     show = Progress(not silent)
-    asked = wanted.rows([Stored.of(run)], show)
-    prompt, loaded = open_prompt(run, backbone, dtype, device), asked.task
+    asked = wanted.rows([begun.stored() if run is None else Stored.of(run)], show)
+    prompt = begun.prompt(dtype, device, show) if run is None else open_prompt(run, backbone, dtype, device)
+    loaded = asked.task
     from softprompt.evaluation.breakdown import breakdown
     from softprompt.evaluation.score import search
 
@@ -85,14 +105,15 @@ def evaluate(
     result, found = scored(prompt, asked, show, asked.name, batch_size)
     behind = breakdown(loaded, asked.rows, found, asked.name)
     if json:
-        emit({**asked.record, "metric": loaded.metric, **result, "breakdown": behind.model_dump(mode="json")})
+        own = begun.record(prompt) if run is None else {}
+        emit({**asked.record, **own, "metric": loaded.metric, **result, "breakdown": behind.model_dump(mode="json")})
         return
-    _report(prompt, asked, result)
+    _report(prompt, asked, result, "untrained " * (run is None and prompt.method.trains()))
     if not silent:
         tell_breakdown(behind, loaded)
 
 
-def _report(prompt: Prompt, asked: Asked, result: Scores) -> None:
+def _report(prompt: Prompt, asked: Asked, result: Scores, how: str) -> None:
     from softprompt.evaluation.score import figure
 
     task = asked.task
@@ -100,7 +121,7 @@ def _report(prompt: Prompt, asked: Asked, result: Scores) -> None:
     names = [name for name in result if name != task.metric and name.partition(".")[0] in task.metrics]
     listed = [[name, f"{figure(result, name):.3f}"] for name in names]
     table(
-        f"{prompt.method.name} on {task.name} ({asked.name}, {result['rows']} rows)",
+        f"{how}{prompt.method.name} on {task.name} ({asked.name}, {result['rows']} rows)",
         ["metric", "value"],
         [[f"{task.metric} [95 % interval]", interval(result, task.metric)], *listed],
     )

@@ -13,7 +13,9 @@ from softprompt.inference.batches import Tick
 from softprompt.inference.predict import predict
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.readouts.free_text import Beams, FreeText
-from softprompt.tasks import Row, Task, evaluate
+from softprompt.storage.prompt import Prompt
+from softprompt.tasks import Row, Task
+from softprompt.tasks import evaluate as metrics
 from softprompt.tasks.scoring import check_libraries
 
 Scores = dict[str, JsonValue]  # the metrics of a task by name, `rows`, `interval`, `loss`, and what is told beside them
@@ -103,17 +105,43 @@ def search(readout: Readout | None, number: int | None, length_penalty: float | 
     )
 
 
+def evaluate(prompt: Prompt, rows: Sequence[Row], *, task: Task | None = None, batch_size: int = 32) -> Scores:
+    """Score a prompt on labelled rows: one that is loaded, or one that nobody has trained (`sp.untrained`).
+
+    Args:
+        prompt: with a task.
+        rows: labelled ones.
+        task: whose metrics are taken; by default the prompt's own.
+        batch_size: rows a forward pass.
+
+    Returns:
+        What `metrics_of` gives.
+
+    Raises:
+        SoftPromptError: the prompt was saved without a task.
+
+    Example:
+        >>> sp.evaluate(prompt, task.splits().test)["rows"]
+        4
+    """
+    own = prompt.task if task is None else task
+    if own is None or prompt.readout is None:
+        raise SoftPromptError("this prompt was saved without a task, so nothing can be scored")
+    with prompt.attached() as prompted:
+        return metrics_of(prompted, prompt.readout, own, rows, batch_size=batch_size)
+
+
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:
     """Every metric of the task for answers that are there already.
 
     Where answers of different lengths were compared, also the accuracy by the other scoring: `acc_norm` beside answers
     by `acc`, and the other way round.
     """
-    result: Scores = dict(evaluate(task, rows, [outcome.prediction for outcome in found]))
+    result: Scores = dict(metrics(task, rows, [outcome.prediction for outcome in found]))
     others = [outcome.otherwise for outcome in found if outcome.otherwise is not None]
     if len(others) == len(found):
         plain = task.model_copy(update={"metrics": ("accuracy",)})
-        result[others[0][0]] = evaluate(plain, rows, [place for _, place in others])["accuracy"]
+        result[others[0][0]] = metrics(plain, rows, [place for _, place in others])["accuracy"]
     losses = [outcome.loss for outcome in found if outcome.loss is not None]
     result["loss"] = sum(losses) / len(losses) if losses else None
     return result
