@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.breakdown import tell_breakdown
-from softprompt.cli.common import emit, interval, open_prompt, quiet, table
+from softprompt.cli.common import emit, interval, quiet, table
 from softprompt.cli.completing import methods_by_name, tasks_by_name
 from softprompt.cli.guessing import Columns
 from softprompt.cli.options import (
@@ -30,12 +30,13 @@ from softprompt.cli.options import (
     SplitSeed,
     TemplateText,
 )
-from softprompt.cli.scoring import Asked, Stored, Wanted, scored
-from softprompt.cli.untrained import Untrained
+from softprompt.cli.scoring import Asked, Wanted, scored
+from softprompt.cli.untrained import Trained, Untrained
 
 if TYPE_CHECKING:
-    from softprompt.evaluation.score import Scores
-    from softprompt.storage.prompt import Prompt
+    from pydantic import JsonValue
+
+    from softprompt.evaluation.score import Scored
 
 RunOrNone = Annotated[
     Path | None, typer.Argument(help="folder of a run or of a prompt; without it --method is scored untrained")
@@ -90,38 +91,42 @@ def evaluate(
     columns = Columns.of(text, label)
     begun = Untrained(backbone, task, template, method, set_ or [], columns, data, encoding, seed)
     begun.check(run)
+    source = begun if run is None else Trained(run, backbone)
+    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, columns)
     from softprompt.progress import Progress
 
-    wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, columns)
-    wanted = begun.asking(wanted) if run is None else wanted
     show = Progress(not silent)
-    asked = wanted.rows([begun.stored() if run is None else Stored.of(run)], show)
-    prompt = begun.prompt(dtype, device, show) if run is None else open_prompt(run, backbone, dtype, device)
-    loaded = asked.task
-    from softprompt.evaluation.breakdown import breakdown
+    asked = source.asking(wanted).rows([source.stored()], show)
+    prompt = source.prompt(dtype, device, show)
     from softprompt.evaluation.score import search
 
     search(prompt.readout, num_beams, length_penalty)
-    result, found = scored(prompt, asked, show, asked.name, batch_size)
-    behind = breakdown(loaded, asked.rows, found, asked.name)
+    found = scored(prompt, asked, show, asked.name, batch_size)
     if json:
-        own = begun.record(prompt) if run is None else {}
-        emit({**asked.record, **own, "metric": loaded.metric, **result, "breakdown": behind.model_dump(mode="json")})
-        return
-    _report(prompt, asked, result, "untrained " * (run is None and prompt.method.trains()))
-    if not silent:
-        tell_breakdown(behind, loaded)
+        _emit(asked, found, source.record(prompt))
+    else:
+        _report(source.called(prompt), asked, found, silent=silent)
 
 
-def _report(prompt: Prompt, asked: Asked, result: Scores, how: str) -> None:
+def _emit(asked: Asked, found: Scored, own: dict[str, JsonValue]) -> None:
+    from softprompt.evaluation.breakdown import breakdown
+
+    behind = breakdown(asked.task, asked.rows, found.outcomes, asked.name).model_dump(mode="json")
+    emit({**asked.record, **own, "metric": asked.task.metric, **found.scores, "breakdown": behind})
+
+
+def _report(name: str, asked: Asked, found: Scored, *, silent: bool) -> None:
+    from softprompt.evaluation.breakdown import breakdown
     from softprompt.evaluation.score import figure
 
-    task = asked.task
+    task, result = asked.task, found.scores
     # The value of each type of spans, too, as span_f1.PER.
     names = [name for name in result if name != task.metric and name.partition(".")[0] in task.metrics]
     listed = [[name, f"{figure(result, name):.3f}"] for name in names]
     table(
-        f"{how}{prompt.method.name} on {task.name} ({asked.name}, {result['rows']} rows)",
+        f"{name} on {task.name} ({asked.name}, {result['rows']} rows)",
         ["metric", "value"],
         [[f"{task.metric} [95 % interval]", interval(result, task.metric)], *listed],
     )
+    if not silent:
+        tell_breakdown(breakdown(task, asked.rows, found.outcomes, asked.name), task)

@@ -1,4 +1,4 @@
-"""`evaluate` without a run: a method's prompt before its first step."""
+"""What `evaluate` scores: the prompt of a run, or without one a method's before its first step."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from softprompt.cli.common import open_prompt
 from softprompt.cli.guessing import Columns, task_of
 from softprompt.cli.scoring import Stored, Wanted
 from softprompt.cli.settings import check_names, split_options
@@ -22,6 +23,34 @@ if TYPE_CHECKING:
     from softprompt.storage.prompt import Prompt
     from softprompt.tasks import Task
     from softprompt.training.options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The prompt of a run, and where its backbone is now."""
+
+    run: Path
+    backbone: str | None
+
+    def asking(self, wanted: Wanted) -> Wanted:
+        """The rows that are wanted."""
+        return wanted
+
+    def stored(self) -> Stored:
+        """What is known of the prompt before its backbone is loaded; see `Stored.of`."""
+        return Stored.of(self.run)
+
+    def prompt(self, dtype: str, device: str | None, show: Progress) -> Prompt:
+        """The prompt, its backbone loaded; see `open_prompt`."""
+        return open_prompt(self.run, self.backbone, dtype, device)
+
+    def record(self, prompt: Prompt) -> dict[str, JsonValue]:
+        """What JSON tells of the prompt: its run does."""
+        return {}
+
+    def called(self, prompt: Prompt) -> str:
+        """What it is called."""
+        return prompt.method.name
 
 
 @dataclass(frozen=True)
@@ -127,3 +156,7 @@ class Untrained:
         from softprompt.backbones.source import name_alone
 
         return {"untrained": True, "method": prompt.method.name, "backbone": name_alone(self.backbone or "")}
+
+    def called(self, prompt: Prompt) -> str:
+        """What it is called; where nothing is ever trained, that goes without saying."""
+        return f"untrained {prompt.method.name}" if prompt.method.trains() else prompt.method.name
