@@ -14,7 +14,7 @@ from .shared.imports import PACKAGE, circles, graph, imports_of, modules
 Room = str | tuple[str, list[list[str]]]
 TASKS = [
     ["registry", "values"],
-    ["rows", "origins", "loading", "answers", "overlap", "spans"],
+    ["rows", "origins", "loading", "answers", "facts", "overlap", "spans"],
     ["metrics", "text"],
     ["row_hash", "in_place", "patterns"],
     ["definition"],

@@ -179,7 +179,7 @@ def _worst(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Iterato
     """The worst answers of all that are wrong; of equal ones the first."""
     told: list[tuple[tuple[float, ...], int, float | None]] = []
     scored = task.kind not in ("classification", "regression")
-    scores = rows_scored(task, rows, [one.prediction for one in found]) if scored else ()
+    scores = rows_scored(task, rows, [one.scored for one in found]) if scored else ()
     for place, (row, one) in enumerate(zip(rows, found, strict=True)):
         if task.kind == "regression":
             off = abs(float(one.value) - float(row.value or 0))

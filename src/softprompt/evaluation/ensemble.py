@@ -173,8 +173,9 @@ class Ensemble(Summarised):
         first = self.members[0]
         if member.task is None or member.readout is None:
             raise SoftPromptError(f"{name}: this prompt was saved without a task, so it cannot vote")
-        if member.task.kind == "tags":
-            raise SoftPromptError(f"{name}: tags each word, and an ensemble votes on one answer a row: ask it alone")
+        if member.task.kind in ("tags", "fact"):
+            what = "tags each word" if member.task.kind == "tags" else "ranks a vocabulary"
+            raise SoftPromptError(f"{name}: {what}, and an ensemble votes on one answer a row: ask it alone")
         if member.model is not first.model:
             raise SoftPromptError(f"{name}: loaded with another model object; load every member with the same one")
         assert first.task is not None

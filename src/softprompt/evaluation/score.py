@@ -16,6 +16,7 @@ from softprompt.readouts.free_text import Beams, FreeText
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks import evaluate as metrics
+from softprompt.tasks.facts import FACT
 from softprompt.tasks.scoring import check_libraries
 
 Scores = dict[str, JsonValue]  # the metrics of a task by name, `rows`, `interval`, `loss`, and what is told beside them
@@ -134,10 +135,16 @@ def evaluate(prompt: Prompt, rows: Sequence[Row], *, task: Task | None = None, b
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:
     """Every metric of the task for answers that are there already.
 
+    Facts whose right answers are no candidates are left out, and counted as `outside_vocabulary`, as LAMA does.
     Where answers of different lengths were compared, also the accuracy by the other scoring: `acc_norm` beside answers
     by `acc`, and the other way round.
     """
-    result: Scores = dict(metrics(task, rows, [outcome.prediction for outcome in found]))
+    whole = len(found)
+    if task.kind == FACT:
+        rows, found = _within(task, rows, found)
+    result: Scores = dict(metrics(task, rows, [outcome.scored for outcome in found]))
+    if task.kind == FACT:
+        result["outside_vocabulary"] = whole - len(found)
     others = [outcome.otherwise for outcome in found if outcome.otherwise is not None]
     if len(others) == len(found):
         plain = task.model_copy(update={"metrics": ("accuracy",)})
@@ -145,3 +152,14 @@ def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:
     losses = [outcome.loss for outcome in found if outcome.loss is not None]
     result["loss"] = sum(losses) / len(losses) if losses else None
     return result
+
+
+def _within(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> tuple[list[Row], list[Outcome]]:
+    """The rows of which a right answer is a candidate, and their answers."""
+    kept = [(row, one) for row, one in zip(rows, found, strict=True) if one.rank != 0]
+    if not kept:
+        raise SoftPromptError(
+            f"task {task.name!r}: no right answer of its {len(rows)} rows is one token of the vocabulary, so that "
+            "nothing can be scored: give other rows, another vocabulary or another backbone"
+        )
+    return [row for row, _ in kept], [one for _, one in kept]

@@ -26,6 +26,7 @@ ROWS, ROWS_A_BYTE = 500_000, 10
 DEFINITION = MIB  # bytes of a YAML file
 VALUES = 50_000  # keys and values in it, whatever aliases stand for counted each time
 LABELS = 10_000
+VOCABULARY = 100_000  # words that a fact's answer may be
 FIELDS = 1_000
 NAME = 1_000  # characters of a name of a task, a field or a label value
 TEMPLATE = 100_000  # characters

@@ -22,7 +22,7 @@ def check_returned(task: Task, returns: str) -> None:
     known = get_args(Returned)
     if returns not in known:
         raise SoftPromptError(f"returns is {quoted(returns)}: choose one of {', '.join(known)}")
-    if returns == "probabilities" and task.kind in ("generation", "regression", "tags", "extraction"):
+    if returns == "probabilities" and task.kind in ("generation", "regression", "tags", "extraction", "fact"):
         raise SoftPromptError(
             f"task {task.name!r}: an answer of kind {task.kind} has no probabilities of labels: ask for labels"
         )

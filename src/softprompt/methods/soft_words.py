@@ -15,7 +15,8 @@ the words' last states.
 The virtual tokens are the words of all R prompts; a row holds those of one, and the others masked. The mixture is the
 readout `softprompt.readouts.mixture.Pool`, which holds the weights, asks all prompts in one batch and says how the
 weights are learned. Decided here: those words alone that `prompts` names (by default the task's own template, R = 1);
-p(y | t, x) over the label words unless loss='vocabulary' (the paper's) is chosen; weights that do not depend on x.
+p(y | t, x) over the label words unless loss='vocabulary' (the paper's, and the default for facts) is chosen; weights
+that do not depend on x.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from softprompt.backbones.anatomy import BackboneKind
 from softprompt.backbones.heads import ReadoutName
 from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.lists import split_at
+from softprompt.methods.parts.prompt_file import PROMPTS_OF_FILE
 from softprompt.methods.registry import register
 from softprompt.sites.producer import Producer, View
 
@@ -58,10 +60,10 @@ class SoftWords(Method):
         "default": Recipe(0.03, "our choice: prompt tuning's rate on Gemma 3 270M", head_learning_rate=0.03),
     }
 
-    prompts: Annotated[tuple[str, ...], split_at(";;")] = Field(
+    prompts: Annotated[tuple[str, ...], split_at(";;"), PROMPTS_OF_FILE] = Field(
         (),
         description="templates whose words are trained, one a member of the mixture; default: the task's own; "
-        ";; stands between them",
+        ";; stands between them, or @FILE::RELATION names a file of them (LAMA, LPAQA)",
     )
     deep: bool = Field(True, description="change the words in every layer, not in the input alone")
 

@@ -39,6 +39,7 @@ class Item:
         row: the row itself.
         answer_cut: whether the answer's end was cut.
         ended: whether an end token stands behind each of the targets, since one of them begins another.
+        outside: whether the right answer is none that can be given, so that the row is left out.
     """
 
     texts: tuple[Encoded, ...]
@@ -47,6 +48,7 @@ class Item:
     row: Row
     answer_cut: bool = field(default=False, kw_only=True)
     ended: bool = field(default=False, kw_only=True)
+    outside: bool = field(default=False, kw_only=True)
 
     @property
     def length(self) -> int:
@@ -79,12 +81,19 @@ class Outcome:
         probabilities: of each class or candidate, or of each word's tag, where there are any.
         loss: of the right answer, where the row has a label.
         otherwise: the answer by another scoring than the one that was chosen, behind the name of its metric.
+        rank: of a right answer among all that could be given, from 1, 0 where none of them is right; of facts alone.
     """
 
     prediction: Label
     probabilities: tuple[float, ...] | None
     loss: float | None
     otherwise: tuple[str, int] | None = field(default=None, kw_only=True)
+    rank: int | None = field(default=None, kw_only=True)
+
+    @property
+    def scored(self) -> Label:
+        """What metrics are made of: the rank where there is one, else the prediction."""
+        return self.prediction if self.rank is None else self.rank
 
     @property
     def value(self) -> int | float | str:

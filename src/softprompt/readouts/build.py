@@ -31,6 +31,7 @@ def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: Read
         backbone.tokenizer,
         anatomy.kind,
         anatomy.hidden_size,
+        anatomy.vocab_size,
         _limit(anatomy, footprint, spec.max_length),
         _decoder_start(backbone.model) if anatomy.kind == "encoder-decoder" else None,
         backbone.has_lm_head,

@@ -23,6 +23,8 @@ from softprompt.readouts.span_head import SpanHead
 from softprompt.readouts.surround import surrounded
 from softprompt.readouts.tag_head import TagHead
 from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder
+from softprompt.readouts.vocabulary_words import VocabularyWords, candidates_of
+from softprompt.tasks.facts import FACT
 from softprompt.tasks.in_place import IN_PLACE, PASSAGE
 from softprompt.tasks.task import Task
 from softprompt.tasks.text.encoding import RowEncoder, continuation
@@ -82,7 +84,7 @@ def _row_encoder(template: Template, context: ReadoutContext, mask_id: int | Non
 
 
 def _mixture(task: Task, context: ReadoutContext) -> Mixture:
-    if context.spec.name not in ("text", "mask") or task.kind not in ("classification", "regression"):
+    if context.spec.name not in ("text", "mask") or task.kind not in ("classification", "regression", FACT):
         raise SoftPromptError(
             f"task {task.name!r} with readout {context.spec.name!r}: a mixture of prompts weighs label words; take a "
             "task that has them, and leave readout out"
@@ -119,8 +121,9 @@ def _rows(task: Task, context: ReadoutContext) -> LabelRows:
 
 @readout("head")
 def _head(task: Task, context: ReadoutContext) -> Head:
-    if task.kind == "generation":
-        raise SoftPromptError(f"task {task.name!r} asks for free text, which a head cannot give: use readout='text'")
+    if task.kind in ("generation", FACT):
+        what = "a word of a large vocabulary" if task.kind == FACT else "free text"
+        raise SoftPromptError(f"task {task.name!r} asks for {what}, which a head cannot give: leave readout out")
     if task.kind in IN_PLACE:
         return _tag_head(task, context) if task.kind == "tags" else _span_head(task, context)
     chosen = context.spec.pooling
@@ -170,6 +173,8 @@ def _mask(task: Task, context: ReadoutContext) -> Readout:
         raise SoftPromptError("readout 'mask' needs a tokenizer with a mask token: use readout='text' or 'head'")
     template = task.template_for("mask")
     row_encoder = _row_encoder(template, context, tokenizer.mask_token_id)
+    if task.kind == FACT:
+        return _vocabulary(task, context, row_encoder)
     answers = AnswerIds(tokenizer, template.space_before_answer, seq2seq=False).of_labels(task)
     return _compared(task, context, row_encoder, answers)
 
@@ -207,6 +212,8 @@ def _free_text(task: Task, context: ReadoutContext) -> FreeText:
 def _words(task: Task, context: ReadoutContext) -> Readout:
     template, seq2seq = task.template_for("text", context.seq2seq), context.seq2seq
     row_encoder = _row_encoder(template, context)
+    if task.kind == FACT:
+        return _vocabulary(task, context, row_encoder)
     space, most = template.space_before_answer, context.longest_answer
     answers = AnswerIds(context.tokenizer, space, seq2seq, context.lead, most)
     if brings_choices(task, template, seq2seq):
@@ -216,6 +223,18 @@ def _words(task: Task, context: ReadoutContext) -> Readout:
     if task.kind == "regression" and seq2seq:
         raise SoftPromptError(f"task {task.name!r} is a regression: use readout='head' on an encoder-decoder")
     return _compared(task, context, row_encoder, answers.of_labels(task))
+
+
+def _vocabulary(task: Task, context: ReadoutContext, row_encoder: RowEncoder) -> VocabularyWords:
+    """Facts, read at the mask of an encoder or behind the text of a causal model."""
+    if context.seq2seq:
+        raise SoftPromptError(
+            f"task {task.name!r} has facts, which are read at a mask or behind a text: use an encoder or a causal model"
+        )
+    space = row_encoder.template.space_before_answer
+    candidates = candidates_of(task.vocabulary, context.tokenizer, context.vocab_size, space=space)
+    whole, name = context.spec.loss != "labels", context.spec.name
+    return VocabularyWords(name, row_encoder, candidates, context.filler, vocabulary=whole, space=space)
 
 
 def _compared(task: Task, context: ReadoutContext, row_encoder: RowEncoder, answers: Sequence[Ids]) -> Readout:

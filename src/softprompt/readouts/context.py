@@ -27,6 +27,7 @@ class ReadoutContext:
         tokenizer: the backbone's.
         kind: of backbone.
         hidden_size: H.
+        vocab_size: V, of the model's own tokens.
         limit: most columns of a sequence, answers included.
         decoder_start: first id of an encoder-decoder's decoder, else None.
         has_lm_head: whether the backbone gives vocabulary logits.
@@ -44,6 +45,7 @@ class ReadoutContext:
     tokenizer: PreTrainedTokenizerBase
     kind: BackboneKind
     hidden_size: int
+    vocab_size: int
     limit: int
     decoder_start: int | None
     has_lm_head: bool

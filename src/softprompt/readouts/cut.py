@@ -32,6 +32,12 @@ def told_cuts(items: Sequence[Item], spec: ReadoutSpec, rows: str) -> list[str]:
             f"{unread} of {words} words of the {rows} ({_percent(unread / words)}) were cut, or are none to the "
             "tokenizer: they get the tag O, and are wrong where they are scored"
         )
+    outside = sum(item.outside for item in items)
+    if outside:
+        lines.append(
+            f"{outside} of {len(items)} {rows} ({_percent(outside / len(items))}) have no right answer that is one "
+            "token of the vocabulary: they are not learned from, and left out where rows are scored"
+        )
     answers = sum(item.answer_cut for item in items)
     if answers and any(text.spans for item in items for text in item.texts):
         lines.append(

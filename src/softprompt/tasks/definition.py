@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
-from softprompt.tasks import in_place, loading
+from softprompt.tasks import facts, in_place, loading
 from softprompt.tasks.metrics import METRICS
 from softprompt.tasks.origins import Hub, Package, SplitName
 from softprompt.tasks.patterns import LABEL_KEYS, Pattern, pattern_of
@@ -19,7 +19,7 @@ from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, t
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
 
-TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction"]
+TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction", "fact"]
 RecordLayout: TypeAlias = Literal[
     "table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll", "mrqa", "e2e", "webnlg", "dart"
 ]
@@ -64,8 +64,9 @@ class TaskDefinition(BaseModel):
     package: Package | None = None
     # Of a task on the way to its runs: these, and what a prompt stores, hold the templates that were taken alone.
     patterns: dict[str, Pattern] = Field(default={}, exclude=True)
-    # Not written where it is as ever: a run that was begun before there was this goes on.
+    # Not written where they are as ever: a run that was begun before there were these goes on.
     references: bool = Field(False, exclude_if=operator.not_)
+    vocabulary: tuple[str, ...] = Field((), exclude_if=operator.not_)
     _worded: str | None = PrivateAttr(default=None)
 
     def __init__(self, **values: object) -> None:
@@ -94,6 +95,7 @@ class TaskDefinition(BaseModel):
         if isinstance(columns, Mapping):
             values["columns"] = {k: (v,) if isinstance(v, str) else v for k, v in columns.items()}
         in_place.complete(values)
+        facts.complete(values)
         if not values.get("fields"):
             templates = values.get("templates")
             others = templates.values() if isinstance(templates, Mapping) else ()
@@ -139,6 +141,7 @@ class TaskDefinition(BaseModel):
     def _labels_fit(self) -> TaskDefinition:
         if self.kind == "classification" and len(self.labels) < 2:
             raise ValueError("a classification task needs at least two labels, as labels=['terrible', 'great']")
+        facts.check(self.kind, self.labels, self.vocabulary)
         if self.kind == "generation" and self.labels:
             raise ValueError("a generation task has no labels; leave them out")
         if self.references and self.kind != "generation":

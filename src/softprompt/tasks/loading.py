@@ -35,6 +35,8 @@ def read_task(name_or_path: str | Path) -> tuple[dict[str, object], str, tuple[s
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         path = path_of(name_or_path, "task")
         values, notes = _read_yaml(path, str(path))
+        if isinstance(values.get("vocabulary"), str):
+            values["vocabulary"] = _words(path.parent / str(values["vocabulary"]))
         return {"name": path.stem, **values}, str(path), notes
     given = str(name_or_path)
     # Packages are read only where the library itself has no such task.
@@ -114,6 +116,19 @@ def _read_yaml(path: Path, name: str) -> tuple[dict[str, object], tuple[str, ...
     if values.get("positive", "") is None and "null" in (values.get("labels") or ()):
         values["positive"] = "null"
     return values, _notes(name, read)
+
+
+def _words(path: Path) -> tuple[str, ...]:
+    """The words of a vocabulary's file, one a line, each once."""
+    check_file(path)
+    with reading(path), path.open("rb") as file:
+        data = file.read(limits.LINE + 1)
+    limits.check(len(data), limits.LINE, "bytes and more", str(path), "a vocabulary is shorter")
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SoftPromptError(f"{path}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 def _notes(name: str, read: Mapping[str, object]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softprompt.errors import SoftPromptError
-from softprompt.tasks import overlap
+from softprompt.tasks import facts, overlap
 from softprompt.tasks.answers import best, normalised, token_f1
 from softprompt.tasks.rows import Label, Row
 from softprompt.tasks.spans import OUTSIDE, spans_of, types_of
@@ -287,6 +287,9 @@ METRICS: dict[str, Metric] = {
     "rouge1": Metric(("generation",), _answered(overlap.rouge("rouge1")), _mean, library="rouge_score"),
     "rouge2": Metric(("generation",), _answered(overlap.rouge("rouge2")), _mean, library="rouge_score"),
     "rougeL": Metric(("generation",), _answered(overlap.rouge("rougeL")), _mean, library="rouge_score"),
+    "p_at_1": Metric(("fact",), facts.ranked(lambda rank: rank == 1), _mean, proportion=True),
+    "p_at_10": Metric(("fact",), facts.ranked(lambda rank: rank <= 10), _mean, proportion=True),
+    "mrr": Metric(("fact",), facts.ranked(lambda rank: 1 / rank), _mean),
     # CoNLL's, as seqeval counts them: a span is right where its type and all of its words are.
     "span_f1": _of_spans(_f1),
     "span_precision": _of_spans(lambda sums: _ratio(sums[..., 0], sums[..., 1])),

@@ -16,12 +16,12 @@ class Row:
     Attributes:
         fields: the texts by field name.
         label: the class index (classification), the value (regression), the index of a right choice
-            (choice), the answer's text (generation), the index of each word's tag (tags), the first character of the
-            answer and the one behind it (extraction; empty for no answer), or None where the row has no label.
+            (choice), the answer's text (generation, fact), the index of each word's tag (tags), the first character of
+            the answer and the one behind it (extraction; empty for no answer), or None where the row has no label.
         choices: the candidates of a choice task, else None.
         group: rows of one group are scored together (MultiRC: one question of one paragraph), else None.
         index: the row's place in its file, from 0.
-        answers: every right answer's text, for choice, generation and extraction tasks.
+        answers: every right answer's text, for choice, generation, extraction and fact tasks.
         words: what the tags of a row are of; its one field is these, joined by spaces.
         part: rows of one part of a test set (WebNLG's seen categories) are scored for themselves, too; empty for none.
         file: that it was read from, or what the table in memory is called; two rows may be equal without it.

@@ -25,7 +25,8 @@ def evaluate(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
         task: gives the metrics, the main one first.
         rows: labelled rows.
         predictions: for each row a class index (classification), a number (regression), the index or the text
-            of a choice (choice), a text (generation), or the tag's index of each word, -1 for none (tags).
+            of a choice (choice), a text (generation), the tag's index of each word, -1 for none (tags), or the rank
+            of a right answer, 0 for none (fact).
 
     Returns:
         Each metric's value (fractions from 0 to 1; correlations from -1 to 1), of a metric over spans that of each

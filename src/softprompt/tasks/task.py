@@ -57,6 +57,7 @@ class Task(Summarised, FromFile):
         blank_text: keep (and note) rows without text, which the published file has.
         references: rows of the same texts are one row with several right answers when they are scored, and each answer
             is taught as a row.
+        vocabulary: of facts, the words that an answer may be; by default all tokens of the backbone.
         hub: where the hub holds it.
         package: the Python package that holds it.
         patterns: other templates and label words by name; see `softprompt.tasks.patterns` and `with_template`.

@@ -22,6 +22,7 @@ from softprompt.progress import Progress
 from softprompt.readouts import ReadoutSpec
 from softprompt.readouts.usable_words import why_no_words
 from softprompt.tasks import Splits, Task
+from softprompt.tasks.facts import FACT
 from softprompt.tasks.in_place import IN_PLACE
 from softprompt.tasks.values import listed
 from softprompt.training.options import TrainingOptions
@@ -78,8 +79,8 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
                 "which has none: choose another method, as p_tuning_v2"
             )
         default = "head"
-    if task.kind == "generation" and default == "head" and method.name != "head_only":
-        default = "text"
+    if task.kind in ("generation", FACT) and default == "head" and method.name != "head_only":
+        default = "mask" if task.kind == FACT and kind == "encoder" else "text"
     name = options.readout or default
     if method.name == "head_only" and name != "head":
         raise SoftPromptError(f"method 'head_only' trains a linear head: readout {name!r} has none; leave readout out")

@@ -18,7 +18,8 @@ WORDS = {name: name for name in ("text", "premise", "sentence")}
 
 
 def test_what_the_catalog_holds() -> None:
-    assert set(Task.catalog()) >= SUPERGLUE | GLUE | FEW_SHOT | QUESTIONS | WRITTEN | {"movie_reviews", "conll2003"}
+    others = {"movie_reviews", "conll2003", "lama"}
+    assert set(Task.catalog()) >= SUPERGLUE | GLUE | FEW_SHOT | QUESTIONS | WRITTEN | others
 
 
 @pytest.mark.parametrize("name", Task.catalog())
@@ -52,7 +53,7 @@ def test_label_words_are_distinct(name: str) -> None:
     for words in (task.label_words(), task.label_words(seq2seq=True)):
         assert len(set(words)) == len(words) == len(task.labels)
     # A choice among the row's own has no fixed words, and neither has a text.
-    assert task.kind in ("choice", "generation", "extraction") or len(task.labels) >= 2
+    assert task.kind in ("choice", "generation", "extraction", "fact") or len(task.labels) >= 2
 
 
 def test_the_prescribed_templates_of_sequence_to_sequence_models() -> None:
@@ -69,7 +70,8 @@ def test_the_prescribed_templates_of_sequence_to_sequence_models() -> None:
 def test_main_metrics() -> None:
     mains = {"cb": "cb_score", "multirc": "f1a", "record": "record_f1", "cola": "matthews", "stsb": "pearson"}
     mains["conll2003"] = "span_f1"
-    mains |= dict.fromkeys(QUESTIONS, "token_f1") | dict.fromkeys(WRITTEN, "bleu") | {"xsum": "rougeL"}
+    mains |= dict.fromkeys(QUESTIONS, "token_f1") | dict.fromkeys(WRITTEN, "bleu")
+    mains |= {"xsum": "rougeL", "lama": "p_at_1"}
     for name in Task.catalog():
         assert Task.load(name).metric == mains.get(name, "accuracy")
 
@@ -143,5 +145,5 @@ def test_a_block_of_virtual_tokens_follows_a_word_without_a_space() -> None:
 def test_where_patterns_are_from() -> None:
     known = {"p-tuning", "lm-bff", "lpt", "pet", "pet-category", "gpt3", "smop", "t5"}
     assert {pattern for _, pattern in PATTERNS} <= known
-    assert {name for name, pattern in PATTERNS if pattern == "p-tuning"} == SUPERGLUE - {"record"}
+    assert {name for name, pattern in PATTERNS if pattern == "p-tuning"} == SUPERGLUE - {"record"} | {"lama"}
     assert {"sst2", "mr", "trec", "mnli"} <= {name for name, pattern in PATTERNS if pattern == "lm-bff"}

@@ -40,7 +40,7 @@ def answer_of(
     """
     if raw is None:
         return None, ()
-    if task.kind == "generation":
+    if task.kind in ("generation", "fact"):
         answers = raw if isinstance(raw, tuple) else (str(raw),)
         if not answers[0].strip():
             raise RowFault("the answer is empty", "fill it in or delete the row")

@@ -17,7 +17,7 @@ from softprompt.tasks.rows import Row
 from softprompt.tasks.values import field_text, find_label, index_text, label_text, listed, meant, several
 
 Flat: TypeAlias = Mapping[str, object]
-_ANSWERED = ("choice", "generation", "extraction")  # kinds whose rows have right answers, as texts
+_ANSWERED = ("choice", "generation", "extraction", "fact")  # kinds whose rows have right answers, as texts
 
 
 def names_of(task: TaskDefinition, key: str) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def raw_label(task: TaskDefinition, flat: Flat) -> object:
     if task.kind == "tags":
         return None if value is None else each_of(value, "the tags") or None
     kind = several(value)
-    if kind is not None and task.kind == "generation":
+    if kind is not None and task.kind in ("generation", "fact"):
         return texts_of(value, "the label") or None
     if kind is not None:
         raise RowFault(f"the label {quoted(value, 60)} is {kind}", "give one value a row")
@@ -52,7 +52,7 @@ def raw_label(task: TaskDefinition, flat: Flat) -> object:
     # The hub writes -1 where an answer is secret.
     known = not text.startswith("-1") or index_text(text) != "-1" or find_label(text, task.labels) is not None
     inside = task.kind == "regression" and (task.bounds is None or task.bounds[0] <= -1)
-    return value if known or inside or task.kind == "generation" else None
+    return value if known or inside or task.kind in ("generation", "fact") else None
 
 
 def is_skipped(task: TaskDefinition, flat: Flat) -> bool:
