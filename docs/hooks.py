@@ -64,11 +64,13 @@ def _options(name: str) -> str:
 def _recipes(name: str) -> str:
     rows = [
         f"| {backbone} | {recipe.learning_rate:g} | {recipe.optimizer} | {recipe.schedule} | {recipe.warmup_ratio:g} "
-        f"| {recipe.weight_decay:g} | {recipe.epochs} | {recipe.batch_size} | {recipe.source} |"
+        f"| {recipe.weight_decay:g} | {recipe.epochs} | {recipe.batch_size} | {recipe.source} "
+        f"| {', '.join(recipe.measured_on or ())} |"
         for backbone, recipe in methods()[name].recipes.items()
     ]
-    head = "| backbone | learning rate | optimizer | schedule | warm-up | weight decay | epochs | batch | from |"
-    return "\n".join([head, "|---" * 9 + "|", *rows])
+    head = "| backbone | learning rate | optimizer | schedule | warm-up | weight decay | epochs | batch | from "
+    head += "| rate measured on |"
+    return "\n".join([head, "|---" * 10 + "|", *rows])
 
 
 def _papers() -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from softprompt.backbones.anatomy import BackboneKind
 from softprompt.methods import methods
+from softprompt.methods.base import Recipe
 
 from ..shared.models import ENCODERS
 from ..shared.prompts import METHODS
@@ -48,3 +50,53 @@ def test_every_method_says_where_it_comes_from(name: str) -> None:
         # Label rows and mixtures read label words, so without a language-model head they are refused by name.
         own = {"warp": "rows", "soft_words": "mask" if kind == "encoder" else "text"}
         assert found().readout(kind, has_lm_head=False) == own.get(name, "head")
+
+
+# METHODS 13.4 and the methods' scripts: the rates that a source publishes for a method on a family, from least to most.
+PUBLISHED: dict[tuple[str, str, BackboneKind], tuple[float, float]] = {
+    ("prompt_tuning", "t5", "encoder-decoder"): (0.3, 0.3),
+    ("xprompt", "t5", "encoder-decoder"): (0.3, 0.3),
+    ("residual_prompt", "t5", "encoder-decoder"): (0.3, 0.3),
+    ("smop", "t5", "encoder-decoder"): (0.5, 0.5),
+    ("capt", "t5", "encoder-decoder"): (0.1, 5),
+    ("capt", "llama", "causal"): (1e-5, 7e-4),
+    ("capt", "qwen2", "causal"): (1e-5, 1e-1),
+    ("deep_prompt", "t5", "encoder-decoder"): (0.1, 5),
+    ("dept", "t5", "encoder-decoder"): (0.3, 0.4),
+    ("p_tuning_v2", "bert", "encoder"): (5e-3, 1e-2),
+    ("p_tuning_v2", "roberta", "encoder"): (5e-3, 1e-2),
+    ("p_tuning", "albert", "encoder"): (1e-4, 1e-4),
+    ("prefix_tuning", "gpt2", "causal"): (5e-5, 8e-5),
+    ("prefix_tuning", "bart", "encoder-decoder"): (5e-5, 8e-5),
+    ("warp", "roberta", "encoder"): (1e-3, 1e-3),
+    ("warp", "albert", "encoder"): (1e-3, 1e-3),
+    ("lpt", "roberta", "encoder"): (1e-3, 1e-3),
+    ("lpt", "gpt2", "causal"): (5e-4, 5e-4),
+    ("idpg", "roberta", "encoder"): (1e-4, 5e-3),
+    ("adapter", "bert", "encoder"): (3e-4, 3e-4),
+    ("soft_words", "bert", "encoder"): (1e-3, 1e-3),
+}
+
+
+@pytest.mark.parametrize(("name", "family", "kind"), PUBLISHED)
+def test_a_published_rate_is_the_recipes_and_told_so(name: str, family: str, kind: BackboneKind) -> None:
+    recipe = methods()[name]().recipe(family, kind)
+    least, most = PUBLISHED[name, family, kind]
+    assert least <= recipe.learning_rate <= most
+    assert not recipe.carried_to(family)
+
+
+def test_every_recipe_says_on_which_families_its_rate_was_measured() -> None:
+    """A rate that no source has for the method on the family is carried over, whatever it is called there."""
+    families = {"bert", "roberta", "albert", "gpt2", "llama", "qwen2", "gemma3_text", "t5", "bart"}
+    for name, method in methods(installed=False).items():
+        # The rate of a head on standardised features, of a search's probe, or none.
+        free = name in ("hard_prompt", "head_only", "autoprompt")
+        for key, recipe in method.recipes.items():
+            assert (recipe.measured_on is None) == free, (name, key)
+            assert set(recipe.measured_on or ()) <= families, (name, key)
+    for name in ("capt", "deep_prompt", "prompt_tuning", "superpos", "dept"):
+        assert methods()[name]().recipe("roberta", "encoder").carried_to("roberta")
+    assert methods()["p_tuning_v2"]().recipe("t5", "encoder-decoder").carried_to("t5")
+    assert methods()["capt"]().recipe("bart", "encoder-decoder").carried_to("bart")
+    assert not Recipe(0.1, "a package's").carried_to("bert")

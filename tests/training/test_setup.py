@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,4 +61,26 @@ def test_guessed_words_that_are_bad_ones_leave_the_answer_to_a_head() -> None:
     ):
         found = completed(backbone, own, method(name), options, 24)
         assert found.options.readout == readout
-        assert len(found.told) == (readout == "head")
+        assert len([line for line in found.told if line.startswith("answers:")]) == (readout == "head")
+
+
+def test_a_rate_that_was_carried_over_from_another_family_is_told_unless_the_user_gives_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = task(tmp_path / "data")
+
+    def told(family: str, name: str, **options: Any) -> str:
+        train(model(family), tokenizer(), own, name, output=tmp_path / f"{family}-{name}", max_steps=1, **options)
+        return capsys.readouterr().err
+
+    line = "warning: the learning rate of capt, 0.5, is unmeasured on this family (bert; our choice: the value measured"
+    assert line in told("bert", "capt")
+    for family, name, options in (
+        ("bert", "lpt", {"learning_rate": 1e-3}),  # the user's own
+        ("bert", "vfpt", {"progress": False}),
+        ("bert", "p_tuning_v2", {}),  # the paper's own family
+        ("llama", "capt", {}),
+        ("t5", "prompt_tuning", {}),
+        ("t5", "head_only", {}),  # on standardised features, whatever the family
+    ):
+        assert "unmeasured" not in told(family, name, **options), (family, name)

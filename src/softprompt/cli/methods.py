@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +35,7 @@ class MethodEntry:
         tunable: these in percent of the backbone's parameters, a readout's not among them.
         stored: likewise, in the prompt's file.
         refused: why it cannot serve the backbone.
-        recipe: how it is trained on the backbone.
+        recipe: how it is trained on the backbone, and whether its rate is unmeasured on the backbone's family.
     """
 
     name: str
@@ -84,10 +85,22 @@ def methods(
     if backbone:
         tell("tunable %: trained scalars for a hundred of the backbone's parameters, tied weights counted once")
         tell("a linear head adds C * (H + 1) scalars where the readout is a head")
+        tell_unmeasured(found)
     for one in found:
         if one.trained == 0 and one.site != "none" and one.refused is None:
             tell(f"{one.name}: 0 scalars here, for it trains the words of a task's template, and this is no task")
     tell_faults(METHODS.faults())
+
+
+def tell_unmeasured(found: list[MethodEntry]) -> None:
+    """Name the learning rates which were carried over to the backbone's family from others."""
+    carried = [
+        f"{one.name} {one.recipe['learning_rate']:g}"
+        for one in found
+        if one.refused is None and one.recipe is not None and one.recipe["unmeasured_on_this_family"]
+    ]
+    for line in wrap(f"learning rates unmeasured on this family: {', '.join(carried)}", 100) if carried else ():
+        tell(line)
 
 
 def _counted(cls: type[Method], frozen: Backbone | None) -> MethodEntry:
@@ -107,7 +120,9 @@ def _counted(cls: type[Method], frozen: Backbone | None) -> MethodEntry:
     anatomy = frozen.anatomy
     try:
         own = checked(cls, {}, f"method {cls.name!r}")
-        entry = replace(entry, recipe=vars(own.recipe(anatomy.family, anatomy.kind)))
+        recipe = own.recipe(anatomy.family, anatomy.kind)
+        carried = recipe.carried_to(anatomy.family)
+        entry = replace(entry, recipe={**vars(recipe), "unmeasured_on_this_family": carried})
         with attach(frozen, own) as prompted:
             producer = prompted.prompts[0]
             assert isinstance(producer, Producer)

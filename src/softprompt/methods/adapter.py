@@ -41,8 +41,8 @@ class Adapter(Method):
     site: ClassVar[str] = "weights"
     evidence: ClassVar[str] = "official code; the paper's grid of rates and widths from memory"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder": Recipe(3e-4, "the official code on BERT", warmup_ratio=0.1, batch_size=32),
-        "default": Recipe(3e-4, "our choice: the official code's rate on BERT", warmup_ratio=0.1),
+        "encoder": Recipe(3e-4, "the official code on BERT", warmup_ratio=0.1, batch_size=32, measured_on=("bert",)),
+        "default": Recipe(3e-4, "our choice: the official code's rate on BERT", warmup_ratio=0.1, measured_on=()),
     }
 
     bottleneck: int = Field(64, ge=1, description="m, the width of each adapter")

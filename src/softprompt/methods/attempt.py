@@ -52,8 +52,10 @@ class Attempt(PromptTuning):
         "train_sources": ("sources", True),
     }
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder-decoder": Recipe(0.3, "the official scripts on T5: AdamW, a linear schedule", batch_size=32),
-        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M"),
+        "encoder-decoder": Recipe(
+            0.3, "the official scripts on T5: AdamW, a linear schedule", batch_size=32, measured_on=("t5",)
+        ),
+        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(20, ge=1, description="k, the virtual tokens of each prompt, sources among them")

@@ -54,6 +54,7 @@ class AutoPrompt(Method):
     evidence: ClassVar[str] = "official code; defaults for a CPU are ours"
     course: ClassVar[str] = "autoprompt"
     recipes: ClassVar[dict[str, Recipe]] = {
+        # `measured_on` is left out: by default nothing has a rate.
         "default": Recipe(3e-4, "official code: the rate of the label probe; nothing else has one", batch_size=16)
     }
 

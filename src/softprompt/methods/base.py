@@ -44,6 +44,9 @@ class Recipe:
         epochs: passes over the training rows.
         batch_size: rows a step.
         head_learning_rate: of a linear head trained beside the prompt.
+        measured_on: the families (`model_type`) on which this rate was published for this method, or chosen among
+            several by measurement here; to others it is carried over. None where that is not told, or where no rate
+            depends on the family.
     """
 
     learning_rate: float
@@ -55,6 +58,16 @@ class Recipe:
     epochs: int = 20
     batch_size: int = 16
     head_learning_rate: float = 1e-2
+    measured_on: tuple[str, ...] | None = None
+
+    def carried_to(self, family: str) -> bool:
+        """Whether the rate stands for a family on which nobody measured it.
+
+        Example:
+            >>> [sp.Recipe(0.3, "the paper", measured_on=("t5",)).carried_to(family) for family in ("t5", "bert")]
+            [False, True]
+        """
+        return self.measured_on is not None and family not in self.measured_on
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,12 @@ class FullFinetuning(Method):
     site: ClassVar[str] = "weights"
     evidence: ClassVar[str] = "common practice"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder-decoder": Recipe(1e-3, "Lester et al. 2021, the tuning baseline", optimizer="adafactor"),
-        "default": Recipe(2e-5, "our choice within the usual 1e-5 to 5e-5", warmup_ratio=0.06, weight_decay=0.01),
+        "encoder-decoder": Recipe(
+            1e-3, "Lester et al. 2021, the tuning baseline", optimizer="adafactor", measured_on=("t5",)
+        ),
+        "default": Recipe(
+            2e-5, "our choice within the usual 1e-5 to 5e-5", warmup_ratio=0.06, weight_decay=0.01, measured_on=()
+        ),
     }
 
     train_embeddings: bool = Field(True, description="train the input embedding too")

@@ -38,8 +38,8 @@ class BitFit(Method):
     site: ClassVar[str] = "weights"
     evidence: ClassVar[str] = "official code"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder": Recipe(1e-3, "the official code's example on RTE"),
-        "default": Recipe(1e-3, "our choice: the rate of the official code's example on BERT"),
+        "encoder": Recipe(1e-3, "the official code's example on RTE", measured_on=("bert",)),
+        "default": Recipe(1e-3, "our choice: the rate of the official code's example on BERT", measured_on=()),
     }
 
     def build(self, context: BuildContext) -> Producer:

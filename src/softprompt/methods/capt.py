@@ -61,13 +61,29 @@ class CaPT(OverLayers):
         "kernel_size": ("variant", ("extraction",)),
     }
     recipes: ClassVar[dict[str, Recipe]] = {
-        "gemma3_text": Recipe(0.5, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)"),
-        "llama": Recipe(7e-4, "the paper, section S2: searched among 7e-4, 5e-5, 1e-5", optimizer="adafactor"),
-        "qwen2": Recipe(5e-3, "the paper, section S2: searched among 1e-1, 5e-3, 5e-4, 1e-5", optimizer="adafactor"),
-        "encoder-decoder": Recipe(
-            1.0, "the paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06
+        "gemma3_text": Recipe(
+            0.5, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)", measured_on=("gemma3_text",)
         ),
-        "default": Recipe(0.5, "our choice: the value measured on Gemma 3 270M"),
+        "llama": Recipe(
+            7e-4,
+            "the paper, section S2: searched among 7e-4, 5e-5, 1e-5",
+            optimizer="adafactor",
+            measured_on=("llama",),
+        ),
+        "qwen2": Recipe(
+            5e-3,
+            "the paper, section S2: searched among 1e-1, 5e-3, 5e-4, 1e-5",
+            optimizer="adafactor",
+            measured_on=("qwen2",),
+        ),
+        "encoder-decoder": Recipe(
+            1.0,
+            "the paper, section 4.1: searched among 5, 1, 0.1",
+            optimizer="adafactor",
+            warmup_ratio=0.06,
+            measured_on=("t5",),
+        ),
+        "default": Recipe(0.5, "our choice: the value measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(1, ge=1, description="k, capsules a layer (the paper's length ablation; 1 is best)")

@@ -41,10 +41,16 @@ class DeepPrompt(OverLayers):
     needs: ClassVar[Needs] = {**OverLayers.needs, "init_std": ("init", ("normal",))}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
-            1.0, "CaPT's paper, section 4.1: searched among 5, 1, 0.1", optimizer="adafactor", warmup_ratio=0.06
+            1.0,
+            "CaPT's paper, section 4.1: searched among 5, 1, 0.1",
+            optimizer="adafactor",
+            warmup_ratio=0.06,
+            measured_on=("t5",),
         ),
-        "gemma3_text": Recipe(1.0, "measured on Gemma 3 270M: 0.03 to 3 on validation rows of SST-2"),
-        "default": Recipe(1.0, "our choice: the value measured on Gemma 3 270M"),
+        "gemma3_text": Recipe(
+            1.0, "measured on Gemma 3 270M: 0.03 to 3 on validation rows of SST-2", measured_on=("gemma3_text",)
+        ),
+        "default": Recipe(1.0, "our choice: the value measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(1, ge=1, description="k, the vectors a layer")

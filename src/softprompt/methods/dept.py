@@ -41,8 +41,10 @@ class DePT(PromptTuning):
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "official code and abstract"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder-decoder": Recipe(0.3, "the paper on T5: 0.3 to 0.4 for the prompt, AdamW", weight_decay=1e-5),
-        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M"),
+        "encoder-decoder": Recipe(
+            0.3, "the paper on T5: 0.3 to 0.4 for the prompt, AdamW", weight_decay=1e-5, measured_on=("t5",)
+        ),
+        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(40, ge=1, description="m, the length of the short prompt")

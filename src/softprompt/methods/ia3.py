@@ -40,8 +40,10 @@ class IA3(Method):
     site: ClassVar[str] = "weights"
     evidence: ClassVar[str] = "the equations from memory; layers from PEFT"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder-decoder": Recipe(3e-3, "our choice: the paper's T-Few rate, from memory", optimizer="adafactor"),
-        "default": Recipe(3e-3, "our choice: the paper's rate on T0, from memory"),
+        "encoder-decoder": Recipe(
+            3e-3, "our choice: the paper's T-Few rate, from memory", optimizer="adafactor", measured_on=("t5",)
+        ),
+        "default": Recipe(3e-3, "our choice: the paper's rate on T0, from memory", measured_on=()),
     }
 
     def build(self, context: BuildContext) -> Producer:

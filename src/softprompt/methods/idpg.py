@@ -54,8 +54,11 @@ class IDPG(Method):
             schedule="constant",
             weight_decay=0.1,
             epochs=50,
+            measured_on=("roberta",),
         ),
-        "default": Recipe(5e-4, "our choice: the official scripts' rate on RoBERTa-large", weight_decay=0.1),
+        "default": Recipe(
+            5e-4, "our choice: the official scripts' rate on RoBERTa-large", weight_decay=0.1, measured_on=()
+        ),
     }
 
     num_virtual_tokens: int = Field(5, ge=1, description="k, the virtual tokens")

@@ -45,9 +45,9 @@ class Instruction(Method):
     needs: ClassVar[Needs] = {"init_std": ("prefix", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
-            0.3, "Prompt Tuning's: Lester et al. 2021", optimizer="adafactor", schedule="constant"
+            0.3, "Prompt Tuning's: Lester et al. 2021", optimizer="adafactor", schedule="constant", measured_on=()
         ),
-        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M"),
+        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M", measured_on=()),
     }
 
     text: str = Field(

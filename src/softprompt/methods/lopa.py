@@ -52,6 +52,7 @@ class LoPA(PromptTuning):
             "the official script on models of code: AdamW; unmeasured here",
             schedule="constant",
             weight_decay=0.01,
+            measured_on=(),
         ),
     }
 

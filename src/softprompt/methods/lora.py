@@ -41,8 +41,10 @@ class LoRA(Method):
     site: ClassVar[str] = "weights"
     evidence: ClassVar[str] = "official code; layers from PEFT"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder": Recipe(5e-4, "our choice within the usual 1e-4 to 1e-3", warmup_ratio=0.06, weight_decay=0.01),
-        "default": Recipe(5e-4, "our choice within the usual 1e-4 to 1e-3", warmup_ratio=0.06),
+        "encoder": Recipe(
+            5e-4, "our choice within the usual 1e-4 to 1e-3", warmup_ratio=0.06, weight_decay=0.01, measured_on=()
+        ),
+        "default": Recipe(5e-4, "our choice within the usual 1e-4 to 1e-3", warmup_ratio=0.06, measured_on=()),
     }
 
     rank: int = Field(8, ge=1, description="r")

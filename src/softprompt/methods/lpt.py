@@ -48,11 +48,26 @@ class LPT(Method):
         "dropout": ("generator", ("npg", "appg", "mppg")),
     }
     recipes: ClassVar[dict[str, Recipe]] = {
-        "gpt2": Recipe(5e-4, "the official script on GPT-2 large", warmup_ratio=0.06, weight_decay=0.1, epochs=10),
-        "encoder": Recipe(
-            1e-3, "the official script on RoBERTa-large", warmup_ratio=0.06, weight_decay=0.1, epochs=60, batch_size=32
+        "gpt2": Recipe(
+            5e-4,
+            "the official script on GPT-2 large",
+            warmup_ratio=0.06,
+            weight_decay=0.1,
+            epochs=10,
+            measured_on=("gpt2",),
         ),
-        "default": Recipe(1e-3, "our choice: the official script's rate on RoBERTa-large", warmup_ratio=0.06),
+        "encoder": Recipe(
+            1e-3,
+            "the official script on RoBERTa-large",
+            warmup_ratio=0.06,
+            weight_decay=0.1,
+            epochs=60,
+            batch_size=32,
+            measured_on=("roberta",),
+        ),
+        "default": Recipe(
+            1e-3, "our choice: the official script's rate on RoBERTa-large", warmup_ratio=0.06, measured_on=()
+        ),
     }
 
     num_virtual_tokens: int = Field(5, ge=1, description="k, the vectors of the prompt")

@@ -50,9 +50,15 @@ class PTuning(Method):
     needs: ClassVar[Needs] = {"backbone_rate": ("train_backbone", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "albert": Recipe(
-            1e-4, "the official few-shot scripts (which train the backbone, too)", warmup_ratio=0.1, weight_decay=0.1
+            1e-4,
+            "the official few-shot scripts (which train the backbone, too)",
+            warmup_ratio=0.1,
+            weight_decay=0.1,
+            measured_on=("albert",),
         ),
-        "default": Recipe(1e-3, "our choice: between the official 1e-5 to 1e-4, made for longer runs, and a table's"),
+        "default": Recipe(
+            1e-3, "our choice: between the official 1e-5 to 1e-4, made for longer runs, and a table's", measured_on=()
+        ),
     }
 
     num_virtual_tokens: int = Field(9, ge=1, description="P, the virtual tokens of all places (LAMA: three times 3)")

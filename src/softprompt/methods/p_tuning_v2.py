@@ -46,9 +46,13 @@ class PTuningV2(OverLayers):
     evidence: ClassVar[str] = "official code and abstract"
     needs: ClassVar[Needs] = {**OverLayers.needs, "encoder_hidden_size": ("prefix_projection", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
-        "gemma3_text": Recipe(0.01, "measured on Gemma 3 270M, SST-2 16-shot (the table in README)"),
-        "encoder": Recipe(7e-3, "the official scripts: 5e-3 to 1e-2 on BERT and RoBERTa", epochs=60),
-        "default": Recipe(0.01, "our choice: the value measured on Gemma 3 270M"),
+        "gemma3_text": Recipe(
+            0.01, "measured on Gemma 3 270M, SST-2 16-shot (the table in README)", measured_on=("gemma3_text",)
+        ),
+        "encoder": Recipe(
+            7e-3, "the official scripts: 5e-3 to 1e-2 on BERT and RoBERTa", epochs=60, measured_on=("bert", "roberta")
+        ),
+        "default": Recipe(0.01, "our choice: the value measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(20, ge=1, description="P, keys and values in front of each layer's own")

@@ -54,10 +54,19 @@ class PrefixTuning(Method):
         "fit_rate": ("init", ("words",)),
     }
     recipes: ClassVar[dict[str, Recipe]] = {
-        "gpt2": Recipe(5e-5, "the paper, table 5, on tens of thousands of rows; with few rows raise it", epochs=5),
-        "bart": Recipe(5e-5, "the paper, table 5: XSum, 200,000 rows; with few rows raise it", epochs=30),
+        "gpt2": Recipe(
+            5e-5,
+            "the paper, table 5, on tens of thousands of rows; with few rows raise it",
+            epochs=5,
+            measured_on=("gpt2",),
+        ),
+        "bart": Recipe(
+            5e-5, "the paper, table 5: XSum, 200,000 rows; with few rows raise it", epochs=30, measured_on=("bart",)
+        ),
         "default": Recipe(
-            1e-3, "our choice: on a Llama of 260K parameters 1e-4 learned less and 5e-3 failed (one seed)"
+            1e-3,
+            "our choice: on a Llama of 260K parameters 1e-4 learned less and 5e-3 failed (one seed)",
+            measured_on=("llama",),
         ),
     }
 

@@ -43,11 +43,18 @@ class PromptTuning(Method):
         "init_bound": ("init", ("random_uniform",)),
     }
     recipes: ClassVar[dict[str, Recipe]] = {
-        "gemma3_text": Recipe(0.03, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)"),
-        "encoder-decoder": Recipe(
-            0.3, "Lester et al. 2021, section 3", optimizer="adafactor", schedule="constant", weight_decay=1e-5
+        "gemma3_text": Recipe(
+            0.03, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)", measured_on=("gemma3_text",)
         ),
-        "default": Recipe(0.03, "our choice: the value measured on Gemma 3 270M"),
+        "encoder-decoder": Recipe(
+            0.3,
+            "Lester et al. 2021, section 3",
+            optimizer="adafactor",
+            schedule="constant",
+            weight_decay=1e-5,
+            measured_on=("t5",),
+        ),
+        "default": Recipe(0.03, "our choice: the value measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(20, ge=1, description="P, the number of virtual tokens")

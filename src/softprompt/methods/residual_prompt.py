@@ -40,9 +40,14 @@ class ResidualPrompt(PromptTuning):
     needs: ClassVar[Needs] = {**PromptTuning.needs, "dropout": ("layer_norm", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
-            0.3, "the official code on T5: AdamW, no schedule", schedule="constant", weight_decay=1e-5, batch_size=8
+            0.3,
+            "the official code on T5: AdamW, no schedule",
+            schedule="constant",
+            weight_decay=1e-5,
+            batch_size=8,
+            measured_on=("t5",),
         ),
-        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M"),
+        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(10, ge=1, description="k, the number of virtual tokens")

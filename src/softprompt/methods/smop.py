@@ -48,8 +48,9 @@ class SMoP(Method):
             weight_decay=1e-5,
             epochs=50,
             batch_size=32,
+            measured_on=("t5",),
         ),
-        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M"),
+        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M", measured_on=()),
     }
 
     num_prompts: int = Field(4, ge=2, description="R, the prompts to choose from")

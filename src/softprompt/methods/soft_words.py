@@ -53,11 +53,19 @@ class SoftWords(Method):
             epochs=16,
             batch_size=32,
             head_learning_rate=0.03,
+            measured_on=("bert",),
         ),
         "encoder-decoder": Recipe(
-            0.3, "our choice: prompt tuning's rate", optimizer="adafactor", schedule="constant", head_learning_rate=0.03
+            0.3,
+            "our choice: prompt tuning's rate",
+            optimizer="adafactor",
+            schedule="constant",
+            head_learning_rate=0.03,
+            measured_on=(),
         ),
-        "default": Recipe(0.03, "our choice: prompt tuning's rate on Gemma 3 270M", head_learning_rate=0.03),
+        "default": Recipe(
+            0.03, "our choice: prompt tuning's rate on Gemma 3 270M", head_learning_rate=0.03, measured_on=()
+        ),
     }
 
     prompts: Annotated[tuple[str, ...], split_at(";;"), PROMPTS_OF_FILE] = Field(

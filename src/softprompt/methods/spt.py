@@ -61,12 +61,15 @@ class SPT(OverLayers):
     )
     needs: ClassVar[Needs] = {**OverLayers.needs, "tau": ("combine", ("replace",)), "init_std": ("init", ("linear",))}
     recipes: ClassVar[dict[str, Recipe]] = {
-        "encoder": Recipe(1e-3, "LPT's official script on RoBERTa-large", warmup_ratio=0.06, epochs=60),
-        "gpt2": Recipe(5e-4, "LPT's official script on GPT-2 large", warmup_ratio=0.06),
+        "encoder": Recipe(1e-3, "LPT's official script on RoBERTa-large", warmup_ratio=0.06, epochs=60, measured_on=()),
+        "gpt2": Recipe(5e-4, "LPT's official script on GPT-2 large", warmup_ratio=0.06, measured_on=()),
         "gemma3_text": Recipe(
-            3e-4, "measured on Gemma 3 270M: 1e-4 to 3e-3 on rows of SST-2 that no figure uses", warmup_ratio=0.06
+            3e-4,
+            "measured on Gemma 3 270M: 1e-4 to 3e-3 on rows of SST-2 that no figure uses",
+            warmup_ratio=0.06,
+            measured_on=("gemma3_text",),
         ),
-        "default": Recipe(1e-3, "our choice: LPT's rate on RoBERTa-large", warmup_ratio=0.06),
+        "default": Recipe(1e-3, "our choice: LPT's rate on RoBERTa-large", warmup_ratio=0.06, measured_on=()),
     }
 
     select: str = Field("learned", description="the layers, as in every method over layers; the paper's is learned")

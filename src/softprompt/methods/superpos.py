@@ -54,8 +54,12 @@ class SuperPos(Method):
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "abstract, and the equation as the paper's public reviews quote it; rates are our choice"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "gemma3_text": Recipe(0.003, "measured on Gemma 3 270M: 0.001 to 0.03 on validation rows of SST-2 and TREC"),
-        "default": Recipe(0.003, "our choice: the value measured on Gemma 3 270M"),
+        "gemma3_text": Recipe(
+            0.003,
+            "measured on Gemma 3 270M: 0.001 to 0.03 on validation rows of SST-2 and TREC",
+            measured_on=("gemma3_text",),
+        ),
+        "default": Recipe(0.003, "our choice: the value measured on Gemma 3 270M", measured_on=()),
     }
 
     num_virtual_tokens: int = Field(10, ge=1, description="k, the number of virtual tokens")

@@ -50,9 +50,15 @@ class VFPT(DeepPrompt):
     needs: ClassVar[Needs] = {**DeepPrompt.needs, "axes": ("fraction", True), "norm": ("fraction", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
-            1.0, "our choice, unmeasured: deep prompts' in CaPT's paper", optimizer="adafactor", warmup_ratio=0.06
+            1.0,
+            "our choice, unmeasured: deep prompts' in CaPT's paper",
+            optimizer="adafactor",
+            warmup_ratio=0.06,
+            measured_on=(),
         ),
-        "default": Recipe(1.0, "our choice, unmeasured: deep prompts', which was measured on Gemma 3 270M"),
+        "default": Recipe(
+            1.0, "our choice, unmeasured: deep prompts', which was measured on Gemma 3 270M", measured_on=()
+        ),
     }
 
     num_virtual_tokens: int = Field(10, ge=1, description="k, the vectors a layer")

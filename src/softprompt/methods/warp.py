@@ -47,10 +47,19 @@ class WARP(Method):
     needs: ClassVar[Needs] = {"init": ("num_virtual_tokens", True), "init_words": ("num_virtual_tokens", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder": Recipe(
-            1e-3, "the official GLUE configuration", warmup_ratio=0.06, epochs=30, batch_size=8, head_learning_rate=1e-3
+            1e-3,
+            "the official GLUE configuration",
+            warmup_ratio=0.06,
+            epochs=30,
+            batch_size=8,
+            head_learning_rate=1e-3,
+            measured_on=("roberta", "albert"),
         ),
         "gemma3_text": Recipe(
-            0.03, "our choice: prompt tuning's rate for the slots, the paper's for the rows", head_learning_rate=1e-3
+            0.03,
+            "our choice: prompt tuning's rate for the slots, the paper's for the rows",
+            head_learning_rate=1e-3,
+            measured_on=(),
         ),
         "encoder-decoder": Recipe(
             0.3,
@@ -58,9 +67,13 @@ class WARP(Method):
             optimizer="adafactor",
             schedule="constant",
             head_learning_rate=1e-2,
+            measured_on=(),
         ),
         "default": Recipe(
-            0.03, "our choice: prompt tuning's rate for the slots, the paper's for the rows", head_learning_rate=1e-3
+            0.03,
+            "our choice: prompt tuning's rate for the slots, the paper's for the rows",
+            head_learning_rate=1e-3,
+            measured_on=(),
         ),
     }
 

@@ -56,7 +56,13 @@ class XPrompt(PromptTuning):
     recipes: ClassVar[dict[str, Recipe]] = {
         **PromptTuning.recipes,
         "encoder-decoder": Recipe(
-            0.3, "the paper", optimizer="adafactor", schedule="constant", weight_decay=1e-5, epochs=100
+            0.3,
+            "the paper",
+            optimizer="adafactor",
+            schedule="constant",
+            weight_decay=1e-5,
+            epochs=100,
+            measured_on=("t5",),
         ),
     }
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 from torch import nn
 
-from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.heads import has_lm_head
 from softprompt.errors import SoftPromptError, shortened
@@ -134,6 +134,24 @@ def completed(
     Raises:
         SoftPromptError: no such method.
     """
+    found = _completed(backbone, task, method, options, rows)
+    return found._replace(told=(*found.told, *_told_rate(backbone.anatomy, found.method, found.options)))
+
+
+def _told_rate(anatomy: Anatomy, method: Method, options: TrainingOptions) -> list[str]:
+    """One line that warns of a learning rate which was carried over from other families; none of the user's own."""
+    recipe = method.recipe(anatomy.family, anatomy.kind)
+    if options.learning_rate is not None or not recipe.carried_to(anatomy.family):
+        return []
+    return [
+        f"warning: the learning rate of {method.name}, {recipe.learning_rate:g}, is unmeasured on this family "
+        f"({anatomy.family}; {recipe.source}): compare some on the validation rows with --learning-rate"
+    ]
+
+
+def _completed(
+    backbone: Backbone, task: Task, method: Method | str | None, options: TrainingOptions, rows: int
+) -> Completed:
     if method is None:
         chosen, options, told = by_default(backbone, options, rows)
     else:
