@@ -44,7 +44,7 @@ class EPT(Method):
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "abstract and summaries alone; the outer product and the rates are our choice"
     recipes: ClassVar[dict[str, Recipe]] = {
-        "default": Recipe(0.001, "our choice, unmeasured: a step moves a row by some per cent")
+        "default": Recipe(0.001, "our choice, unmeasured: a step moves a row by some per cent", measured_on=())
     }
 
     num_virtual_tokens: int = Field(20, ge=1, description="k, the number of virtual tokens")

@@ -42,9 +42,9 @@ class MPT(PromptTuning):
     evidence: ClassVar[str] = "PEFT's code and the abstract; rates are our choice"
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
-            0.3, "our choice: what ATTEMPT's official scripts train prompts on T5 with", batch_size=32
+            0.3, "our choice: what ATTEMPT's official scripts train prompts on T5 with", batch_size=32, measured_on=()
         ),
-        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M"),
+        "default": Recipe(0.03, "our choice: Prompt Tuning's, which was measured on Gemma 3 270M", measured_on=()),
     }
 
     rank: int = Field(1, ge=1, description="r, the rank of the task's factor")
