@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from softprompt.compare.layers import select_layers
     from softprompt.errors import Interrupted, SoftPromptError
     from softprompt.evaluation.ensemble import Ensemble
+    from softprompt.evaluation.pooled import pooled_metrics
     from softprompt.evaluation.score import evaluate
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.explain.nearest import nearest_words
@@ -44,6 +45,7 @@ _WHERE = {
     "errors": "Interrupted SoftPromptError",
     "evaluation.ensemble": "Ensemble",
     "evaluation.score": "evaluate",
+    "evaluation.pooled": "pooled_metrics",
     "evaluation.transfer": "transfer_metrics",
     "explain.nearest": "nearest_words",
     "explain.similarity": "similarity_of",
@@ -86,6 +88,7 @@ __all__ = [
     "method",
     "nearest_words",
     "open_run",
+    "pooled_metrics",
     "read_anatomy",
     "register",
     "register_anatomy",

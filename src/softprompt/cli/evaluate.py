@@ -30,13 +30,13 @@ from softprompt.cli.options import (
     SplitSeed,
     TemplateText,
 )
+from softprompt.cli.pooled import PooledCounts, tell_pooled, wanted_counts
 from softprompt.cli.scoring import Asked, Wanted, scored
 from softprompt.cli.untrained import Trained, Untrained
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
     from softprompt.evaluation.score import Scored
+    from softprompt.storage.prompt import Prompt
 
 RunOrNone = Annotated[
     Path | None, typer.Argument(help="folder of a run or of a prompt; without it --method is scored untrained")
@@ -72,6 +72,7 @@ def evaluate(
     batch_size: BatchSize = 32,
     num_beams: NumBeams = None,
     length_penalty: LengthPenalty = None,
+    pooled: PooledCounts = None,
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
@@ -96,23 +97,30 @@ def evaluate(
     from softprompt.progress import Progress
 
     show = Progress(not silent)
-    asked = source.asking(wanted).rows([source.stored()], show)
+    stored = source.stored()
+    counts = wanted_counts(pooled, stored)
+    asked = source.asking(wanted).rows([stored], show)
     prompt = source.prompt(dtype, device, show)
     from softprompt.evaluation.score import search
 
     search(prompt.readout, num_beams, length_penalty)
-    found = scored(prompt, asked, show, asked.name, batch_size)
-    if json:
-        _emit(asked, found, source.record(prompt))
-    else:
+    if counts:
+        tell_pooled(prompt, asked, counts, show, batch_size=batch_size, own=source.record(prompt) if json else None)
+        return
+    _tell(source, prompt, asked, scored(prompt, asked, show, asked.name, batch_size), json=json, silent=silent)
+
+
+def _tell(
+    source: Trained | Untrained, prompt: Prompt, asked: Asked, found: Scored, *, json: bool, silent: bool
+) -> None:
+    """Print what was found, and what stands behind it."""
+    if not json:
         _report(source.called(prompt), asked, found, silent=silent)
-
-
-def _emit(asked: Asked, found: Scored, own: dict[str, JsonValue]) -> None:
+        return
     from softprompt.evaluation.breakdown import breakdown
 
     behind = breakdown(asked.task, asked.rows, found.outcomes, asked.name).model_dump(mode="json")
-    emit({**asked.record, **own, "metric": asked.task.metric, **found.scores, "breakdown": behind})
+    emit({**asked.record, **source.record(prompt), "metric": asked.task.metric, **found.scores, "breakdown": behind})
 
 
 def _report(name: str, asked: Asked, found: Scored, *, silent: bool) -> None:

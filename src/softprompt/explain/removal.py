@@ -16,7 +16,8 @@ from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of
 from softprompt.inference.batches import Tick
-from softprompt.readouts import Readout, build_readout
+from softprompt.readouts import Readout
+from softprompt.readouts.build import rebuilt
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.producer import Producer, StandIn, View
 from softprompt.storage.prompt import Prompt
@@ -141,11 +142,7 @@ def _readout(prompt: Prompt, part: WithoutToken, rank: int) -> Readout:
     assert prompt.readout is not None
     assert prompt.readout_spec is not None
     task = _with_place_less(prompt.task, rank, part.part.count)
-    made = build_readout(task, prompt.backbone, part, prompt.readout_spec)
-    stored = prompt.readout.stored()
-    if stored:
-        made.load_stored(stored)
-    return made
+    return rebuilt(prompt.readout, task, prompt.backbone, part, prompt.readout_spec)
 
 
 def _with_place_less(task: Task, rank: int, left: int) -> Task:

@@ -13,6 +13,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.readouts.base import Readout
 from softprompt.readouts.choose import make_readout
 from softprompt.readouts.context import ReadoutContext
+from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.spec import ReadoutSpec
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.producer import Producer
@@ -42,6 +43,26 @@ def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: Read
         longest_answer=_longest_answer(backbone.model, anatomy, footprint),
     )
     return make_readout(task, context).to(backbone.device)
+
+
+def rebuilt(own: Readout, task: Task, backbone: Backbone, producer: Producer, spec: ReadoutSpec) -> Readout:
+    """A trained readout for another prompt: what is trained or stored of it stays, and its rows make other room.
+
+    Args:
+        own: the readout.
+        task: its task, with templates for the other prompt's virtual tokens.
+        backbone: its backbone.
+        producer: the other prompt.
+        spec: what it was built from.
+    """
+    made = build_readout(task, backbone, producer, spec)
+    stored = own.stored()
+    if stored:
+        made.load_stored(stored)
+    made.seen = own.seen
+    if isinstance(own, FreeText) and isinstance(made, FreeText):
+        made.beams = own.beams
+    return made
 
 
 def _limit(anatomy: Anatomy, footprint: Footprint, max_length: int) -> int:
