@@ -24,7 +24,7 @@ TASKS = [
     ["task"],
 ]
 TRAINING = [
-    ["options", "measure", "process", "hold", "warm_start"],
+    ["options", "measure", "process", "hold", "warm_start", "named_patterns"],
     ["preset"],
     ["divergence", "identity", "setup"],
     ["finished", "run_folder", "begun", "fitting", "untrained"],

@@ -173,6 +173,8 @@ def test_a_task_in_other_words(ask: Any, backbone: Path, data: Path, tmp_path: P
     code, _, err = ask(*words, "--task", tmp_path / "words.yaml")
     assert code == 1
     assert "task_definition.template" in err
+    code, _, err = ask("train", "--out", tmp_path / "a", "--resume", "--template", "asked")
+    assert (code, "records the words that it took" in err) == (1, True), err
     code, _, err = ask(*common, *named[:2], "--template", "ask", "--out", tmp_path / "b")
     assert (code, "did you mean 'asked'?" in err) == (1, True), err
     blocks = "{prompt:1} {sentence}{prompt:2} w7 {mask}"

@@ -47,6 +47,15 @@ def test_capt_at_zeros_scores_as_the_trained_path_does_before_it_has_moved(famil
     assert found["loss"] != other["loss"]  # the mean of the instance is felt
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_soft_words_start_at_the_words_themselves(family: str, tmp_path: Path) -> None:
+    task = runs.task(tmp_path / "data", template="{text} w9 {mask}")
+    rows = task.splits(3).test
+    soft, hard = (sp.evaluate(begun(task, family, name), rows) for name in ("soft_words", "hard_prompt"))
+    assert soft["loss"] == pytest.approx(hard["loss"], abs=1e-5)
+    assert soft["accuracy"] == hard["accuracy"]
+
+
 def test_a_hard_prompt_is_the_models_own_next_word(tmp_path: Path) -> None:
     """Re-derived: log-probabilities of the two words behind the text, over these two."""
     rows = runs.task(tmp_path / "data").splits(3).test

@@ -156,6 +156,11 @@ class Given:
         places = {**known, **given}
         if self.columns.given and places["data"] is not None:
             return task_of(None, self.columns, template=self.template, **places)
+        if self.task is None and self.template is not None and "{" not in self.template:
+            raise SoftPromptError(
+                f"--template {self.template}: a run records the words that it took, not their name: leave it out, or "
+                "give --task with it"
+            )
         own = record.task(self.out) if self.task is None else Task.load(self.task)
         own = own if self.template is None else own.with_template(self.template)
         return own.with_data(**places)

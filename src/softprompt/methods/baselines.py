@@ -50,7 +50,9 @@ class HardPrompt(Method):
     recipes: ClassVar[dict[str, Recipe]] = {"default": Recipe(0.0, "nothing is trained", epochs=0)}
 
     templates: Annotated[tuple[str, ...], split_at(";;")] = Field(
-        (), description="templates to compare with the task's own on the validation rows; ;; stands between them"
+        (),
+        description="templates, or names of the task's patterns, to compare with its own template on the validation "
+        "rows; ;; stands between them",
     )
     calibration: Literal["none", "contextual", "median"] = Field(
         "none", description="of the label scores: none, by a content-free input, or by the training rows' median"

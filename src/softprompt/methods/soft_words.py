@@ -70,8 +70,8 @@ class SoftWords(Method):
 
     prompts: Annotated[tuple[str, ...], split_at(";;"), PROMPTS_OF_FILE] = Field(
         (),
-        description="templates whose words are trained, one a member of the mixture; default: the task's own; "
-        ";; stands between them, or @FILE::RELATION names a file of them (LAMA, LPAQA)",
+        description="templates whose words are trained, or names of the task's patterns, one a member of the mixture; "
+        "default: the task's own; ;; stands between them, or @FILE::RELATION names a file of them (LAMA, LPAQA)",
     )
     deep: bool = Field(True, description="change the words in every layer, not in the input alone")
 

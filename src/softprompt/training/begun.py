@@ -64,6 +64,7 @@ class RunRecord(BaseModel):
         method_options: all of them.
         training_options: all of them.
         task_definition: the task without its rows.
+        patterns: those of it that the method's options name.
         preset: that its settings come from; None where there was none.
         begun: None in runs of versions that did not record it.
     """
@@ -79,6 +80,7 @@ class RunRecord(BaseModel):
     method_options: dict[str, JsonValue]
     training_options: dict[str, JsonValue]
     task_definition: dict[str, JsonValue]
+    patterns: dict[str, JsonValue] = {}
     preset: UsedPreset | None = None
     begun: Begun | None = None
 
@@ -107,7 +109,7 @@ class RunRecord(BaseModel):
             SoftPromptError: what was recorded is damaged.
         """
         try:
-            return Task(**self.task_definition)
+            return Task(**self.task_definition, **({"patterns": self.patterns} if self.patterns else {}))
         # The shorthands of a task's definition take what they get for what it should be.
         except (SoftPromptError, TypeError, ValueError, AttributeError) as error:
             raise SoftPromptError(f"{folder / RUN}: task_definition: {error}: give --task") from None

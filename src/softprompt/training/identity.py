@@ -18,6 +18,7 @@ from softprompt.readouts.settled import needs_end
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import RowsHash
 from softprompt.training.measure import versions
+from softprompt.training.named_patterns import named_patterns
 from softprompt.training.options import TrainingOptions
 
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
@@ -36,6 +37,7 @@ def identity_of(
     # A run of choices that was begun before ends could be scored is the same where no row asks for one.
     rows = (*splits.train, *splits.validation, *splits.test)
     idle = {_END} if spec.answer_end == "auto" and not needs_end(rows) else None
+    named = {name: one.model_dump(mode="json") for name, one in named_patterns(method, task).items()}
     return {
         "task": task.name,
         "method": method.name,
@@ -46,6 +48,7 @@ def identity_of(
         "shots": splits.shots,
         "protocol": splits.protocol,
         "task_definition": task.model_dump(mode="json"),
+        **({"patterns": named} if named else {}),
         "method_options": method.model_dump(mode="json"),
         "training_options": options.model_dump(mode="json"),
         "readout": spec.model_dump(mode="json", exclude=idle),

@@ -25,6 +25,7 @@ from softprompt.tasks import Splits, Task
 from softprompt.tasks.facts import FACT
 from softprompt.tasks.in_place import IN_PLACE
 from softprompt.tasks.values import listed
+from softprompt.training.named_patterns import with_texts
 from softprompt.training.options import TrainingOptions
 from softprompt.training.preset import Applied
 
@@ -132,7 +133,7 @@ def completed(
     head.
 
     Raises:
-        SoftPromptError: no such method.
+        SoftPromptError: no such method, or it names a pattern that the task has not.
     """
     found = _completed(backbone, task, method, options, rows)
     return found._replace(told=(*found.told, *_told_rate(backbone.anatomy, found.method, found.options)))
@@ -156,6 +157,7 @@ def _completed(
         chosen, options, told = by_default(backbone, options, rows)
     else:
         chosen, told = method_of(method) if isinstance(method, str) else method, ()
+    chosen = with_texts(chosen, task, backbone)
     usual = chosen.readout(backbone.anatomy.kind, has_lm_head=backbone.has_lm_head)
     able = chosen.trains() and chosen.course in ("fit", "layers") and usual in ("text", "mask")
     if not task.guessed or options.readout is not None or not able:

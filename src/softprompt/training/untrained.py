@@ -19,6 +19,7 @@ from softprompt.methods.base import Method
 from softprompt.methods.baselines import HardPrompt
 from softprompt.methods.parts.layers import OverLayers
 from softprompt.methods.registry import method as method_of
+from softprompt.methods.soft_words import SoftWords
 from softprompt.readouts import ReadoutSpec, build_readout
 from softprompt.readouts.settled import settled
 from softprompt.storage.prompt import Prompt
@@ -26,6 +27,7 @@ from softprompt.storage.seen import seen_of
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
+from softprompt.training.named_patterns import words_alone
 from softprompt.training.options import TrainingOptions, training_options
 from softprompt.training.setup import completed, readout_spec
 
@@ -62,7 +64,9 @@ def untrained(
     """
     own = method_of(method) if isinstance(method, str) else method
     check_untrained(own)
-    chosen = completed(model, task, own, training_options(named, options), rows=0).options
+    own, chosen, _ = completed(model, task, own, training_options(named, options), rows=0)
+    if isinstance(own, SoftWords) and not own.prompts:
+        own = own.model_copy(update={"prompts": (words_alone(task, model),)})
     if chosen.init_from is not None:
         raise SoftPromptError("init_from names a prompt that is trained: load and evaluate that one")
     spec = settled(readout_spec(model.model, task, own, chosen), task, model)
@@ -90,7 +94,7 @@ def check_untrained(method: Method) -> None:
             "out, or train it"
         )
     searches = isinstance(method, OverLayers) and not method.selection.settled
-    if searches or not (isinstance(method, (HardPrompt, OverLayers)) or method.course == "fit"):
+    if searches or not (isinstance(method, (HardPrompt, OverLayers)) or method.course in ("fit", "mixture")):
         raise SoftPromptError(
             f"method {name!r} with these options searches before it trains, so that it has no state to ask without a "
             "training: train it"

@@ -16,7 +16,7 @@ from softprompt.inference.predict import predict
 from softprompt.methods.baselines import HardPrompt
 from softprompt.readouts import Item
 from softprompt.training.courses.registry import course
-from softprompt.training.courses.templates import retemplated, template_of
+from softprompt.training.courses.templates import in_words, template_of
 from softprompt.training.courses.work import Work
 
 # Zhao et al. 2021: the average over these is robust where a single one is not.
@@ -45,7 +45,7 @@ def hard_prompt(work: Work) -> None:
         return
     own = work.task
     # The task's own template stands first, so it wins ties.
-    tasks = [own, *(retemplated(own, template) for template in dict.fromkeys(method.templates))]
+    tasks = [own, *(in_words(own, template) for template in dict.fromkeys(method.templates))]
     tried: list[dict[str, object]] = []
     best: tuple[int, Calibrated] | None = None
     for index, task in enumerate(tasks):

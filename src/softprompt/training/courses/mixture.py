@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from softprompt.backbones.backbone import Backbone
 from softprompt.methods.soft_words import SoftWords
-from softprompt.tasks.text.template import PromptSlot, Template
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.work import Work
+from softprompt.training.named_patterns import words_alone
 
 
 @course("mixture")
@@ -13,7 +14,8 @@ def mixture(work: Work) -> None:
     """Settle the prompts, train them with their weights, and tell what the mixture is worth."""
     method = work.method
     if isinstance(method, SoftWords) and not method.prompts:
-        template = _own(work)
+        prompted = work.prompted
+        template = words_alone(work.task, Backbone(prompted.backbone, prompted.tokenizer))
         work.replace(method=method.model_copy(update={"prompts": (template,)}))
         if not work.producer.count:
             work.show.say(
@@ -22,10 +24,3 @@ def mixture(work: Work) -> None:
             )
     work.fit()
     work.report.update(work.readout.report())
-
-
-def _own(work: Work) -> str:
-    """The task's template for the backbone, without places for virtual tokens."""
-    kind = work.prompted.anatomy.kind
-    template = work.task.template_for("mask" if kind == "encoder" else "text", kind == "encoder-decoder")
-    return str(Template(tuple(part for part in template.parts if not isinstance(part, PromptSlot))))

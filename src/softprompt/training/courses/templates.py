@@ -34,6 +34,11 @@ def retemplated(task: Task, template: str) -> Task:
     return Task(**{**task.model_dump(mode="json"), "template": template, "templates": {}})
 
 
+def in_words(task: Task, template: str) -> Task:
+    """The task under a template, or in the words and with the label words of one of its patterns by name."""
+    return retemplated(task, template) if "{" in template else task.with_template(template)
+
+
 def spliced(template: Template, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Template:
     """The template with the words of token ids in the places of its virtual tokens.
 
