@@ -16,3 +16,9 @@ def test_evaluate(ask: Any, trained: Path, data: Path) -> None:
     code, printed, _ = ask("evaluate", trained, *common)
     assert code == 0
     assert "95 % interval" in printed
+
+
+def test_beams_are_refused_for_a_prompt_that_writes_nothing(ask: Any, trained: Path, data: Path) -> None:
+    code, _, told = ask("evaluate", trained, "--task", data / "task.yaml", "--data", data, "--num-beams", "5")
+    assert code == 1
+    assert told.strip().splitlines()[-1].startswith("error: --num-beams and --length-penalty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import torch
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import metrics_of
 from softprompt.methods import HardPrompt, SoftWords
-from softprompt.readouts.vocabulary_words import VocabularyWords
+from softprompt.readouts.vocabulary_words import VocabularyWords, candidates_of
 from softprompt.tasks import Row, Task
+from softprompt.tasks.text.encoding import continuation
 from softprompt.training.run import open_run, train
 
 from ..shared.models import MASK, UNK, VOCABULARY, model, tokenizer
 from ..shared.readouts import answers, made
+from ..shared.tokenizers import byte_level, word_piece
 
 FACTS = [("w20 w21", "w30"), ("w22", "w31"), ("w23", "w32 w33"), ("w24", "w34"), ("w25", "nowhere")]
 WORDS = tuple(f"w{n}" for n in range(28, 60))
@@ -161,3 +164,18 @@ def test_what_reads_no_vocabulary_is_refused(family: str, options: dict[str, Any
         made(task(), family, method_of("prompt_tuning"), **options)
     with pytest.raises(SoftPromptError, match="0 of its 2 words are one token"):
         made(task(("w1 w2", "nowhere")), "bert", HardPrompt())
+
+
+@pytest.mark.parametrize("space", [True, False])
+def test_words_of_one_token_are_those_that_are_one_alone(space: bool) -> None:
+    words = ("w30", "nowhere", "w31 w32", "w33", " w34 ", "w30 ")
+    assert candidates_of(words, tokenizer(), VOCABULARY, space=space) == [30, 33, 34]
+    for real in (byte_level(), word_piece()):
+        texts = tuple(dict.fromkeys(text for token in range(len(real)) if (text := real.decode([token]).strip())))
+        alone = []
+        for text in texts:
+            with suppress(SoftPromptError):
+                alone.append(continuation(real, text, space=space))
+        found = candidates_of(texts, real, len(real), space=space)
+        assert found == list(dict.fromkeys(ids[0] for ids in alone if len(ids) == 1))
+        assert 1 < len(found) <= len(texts)

@@ -9,12 +9,14 @@ vocabulary. A fact whose object is no candidate can be neither learned nor answe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
+from softprompt.guards.tokenizing import token_ids, tokenise
 from softprompt.readouts.base import Batch, Item, Outcome
 from softprompt.readouts.label_words import LabelWords
 from softprompt.tasks.rows import Row
@@ -23,6 +25,8 @@ from softprompt.tasks.text.encoding import RowEncoder, continuation
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_Key: TypeAlias = tuple[tuple[str, ...], int, bool]  # the words, how many tokens there are, and the space
+_FOUND: WeakKeyDictionary[PreTrainedTokenizerBase, dict[_Key, list[int]]] = WeakKeyDictionary()
 _NONE = -100  # the target of a fact that cannot be learned
 
 
@@ -51,6 +55,7 @@ class VocabularyWords(LabelWords):
         super().__init__(name, row_encoder, candidates, filler, vocabulary=vocabulary, bounds=None)
         self.space = space
         self.places = {token: place for place, token in enumerate(candidates)}
+        self.known: dict[tuple[str, ...], tuple[int, ...]] = {}  # the candidates among right answers
 
     @property
     def answer_ids(self) -> None:
@@ -90,11 +95,13 @@ class VocabularyWords(LabelWords):
         """The candidates that are right answers of a row."""
         if row.label is None:
             return ()
-        found = (_token(answer, self.row_encoder.tokenizer, space=self.space) for answer in row.answers)
-        return tuple(self.places[token] for token in found if token in self.places)
+        if row.answers not in self.known:  # each row is asked for in every step
+            found = (_token(answer, self.row_encoder.tokenizer, space=self.space) for answer in row.answers)
+            self.known[row.answers] = tuple(self.places[token] for token in found if token in self.places)
+        return self.known[row.answers]
 
 
-def candidates_of(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, size: int, *, space: bool) -> list[int]:
+def candidates_of(words: tuple[str, ...], tokenizer: PreTrainedTokenizerBase, size: int, *, space: bool) -> list[int]:
     """The tokens that may be an answer: of words those that are one token, without words all that are not special.
 
     Args:
@@ -109,9 +116,25 @@ def candidates_of(words: Sequence[str], tokenizer: PreTrainedTokenizerBase, size
     if not words:
         special = set(tokenizer.all_special_ids)
         return [token for token in range(min(size, len(tokenizer))) if token not in special]
-    found = dict.fromkeys(token for word in words if (token := _token(word, tokenizer, space=space)) is not None)
+    known, key = _FOUND.setdefault(tokenizer, {}), (words, len(tokenizer), space)
+    if key not in known:  # each prompt of a mixture asks for them
+        known[key] = _single(words, tokenizer, space=space)
+    found = known[key]
     if len(found) < 2:
         raise SoftPromptError(f"vocabulary: {len(found)} of its {len(words)} words are one token: give other words")
+    return found
+
+
+def _single(words: tuple[str, ...], tokenizer: PreTrainedTokenizerBase, *, space: bool) -> list[int]:
+    """The tokens of the words that are one; all are tokenised at once, in the way of `continuation`."""
+    before, unknown = "a" if space else "\n", tokenizer.unk_token_id
+    carrier = token_ids(tokenizer, before)
+    texts = [f"{before}{' ' * space}{word.strip()}" for word in words]
+    found: dict[int, None] = {}
+    for word, ids in zip(words, tokenise(tokenizer, texts, add_special_tokens=False)["input_ids"], strict=True):
+        apart = len(ids) > len(carrier) and ids[: len(carrier)] == carrier
+        token = _token(word, tokenizer, space=space) if not apart else ids[-1] if len(ids) == len(carrier) + 1 else None
+        found |= {} if token in (None, unknown) else {token: None}
     return list(found)
 
 
