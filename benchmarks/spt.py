@@ -1,5 +1,7 @@
 """Learned layers beside every control: SPT at learned, all, first, last and random layers, and other methods.
 
+Learned layers stand there twice, by the two pairs of networks that the consistency compares (`consistency_pair`).
+
     python benchmarks/spt.py --task sst2 --data FOLDER/SST-2 --backbone embedded:minilm --seeds 13 21 42 87 100
     python benchmarks/spt.py --task trec --data FOLDER/trec --backbone embedded:gemma3-270m --seeds 13 21 42
 
@@ -41,7 +43,10 @@ def run_all(options: argparse.Namespace) -> None:
     loaded = sp.load_backbone(options.backbone)
     anatomy = sp.read_anatomy(loaded[0])
     count = options.keep or usual(anatomy.num_layers)
-    arms = {f"spt {one}": sp.method("spt", select=one) for one in selections(WORDS, count, anatomy.num_layers)}
+    chosen = selections(WORDS, count, anatomy.num_layers)
+    arms = {f"spt {one}": sp.method("spt", select=one) for one in chosen}
+    learned = next(one for one in chosen if one.startswith("learned"))
+    arms[f"spt {learned} network"] = sp.method("spt", select=learned, consistency_pair="network")
     arms |= {name: method_of(name) for name in OTHERS if method_of(name).refusal(anatomy) is None}
     place = options.out / f"{options.task}-{options.backbone.removeprefix('embedded:').replace('/', '-')}"
     for seed in options.seeds:
@@ -82,7 +87,7 @@ def compared(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
     from softprompt.compare.layers import summed
 
     ordered = dict(sorted(runs.items(), key=lambda pair: -mean(pair[1])))
-    reference = next((arm for arm in ordered if arm.startswith("spt learned")), next(iter(ordered)))
+    reference = min((arm for arm in ordered if arm.startswith("spt learned")), key=len, default=next(iter(ordered)))
     own = sorted(ordered[reference], key=lambda row: row["seed"])
     return {
         "task": own[0]["task"],

@@ -74,6 +74,12 @@ def test_the_tables(spt: Any, tmp_path: Path) -> None:
     ]
 
 
+def test_the_default_pair_of_networks_is_what_the_arms_are_compared_with(spt: Any) -> None:
+    better = row("spt learned:1 network", 13, 0.99, [0])
+    assert spt.compared({"spt learned:1 network": [better], "spt learned:1": [ROWS[0]]})["reference"] == "spt learned:1"
+    assert spt.compared({"head_only": [ROWS[4]], "capt": [row("capt", 13, 0.97)]})["reference"] == "capt"
+
+
 def test_the_picture(spt: Any, tmp_path: Path) -> None:
     spt.write(ROWS, tmp_path / "spt.json")
     drawn = ElementTree.fromstring((tmp_path / "spt-words & more-tiny.svg").read_text(encoding="utf-8"))
