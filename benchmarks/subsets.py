@@ -89,7 +89,8 @@ def tables(rows: Sequence[dict[str, Any]], searched: Sequence[dict[str, Any]]) -
     kept = {
         row["seed"]: ",".join(map(str, row["kept_layers"]))
         for row in searched
-        if row["arm"].startswith("spt learned") and all(row[key] == first[key] for key in ("task", "backbone"))
+        if row["arm"].startswith("spt learned") and row["arm"].count(" ") == 1  # that of the default pair
+        if all(row[key] == first[key] for key in ("task", "backbone"))
     }
     return "\n".join([*lines, "", *standing(found, names, seeds, kept)]).rstrip()
 
