@@ -21,7 +21,19 @@ from softprompt.tasks.values import find_label, label_text
 
 TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction", "fact"]
 RecordLayout: TypeAlias = Literal[
-    "table", "copa", "multirc", "record", "wsc", "agnews", "squad", "conll", "mrqa", "e2e", "webnlg", "dart"
+    "table",
+    "copa",
+    "multirc",
+    "record",
+    "commonsense_qa",
+    "wsc",
+    "agnews",
+    "squad",
+    "conll",
+    "mrqa",
+    "e2e",
+    "webnlg",
+    "dart",
 ]
 _DEFAULT_METRIC = {
     "classification": "accuracy",

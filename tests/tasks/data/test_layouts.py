@@ -35,6 +35,15 @@ WHOLE: dict[str, dict[str, Any]] = {
     },
     "dart": {"tripleset": [["a", "b", "c"]], "annotations": [{"text": "d"}]},
     "e2e": {"mr": "name[a]", "ref": "b"},
+    "commonsense_qa": {
+        "answerKey": "B",
+        "id": "1",
+        "question": {
+            "question_concept": "tea",
+            "choices": [{"label": "A", "text": "a net"}, {"label": "B", "text": "a cup"}],
+            "stem": "Where is tea?",
+        },
+    },
     "wsc": {"text": "Ann saw her", "target": {"span1_text": "Ann", "span2_text": "her", "span2_index": 2}},
 }
 # Values that stand nowhere in these records, and few of which can be taken for what does.

@@ -84,6 +84,17 @@ def _cloze(passage: str, query: str, entities: list[str], answers: list[str] | N
     }
 
 
+def commonsense_qa(values: Values) -> Iterator[Values]:
+    """CommonsenseQA: a question and its choices, which its own file keeps inside; the hub's rows are flat already."""
+    asked = values["question"]
+    if isinstance(asked, dict):
+        offered = each(asked, "choices", dict)
+        choices = {name: [at(one, name, str) for one in offered] for name in ("label", "text")}
+        values = {**values, "question": at(asked, "stem", str), "choices": choices}
+    texts = each(at(values, "choices", dict), "text", str)
+    yield from flat_table({**values, "options": ", ".join(texts)})
+
+
 def wsc(values: Values) -> Iterator[Values]:
     """WSC: the two spans, and the text with the pronoun between asterisks (the second span)."""
     target = at(values, "target", dict) if "target" in values else values
@@ -166,6 +177,7 @@ LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
     "copa": copa,
     "multirc": multirc,
     "record": record,
+    "commonsense_qa": commonsense_qa,
     "wsc": wsc,
     "agnews": agnews,
     "squad": squad,
