@@ -13,28 +13,13 @@ from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 from softprompt.tasks import facts, in_place, loading
 from softprompt.tasks.metrics import METRICS
-from softprompt.tasks.origins import Hub, Package, SplitName
+from softprompt.tasks.origins import Hub, Package, RecordLayout, SplitName
 from softprompt.tasks.patterns import LABEL_KEYS, Pattern, pattern_of
 from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
 from softprompt.tasks.values import find_label, label_text
 
 TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction", "fact"]
-RecordLayout: TypeAlias = Literal[
-    "table",
-    "copa",
-    "multirc",
-    "record",
-    "commonsense_qa",
-    "wsc",
-    "agnews",
-    "squad",
-    "conll",
-    "mrqa",
-    "e2e",
-    "webnlg",
-    "dart",
-]
 _DEFAULT_METRIC = {
     "classification": "accuracy",
     "regression": "pearson",

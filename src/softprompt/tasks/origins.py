@@ -7,6 +7,22 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
+# How nested records become rows; each name has its function in `softprompt.tasks.data.layouts`.
+RecordLayout: TypeAlias = Literal[
+    "table",
+    "copa",
+    "multirc",
+    "record",
+    "commonsense_qa",
+    "wsc",
+    "agnews",
+    "squad",
+    "conll",
+    "mrqa",
+    "e2e",
+    "webnlg",
+    "dart",
+]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
