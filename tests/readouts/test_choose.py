@@ -25,6 +25,7 @@ from ..shared.readouts import made
         ("bert", {"labels": {"0": "", "1": "w10"}}, {}, "an answer is empty"),
         ("bert", {"labels": {}, "kind": "choice"}, {}, "no label words"),
         ("llama", {"kind": "generation", "metric": "exact_match"}, {"readout": "head"}, "free text"),
+        ("bert", {"kind": "generation", "metric": "exact_match"}, {}, "free text, which an encoder cannot write"),
         ("llama", {"kind": "regression", "metric": "pearson"}, {"readout": "head"}, "bounds"),
     ],
 )

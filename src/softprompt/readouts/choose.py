@@ -51,6 +51,11 @@ def make_readout(task: Task, context: ReadoutContext) -> Readout:
 
 def _one(task: Task, context: ReadoutContext) -> Readout:
     spec = context.spec
+    if task.kind == "generation" and context.kind == "encoder" and spec.name in ("text", "mask"):
+        raise SoftPromptError(
+            f"task {task.name!r} asks for free text, which an encoder cannot write: use a causal model or an "
+            "encoder-decoder"
+        )
     if task.kind in IN_PLACE and spec.name in ("rows", "mask", "text"):
         raise SoftPromptError(
             f"task {task.name!r} is of the kind {task.kind}, which a head reads off the row's own tokens, and readout "
