@@ -48,6 +48,8 @@ def completed(*words: str) -> list[str]:
         (("train", "--backbone", "embedded"), ["embedded:gemma3-270m", "embedded:minilm"]),
         (("transfer", "runs/a", "--task", "mnli"), ["mnli", "mnli_mismatched"]),
         (("train", "--method", "capt", "--set", "init"), ["init_from=", "init_std="]),
+        (("train", "--task", "rte", "--template", "p"), ["p-tuning", "pet"]),
+        (("train", "--task", "no-such", "--template", "p"), []),
     ],
 )
 def test_a_shell_completes_names_without_torch(words: tuple[str, ...], expected: list[str]) -> None:

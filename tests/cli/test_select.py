@@ -145,6 +145,7 @@ def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str
         (["--seeds", "1,x"], "--seeds '1,x'"),
         (["--set", "select=all"], "--arms"),
         (["--task", "/no/task.yaml"], "/no/task.yaml"),
+        (["--template", "asked"], "no template 'asked'"),
     ],
 )
 def test_a_fault_is_one_line(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from softprompt.errors import SoftPromptError
+from softprompt.evaluation.score import evaluate as evaluate_prompt
 from softprompt.evaluation.score import metrics_of, score, scored, search
 from softprompt.inference.predict import predict
 from softprompt.readouts import Outcome
@@ -83,3 +85,18 @@ def test_beams_are_of_prompts_that_write(tmp_path: Path) -> None:
     search(prompt.readout, None, None)
     with pytest.raises(SoftPromptError, match="--num-beams"):
         search(prompt.readout, 5, None)
+
+
+def test_a_prompt_is_scored_in_one_call(tmp_path: Path) -> None:
+    """As its attached model is, also by another task's metrics; without a task there is nothing to score."""
+    task, _ = few(tmp_path)
+    rows = task.splits().test
+    prompt = member(task, "llama", "prompt_tuning", 1)
+    assert prompt.readout is not None
+    with prompt.attach() as prompted:
+        expected = metrics_of(prompted, prompt.readout, task, rows)
+    assert evaluate_prompt(prompt, rows) == expected
+    other = task.model_copy(update={"metrics": ("macro_f1",)})
+    assert "macro_f1" in evaluate_prompt(prompt, rows, task=other)
+    with pytest.raises(SoftPromptError, match="saved without a task"):
+        evaluate_prompt(replace(prompt, task=None), rows)

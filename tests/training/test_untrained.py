@@ -10,6 +10,8 @@ import torch
 
 import softprompt as sp
 from softprompt.errors import SoftPromptError
+from softprompt.methods.registry import METHODS
+from softprompt.methods.registry import method as method_of
 from softprompt.training.untrained import is_drawn, untrained
 
 from ..shared import runs
@@ -17,6 +19,7 @@ from ..shared.models import model, tokenizer
 from ..shared.tables import told
 
 FAMILIES = ("llama", "bert", "t5")
+UNTOLD = {"autoprompt", "head_only", "p_tuning_v2", "spt", "xprompt"}
 FIGURES = ("accuracy", "loss", "rows", "interval")
 
 
@@ -111,6 +114,23 @@ def test_what_has_no_answer_before_a_training_is_refused(
     with pytest.raises(SoftPromptError) as error:
         begun(runs.task(tmp_path / "data"), "llama", method, **options)
     told(error, *parts)
+
+
+@pytest.mark.parametrize("name", sorted({*METHODS.all(installed=False)} - UNTOLD))
+def test_every_method_is_asked_before_its_training(name: str, tmp_path: Path) -> None:
+    task = runs.task(tmp_path / "data")
+    prompt = begun(task, "bert", method_of(name))
+    found = sp.evaluate(prompt, task.splits(3).test)
+    assert found["loss"] is not None
+    assert isinstance(is_drawn(prompt), bool)
+
+
+@pytest.mark.parametrize("name", sorted(UNTOLD))
+def test_the_others_are_refused(name: str, tmp_path: Path) -> None:
+    """They search first, or have a linear head on encoders."""
+    with pytest.raises(SoftPromptError) as error:
+        begun(runs.task(tmp_path / "data"), "bert", method_of(name))
+    told(error, repr(name), "train it")
 
 
 def test_it_is_kept_and_read_as_any_prompt(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from softprompt.cli.known import all_options, method_names, options_of
 from softprompt.errors import SoftPromptError
+from softprompt.guards.documents import parse_yaml
 
 _CATALOG = Path(__file__).parents[1] / "tasks" / "catalog"
 _PRESETS = Path(__file__).parents[1] / "presets" / "catalog"
@@ -23,6 +24,18 @@ def tasks_by_name(incomplete: str) -> list[str]:
     """The tasks of the catalog, and YAML files and folders where the word is a path."""
     names = [path.stem for path in _CATALOG.glob("*.yaml")]
     return _begun(names, incomplete) + _paths(incomplete, (".yaml", ".yml"))
+
+
+def patterns_by_name(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The patterns of the task that stands on the line, of the catalog or in a YAML file."""
+    name = str(ctx.params.get("task") or "")
+    path = Path(name) if name.endswith((".yaml", ".yml")) else _CATALOG / f"{name}.yaml"
+    try:
+        keys = parse_yaml(path.read_text(encoding="utf-8"), name)
+    except (SoftPromptError, OSError, UnicodeDecodeError):  # no task yet, or one that cannot be read
+        return []
+    found = keys.get("patterns") if isinstance(keys, dict) else None
+    return _begun(map(str, found), incomplete) if isinstance(found, dict) else []
 
 
 def presets_by_name(incomplete: str) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 from softprompt.cli.completing import (
     backbones_by_name,
     parts_by_name,
+    patterns_by_name,
     presets_by_name,
     settings_by_name,
     tasks_by_name,
@@ -40,6 +41,7 @@ TemplateText = Annotated[
         "--template",
         help="other words for the task: one of its patterns (softprompt tasks NAME), or a text with {fields} in it",
         metavar="NAME|TEXT",
+        autocompletion=patterns_by_name,
     ),
 ]
 TextColumns = Annotated[

@@ -81,8 +81,9 @@ def is_drawn(prompt: Prompt) -> bool:
     """Whether the values of an untrained prompt are drawn at random, so that another seed gives another prompt."""
     backbone, seed = prompt.backbone, int(prompt.meta["seed"]) + 1
     words = () if prompt.task is None else prompt.task.label_words(backbone.is_encoder_decoder)
-    other = build(backbone, prompt.method, label_words=words, seed=seed).stored()
-    return any(not torch.equal(value, other[name]) for name, value in prompt.producer.stored().items())
+    own, other = prompt.producer.stored(), build(backbone, prompt.method, label_words=words, seed=seed).stored()
+    # Copies of the model's weights are filled in when a prompt is attached: they are nobody's draw.
+    return any(not torch.equal(own[name], value) for name, value in other.items())
 
 
 def check_untrained(method: Method) -> None:

@@ -42,7 +42,9 @@ def _head(template: Template, own: bool) -> Template:
         names = (*template.fields, *([CHOICE] if template.has_choice else []))
         return Template.parse("{sep}".join("{" + name + "}" for name in names))
     if template.has_mask:
-        raise SoftPromptError(f"template {str(template)!r} is for a head, which reads no {{mask}}; take it out")
+        raise SoftPromptError(
+            f"template {str(template)!r} is for a head, which reads no {{mask}}; take it out, or another template"
+        )
     return template
 
 
