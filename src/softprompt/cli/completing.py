@@ -9,7 +9,6 @@ import typer
 
 from softprompt.cli.known import all_options, method_names, options_of
 from softprompt.errors import SoftPromptError
-from softprompt.guards.documents import parse_yaml
 
 _CATALOG = Path(__file__).parents[1] / "tasks" / "catalog"
 _PRESETS = Path(__file__).parents[1] / "presets" / "catalog"
@@ -28,6 +27,8 @@ def tasks_by_name(incomplete: str) -> list[str]:
 
 def patterns_by_name(ctx: typer.Context, incomplete: str) -> list[str]:
     """The patterns of the task that stands on the line, of the catalog or in a YAML file."""
+    from softprompt.guards.documents import parse_yaml
+
     name = str(ctx.params.get("task") or "")
     path = Path(name) if name.endswith((".yaml", ".yml")) else _CATALOG / f"{name}.yaml"
     try:
