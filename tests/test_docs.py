@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import softprompt.backbones.load
+import softprompt.training.multitask.run
 import softprompt.training.run
 from softprompt.methods.registry import METHODS
 from softprompt.readouts.registry import READOUTS
@@ -68,6 +69,8 @@ def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
     monkeypatch.setattr(softprompt.training.run, "train", partial(softprompt.training.run.train, max_steps=2))
+    together = softprompt.training.multitask.run
+    monkeypatch.setattr(together, "train_multitask", partial(together.train_multitask, max_steps=2))
     for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
         exec(compile(block, str(page), "exec"), names)
 

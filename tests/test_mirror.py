@@ -74,6 +74,9 @@ WHOLE = {
     "training/fitting/trainer": "training/test_run.py",
     "training/records": "training/test_identity.py",
     "training/results": "training/test_finished.py",
+    "training/multitask/joint": "training/multitask/test_run.py",
+    "training/multitask/storing": "training/multitask/test_run.py",
+    "training/multitask/trainer": "training/multitask/test_run.py",
 }
 # Test files of no one file, by what they hold.
 OWN = {

@@ -32,6 +32,7 @@ TRAINING = [
     ["courses"],
     ["results"],
     ["run"],
+    ["multitask"],
 ]
 ORDER: list[list[Room]] = [
     ["errors"],

@@ -24,6 +24,7 @@ MANY_PARAMETERS = {
     "cli/ensemble.py ensemble": _VERB,
     "cli/evaluate.py evaluate": _VERB,
     "cli/explain.py nearest": _VERB,
+    "cli/multitask.py multitask": _VERB,
     "cli/predict.py predict": _VERB,
     "cli/select.py select": _VERB,
     "cli/train.py train": _VERB,
@@ -34,6 +35,7 @@ MANY_PARAMETERS = {
     "tasks/task.py Task.load": _CALL,
     "tasks/task.py Task.with_data": _CALL,
     "training/adaptation/run.py adapt": _CALL,
+    "training/multitask/run.py train_multitask": _CALL,
     "training/run.py train": _CALL,
 }
 _CONTRACT = "a public call: without its docstring, which tells each argument, it fits"
@@ -50,6 +52,7 @@ LONG = {
     "tasks/guess/from_file.py FromFile.from_file": _CONTRACT,
     "tasks/task.py Task.load": _CONTRACT,
     "training/adaptation/run.py adapt": _CONTRACT,
+    "training/multitask/run.py train_multitask": _CONTRACT,
     "training/run.py train": _CONTRACT,
 }
 

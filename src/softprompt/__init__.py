@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from softprompt.storage.prompt import Prompt, load, save
     from softprompt.tasks import Task
     from softprompt.training.adaptation.run import adapt
+    from softprompt.training.multitask.run import MultitaskRun, train_multitask
     from softprompt.training.options import TrainingOptions
     from softprompt.training.run import Run, open_run, train
     from softprompt.training.untrained import untrained
@@ -58,6 +59,7 @@ _WHERE = {
     "tasks": "Task",
     "training.adaptation.run": "adapt",
     "compare.layers": "select_layers",
+    "training.multitask.run": "MultitaskRun train_multitask",
     "training.options": "TrainingOptions",
     "training.run": "Run open_run train",
     "training.untrained": "untrained",
@@ -71,6 +73,7 @@ __all__ = [
     "Ensemble",
     "Interrupted",
     "Method",
+    "MultitaskRun",
     "Producer",
     "Prompt",
     "PromptedModel",
@@ -96,6 +99,7 @@ __all__ = [
     "select_layers",
     "similarity_of",
     "train",
+    "train_multitask",
     "transfer_metrics",
     "untrained",
 ]

@@ -118,7 +118,18 @@ def test_json_is_one_document_progress_is_beside_it_and_quiet_leaves_it_out(
     assert type(found) is type(quietly)
 
 
-QUIET = {"train", "select", "evaluate", "predict", "ensemble", "transfer", "adapt", "discretise", "explain nearest"}
+QUIET = {
+    "train",
+    "multitask",
+    "select",
+    "evaluate",
+    "predict",
+    "ensemble",
+    "transfer",
+    "adapt",
+    "discretise",
+    "explain nearest",
+}
 
 
 def test_each_verb_that_shows_progress_can_be_quiet() -> None:
@@ -128,5 +139,5 @@ def test_each_verb_that_shows_progress_can_be_quiet() -> None:
 
 
 def test_out_is_output_wherever_a_run_is_written() -> None:
-    for name in ("train", "select", "adapt"):
+    for name in ("train", "multitask", "select", "adapt"):
         assert next(one for one in COMMANDS[name].params if one.name == "out").opts == ["--out", "--output"]

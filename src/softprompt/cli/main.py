@@ -17,6 +17,7 @@ from softprompt.cli.evaluate import evaluate
 from softprompt.cli.explain import explain
 from softprompt.cli.helping import Verb, first_sentence
 from softprompt.cli.methods import methods
+from softprompt.cli.multitask import multitask
 from softprompt.cli.predict import predict
 from softprompt.cli.presets import presets
 from softprompt.cli.program import run
@@ -68,7 +69,21 @@ def softprompt(version: Version = False) -> None:
     """What stands before a verb."""
 
 
-for verb in (train, select, evaluate, predict, ensemble, transfer, adapt, discretise, methods, presets, tasks, doctor):
+for verb in (
+    train,
+    multitask,
+    select,
+    evaluate,
+    predict,
+    ensemble,
+    transfer,
+    adapt,
+    discretise,
+    methods,
+    presets,
+    tasks,
+    doctor,
+):
     app.command(cls=Verb)(verb)
 app.add_typer(explain, name="explain")
 app.add_typer(task, name="task")

@@ -28,6 +28,7 @@ BACKBONE = typer.Option(
 )
 BackboneName = Annotated[str, BACKBONE]
 OUT = ("--out", "--output")
+RunOut = Annotated[Path, typer.Option(*OUT, help="folder of the run")]
 TaskName = Annotated[
     str | None,
     typer.Option(

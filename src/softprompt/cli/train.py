@@ -13,7 +13,6 @@ from softprompt.cli.completing import methods_by_name
 from softprompt.cli.guessing import Columns
 from softprompt.cli.options import (
     BACKBONE,
-    OUT,
     Data,
     Device,
     Dtype,
@@ -28,6 +27,7 @@ from softprompt.cli.options import (
     Quiet,
     Resume,
     RowsAStep,
+    RunOut,
     Set,
     Shots,
     SkipBad,
@@ -57,7 +57,6 @@ MethodName = Annotated[
         autocompletion=methods_by_name,
     ),
 ]
-Out = Annotated[Path, typer.Option(*OUT, help="folder of the run")]
 InitFrom = Annotated[
     Path | None, typer.Option(help="start from a saved prompt of the same method (SPoT), a run's or its folder")
 ]
@@ -68,7 +67,7 @@ Seed = Annotated[int | None, typer.Option(help="of the split, the first values a
 
 
 def train(
-    out: Out,
+    out: RunOut,
     backbone: BackboneName = None,
     task: TaskName = None,
     template: TemplateText = None,

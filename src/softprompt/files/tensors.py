@@ -13,8 +13,13 @@ from softprompt.errors import SoftPromptError
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors as safetensors: the same tensors give the same bytes."""
-    save_file({name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}, path)
+    """Write tensors as safetensors: the same tensors give the same bytes. Each is written whole, tied ones, too."""
+    own, seen = dict[str, Tensor](), set[int]()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        own[name] = tensor.clone() if tensor.data_ptr() in seen else tensor  # the format refuses shared memory
+        seen.add(tensor.data_ptr())
+    save_file(own, path)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

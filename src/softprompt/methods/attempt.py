@@ -51,6 +51,7 @@ class Attempt(PromptTuning):
         "num_sources": ("sources", ([],)),
         "train_sources": ("sources", True),
     }
+    per_task: ClassVar[tuple[str, ...]] = ("table",)
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             0.3, "the official scripts on T5: AdamW, a linear schedule", batch_size=32, measured_on=("t5",)

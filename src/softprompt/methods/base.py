@@ -132,6 +132,8 @@ class Method(Options, ABC):
         site: `stream`, `hidden`, `attention`, `weights` or `none`.
         evidence: how far what the file does is known: paper, code, notes, or our choice; a row of the paper index.
         course: how it is trained: `fit` (one fit), or the name of a course in `softprompt.training.courses`.
+        per_task: parts of its producer that each task has of its own where several are trained together; tasks share
+            all others (`softprompt.training.multitask`).
         needs: options that have a part only where another option has one of some values.
         recipes: training defaults by `model_type`, else by kind of backbone, else `default`.
     """
@@ -142,6 +144,7 @@ class Method(Options, ABC):
     site: ClassVar[str]
     evidence: ClassVar[str] = "our choice"
     course: ClassVar[str] = "fit"
+    per_task: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[Needs] = {}
     recipes: ClassVar[dict[str, Recipe]]
 

@@ -5,10 +5,11 @@ Wang et al., "Multitask Prompt Tuning Enables Parameter-Efficient Transfer Learn
 
     P_t = P* o (U_t V_t),   P* in R^{k x e} shared,   U_t in R^{k x r},   V_t in R^{r x e},   o entry by entry
 
-Site `stream`, as Prompt Tuning with the rows P_t. A target task goes on from a shared prompt that was trained before:
-`init_from` takes a saved MPT prompt whole, P* and factors; `init="saved"` takes P* alone, of an MPT or a Prompt Tuning
-prompt, and begins the factors anew. Without either, P* starts as Prompt Tuning's table does. Trained and stored:
-k e + r (k + e) scalars; r (k + e) are trained with `train_shared=False`.
+Site `stream`, as Prompt Tuning with the rows P_t. P* is trained on several tasks together, with teachers where there
+are some (`softprompt.training.multitask`), and a target task goes on from it: `init_from` takes a saved MPT prompt
+whole, P* and factors; `init="saved"` takes P* alone, of an MPT or a Prompt Tuning prompt, and begins the factors anew.
+Without either, P* starts as Prompt Tuning's table does. Trained and stored: k e + r (k + e) scalars; r (k + e) are
+trained with `train_shared=False`.
 
 From PEFT's code, which the authors' institute wrote: the equation, r = 1, P* trained along for a target. The paper's
 text could not be read. Decided here: U V is all ones at first, so that training starts at P* (PEFT draws both factors
@@ -40,6 +41,7 @@ class MPT(PromptTuning):
     url: ClassVar[str] = "https://arxiv.org/abs/2303.02861"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "PEFT's code and the abstract; rates are our choice"
+    per_task: ClassVar[tuple[str, ...]] = ("columns", "rows")
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             0.3, "our choice: what ATTEMPT's official scripts train prompts on T5 with", batch_size=32, measured_on=()

@@ -53,7 +53,7 @@ def identity_of(
         "training_options": options.model_dump(mode="json"),
         "readout": spec.model_dump(mode="json", exclude=idle),
         "rows": {part: RowsHash.of(getattr(splits, part)).model_dump(mode="json") for part in _PARTS},
-        "starts": {place: _digest(folder_of(Path(place)) / TENSORS) for place in starts_of(method, options)},
+        "starts": {place: digest_of(folder_of(Path(place)) / TENSORS) for place in starts_of(method, options)},
         "fingerprint": own,
         "versions": {**versions()},
     }
@@ -198,7 +198,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
-def _digest(path: Path) -> str | None:
+def digest_of(path: Path) -> str | None:
     """A hash of a file's bytes (BLAKE2b, 128 bits); None where there is none, which whoever reads it will tell."""
     digest = hashlib.blake2b(digest_size=16)
     try:

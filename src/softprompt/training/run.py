@@ -151,7 +151,7 @@ def train(
     show = progress if isinstance(progress, Progress) else Progress(progress)
     with watching(show.work):
         splits = task.splits(seed)
-    _check_splits(task, splits)
+    check_splits(task, splits)
     method, chosen, told = completed(own, task, made.method, made.options, len(splits.train))
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
     spec = settled(readout_spec(own.model, task, method, chosen), task, own)
@@ -224,7 +224,7 @@ def _train(run: RunSpec) -> Run:
         if run.options.init_from is not None:
             start_from(made, run.method, run.options.init_from)
         with stop_signal() as stop:
-            work = _work(run, made, lambda: stop["asked"])
+            work = work_of(run, made, lambda: stop["asked"])
             _tell(run, work)
             start = rows_in_input(work)
             diverged = taught(work)
@@ -240,7 +240,8 @@ def _train(run: RunSpec) -> Run:
     return Run(run.folder, metrics, prompt)
 
 
-def _work(run: RunSpec, prompted: PromptedModel, stopping: Callable[[], bool]) -> Work:
+def work_of(run: RunSpec, prompted: PromptedModel, stopping: Callable[[], bool] = lambda: False) -> Work:
+    """What a course works with."""
     anatomy = prompted.anatomy
     return Work(
         prompted=prompted,
@@ -279,7 +280,12 @@ def _other_versions(before: dict[str, str]) -> str:
     return f" (with {', '.join(then)})" if then else ""
 
 
-def _check_splits(task: Task, splits: Splits) -> None:
+def check_splits(task: Task, splits: Splits) -> None:
+    """Make sure that there is something to train on and to choose by.
+
+    Raises:
+        SoftPromptError: there is not.
+    """
     for name, rows in (("training", splits.train), ("validation", splits.validation)):
         if not rows:
             raise SoftPromptError(f"task {task.name!r} has no {name} rows: give data with more rows, or lower shots")

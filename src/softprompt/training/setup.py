@@ -136,10 +136,10 @@ def completed(
         SoftPromptError: no such method, or it names a pattern that the task has not.
     """
     found = _completed(backbone, task, method, options, rows)
-    return found._replace(told=(*found.told, *_told_rate(backbone.anatomy, found.method, found.options)))
+    return found._replace(told=(*found.told, *told_rate(backbone.anatomy, found.method, found.options)))
 
 
-def _told_rate(anatomy: Anatomy, method: Method, options: TrainingOptions) -> list[str]:
+def told_rate(anatomy: Anatomy, method: Method, options: TrainingOptions) -> list[str]:
     """One line that warns of a learning rate which was carried over from other families; none of the user's own."""
     recipe = method.recipe(anatomy.family, anatomy.kind)
     if options.learning_rate is not None or not recipe.carried_to(anatomy.family):

@@ -68,13 +68,19 @@ def keep_states_below(
 
 
 def keep_pooled(
-    prompted: PromptedModel, head: Head, items: Sequence[Item], *, batch_size: int, tick: Tick | None = None
+    prompted: PromptedModel,
+    head: Head,
+    items: Sequence[Item],
+    *,
+    batch_size: int,
+    tick: Tick | None = None,
+    prompts: str | None = None,
 ) -> list[PooledItem]:
-    """Compute each row's pooled states once."""
+    """Compute each row's pooled states once, with the prompt of a name where several are attached."""
     found: dict[int, PooledItem] = {}
     with torch.no_grad():
         for chosen, batch in batches(items, head.collate, batch_size, prompted, tick):
-            rows = head.features(prompted, batch)
+            rows = head.features(prompted, batch, prompts)
             for place, index in enumerate(chosen):
                 item = items[index]
                 own = rows[batch["owners"] == place]

@@ -19,33 +19,45 @@ from softprompt.training.fitting.stage_spec import FittedStage, Stage
 from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
 
 
-def fit_stage(stage: Stage, trainer: type[SoftPromptTrainer]) -> FittedStage:
-    """Train a stage from its first step or its last checkpoint; one that is finished is read."""
+def fit_stage(
+    stage: Stage, trainer: type[SoftPromptTrainer], prepare: Callable[[Stage, bool], Stage] | None = None
+) -> FittedStage:
+    """Train a stage from its first step or its last checkpoint; one that is finished is read.
+
+    Args:
+        stage: what it is made of.
+        trainer: that takes its steps.
+        prepare: makes the stage ready, told whether it begins; by default `prepared`.
+    """
     last = checkpoint.latest(stage.folder, stage.show.say)
     if last is not None and (extra := load_extra(last))["finished"]:
         checkpoint.load_random(last)
         return FittedStage(checkpoint.step_of(last), checkpoint.load_best(last), extra)
     if stage.name is not None:
         stage.show.say(f"stage {stage.name}")
-    done = _train(stage, trainer, last)
+    done = _train((prepare or prepared)(stage, last is None), trainer, last)
     return FittedStage(done.state.global_step, done.selection.state, done.extra())
 
 
-def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
-    """Train until the last step, until nothing gets better, or until the run is asked to stop."""
+def prepared(stage: Stage, begins: bool) -> Stage:
+    """The stage with a head on the scale of its features, and with what of its rows need be computed but once."""
     items: list[Sequence[Item]] = [stage.items, stage.validation]
     readout, prompts = stage.trained.readout, stage.trained.prompted.prompts
     if isinstance(readout, Head):
         keep = not any(p.requires_grad for p in prompts.parameters()) and readout.fits(items)
         kept = _features(stage, readout, items if keep else [readout.scaled_on(items[0])])
         # A head that was trained before keeps the scale that it was trained on.
-        if resumed is None and not bool(readout.linear.weight.any()):
+        if begins and not bool(readout.linear.weight.any()):
             readout.standardise(torch.cat([item.features for item in kept[0]]))
         if keep:
             items = [list(rows) for rows in kept]
-    items[0] = _begun(stage, items[0])
+    return replace(stage, items=_begun(stage, items[0]), validation=items[1])
+
+
+def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
+    """Train until the last step, until nothing gets better, or until the run is asked to stop."""
     with stage.show.work("training", 0, "steps") as tick:
-        fitting = trainer(replace(stage, items=items[0], validation=items[1]), _telling(tick))
+        fitting = trainer(stage, _telling(tick))
         if stage.options.gradient_checkpointing:
             stage.trained.prompted.activation_checkpointing_enable()
         try:

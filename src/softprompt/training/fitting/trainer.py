@@ -45,7 +45,7 @@ class SoftPromptTrainer(ResumableTrainer):
     def __init__(self, stage: Stage, on_step: OnStep) -> None:
         """See the class."""
         self.trained, self.plan, self.options, self.task = stage.trained, stage.plan, stage.options, stage.task
-        self.folder = stage.folder
+        self.folder, self.metric = stage.folder, stage.task.metric
         self.validation = list(stage.validation)
         self.selection = BestState()
         self.seconds_before = 0.0
@@ -98,11 +98,13 @@ class SoftPromptTrainer(ResumableTrainer):
         if self.optimizer is not None:
             return self.optimizer
         by_rate: dict[float, list[nn.Parameter]] = {1.0: []}
+        seen = set[nn.Parameter]()  # prompts of several tasks share some
         for producer in self.trained.prompted.prompts:
             assert isinstance(producer, Producer)
             rates = producer.rates()
             for name, parameter in producer.named_parameters():
-                if parameter.requires_grad:
+                if parameter.requires_grad and parameter not in seen:
+                    seen.add(parameter)
                     by_rate.setdefault(rates.get(name, 1.0), []).append(parameter)
         head = [p for p in self.trained.readout.parameters() if p.requires_grad]
         rate, decay = self.plan.learning_rate, self.plan.weight_decay
@@ -122,7 +124,7 @@ class SoftPromptTrainer(ResumableTrainer):
         """Evaluate on the validation rows and keep the state if it is the best."""
         self.guard.check_parameters(self.trained.named_parameters(), self.state.global_step)
         metrics = self._measure()
-        self.selection.offer(metrics, self.task.metric, self.state.global_step, self.trained)
+        self.selection.offer(metrics, self.metric, self.state.global_step, self.trained)
         train_loss = sum(self.losses) / len(self.losses) if self.losses else None
         self.losses.clear()
         self.history.append({"step": self.state.global_step, "train_loss": train_loss, **metrics})
@@ -133,7 +135,7 @@ class SoftPromptTrainer(ResumableTrainer):
 
     def note(self, metrics: Scores | None) -> str | None:
         """What progress shows after a step, whose evaluation `metrics` is; None leaves what is shown."""
-        main = self.task.metric
+        main = self.metric
         if metrics is None:
             return None
         return f"validation {main} {figure(metrics, main):.3f}, loss {figure(metrics, 'loss'):.3f}"

@@ -1,0 +1,1 @@
+"""Several tasks trained together over one backbone: parts that they share, and parts that each has of its own."""

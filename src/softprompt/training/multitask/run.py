@@ -1,0 +1,146 @@
+"""Several tasks in one run: from their rows to a stored prompt a task, and one that a further task may start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from softprompt.backbones.backbone import Backbone, takes_backbone
+from softprompt.errors import SoftPromptError
+from softprompt.files.places import METRICS
+from softprompt.methods.base import Method
+from softprompt.methods.registry import method as method_of
+from softprompt.progress import Progress
+from softprompt.readouts.settled import settled
+from softprompt.tasks import Task
+from softprompt.tasks.data.watching import watching
+from softprompt.training.finished import damage
+from softprompt.training.hold import hold_folder
+from softprompt.training.identity import identity_of
+from softprompt.training.multitask.joint import TASKS, Joint
+from softprompt.training.multitask.parts import SHARED
+from softprompt.training.options import TrainingOptions, training_options
+from softprompt.training.preset import Applied
+from softprompt.training.process import alone, reproducible
+from softprompt.training.run import Run, check_splits, open_run
+from softprompt.training.run_folder import leaving_nothing, output_folder, take_folder
+from softprompt.training.setup import PROMPT, RunSpec, readout_spec
+
+
+@dataclass(frozen=True)
+class MultitaskRun:
+    """A finished run of several tasks.
+
+    Attributes:
+        folder: where its files are.
+        runs: that of each task, by the task's name.
+        shared: the folder of the prompt that a further task may start from (`init_from`).
+    """
+
+    folder: Path
+    runs: dict[str, Run]
+
+    @property
+    def shared(self) -> Path:
+        """See the class."""
+        return self.folder / SHARED
+
+
+@takes_backbone
+@alone()
+def train_multitask(
+    model: Backbone,
+    /,
+    tasks: Sequence[Task],
+    method: Method | str,
+    options: TrainingOptions | None = None,
+    *,
+    seed: int = 13,
+    output: str | Path | None = None,
+    teachers: Mapping[str, str | Path] | None = None,
+    distillation: float = 1.0,
+    resume: bool = False,
+    progress: bool | Progress = True,
+    backbone: str | None = None,
+    **named: Any,
+) -> MultitaskRun:
+    """Train one method on several tasks together over a frozen model, and store a prompt for each.
+
+    Tasks share all of the prompt, or what of it the method says (`per_task`); readouts are each task's own. Batches
+    are drawn from all rows as from those of one task, so that tasks count by their rows; the best state is that with
+    the highest mean of the tasks' main metrics.
+
+    Args:
+        model: a `Backbone`, or any transformers model and then its tokenizer.
+        tasks: two or more, each with its data and a name of its own.
+        method: a method that is trained in one fit, or its name.
+        options: of training.
+        seed: of the splits, the prompt's first values and the order of rows.
+        output: the run's folder; by default `runs/multitask-<method>-<seed>`.
+        teachers: by a task's name the folder of a prompt that was trained on it alone, from which it learns, too (MPT).
+        distillation: the weight of what it learns so.
+        resume: go on with the run that the folder holds.
+        progress: whether to show progress, or where.
+        backbone: the backbone's name for the records, where it shall have another than its own.
+        **named: single options of training by their names; none that `options` gives, too.
+
+    Returns:
+        The run. A task's own stands in `tasks/<name>`, and `shared` holds what a further task may start from.
+
+    Raises:
+        SoftPromptError: a fault in a task, its rows or the options, or a folder that holds another run.
+        Diverged: the loss did not stay finite; nothing is stored.
+        Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
+
+    Example:
+        >>> several = [task, task.model_copy(update={"name": "again"})]
+        >>> done = sp.train_multitask(model, tokenizer, several, "mpt", output="runs/both", max_steps=2, progress=False)
+        >>> sorted(done.runs), (done.shared / "prompt.safetensors").is_file()
+        (['again', 'task'], True)
+    """
+    own, chosen = model.named(backbone), training_options(named, options)
+    made = method_of(method) if isinstance(method, str) else method
+    _check(made, tasks, teachers or {})
+    show = progress if isinstance(progress, Progress) else Progress(progress)
+    folder = output_folder(output, f"multitask-{made.name}-{seed}")
+    with watching(show.work):
+        specs = [_spec(own, task, made, chosen, seed, folder, show) for task in tasks]
+    run = Joint(specs, folder, {name: str(place) for name, place in (teachers or {}).items()}, distillation)
+    with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
+        done = take_folder(folder, run.identity(), resume)
+        if done and all(damage(spec.folder / METRICS, spec.folder / PROMPT) is None for spec in specs):
+            show.say(f"{folder}: this run is finished already")
+            return MultitaskRun(folder, {spec.task.name: open_run(spec.folder, own) for spec in specs})
+        with reproducible(seed, chosen.threads):
+            return MultitaskRun(folder, run.train())
+
+
+def _check(method: Method, tasks: Sequence[Task], teachers: Mapping[str, str | Path]) -> None:
+    names = [task.name for task in tasks]
+    if len(names) < 2:
+        raise SoftPromptError("several tasks are trained together: give two or more, or take train")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SoftPromptError(f"two tasks are named {twice!r}: give each a name of its own")
+    if not method.continues():
+        raise SoftPromptError(f"method {method.name!r} is not trained in one fit: choose another for several tasks")
+    strange = next((name for name in teachers if name not in names), None)
+    if strange is not None:
+        raise SoftPromptError(f"teachers: {strange!r} is none of the tasks: {', '.join(names)}")
+    for task in tasks:
+        if task.name in teachers and task.kind != "classification":
+            raise SoftPromptError(f"teachers: task {task.name!r} has no classes whose probabilities could be learned")
+
+
+def _spec(
+    own: Backbone, task: Task, method: Method, options: TrainingOptions, seed: int, folder: Path, show: Progress
+) -> RunSpec:
+    """What a task's own run would be made of."""
+    splits = task.splits(seed)
+    check_splits(task, splits)
+    spec = settled(readout_spec(own.model, task, method, options), task, own)
+    identity = identity_of(own, task, method, options, spec, splits)
+    place = output_folder(folder / TASKS / task.name)
+    return RunSpec(own, task, method, options, spec, splits, identity, place, show, (), Applied(task, method, options))
