@@ -23,6 +23,9 @@ Ours and in no paper: `residual_width=m` makes the vectors as p + phi(p), phi = 
 one phi for all layers, after Residual Prompt Tuning (<https://arxiv.org/abs/2305.03937>); its last map starts at zero,
 so training starts as without it, and the vectors made are stored. And `select=learned:K` lets SPT's search say which
 layers have a capsule.
+
+On Llama and Qwen2 the paper trains a classification head, and that its rates are for; so a head is the readout there.
+Whether it is trained beside the capsules is not said; here it is, at their rate. Elsewhere label words are read.
 """
 
 from __future__ import annotations
@@ -66,14 +69,18 @@ class CaPT(OverLayers):
         ),
         "llama": Recipe(
             7e-4,
-            "the paper, section S2: searched among 7e-4, 5e-5, 1e-5",
+            "the paper, section S2, for a classification head: searched among 7e-4, 5e-5, 1e-5",
             optimizer="adafactor",
+            head_learning_rate=7e-4,
+            readout="head",
             measured_on=("llama",),
         ),
         "qwen2": Recipe(
             5e-3,
-            "the paper, section S2: searched among 1e-1, 5e-3, 5e-4, 1e-5",
+            "the paper, section S2, for a classification head: searched among 1e-1, 5e-3, 5e-4, 1e-5",
             optimizer="adafactor",
+            head_learning_rate=5e-3,
+            readout="head",
             measured_on=("qwen2",),
         ),
         "encoder-decoder": Recipe(

@@ -131,7 +131,8 @@ class RunRecord(BaseModel):
 def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> ReadoutSpec:
     """The readout of a run that is gone on with: what the user leaves open is as its begin settled it.
 
-    Versions settle it differently: a head of P-Tuning v2 used to read the mean of the text.
+    Versions settle it differently: a head of P-Tuning v2 used to read the mean of the text, and CaPT on Llama label
+    words.
 
     Args:
         spec: the readout of a new run.
@@ -146,6 +147,7 @@ def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> Reado
     if not isinstance(then, dict):
         return spec
     left = {name: then[name] for name, usual in _LEFT_OPEN.items() if getattr(options, name) == usual and name in then}
+    left |= {"name": then["name"]} if options.readout is None and "name" in then else {}
     try:
         return ReadoutSpec.model_validate({**spec.model_dump(), **left})
     except ValidationError:  # of a damaged record, whose difference is told where it is compared

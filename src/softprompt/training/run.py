@@ -154,9 +154,8 @@ def train(
     check_splits(task, splits)
     method, chosen, told = completed(own, task, made.method, made.options, len(splits.train))
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
-    spec = settled(readout_spec(own.model, task, method, chosen), task, own)
-    if resume:
-        spec = as_begun(spec, chosen, folder)
+    spec = readout_spec(own.model, task, method, chosen)
+    spec = settled(as_begun(spec, chosen, folder) if resume else spec, task, own)
     identity = identity_of(own, task, method, chosen, spec, splits)
     identity |= made.recorded()
     run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, (*made.told, *told), made)

@@ -12,7 +12,7 @@ from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.backbone import Backbone
-from softprompt.backbones.heads import has_lm_head
+from softprompt.backbones.heads import ReadoutName, has_lm_head
 from softprompt.errors import SoftPromptError, shortened
 from softprompt.methods.base import Method
 from softprompt.methods.default import STEPS, default_method, passes
@@ -71,8 +71,9 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
         SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
             bounds.
     """
-    kind = read_anatomy(model).kind
-    default = method.readout(kind, has_lm_head=has_lm_head(model))
+    anatomy = read_anatomy(model)
+    kind = anatomy.kind
+    default = usual_readout(method, anatomy, has_lm_head=has_lm_head(model))
     if task.kind in IN_PLACE:
         if method.readout(kind, has_lm_head=False) != "head":
             raise SoftPromptError(
@@ -95,6 +96,12 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
         chosen["pooling"] = method.pooling(kind) or "auto"
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")
     return spec
+
+
+def usual_readout(method: Method, anatomy: Anatomy, *, has_lm_head: bool) -> ReadoutName:
+    """The readout of a method on a backbone where the user names none: that which the recipe's rates are for."""
+    own = method.recipe(anatomy.family, anatomy.kind).readout
+    return own or method.readout(anatomy.kind, has_lm_head=has_lm_head)
 
 
 class Completed(NamedTuple):
@@ -158,7 +165,7 @@ def _completed(
     else:
         chosen, told = method_of(method) if isinstance(method, str) else method, ()
     chosen = with_texts(chosen, task, backbone)
-    usual = chosen.readout(backbone.anatomy.kind, has_lm_head=backbone.has_lm_head)
+    usual = usual_readout(chosen, backbone.anatomy, has_lm_head=backbone.has_lm_head)
     able = chosen.trains() and chosen.course in ("fit", "layers") and usual in ("text", "mask")
     if not task.guessed or options.readout is not None or not able:
         return Completed(chosen, options, told)
