@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import facts, overlap
-from softprompt.tasks.answers import best, normalised, token_f1
+from softprompt.tasks.answers import best, names_referent, normalised, token_f1
 from softprompt.tasks.rows import Label, Row
 from softprompt.tasks.spans import OUTSIDE, spans_of, types_of
 
@@ -144,6 +144,12 @@ def _written(
         return np.array([counts(str(guess), row.answers) for row, guess in pairs], dtype=np.float64)
 
     return statistics
+
+
+def _referents(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """Whether the phrase was named where it is the right one, and another where it is not; to say nothing is wrong."""
+    named = [names_referent(str(guess), str(row.label)) for row, guess in zip(rows, predictions, strict=True)]
+    return _with_count([float(found is bool(row.answers)) for row, found in zip(rows, named, strict=True)])
 
 
 def _chosen(row: Row, guess: Prediction) -> str:
@@ -280,6 +286,8 @@ METRICS: dict[str, Metric] = {
     "record_f1": Metric(("choice",), _answered(token_f1), _mean),
     "record_em": Metric(("choice",), _answered(_same), _mean, proportion=True),
     "exact_match": Metric(("generation", "extraction"), _answered(_same), _mean, proportion=True),
+    # WSC as T5 casts it: was the pronoun's phrase generated where the row's is the one, and another where it is not?
+    "wsc_accuracy": Metric(("generation",), _referents, _mean, proportion=True),
     "token_f1": Metric(("generation", "extraction"), _answered(token_f1), _mean),
     # Of the corpus, and of the best right text: see `softprompt.tasks.overlap`.
     "bleu": Metric(("generation",), _written(overlap.bleu_counts), overlap.bleu, library="sacrebleu"),

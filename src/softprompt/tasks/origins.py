@@ -15,6 +15,7 @@ RecordLayout: TypeAlias = Literal[
     "record",
     "commonsense_qa",
     "wsc",
+    "wsc_phrase",
     "agnews",
     "squad",
     "conll",

@@ -21,7 +21,8 @@ class Row:
         choices: the candidates of a choice task, else None.
         group: rows of one group are scored together (MultiRC: one question of one paragraph), else None.
         index: the row's place in its file, from 0.
-        answers: every right answer's text, for choice, generation, extraction and fact tasks.
+        answers: every right answer's text, for choice, generation, extraction and fact tasks; none
+            where the label of a generation task is a wrong one (T5's WSC).
         words: what the tags of a row are of; its one field is these, joined by spaces.
         part: rows of one part of a test set (WebNLG's seen categories) are scored for themselves, too; empty for none.
         file: that it was read from, or what the table in memory is called; two rows may be equal without it.

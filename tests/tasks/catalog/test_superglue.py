@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
+from softprompt.tasks.scoring import evaluate
 
 from ...shared.tables import jsonl, load, repeated
 
@@ -156,3 +158,67 @@ def test_entailment_of_superglue(tmp_path: Path, name: str, other: str) -> None:
     secret = {"premise": "He left.", "hypothesis": "He is gone.", "idx": 0}
     splits = load(name, superglue(tmp_path / name.upper(), record, {**record, "label": other}, secret))
     assert [row.label for row in splits.test] == [1, 0]
+
+
+def wsc_record(label: bool | None, phrase: str = "The boy") -> dict[str, Any]:
+    target = {"span2_index": 8, "span1_index": 0, "span1_text": phrase, "span2_text": "he"}
+    record = {"text": "The boy told Pete many lies , which he regretted .", "target": target, "idx": 0}
+    return record if label is None else {**record, "label": label}
+
+
+def test_wsc_as_t5_casts_it_is_taught_by_the_right_phrases_alone(tmp_path: Path) -> None:
+    right, wrong = wsc_record(True), wsc_record(False, "Pete")
+    folder = superglue(tmp_path / "WSC", right, wrong, wsc_record(None))
+    task = Task.load("wsc_t5", data=folder)
+    splits, whole = task.splits(), load("wsc", folder)
+    assert {(row.label, row.answers) for row in splits.train} == {("The boy", ("The boy",))}
+    assert 0 < len(splits.train) < len(whole.train)
+    assert {(row.label, row.answers) for row in splits.test} == {("The boy", ("The boy",)), ("Pete", ())}
+    (text,) = task.template_for("text", seq2seq=True).render(splits.test[0].fields)
+    assert text.text == "The boy told Pete many lies , which *he* regretted ."  # type: ignore[union-attr]
+
+
+def test_wsc_as_t5_casts_it_is_right_where_the_phrase_is_named_or_rightly_not(tmp_path: Path) -> None:
+    folder = superglue(tmp_path / "WSC", wsc_record(True), wsc_record(False, "Pete"), wsc_record(None))
+    task = Task.load("wsc_t5", data=folder)
+    wrong, right = task.splits().test
+    for row, guess, expected in (
+        (right, "boy", 1.0),
+        (right, "The boy", 1.0),
+        (right, "a small boy", 1.0),
+        (right, "Pete", 0.0),
+        (right, "boy's", 0.0),
+        (right, "", 0.0),
+        (wrong, "The boy", 1.0),
+        (wrong, "pete", 0.0),
+        (wrong, "the", 0.0),  # says nothing, which is never right
+    ):
+        assert evaluate(task, [row], [guess])["wsc_accuracy"] == expected, (row.label, guess)
+
+
+def test_a_label_of_wsc_that_is_no_truth_is_told_with_its_line(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", [wsc_record(True), {**wsc_record(True), "label": "perhaps"}])
+    with pytest.raises(SoftPromptError, match="rows.jsonl, line 2.*neither true nor false"):
+        Task.load("wsc_t5", data=path).splits()
+
+
+def record_passage(index: int) -> dict[str, Any]:
+    text = "Ann met Bob in Rome.\n@highlight\nBob wrote"
+    spans = [{"start": 0, "end": 2}, {"start": 8, "end": 10}, {"start": 15, "end": 18}, {"start": 32, "end": 34}]
+    answers = [{"text": "Ann", "start": 0, "end": 2}, {"text": "Bob", "start": 8, "end": 10}]
+    query = {"query": "Who is @placeholder?", "idx": index, "answers": answers}
+    return {"idx": index, "passage": {"text": text, "entities": spans}, "qas": [query]}
+
+
+def test_record_as_t5_casts_it_has_a_training_row_for_each_right_answer(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", [record_passage(index) for index in range(10)])
+    jsonl(tmp_path / "val.jsonl", [record_passage(0)])
+    task = Task.load("record_t5", data=tmp_path)
+    splits = task.splits()
+    assert [row.label for row in splits.train] == ["Ann", "Bob"] * 9
+    (tested,) = splits.test
+    assert tested.answers == ("Ann", "Bob")
+    assert (evaluate(task, [tested], ["bob"])["exact_match"], evaluate(task, [tested], ["Rome"])["token_f1"]) == (1, 0)
+    (text,) = task.template_for("text", seq2seq=True).render(tested.fields)
+    told = "query: Who is @placeholder? entities: Ann, Bob, Rome passage: Ann met Bob in Rome. Bob wrote"
+    assert text.text == told  # type: ignore[union-attr]

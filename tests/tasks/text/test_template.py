@@ -154,3 +154,9 @@ def test_a_choice_that_is_not_given_is_told() -> None:
 )  # fmt: skip
 def test_a_template_says_whether_a_space_stands_before_its_answer(source: str, space: bool) -> None:
     assert Template.parse(source).space_before_answer is space
+
+
+def test_the_form_plain_leaves_out_multircs_marks() -> None:
+    """As T5 prepares the task: a break is a space, and what is bold is text."""
+    shown = Template.parse("paragraph: {text:plain}").render({"text": "<b>Sent 1: </b>Ann left.<br><b>Sent 2: </b>So?"})
+    assert [segment.text for segment in shown] == ["paragraph: Sent 1: Ann left. Sent 2: So?"]  # type: ignore[union-attr]

@@ -17,6 +17,8 @@ from softprompt.tasks.values import label_text
 
 Values: TypeAlias = Mapping[str, object]
 UNANSWERABLE = "unanswerable"
+RIGHT = "answer_is_right"  # of a row of the layout `wsc_phrase`, whether its answer is one
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def copa(values: Values) -> Iterator[Values]:
@@ -106,6 +108,22 @@ def wsc(values: Values) -> Iterator[Values]:
     yield {**values, **spans, "marked": " ".join(marked)}
 
 
+def wsc_phrase(values: Values) -> Iterator[Values]:
+    """WSC as T5 casts it: the noun phrase is the answer, a right one where the pronoun stands for it (`RIGHT`).
+
+    Raises:
+        ValueError: the label is no truth.
+    """
+    for row in wsc(values):
+        label = "" if row.get("label") is None else label_text(row["label"]).casefold()
+        if label in ("", "-1"):  # of a test file, which keeps it secret
+            yield row
+        elif label in _TRUTHS:
+            yield {**row, "answers": [row["span1"]], RIGHT: _TRUTHS[label]}
+        else:
+            raise ValueError(f"the label {label!r} is neither true nor false")
+
+
 def agnews(values: Values) -> Iterator[Values]:
     """AG News: title and description as one text, as LM-BFF joins them."""
     title = values.get("title", values.get("Title"))
@@ -179,6 +197,7 @@ LAYOUTS: dict[str, Callable[[Values], Iterator[Values]]] = {
     "record": record,
     "commonsense_qa": commonsense_qa,
     "wsc": wsc,
+    "wsc_phrase": wsc_phrase,
     "agnews": agnews,
     "squad": squad,
     "mrqa": mrqa,

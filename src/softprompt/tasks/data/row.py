@@ -9,6 +9,7 @@ from softprompt.errors import quoted
 from softprompt.guards import limits
 from softprompt.tasks.data.faults import RowFault
 from softprompt.tasks.data.labels import answer_of
+from softprompt.tasks.data.layouts import RIGHT
 from softprompt.tasks.data.record import Record
 from softprompt.tasks.data.several import cell_of, texts_of
 from softprompt.tasks.data.tagged import each_of
@@ -100,6 +101,8 @@ def row_of(
     if names and not isinstance(raw, tuple) and label_text(raw) in names:
         raw = names.index(label_text(raw))
     label, answers = answer_of(task, raw, choices, from_one)
+    if task.layout == "wsc_phrase" and flat.get(RIGHT) is False:
+        answers = ()
     for answer in answers:
         limits.check_text(answer, record.place)
     own = None if group is None else str(group)

@@ -30,11 +30,12 @@ from typing import TypeAlias, cast
 from softprompt.errors import SoftPromptError
 from softprompt.guards import limits
 
-FieldForm: TypeAlias = Choice["", "stem", "lower"]
+FieldForm: TypeAlias = Choice["", "stem", "lower", "plain"]
 
 RESERVED = frozenset({"prompt", "mask", "sep"})
 CHOICE = "choice"
-_FORMS = ("stem", "lower")
+_FORMS = ("stem", "lower", "plain")
+_MARKUP = re.compile(r"</?b>")
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _COUNT = re.compile(r"[1-9][0-9]{0,8}\Z")
@@ -66,6 +67,8 @@ class Field:
             return text.rstrip().rstrip(".?!").rstrip()
         if self.form == "lower":
             return text if re.match(r"I\b", text) else text[:1].lower() + text[1:]
+        if self.form == "plain":
+            return _MARKUP.sub("", text.replace("<br>", " "))
         return text
 
 
@@ -276,7 +279,9 @@ def _field(name: str, form: str | None, source: str, known: list[str] | None) ->
             f"it has {', '.join(map(repr, known))} and the places prompt, mask and sep"
         )
     if form is not None and form not in _FORMS:
-        raise SoftPromptError(f"template {source!r}: {name!r} has no form {form!r}; the forms are stem and lower")
+        raise SoftPromptError(
+            f"template {source!r}: {name!r} has no form {form!r}; the forms are stem, lower and plain"
+        )
     return Field(name, cast("FieldForm", form or ""))
 
 
