@@ -55,6 +55,7 @@ WHOLE = {
     "tasks/data/record": "tasks/data/test_arrow.py",
     "tasks/data/typed": "tasks/data/test_layouts.py",
     "tasks/in_place": "tasks/data/test_tagged.py",
+    "tasks/label_texts": "tasks/test_definition.py",
     "tasks/guess/from_file": "tasks/guess/test_guess.py",
     "tasks/origins": "tasks/data/test_sources.py",
     "tasks/rows": "tasks/data/test_records.py",

@@ -17,6 +17,7 @@ TASKS = [
     ["rows", "origins", "loading", "answers", "facts", "overlap", "spans"],
     ["metrics", "text"],
     ["row_hash", "in_place", "patterns"],
+    ["label_texts"],
     ["definition"],
     ["seen", "scoring"],
     ["data"],

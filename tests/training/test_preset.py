@@ -290,12 +290,12 @@ def test_what_it_cannot_serve_is_one_line(name: str, family: str, task: str, met
 
 def test_a_pattern_that_the_task_has_is_taken_and_the_users_own_stays() -> None:
     own = Backbone(model("t5"), tokenizer())
-    patterns = {"t5": {"templates": {"seq2seq": "w5 {text}"}}, "other": {"templates": {"seq2seq": "w6 {text}"}}}
+    patterns = {"lester": {"templates": {"seq2seq": "w5 {text}"}}, "other": {"templates": {"seq2seq": "w6 {text}"}}}
     task = named("rte", patterns=patterns)
     found = with_preset("lester", own, task, None, TrainingOptions())
     assert str(found.task.template_for("text", seq2seq=True)) == "w5 {text}"
     assert found.used.changed == {}
-    for name, changed in (("T5", {}), ("other", {"template": "other"})):
+    for name, changed in (("Lester", {}), ("other", {"template": "other"})):
         found = with_preset("lester", own, task.with_template(name), None, TrainingOptions())
         assert found.used.changed == changed
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
@@ -12,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards import limits
 from softprompt.tasks import facts, in_place, loading
+from softprompt.tasks.label_texts import write_labels_as_text
 from softprompt.tasks.metrics import METRICS
 from softprompt.tasks.origins import Hub, Package, RecordLayout, SplitName
-from softprompt.tasks.patterns import LABEL_KEYS, Pattern, pattern_of
+from softprompt.tasks.patterns import Pattern, pattern_of
 from softprompt.tasks.text.readout_templates import TemplateKey, TemplateName, template_for
 from softprompt.tasks.text.template import CHOICE, RESERVED, Template
-from softprompt.tasks.values import find_label, label_text
 
 TaskKind: TypeAlias = Literal["classification", "regression", "choice", "generation", "tags", "extraction", "fact"]
 _DEFAULT_METRIC = {
@@ -84,7 +83,7 @@ class TaskDefinition(BaseModel):
             if "metrics" in values:
                 raise ValueError("give metric or metrics, not both")
             values["metrics"] = (values.pop("metric"),)
-        _write_labels_as_text(values)
+        write_labels_as_text(values)
         for key in ("metrics", "aliases", "fields"):
             if isinstance(values.get(key), str):
                 values[key] = (values[key],)
@@ -233,57 +232,6 @@ def _check_sizes(values: Mapping[str, object]) -> None:
     if isinstance(name, str):
         limits.check_text(name, "key 'name'")
         limits.check(len(name), limits.NAME, "characters", "key 'name'", "shorten it")
-
-
-def _write_labels_as_text(values: dict[str, object]) -> None:
-    """Write label values as those of a table are compared; what names one of them elsewhere is written as there.
-
-    Raises:
-        ValueError: two of the labels are one.
-    """
-    labels = _by_text(values.get("labels"), "labels", label_text)
-    known = dict.fromkeys(map(str, labels)) if isinstance(labels, Mapping) else {}
-
-    def named(value: object) -> str:
-        return find_label(value, known) or label_text(value)
-
-    aliases, skipped = values.get("label_aliases"), values.get("skip_labels")
-    written = {
-        "labels": labels,
-        "seq2seq_labels": _by_text(values.get("seq2seq_labels"), "seq2seq_labels", named),
-        "label_aliases": {label_text(k): named(v) for k, v in aliases.items()}
-        if isinstance(aliases, Mapping)
-        else None,
-        "skip_labels": tuple(map(label_text, skipped)) if isinstance(skipped, (list, tuple)) else None,
-        "positive": None if values.get("positive") is None else named(values["positive"]),
-    }
-    values |= {key: value for key, value in written.items() if value is not None}
-    patterns = values.get("patterns")
-    if isinstance(patterns, Mapping):
-        values["patterns"] = {name: _words_as_text(one, f"patterns.{name}", named) for name, one in patterns.items()}
-
-
-def _words_as_text(pattern: object, where: str, text: Callable[[object], str]) -> object:
-    """A pattern whose label values are those of its task; what is none is the schema's to tell."""
-    if not isinstance(pattern, Mapping):
-        return pattern
-    words = {key: _by_text(pattern[key], f"{where}.{key}", text) for key in pattern if key in LABEL_KEYS}
-    return {**pattern, **words}
-
-
-def _by_text(labels: object, key: str, text: Callable[[object], str]) -> object:
-    """Words by label value; a list holds the values, which are their own words. What is neither stays."""
-    if isinstance(labels, Sequence) and not isinstance(labels, str):
-        pairs = [(text(value), label_text(value)) for value in labels]
-    elif isinstance(labels, Mapping):
-        pairs = [(text(value), word) for value, word in labels.items()]
-    else:
-        return labels
-    counts = Counter(value for value, _ in pairs)
-    twice = next((value for value, count in counts.items() if count > 1), None)
-    if twice is not None:
-        raise ValueError(f"{key}: {twice!r} stands twice; keep one")
-    return dict(pairs)
 
 
 def _fields_of(*sources: object) -> tuple[str, ...]:

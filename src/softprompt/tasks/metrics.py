@@ -1,8 +1,7 @@
 """Metrics as functions of sums, so that an interval costs next to nothing.
 
 Every metric here is a function of sums over units, where a unit is a row or, for grouped tasks, all rows of a
-group: accuracy of counts of hits, F1 of a confusion matrix, Pearson of moments. So a bootstrap draw is one
-weighted sum, and the interval costs next to nothing.
+group: accuracy of counts of hits, F1 of a confusion matrix, Pearson of moments; a bootstrap draw is one weighted sum.
 """
 
 from __future__ import annotations
@@ -71,11 +70,10 @@ def _with_count(hits: Sequence[float]) -> Array:
 
 
 def _hits(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    pairs = zip(rows, predictions, strict=True)
     if task.kind == "choice":
-        return _with_count(
-            [float(_chosen(row, guess) in row.answers) for row, guess in zip(rows, predictions, strict=True)]
-        )
-    return _with_count([float(row.label == guess) for row, guess in zip(rows, predictions, strict=True)])
+        return _with_count([float(_chosen(row, guess) in row.answers) for row, guess in pairs])
+    return _with_count([float(row.label == guess) for row, guess in pairs])
 
 
 def _confusion(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
@@ -147,9 +145,9 @@ def _written(
 
 
 def _referents(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
-    """Whether the phrase was named where it is the right one, and another where it is not; to say nothing is wrong."""
-    named = [names_referent(str(guess), str(row.label)) for row, guess in zip(rows, predictions, strict=True)]
-    return _with_count([float(found is bool(row.answers)) for row, found in zip(rows, named, strict=True)])
+    """T5's WSC: the phrase was named where it is right, another where it is not; to say nothing is wrong."""
+    pairs = zip(rows, predictions, strict=True)
+    return _with_count([float(names_referent(str(guess), str(row.label)) is bool(row.answers)) for row, guess in pairs])
 
 
 def _chosen(row: Row, guess: Prediction) -> str:
@@ -286,7 +284,6 @@ METRICS: dict[str, Metric] = {
     "record_f1": Metric(("choice",), _answered(token_f1), _mean),
     "record_em": Metric(("choice",), _answered(_same), _mean, proportion=True),
     "exact_match": Metric(("generation", "extraction"), _answered(_same), _mean, proportion=True),
-    # WSC as T5 casts it: was the pronoun's phrase generated where the row's is the one, and another where it is not?
     "wsc_accuracy": Metric(("generation",), _referents, _mean, proportion=True),
     "token_f1": Metric(("generation", "extraction"), _answered(token_f1), _mean),
     # Of the corpus, and of the best right text: see `softprompt.tasks.overlap`.

@@ -69,7 +69,7 @@ def test_the_prescribed_templates_of_sequence_to_sequence_models() -> None:
 
 def test_main_metrics() -> None:
     mains = {"cb": "cb_score", "multirc": "f1a", "record": "record_f1", "cola": "matthews", "stsb": "pearson"}
-    mains["conll2003"] = "span_f1"
+    mains |= {"conll2003": "span_f1", "record_t5": "token_f1", "wsc_t5": "wsc_accuracy"}
     mains |= dict.fromkeys(QUESTIONS, "token_f1") | dict.fromkeys(WRITTEN, "bleu")
     mains |= {"xsum": "rougeL", "lama": "p_at_1"}
     for name in Task.catalog():
@@ -143,7 +143,7 @@ def test_a_block_of_virtual_tokens_follows_a_word_without_a_space() -> None:
 
 
 def test_where_patterns_are_from() -> None:
-    known = {"p-tuning", "lm-bff", "lpt", "pet", "pet-category", "gpt3", "smop", "t5"}
+    known = {"p-tuning", "lm-bff", "lpt", "pet", "pet-category", "gpt3", "smop", "t5", "lester"}
     assert {pattern for _, pattern in PATTERNS} <= known
     assert {name for name, pattern in PATTERNS if pattern == "p-tuning"} == SUPERGLUE - {"record"} | {"lama"}
     assert {"sst2", "mr", "trec", "mnli"} <= {name for name, pattern in PATTERNS if pattern == "lm-bff"}

@@ -160,28 +160,33 @@ def test_entailment_of_superglue(tmp_path: Path, name: str, other: str) -> None:
     assert [row.label for row in splits.test] == [1, 0]
 
 
-def wsc_record(label: bool | None, phrase: str = "The boy") -> dict[str, Any]:
+def wsc_record(label: bool | None, phrase: str = "The boy", index: int = 0) -> dict[str, Any]:
     target = {"span2_index": 8, "span1_index": 0, "span1_text": phrase, "span2_text": "he"}
-    record = {"text": "The boy told Pete many lies , which he regretted .", "target": target, "idx": 0}
+    record = {"text": f"The boy told Pete many lies , which he regretted {index} .", "target": target, "idx": index}
     return record if label is None else {**record, "label": label}
 
 
-def test_wsc_as_t5_casts_it_is_taught_by_the_right_phrases_alone(tmp_path: Path) -> None:
-    right, wrong = wsc_record(True), wsc_record(False, "Pete")
-    folder = superglue(tmp_path / "WSC", right, wrong, wsc_record(None))
-    task = Task.load("wsc_t5", data=folder)
-    splits, whole = task.splits(), load("wsc", folder)
+@pytest.fixture
+def wsc_as_t5(tmp_path: Path) -> Task:
+    """Twelve texts, each with a right phrase and a wrong one."""
+    pairs = [(wsc_record(True, index=n), wsc_record(False, "Pete", n)) for n in range(12)]
+    jsonl(tmp_path / "train.jsonl", [record for pair in pairs for record in pair])
+    jsonl(tmp_path / "val.jsonl", [wsc_record(False, "Pete"), wsc_record(True)])
+    return Task.load("wsc_t5", data=tmp_path)
+
+
+def test_wsc_as_t5_casts_it_is_taught_by_the_right_phrases_alone(wsc_as_t5: Task) -> None:
+    splits = wsc_as_t5.splits()
     assert {(row.label, row.answers) for row in splits.train} == {("The boy", ("The boy",))}
-    assert 0 < len(splits.train) < len(whole.train)
-    assert {(row.label, row.answers) for row in splits.test} == {("The boy", ("The boy",)), ("Pete", ())}
-    (text,) = task.template_for("text", seq2seq=True).render(splits.test[0].fields)
-    assert text.text == "The boy told Pete many lies , which *he* regretted ."  # type: ignore[union-attr]
+    both = {(row.label, row.answers) for row in (*splits.validation, *splits.test)}
+    assert both == {("The boy", ("The boy",)), ("Pete", ())}
+    assert len(splits.train) == 12 - sum(bool(row.answers) for row in splits.validation)
+    (text,) = wsc_as_t5.template_for("text", seq2seq=True).render(splits.test[0].fields)
+    assert text.text == "The boy told Pete many lies , which *he* regretted 0 ."  # type: ignore[union-attr]
 
 
-def test_wsc_as_t5_casts_it_is_right_where_the_phrase_is_named_or_rightly_not(tmp_path: Path) -> None:
-    folder = superglue(tmp_path / "WSC", wsc_record(True), wsc_record(False, "Pete"), wsc_record(None))
-    task = Task.load("wsc_t5", data=folder)
-    wrong, right = task.splits().test
+def test_wsc_as_t5_casts_it_is_right_where_the_phrase_is_named_or_rightly_not(wsc_as_t5: Task) -> None:
+    wrong, right = wsc_as_t5.splits().test
     for row, guess, expected in (
         (right, "boy", 1.0),
         (right, "The boy", 1.0),
@@ -193,7 +198,7 @@ def test_wsc_as_t5_casts_it_is_right_where_the_phrase_is_named_or_rightly_not(tm
         (wrong, "pete", 0.0),
         (wrong, "the", 0.0),  # says nothing, which is never right
     ):
-        assert evaluate(task, [row], [guess])["wsc_accuracy"] == expected, (row.label, guess)
+        assert evaluate(wsc_as_t5, [row], [guess])["wsc_accuracy"] == expected, (row.label, guess)
 
 
 def test_a_label_of_wsc_that_is_no_truth_is_told_with_its_line(tmp_path: Path) -> None:
@@ -206,7 +211,7 @@ def record_passage(index: int) -> dict[str, Any]:
     text = "Ann met Bob in Rome.\n@highlight\nBob wrote"
     spans = [{"start": 0, "end": 2}, {"start": 8, "end": 10}, {"start": 15, "end": 18}, {"start": 32, "end": 34}]
     answers = [{"text": "Ann", "start": 0, "end": 2}, {"text": "Bob", "start": 8, "end": 10}]
-    query = {"query": "Who is @placeholder?", "idx": index, "answers": answers}
+    query = {"query": f"Who is @placeholder {index}?", "idx": index, "answers": answers}
     return {"idx": index, "passage": {"text": text, "entities": spans}, "qas": [query]}
 
 
@@ -220,5 +225,47 @@ def test_record_as_t5_casts_it_has_a_training_row_for_each_right_answer(tmp_path
     assert tested.answers == ("Ann", "Bob")
     assert (evaluate(task, [tested], ["bob"])["exact_match"], evaluate(task, [tested], ["Rome"])["token_f1"]) == (1, 0)
     (text,) = task.template_for("text", seq2seq=True).render(tested.fields)
-    told = "query: Who is @placeholder? entities: Ann, Bob, Rome passage: Ann met Bob in Rome. Bob wrote"
+    told = "query: Who is @placeholder 0? entities: Ann, Bob, Rome passage: Ann met Bob in Rome. Bob wrote"
     assert text.text == told  # type: ignore[union-attr]
+
+
+# Rows as T5's preprocessors (t5/data/preprocessors.py, glue) write them, without the first word (Lester et al.'s code,
+# remove_first_text_token): the fields by name, in their order in the alphabet where T5 names no other.
+LESTER = [
+    ("boolq", {"passage": "p", "question": "q"}, "passage: p question: q", ("False", "True")),
+    (
+        "cb",
+        {"premise": "p", "hypothesis": "h"},
+        "hypothesis: h premise: p",
+        ("entailment", "contradiction", "neutral"),
+    ),
+    (
+        "copa",
+        {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "connective": "because"},
+        "choice1: a choice2: b premise: p question: cause",
+        ("choice1", "choice2"),
+    ),
+    (
+        "multirc",
+        {"paragraph": "<b>Sent 1: </b>P.<br>Q", "question": "q", "answer": "a"},
+        "question: q answer: a paragraph: Sent 1: P. Q",
+        ("False", "True"),
+    ),
+    ("rte", {"premise": "p", "hypothesis": "h"}, "hypothesis: h premise: p", ("entailment", "not_entailment")),
+    (
+        "wic",
+        {"word": "w", "sentence1": "a", "sentence2": "b"},
+        "sentence1: a sentence2: b word: w",
+        ("False", "True"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "text", "words"), LESTER)
+def test_lesters_words_are_t5s_without_the_tasks_name(
+    name: str, fields: dict[str, str], text: str, words: tuple[str, ...]
+) -> None:
+    task = Task.load(name, template="lester")
+    shown = task.template_for("text", seq2seq=True).render(fields)
+    assert [segment.text for segment in shown] == [text]  # type: ignore[union-attr]
+    assert task.label_words(seq2seq=True) == words
