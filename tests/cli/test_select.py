@@ -101,6 +101,19 @@ def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
     assert (out / "middle-1" / "metrics.json").stat().st_mtime_ns == stamp
 
 
+def test_the_arms_have_a_presets_settings(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
+    common = [*told(["select", "--preset", "capt-paper"], data, backbone), "--set", "max_length=64", "--seeds", "1"]
+    code, printed, err = ask(*common, "--arms", "all,last", "--keep", 1, "--out", tmp_path / "runs", "--json")
+    assert code == 0, err
+    assert json.loads(printed)["method"] == "capt"
+    for arm in ("all-1", "last1-1"):
+        run = json.loads((tmp_path / "runs" / arm / "metrics.json").read_text())
+        assert (run["preset"]["name"], run["readout"]["name"]) == ("capt-paper", "head")
+        assert run["options"]["training"]["learning_rate"] == 7e-4
+    code, _, err = ask(*common, "--method", "spt", "--out", tmp_path / "other")
+    assert (code, "is of method 'capt', and 'spt' was asked for" in one_line(err)) == (1, True)
+
+
 def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
     from softprompt.cli.select import _report
     from softprompt.compare.layers import summed

@@ -54,7 +54,8 @@ def test_train_on_three_files_and_on_a_part_of_one(ask: Any, backbone: Path, dat
 def _train(**changes: Any) -> Any:
     def words(backbone: Path, data: Path, out: Path) -> list[Any]:
         given = {
-            "--backbone": backbone, "--task": data / "task.yaml", "--data": data, "--method": "capt", "--out": out,
+            "--backbone": backbone, "--task": data / "task.yaml", "--data": data, "--out": out,
+            "--method": "prompt_tuning",
             "--set": "max_steps=1", **{f"--{key}": value for key, value in changes.items()},
         }  # fmt: skip
         return ["train", *(word for pair in given.items() if pair[1] is not None for word in pair)]
@@ -125,7 +126,7 @@ def test_a_run_starts_from_another_prompt(
 ) -> None:
     common = [
         "train", "--backbone", backbone, "--task", data / "task.yaml", "--data", data, "--method", method,
-        "--set", "max_steps=1", "--set", "learning_rate=1e-20",
+        "--set", "max_steps=1", "--set", "learning_rate=1e-20", "--set", "head_learning_rate=1e-20",
     ]  # fmt: skip
     assert (
         ask(

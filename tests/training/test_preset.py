@@ -166,7 +166,7 @@ PTUNING_V2 = [
     ("rte", "roberta", 32, 5e-3, 128, 100, {}),
     ("wic", "bert", 16, 1e-4, 20, 80, {"prefix_projection": True}),
     ("wic", "roberta", 32, 1e-2, 8, 50, {}),
-    ("squad", "roberta", 8, 5e-3, 16, 30, {"dropout": 0.2}),
+    ("squad_spans", "roberta", 8, 5e-3, 16, 30, {"dropout": 0.2}),
     ("conll2003", "roberta", 16, 3e-2, 11, 30, {"max_length": 152}),
 ]
 
@@ -191,7 +191,7 @@ def test_p_tuning_v2_is_trained_by_its_scripts(
     assert found.every * epochs == found.steps, "the best epoch on the validation rows is kept"
     assert own.patience >= epochs
     assert found.readout.name == "head"
-    if task not in ("squad", "conll2003"):
+    if task not in ("squad_spans", "conll2003"):
         assert found.readout.pooling == "first"
     assert found.rates[0] == rate, "no warm-up"
     assert found.rates[-1] == pytest.approx(rate / found.steps)
@@ -275,7 +275,7 @@ def test_a_name_that_method_and_training_have_is_told_with_its_owner() -> None:
             "preset 'lester' has no run on llama (causal); it has T5 on ReCoRD, T5 on WSC",
         ),
         ("ptuning-v2-paper", "bert", "trec", None, "has no run for task 'trec' on bert; it has BERT-large on BoolQ"),
-        ("ptuning-v2-paper", "bert", "squad", None, "has no run for task 'squad' on bert"),
+        ("ptuning-v2-paper", "bert", "squad_spans", None, "has no run for task 'squad_spans' on bert"),
         ("capt-paper", "qwen3", "rte", None, "has no run on qwen3 (causal); it has T5, Llama, Qwen2"),
         ("lester", "t5", "rte", "capt", "is of method 'prompt_tuning', and 'capt' was asked for"),
         ("lester", "t5", "wsc", None, "preset 'lester' casts task 'wsc' otherwise: give task 'wsc_t5'"),

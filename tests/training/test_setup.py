@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from softprompt.backbones.backbone import Backbone
-from softprompt.errors import SoftPromptError
-from softprompt.methods import method
+from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.methods import CaPT, method
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
-from softprompt.training.setup import by_default, completed
+from softprompt.training.setup import by_default, completed, readout_spec
 
 from ..shared.models import model, tokenizer
 from ..shared.prompts import METHODS
-from ..shared.runs import run, task
+from ..shared.runs import Interrupting, run, task
 
 ROWS = [{"text": f"w20 w{30 + n} w{70 - n}", "label": ("w10", "w11")[n % 2]} for n in range(30)]
 
@@ -52,12 +53,12 @@ def test_guessed_words_that_are_bad_ones_leave_the_answer_to_a_head() -> None:
     backbone, guessed = Backbone(model("llama"), tokenizer()), Task.from_file(ROWS)
     chosen = Task(**guessed.model_dump()).with_data(ROWS)
     for own, name, options, readout in (
-        (guessed, "capt", TrainingOptions(), "head"),
-        (guessed.with_data(ROWS, shots=2), "capt", TrainingOptions(), "head"),
-        (guessed, "capt", TrainingOptions(readout="text"), "text"),
+        (guessed, "prompt_tuning", TrainingOptions(), "head"),
+        (guessed.with_data(ROWS, shots=2), "prompt_tuning", TrainingOptions(), "head"),
+        (guessed, "prompt_tuning", TrainingOptions(readout="text"), "text"),
         (guessed, "hard_prompt", TrainingOptions(), None),
         (guessed, "soft_words", TrainingOptions(), None),
-        (chosen, "capt", TrainingOptions(), None),
+        (chosen, "prompt_tuning", TrainingOptions(), None),
     ):
         found = completed(backbone, own, method(name), options, 24)
         assert found.options.readout == readout
@@ -84,3 +85,34 @@ def test_a_rate_that_was_carried_over_from_another_family_is_told_unless_the_use
         ("t5", "head_only", {}),  # on standardised features, whatever the family
     ):
         assert "unmeasured" not in told(family, name, **options), (family, name)
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"), [("llama", "head"), ("qwen2", "head"), ("qwen3", "text"), ("t5", "text"), ("bert", "mask")]
+)
+def test_capt_reads_what_its_rates_are_for(family: str, expected: str) -> None:
+    """On Llama and Qwen2 the paper's are for a classification head; label words are read where they are asked for."""
+    classes = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
+    assert readout_spec(model(family), classes, method("capt"), TrainingOptions()).name == expected
+    if expected == "head":
+        own = method("capt").recipe(family, "causal")
+        assert own.head_learning_rate == own.learning_rate
+        asked = readout_spec(model(family), classes, method("capt"), TrainingOptions(readout="text"))
+        written = readout_spec(
+            model(family), Task(template="{text}", kind="generation"), method("capt"), TrainingOptions()
+        )
+        assert (asked.name, written.name) == ("text", "text")
+
+
+def test_a_run_that_was_begun_with_label_words_goes_on_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = task(tmp_path / "data")
+    options = {"output": tmp_path / "run", "max_steps": 6, "batch_size": 4, "seed": 3}
+    with monkeypatch.context() as before:
+        as_ever = {name: replace(recipe, readout=None) for name, recipe in CaPT.recipes.items()}
+        before.setattr(CaPT, "recipes", as_ever)
+        with pytest.raises(Interrupted):
+            train(model("llama"), tokenizer(), rows, "capt", progress=Interrupting(3), **options)
+    done = train(model("llama"), tokenizer(), rows, "capt", progress=False, resume=True, **options)
+    assert done.metrics["readout"]["name"] == "text"

@@ -22,6 +22,7 @@ from softprompt.cli.options import (
     LearningRate,
     MaxLength,
     MaxTestRows,
+    PresetName,
     Quiet,
     RowsAStep,
     Set,
@@ -49,7 +50,12 @@ FIGURES, PAGE = "select.json", "select.html"
 RunsFolder = Annotated[
     Path, typer.Option(*OUT, help="folder of the runs, one a choice and seed, of select.json and select.html")
 ]
-LayersMethod = Annotated[str, typer.Option(help="a method whose layers can be chosen", autocompletion=methods_by_name)]
+LayersMethod = Annotated[
+    str | None,
+    typer.Option(
+        help="a method whose layers can be chosen; default: spt, or the preset's", autocompletion=methods_by_name
+    ),
+]
 Keep = Annotated[
     int | None, typer.Option(min=1, help="K, layers that learned, first, last and random keep; default: 8, or half")
 ]
@@ -63,7 +69,8 @@ def select(
     out: RunsFolder,
     task: TaskName = None,
     template: TemplateText = None,
-    method: LayersMethod = "spt",
+    method: LayersMethod = None,
+    preset: PresetName = None,
     keep: Keep = None,
     arms: Arms = "learned,all,first,last,random,input,middle",
     seeds: Seeds = "13,21,42",
@@ -96,19 +103,27 @@ def select(
     quiet(silent=silent)
     folder_for(out, "--out")
     words, numbers = listed_words(arms), whole_numbers(seeds, "--seeds", "13,21,42")
-    named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
-    pairs = with_named(set_, **named)
-    check_names(pairs, method)
+    pairs = with_named(set_, learning_rate=learning_rate, epochs=epochs, batch_size=batch_size, max_length=max_length)
+    name = _named(method, preset, pairs)
     rows = WantedRows(data, shots, numbers[0], max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
     loaded = task_of(task, Columns.of(text, label), template=template, **vars(rows))
-    chosen, training = _without_layers(pairs, method)
+    chosen, training = _without_layers(pairs, name)
     check_rows(loaded, numbers, silent=silent)
     from softprompt.backbones.load import load_backbone
     from softprompt.compare.layers import select_layers
 
     frozen, how = load_backbone(backbone, dtype=dtype, device=device), training.model_dump(exclude_unset=True)
-    how |= {"keep": keep, "arms": words, "seeds": numbers, "output": out, "progress": not silent}
+    how |= {"keep": keep, "arms": words, "seeds": numbers, "output": out, "preset": preset, "progress": not silent}
     _finish(select_layers(frozen, loaded, chosen, **how), out, json)
+
+
+def _named(method: str | None, preset: str | None, pairs: list[str]) -> str:
+    """The method's name, which the options are looked at for."""
+    from softprompt.presets.catalog import preset as preset_of
+
+    name = method or ("spt" if preset is None else preset_of(preset).method)
+    check_names(pairs, name)
+    return name
 
 
 def _without_layers(pairs: list[str], method: str) -> tuple[Method, TrainingOptions]:

@@ -101,7 +101,7 @@ def select_layers(
             `runs/<task>-<method>-layers`.
         progress: whether to show progress, or where.
         backbone: the backbone's name for the records, where it shall have another than its own.
-        **options: of training, see `TrainingOptions`.
+        **options: of training, see `TrainingOptions`, and `preset`, see `train`.
 
     Returns:
         What `softprompt select` writes to `select.json`: the setting, `arms` (as `summed` gives them), the `reference`

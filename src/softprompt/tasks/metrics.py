@@ -39,6 +39,9 @@ class Scored(Protocol):
         """The label value that `f1` scores; the last one where None."""
 
 
+Statistics: TypeAlias = Callable[[Scored, Sequence[Row], Sequence[Prediction]], Array]
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """How a metric comes from sums.
@@ -54,7 +57,7 @@ class Metric:
     """
 
     kinds: tuple[str, ...]
-    statistics: Callable[[Scored, Sequence[Row], Sequence[Prediction]], Array]
+    statistics: Statistics
     value: Callable[[Array], Array]
     by_group: bool = False
     proportion: bool = False
@@ -118,23 +121,18 @@ def _rank(values: Array) -> Array:
     return ranks
 
 
-def _answered(
-    score: Callable[[str, str], float],
-) -> Callable[[Scored, Sequence[Row], Sequence[Prediction]], Array]:
+def _answered(score: Callable[[str, str], float]) -> Statistics:
     """The best score of a text against any right answer."""
 
     def statistics(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
-        texts = [
-            _chosen(row, guess) if row.choices else str(guess) for row, guess in zip(rows, predictions, strict=True)
-        ]
-        return _with_count([best(score, text, row.answers) for text, row in zip(texts, rows, strict=True)])
+        pairs = zip(rows, predictions, strict=True)
+        texts = ((row, _chosen(row, guess) if row.choices else str(guess)) for row, guess in pairs)
+        return _with_count([best(score, text, row.answers) for row, text in texts])
 
     return statistics
 
 
-def _written(
-    counts: Callable[[str, Sequence[str]], Sequence[float]],
-) -> Callable[[Scored, Sequence[Row], Sequence[Prediction]], Array]:
+def _written(counts: Callable[[str, Sequence[str]], Sequence[float]]) -> Statistics:
     """What a text shares with all right answers together."""
 
     def statistics(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
@@ -280,7 +278,6 @@ METRICS: dict[str, Metric] = {
     "em": Metric(("classification",), _hits, _mean, by_group=True, proportion=True),
     "pearson": Metric(("regression",), _values, _correlation),
     "spearman": Metric(("regression",), _ranks, _correlation),
-    # ReCoRD: the best over the right answers, after the official normalisation.
     "record_f1": Metric(("choice",), _answered(token_f1), _mean),
     "record_em": Metric(("choice",), _answered(_same), _mean, proportion=True),
     "exact_match": Metric(("generation", "extraction"), _answered(_same), _mean, proportion=True),

@@ -64,8 +64,17 @@ class RunSpec:
     preset: Applied
 
 
-def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
+def readout_spec(
+    model: nn.Module, task: Task, method: Method, options: TrainingOptions, *, trained: bool = True
+) -> ReadoutSpec:
     """The readout of a training, and the place that its head reads: the user's, else the method's.
+
+    Args:
+        model: the frozen one.
+        task: whose answers are read.
+        method: of the prompt.
+        options: the user's.
+        trained: the prompt is; else no rate tells what is read.
 
     Raises:
         SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
@@ -73,7 +82,8 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
     """
     anatomy = read_anatomy(model)
     kind = anatomy.kind
-    default = usual_readout(method, anatomy, has_lm_head=has_lm_head(model))
+    read = usual_readout(method, anatomy, has_lm_head=has_lm_head(model))
+    default = read if trained else method.readout(kind, has_lm_head=has_lm_head(model))
     if task.kind in IN_PLACE:
         if method.readout(kind, has_lm_head=False) != "head":
             raise SoftPromptError(

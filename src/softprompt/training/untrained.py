@@ -69,7 +69,7 @@ def untrained(
         own = own.model_copy(update={"prompts": (words_alone(task, model),)})
     if chosen.init_from is not None:
         raise SoftPromptError("init_from names a prompt that is trained: load and evaluate that one")
-    spec = settled(readout_spec(model.model, task, own, chosen), task, model)
+    spec = settled(readout_spec(model.model, task, own, chosen, trained=False), task, model)
     _check_readout(spec, task, own)
     producer = build(model, own, label_words=task.label_words(model.is_encoder_decoder), seed=seed)
     readout = build_readout(task, model, producer, spec)
