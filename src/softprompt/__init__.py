@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from softprompt.evaluation.score import evaluate
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.explain.nearest import nearest_words
+    from softprompt.explain.patterns import layer_patterns
     from softprompt.explain.similarity import similarity_of
     from softprompt.methods.base import BuildContext, Method, Recipe
     from softprompt.methods.registry import method, register
@@ -49,6 +50,7 @@ _WHERE = {
     "evaluation.pooled": "pooled_metrics",
     "evaluation.transfer": "transfer_metrics",
     "explain.nearest": "nearest_words",
+    "explain.patterns": "layer_patterns",
     "explain.similarity": "similarity_of",
     "methods": "BuildContext Method Recipe method register",
     "attached.model": "PromptedModel",
@@ -86,6 +88,7 @@ __all__ = [
     "adapt",
     "attach",
     "evaluate",
+    "layer_patterns",
     "load",
     "load_backbone",
     "method",

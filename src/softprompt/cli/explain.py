@@ -11,6 +11,7 @@ import typer
 from softprompt.cli.common import emit, open_prompt, quiet, table, tell
 from softprompt.cli.helping import Verb
 from softprompt.cli.options import BatchSize, Device, Dtype, Json, Page, PromptBackbone, Quiet, RunFolder
+from softprompt.cli.patterns import layers
 from softprompt.cli.scoring import Stored, Wanted
 from softprompt.guards.paths import file_for
 
@@ -23,6 +24,8 @@ explain = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+explain.command(cls=Verb)(layers)
 
 Neighbours = Annotated[int, typer.Option("-k", "--neighbours", min=1, max=50, help="words a row")]
 EffectData = Annotated[

@@ -1,0 +1,34 @@
+"""The page of kept layers: the map, the gates and the groups, as they are in the reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from softprompt.explain.patterns import LayerPatterns, TaskPattern, groups_of
+from softprompt.explain.patterns_page import gates_figure, map_figure, patterns_page
+
+
+def reading(gates: tuple[float, ...] | None = (0.4, 0.6, 0.7)) -> LayerPatterns:
+    tasks = (
+        TaskPattern("sst2 <b>", "spt", "tiny", 4, 2, (0.75, 0.25, 1.0), gates),
+        TaskPattern("trec", "spt", "tiny", 1, 2, (0.0, 1.0, 1.0), None),
+    )
+    return LayerPatterns(3, groups_of(3), tasks, 0)
+
+
+def test_the_page_holds_the_map_the_gates_and_the_groups(tmp_path: Path) -> None:
+    found = reading()
+    assert [tuple(row) for row in map_figure(found).data[0].z] == [one.share for one in found.tasks]
+    assert tuple(map_figure(found).data[0].y) == ("sst2 &lt;b&gt;", "trec")
+    assert [tuple(row) for row in gates_figure(found).data[0].z] == [(0.4, 0.6, 0.7), (None, None, None)]
+    assert [one.text for one in map_figure(found).layout.annotations] == ["embedding", "middle"]  # no other has a layer
+    page = patterns_page(found, tmp_path / "page.html", "which <layers>").read_text(encoding="utf-8")
+    assert page.count('class="plotly-graph-div"') == 2
+    assert "which &lt;layers&gt;" in page
+    assert "<td>all tasks</td><td>0.38</td>" in page
+    assert "<b>" not in page.split("</script>")[-1]
+
+
+def test_runs_without_gates_have_no_second_picture(tmp_path: Path) -> None:
+    page = patterns_page(reading(gates=None), tmp_path / "page.html", "layers").read_text(encoding="utf-8")
+    assert page.count('class="plotly-graph-div"') == 1
