@@ -330,3 +330,25 @@ def test_a_run_goes_on_with_the_preset_that_it_was_begun_with(tmp_path: Path) ->
     assert trained(tmp_path / "run", method=own, resume=True).metrics == first.metrics
     with pytest.raises(SoftPromptError, match=r"another training_options.z_loss \(0.0001 then, 0.5 now\)"):
         trained(tmp_path / "run", method=own, resume=True, z_loss=0.5)
+
+
+def test_wsc_as_t5_casts_it_is_trained_and_scored(tmp_path: Path) -> None:
+    """From the published layout to the metric: the phrase is generated."""
+    rows = [
+        {
+            "text": f"w{20 + n} w40 w41 w42",
+            "target": {"span1_index": 0, "span1_text": f"w{20 + n}", "span2_index": 2, "span2_text": "w41"},
+            "label": n % 3 > 0,
+        }
+        for n in range(30)
+    ]
+    task = Task.load("wsc_t5", data=rows)
+    few = {"max_steps": 2, "evaluations": 1, "max_length": 64, "max_new_tokens": 2, "batch_size": 4}
+    method = sp.PromptTuning(num_virtual_tokens=5)
+    done = sp.train(
+        model("t5"), tokenizer(), task, method, output=tmp_path / "run", preset="lester", progress=False, **few
+    )
+    assert done.metrics["preset"]["run"] == "T5 on WSC"
+    assert (done.metrics["metric"], done.metrics["readout"]["z_loss"]) == ("wsc_accuracy", 1e-4)
+    assert done.metrics["options"]["method"]["init_words"] == ["commonsense", "pronoun", "resolution"]
+    assert 0 <= done.metrics["test"]["wsc_accuracy"] <= 1
