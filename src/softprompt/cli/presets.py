@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from softprompt.presets.definition import Preset, PresetRun
 
 
+OnePreset = Annotated[str | None, typer.Argument(help="show one preset with its runs", autocompletion=presets_by_name)]
+
+
 def presets(
-    name: Annotated[
-        str | None, typer.Argument(help="show one preset with its runs", autocompletion=presets_by_name)
-    ] = None,
+    name: OnePreset = None,
     json: Json = False,
 ) -> None:
     """List the presets, which are the settings of papers' own runs, or show one with its sources.
