@@ -28,7 +28,7 @@ TRAINING = [
     ["options", "measure", "process", "hold", "warm_start", "named_patterns"],
     ["preset"],
     ["divergence", "identity", "setup"],
-    ["finished", "run_folder", "begun", "fitting", "untrained"],
+    ["finished", "run_folder", "begun", "fitting", "lengths", "untrained"],
     ["records", "adaptation"],
     ["courses"],
     ["results"],

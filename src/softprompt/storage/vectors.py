@@ -44,7 +44,7 @@ def _asked(
 ) -> dict[str, TensorForm]:
     """The forms of the tensors that a method's options ask for."""
     try:
-        stored = _sketched(backbone, described.method).stored_in(backbone.model)
+        stored = sketched(backbone, described.method).stored_in(backbone.model)
     except SoftPromptError as error:
         raise SoftPromptError(f"{path / META}: options: {error}") from None
     # Sizes that no tensor can have; torch raises what it likes for them.
@@ -62,7 +62,7 @@ def _asked(
     return asked
 
 
-def _sketched(backbone: Backbone, method: Method) -> Producer:
+def sketched(backbone: Backbone, method: Method) -> Producer:
     """A sketch, or the prompt itself of a package's method that wants numbers, which `meta` has not."""
     try:
         return sketch(backbone, method)

@@ -20,9 +20,10 @@ from softprompt.presets.definition import UsedPreset
 from softprompt.readouts import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.data.held import Held
-from softprompt.training.options import TrainingOptions
+from softprompt.training.options import SHORT, TrainingOptions
 
-_LEFT_OPEN = {"pooling": "auto"}  # of the readout's options, the value that leaves it to the library
+# Of the readout's options the values that leave it to the library, today's first: earlier versions wrote 256 for any.
+_LEFT_OPEN: dict[str, tuple[object, ...]] = {"pooling": ("auto",), "max_length": (None, SHORT)}
 
 
 class Begun(BaseModel):
@@ -131,8 +132,8 @@ class RunRecord(BaseModel):
 def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> ReadoutSpec:
     """The readout of a run that is gone on with: what the user leaves open is as its begin settled it.
 
-    Versions settle it differently: a head of P-Tuning v2 used to read the mean of the text, and CaPT on Llama label
-    words.
+    Versions settle it differently: a head of P-Tuning v2 used to read the mean of the text, CaPT on Llama label words,
+    and rows had 256 tokens.
 
     Args:
         spec: the readout of a new run.
@@ -143,10 +144,15 @@ def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> Reado
         SoftPromptError: the record cannot be read.
     """
     path = folder / RUN
-    then = read_document(path).get("readout") if path.is_file() else None
-    if not isinstance(then, dict):
+    record = read_document(path) if path.is_file() else {}
+    then, asked = record.get("readout"), record.get("training_options")
+    if not isinstance(then, dict) or not isinstance(asked, dict):
         return spec
-    left = {name: then[name] for name, usual in _LEFT_OPEN.items() if getattr(options, name) == usual and name in then}
+    left = {
+        name: then[name]
+        for name, usual in _LEFT_OPEN.items()
+        if getattr(options, name) == usual[0] and asked.get(name, usual[0]) in usual and name in then
+    }
     left |= {"name": then["name"]} if options.readout is None and "name" in then else {}
     try:
         return ReadoutSpec.model_validate({**spec.model_dump(), **left})

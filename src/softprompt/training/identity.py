@@ -114,8 +114,8 @@ def _another(key: str, then: object, now: object) -> str | None:
 
 
 def _options(key: str, then: object, now: object) -> str | None:
-    """What `answer_end` comes to stands in the readout."""
-    return _another(key, *({**_mapping(one), _END: None} for one in (then, now)))
+    """What `answer_end` and `max_length` come to stands in the readout."""
+    return _another(key, *({**_mapping(one), _END: None, "max_length": None} for one in (then, now)))
 
 
 def _readout(key: str, then: object, now: object) -> str | None:

@@ -16,6 +16,8 @@ from softprompt.readouts.registry import KnownReadout
 from softprompt.readouts.spec import MOST_BEAMS, LossName, PoolingName, Scoring
 from softprompt.tasks.text.truncation import Truncation
 
+SHORT, LONG = 256, 512  # see `softprompt.training.lengths`, which chooses where `max_length` is None
+
 
 class TrainingOptions(Options):
     """Options of training; None takes the method's recipe for the backbone."""
@@ -36,7 +38,13 @@ class TrainingOptions(Options):
     evaluations: int = Field(8, ge=1, description="how often the validation rows are looked at over a training")
     patience: int = Field(5, ge=1, description="evaluations without a better one before training stops early")
     max_grad_norm: float = Field(1.0, ge=0, description="gradients are clipped to this norm; 0 leaves them")
-    max_length: int = Field(256, ge=8, description="most tokens of a row, virtual tokens and label among them")
+    max_length: int | None = Field(
+        None,
+        ge=8,
+        exclude_if=lambda length: length is None,
+        description="most tokens of a row, virtual tokens and label among them; default: 256, or 512 where the task "
+        "has longer rows and the backbone the positions",
+    )
     readout: KnownReadout | None = Field(None, description="default: the method's for the backbone")
     loss: LossName = Field("auto", description="over the label words or the vocabulary")
     pooling: PoolingName = Field("auto", description="of a linear head")

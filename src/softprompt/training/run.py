@@ -34,6 +34,7 @@ from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
 from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
+from softprompt.training.lengths import long_enough, told_length
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, planned, training_options
 from softprompt.training.preset import with_preset
@@ -154,8 +155,9 @@ def train(
     check_splits(task, splits)
     method, chosen, told = completed(own, task, made.method, made.options, len(splits.train))
     folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
-    spec = readout_spec(own.model, task, method, chosen)
+    spec = long_enough(readout_spec(own.model, task, method, chosen), chosen, own, task, method, splits)
     spec = settled(as_begun(spec, chosen, folder) if resume else spec, task, own)
+    told = (*told, *told_length(spec, chosen))
     identity = identity_of(own, task, method, chosen, spec, splits)
     identity |= made.recorded()
     run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, (*made.told, *told), made)

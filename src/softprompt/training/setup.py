@@ -26,7 +26,7 @@ from softprompt.tasks.facts import FACT
 from softprompt.tasks.in_place import IN_PLACE
 from softprompt.tasks.values import listed
 from softprompt.training.named_patterns import with_texts
-from softprompt.training.options import TrainingOptions
+from softprompt.training.options import SHORT, TrainingOptions
 from softprompt.training.preset import Applied
 
 PROMPT, STATE = "prompt", "state"
@@ -102,6 +102,7 @@ def readout_spec(
             + ("" if task.kind in IN_PLACE else ", or a backbone with a language-model head")
         )
     chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
+    chosen["max_length"] = options.max_length or SHORT
     if name == "head" and options.pooling == "auto" and task.kind not in IN_PLACE:
         chosen["pooling"] = method.pooling(kind) or "auto"
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")

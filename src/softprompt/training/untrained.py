@@ -28,7 +28,7 @@ from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
 from softprompt.training.named_patterns import words_alone
-from softprompt.training.options import TrainingOptions, training_options
+from softprompt.training.options import LONG, TrainingOptions, training_options
 from softprompt.training.setup import completed, readout_spec
 
 
@@ -70,6 +70,8 @@ def untrained(
     if chosen.init_from is not None:
         raise SoftPromptError("init_from names a prompt that is trained: load and evaluate that one")
     spec = settled(readout_spec(model.model, task, own, chosen, trained=False), task, model)
+    if chosen.max_length is None:  # no row is known
+        spec = spec.model_copy(update={"max_length": LONG})
     _check_readout(spec, task, own)
     producer = build(model, own, label_words=task.label_words(model.is_encoder_decoder), seed=seed)
     readout = build_readout(task, model, producer, spec)
