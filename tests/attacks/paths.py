@@ -113,6 +113,7 @@ def verbs(made: Bench) -> dict[str, tuple[Callable[[str], list[Any]], str, bool]
         "discretise RUN": (lambda path: ["discretise", path, "--data", made.rows], "", True),
         "explain nearest RUN": (lambda path: ["explain", "nearest", path], "", True),
         "explain nearest --page": (lambda path: ["explain", "nearest", *page, path], ".html", False),
+        "explain layers RUN": (lambda path: ["explain", "layers", path], "", True),
         "explain similarity RUN": (lambda path: ["explain", "similarity", run, path], "", True),
         "explain similarity --page": (lambda path: ["explain", "similarity", run, *page, path], ".html", False),
         "adapt --text": (

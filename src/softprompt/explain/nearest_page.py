@@ -77,10 +77,9 @@ def together_figures(reading: Nearest) -> list[go.Figure]:
     figure = go.Figure(go.Bar(x=[row.row for row in reading.rows], y=list(found.rows), marker_color="#3b6ea5"))
     low, high = (found.random + sign * found.random_deviation for sign in (-1, 1))
     figure.add_hrect(y0=low, y1=high, fillcolor="#d97b29", opacity=0.25, line_width=0)
-    told = f"{found.random_vectors} random vectors: {found.random:.3f}, deviation {found.random_deviation:.3f}"
-    figure.add_hline(y=found.random, line_color="#d97b29", annotation_text=told, annotation_position="top right")
+    figure.add_hline(y=found.random, line_color="#d97b29")
     figure.update_layout(
-        title="Nearest words among themselves",
+        title=f"Nearest words among themselves (line and band: {found.random_vectors} random vectors)",
         xaxis_title="virtual token",
         yaxis_title="mean cosine of all pairs",
         height=380,
