@@ -79,10 +79,10 @@ def together_figures(reading: Nearest) -> list[go.Figure]:
     figure.add_hrect(y0=low, y1=high, fillcolor="#d97b29", opacity=0.25, line_width=0)
     figure.add_hline(y=found.random, line_color="#d97b29")
     figure.update_layout(
-        title=f"Nearest words among themselves (line and band: {found.random_vectors} random vectors)",
-        xaxis_title="virtual token",
+        title="Among themselves",
+        xaxis_title=f"virtual token (line and band: {found.random_vectors} random vectors)",
         yaxis_title="mean cosine of all pairs",
-        height=380,
+        height=420,
         **LOOK,
     )
     return [inert(figure)]
