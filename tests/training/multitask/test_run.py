@@ -11,30 +11,17 @@ import pytest
 
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.tensors import read_tensors
-from softprompt.methods import MPT, HardPrompt, PromptTuning, PTuningV2
+from softprompt.methods import MPT, HardPrompt, PTuningV2
 from softprompt.storage.prompt import load
-from softprompt.tasks import Task
-from softprompt.training.fitting.checkpoint import step_of
 from softprompt.training.multitask.run import MultitaskRun, train_multitask
 from softprompt.training.run import open_run, train
 
 from ...shared.models import model, tokenizer
 from ...shared.runs import Interrupting, Listening
 from ...shared.runs import task as words
+from ...shared.several import last_state, run, tasks
 
 TENSORS = "prompt.safetensors"
-
-
-def tasks(folder: Path) -> list[Task]:
-    """Two tasks: the second has other rows in number, other words, and three labels of which two occur."""
-    other = {"name": "other", "labels": {"0": "w12", "1": "w13", "2": "w14"}, "template": "{text} w50 {mask}"}
-    return [words(folder / "a", name="one"), words(folder / "b", rows=24, **other)]
-
-
-def run(folder: Path, method: Any, family: str = "llama", **options: Any) -> MultitaskRun:
-    chosen = {"max_steps": 6, "evaluations": 2, "batch_size": 4, "progress": False, "learning_rate": 0.1, **options}
-    given = tasks(folder / "data")
-    return train_multitask(model(family), tokenizer(), given, method, output=folder / "run", seed=3, **chosen)
 
 
 def stored(folder: Path) -> dict[str, Any]:
@@ -88,10 +75,6 @@ def test_a_further_task_starts_from_the_shared_prefix(v2: MultitaskRun, tmp_path
     assert (done.prompt.producer.stored()["table"] - stored(v2.shared)["table"]).abs().max() < 1e-6
 
 
-def last_state(done: MultitaskRun) -> dict[str, Any]:
-    return read_tensors(max((done.folder / "state").glob("checkpoint-*"), key=step_of) / "model.safetensors")
-
-
 def test_mpt_shares_its_prompt_and_keeps_factors_apart(tmp_path: Path) -> None:
     done = run(tmp_path, MPT(num_virtual_tokens=2), patience=50)
     state = last_state(done)
@@ -120,9 +103,12 @@ def test_a_finished_run_is_read_and_a_damaged_one_made_again(tmp_path: Path) -> 
     again = run(tmp_path, MPT(num_virtual_tokens=2), resume=True, progress=heard)
     assert any("finished already" in line for line in heard.lines)
     assert again.runs["one"].metrics == first.runs["one"].metrics
-    shutil.rmtree(first.folder / "tasks" / "one" / "prompt")
-    run(tmp_path, MPT(num_virtual_tokens=2), resume=True)
-    assert (first.folder / "tasks/one/prompt" / TENSORS).read_bytes() == before
+    for place in ("tasks/one/prompt", "shared"):
+        shutil.rmtree(first.folder / place)
+        run(tmp_path, MPT(num_virtual_tokens=2), resume=True, progress=heard)
+        assert (first.folder / "tasks/one/prompt" / TENSORS).read_bytes() == before
+        assert (first.shared / TENSORS).is_file()
+        assert "made again from" in next(line for line in heard.lines[::-1] if str(first.folder / place) in line)
     with pytest.raises(SoftPromptError, match="learning_rate"):
         run(tmp_path, MPT(num_virtual_tokens=2), resume=True, learning_rate=0.2)
     with pytest.raises(SoftPromptError, match="holds a run already"):
@@ -144,22 +130,15 @@ def test_what_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_teachers_change_the_training_and_stay(tmp_path: Path) -> None:
-    """MPT's distillation: with a weight of nothing it is none, and the teachers' folders are as they were."""
-    given = tasks(tmp_path / "data")
-    places = {}
-    for task in given:
-        options = {"max_steps": 4, "evaluations": 1, "learning_rate": 0.5, "progress": False}
-        folder = tmp_path / "teachers" / task.name
-        train(model("llama"), tokenizer(), task, PromptTuning(num_virtual_tokens=2), output=folder, **options)
-        places[task.name] = folder
-    found = []
-    for name, options in (
-        ("plain", {}),
-        ("nothing", {"teachers": places, "distillation": 0.0}),
-        ("taught", {"teachers": places, "distillation": 10.0}),
-    ):
-        done = run(tmp_path / name, MPT(num_virtual_tokens=2), patience=50, **options)
-        found.append(last_state(done)["prompted.prompts.0.table"])
-    assert (found[0] == found[1]).all()
-    assert not (found[0] == found[2]).all()
+def test_rows_are_as_long_as_each_task_needs(tmp_path: Path) -> None:
+    """As in a run of one task: 512 where a row is longer than 256, told with the task's name."""
+    heard = Listening()
+    long = words(tmp_path / "a", name="one")
+    rows = [{"text": "w20 " * 300 if n == 5 else f"w20 w{30 + n}", "label": str(n % 2)} for n in range(20)]
+    other = long.model_copy(update={"name": "long"}).with_data(rows)
+    options = {"max_steps": 1, "evaluations": 1, "batch_size": 4, "progress": heard, "output": tmp_path / "run"}
+    done = train_multitask(model("t5"), tokenizer(), [long, other], PTuningV2(num_virtual_tokens=2), **options)
+    found = {name: one.metrics["readout"]["max_length"] for name, one in done.runs.items()}
+    assert found == {"one": 256, "long": 512}
+    assert any("long: max_length: 512" in line for line in heard.lines)
+    assert not any("one: max_length" in line for line in heard.lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,22 @@ from pydantic import JsonValue
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
-from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.errors import Interrupted
 from softprompt.files.places import METRICS, TENSORS, folder_of
 from softprompt.readouts import build_readout
 from softprompt.readouts.cut import told_cuts
 from softprompt.readouts.settled import told_end
 from softprompt.sites.producer import Producer
-from softprompt.storage.prompt import Prompt, load
 from softprompt.tasks import Row
 from softprompt.training.divergence import of_stage
 from softprompt.training.fitting.stage import fit_stage
 from softprompt.training.fitting.stage_spec import FittedStage, Stage
 from softprompt.training.fitting.task_model import TaskModel
 from softprompt.training.identity import digest_of, starts_of
+from softprompt.training.lengths import told_length
 from softprompt.training.multitask.parts import SHARED, common, prompts_of
 from softprompt.training.multitask.storing import seen_alone, store_shared, store_task, write_metrics
+from softprompt.training.multitask.teachers import Taught, seen_by, taught_by
 from softprompt.training.multitask.together import OfTask, Part, Together
 from softprompt.training.multitask.trainer import MultitaskTrainer, prepared
 from softprompt.training.options import planned
@@ -74,14 +76,11 @@ class Joint:
         """Train all tasks together, then measure and store each."""
         first = self.first
         prompts = prompts_of(self._begun(), first.method, [spec.task.name for spec in self.specs])
-        taught = {name: load(place, first.backbone) for name, place in self.teachers.items()}
-        parts = [self._part(spec, prompts, taught) for spec in self.specs]
-        named = {**prompts, **{_teacher(name): one.producer for name, one in taught.items()}}
-        for one in taught.values():
-            one.producer.requires_grad_(False)
-        with attach(first.backbone, named, dropout=first.options.dropout) as prompted, stop_signal() as stop:
-            fitted = self._fit(prompted, parts, lambda: stop["asked"])
-        starts = seen_at_start(first)
+        parts = [self._part(spec, prompts) for spec in self.specs]
+        taught = [self._taught(spec) for spec in self.specs]
+        with attach(first.backbone, prompts, dropout=first.options.dropout) as prompted, stop_signal() as stop:
+            fitted = self._fit(prompted, parts, taught, lambda: stop["asked"])
+        starts = [*seen_at_start(first), *seen_by(self.teachers)]
         seen = {spec.task.name: seen_alone(spec, starts) for spec in self.specs}
         runs = {}
         for spec, part in zip(self.specs, parts, strict=True):
@@ -107,22 +106,27 @@ class Joint:
         assert isinstance(own, Producer)
         return own
 
-    def _part(self, spec: RunSpec, prompts: Mapping[str, Producer], taught: Mapping[str, Prompt]) -> Part:
+    def _taught(self, spec: RunSpec) -> list[Taught] | None:
+        """What the teacher of a task says of its training rows; None where it has none."""
+        place = self.teachers.get(spec.task.name)
+        return None if place is None else taught_by(place, spec)
+
+    def _part(self, spec: RunSpec, prompts: Mapping[str, Producer]) -> Part:
         name = spec.task.name
         prompt = name if name in prompts else SHARED
-        readout = build_readout(spec.task, spec.backbone, prompts[prompt], spec.readout_spec)
-        if name not in taught:
-            return Part(spec.task, readout, prompt)
-        own = taught[name]
-        if own.task is None or own.readout is None or own.task.labels != spec.task.labels:
-            raise SoftPromptError(f"{self.teachers[name]}: a prompt for other labels than task {name!r} has")
-        return Part(spec.task, readout, prompt, (_teacher(name), own.readout))
+        return Part(spec.task, build_readout(spec.task, spec.backbone, prompts[prompt], spec.readout_spec), prompt)
 
-    def _fit(self, prompted: PromptedModel, parts: Sequence[Part], stopping: Callable[[], bool]) -> FittedStage:
+    def _fit(
+        self,
+        prompted: PromptedModel,
+        parts: Sequence[Part],
+        taught: Sequence[list[Taught] | None],
+        stopping: Callable[[], bool],
+    ) -> FittedStage:
         """Train, and leave the best state in prompts and readouts."""
         first, anatomy = self.first, prompted.anatomy
-        items = _encoded(parts, [spec.splits.train for spec in self.specs])
-        validation = _encoded(parts, [spec.splits.validation for spec in self.specs])
+        items = _encoded(parts, [spec.splits.train for spec in self.specs], taught)
+        validation = _encoded(parts, [spec.splits.validation for spec in self.specs], [None] * len(parts))
         plan = planned(first.options, first.method.recipe(anatomy.family, anatomy.kind))
         trained = TaskModel(prompted, Together(parts, self.distillation))
         show = first.show
@@ -146,24 +150,23 @@ class Joint:
         return fitted
 
     def _told(self, *parts: Sequence[OfTask]) -> list[str]:
-        """Of each task, as in a run of its own: classes with few rows, ends that are scored, and what is cut."""
+        """Of each task, as in a run of its own: its rows' length, classes with few, ends that are scored, and cuts."""
         lines, seq2seq = list[str](), self.first.backbone.is_encoder_decoder
         for place, spec in enumerate(self.specs):
             items = [item for items in parts for item in items if item.place == place]
             rows = f"training and validation rows of {spec.task.name}"
             ends = told_end(items, spec.task, rows, seq2seq=seq2seq)
+            lines += [f"{spec.task.name}: {line}" for line in told_length(spec.readout_spec, spec.options)]
             lines += [*too_few(spec.task, spec.splits), *ends, *told_cuts(items, spec.readout_spec, rows)]
         return lines
 
 
-def _encoded(parts: Sequence[Part], rows: Sequence[Sequence[Row]]) -> list[OfTask]:
-    """The rows of each part."""
+def _encoded(
+    parts: Sequence[Part], rows: Sequence[Sequence[Row]], taught: Sequence[list[Taught] | None]
+) -> list[OfTask]:
+    """The rows of each part, with what a teacher says of them where there is one."""
     return [
-        OfTask.of(part.readout.encode(row), place)
-        for place, (part, own) in enumerate(zip(parts, rows, strict=True))
-        for row in own
+        OfTask.of(part.readout.encode(row), place, told)
+        for place, (part, own, teacher) in enumerate(zip(parts, rows, taught, strict=True))
+        for row, told in zip(own, itertools.repeat(None) if teacher is None else teacher, strict=False)
     ]
-
-
-def _teacher(name: str) -> str:
-    return f"teacher of {name}"

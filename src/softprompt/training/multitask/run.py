@@ -10,23 +10,27 @@ from typing import Any
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import METRICS
+from softprompt.files.written import check_whole
 from softprompt.methods.base import Method
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.readouts.settled import settled
 from softprompt.tasks import Task
 from softprompt.tasks.data.watching import watching
+from softprompt.tasks.scoring import check_libraries
 from softprompt.training.finished import damage
 from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
+from softprompt.training.lengths import long_enough
 from softprompt.training.multitask.joint import TASKS, Joint
 from softprompt.training.multitask.parts import SHARED
+from softprompt.training.multitask.teachers import check_teachers
 from softprompt.training.options import TrainingOptions, training_options
 from softprompt.training.preset import Applied
 from softprompt.training.process import alone, reproducible
 from softprompt.training.run import Run, check_splits, open_run
-from softprompt.training.run_folder import leaving_nothing, output_folder, take_folder
-from softprompt.training.setup import PROMPT, RunSpec, readout_spec
+from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
+from softprompt.training.setup import PROMPT, STATE, RunSpec, readout_spec
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def train_multitask(
         seed: of the splits, the prompt's first values and the order of rows.
         output: the run's folder; by default `runs/multitask-<method>-<seed>`.
         teachers: by a task's name the folder of a prompt that was trained on it alone, from which it learns, too (MPT).
-        distillation: the weight of what it learns so.
+        distillation: the weight of what it learns so, 0 or more.
         resume: go on with the run that the folder holds.
         progress: whether to show progress, or where.
         backbone: the backbone's name for the records, where it shall have another than its own.
@@ -102,22 +106,27 @@ def train_multitask(
     """
     own, chosen = model.named(backbone), training_options(named, options)
     made = method_of(method) if isinstance(method, str) else method
-    _check(made, tasks, teachers or {})
+    _check(made, tasks)
+    check_teachers(tasks, teachers or {}, distillation, chosen)
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = output_folder(output, f"multitask-{made.name}-{seed}")
     with watching(show.work):
         specs = [_spec(own, task, made, chosen, seed, folder, show) for task in tasks]
     run = Joint(specs, folder, {name: str(place) for name, place in (teachers or {}).items()}, distillation)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
-        done = take_folder(folder, run.identity(), resume)
-        if done and all(damage(spec.folder / METRICS, spec.folder / PROMPT) is None for spec in specs):
-            show.say(f"{folder}: this run is finished already")
-            return MultitaskRun(folder, {spec.task.name: open_run(spec.folder, own) for spec in specs})
+        identity = run.identity()
+        if take_folder(folder, identity, resume):
+            damaged = _damaged(run)
+            if damaged is None:
+                show.say(f"{folder}: this run is finished already")
+                return MultitaskRun(folder, {spec.task.name: open_run(spec.folder, own) for spec in specs})
+            check_same(folder, identity, finished=False)
+            show.say(f"{damaged}; made again from {folder / STATE}")
         with reproducible(seed, chosen.threads):
             return MultitaskRun(folder, run.train())
 
 
-def _check(method: Method, tasks: Sequence[Task], teachers: Mapping[str, str | Path]) -> None:
+def _check(method: Method, tasks: Sequence[Task]) -> None:
     names = [task.name for task in tasks]
     if len(names) < 2:
         raise SoftPromptError("several tasks are trained together: give two or more, or take train")
@@ -126,12 +135,21 @@ def _check(method: Method, tasks: Sequence[Task], teachers: Mapping[str, str | P
         raise SoftPromptError(f"two tasks are named {twice!r}: give each a name of its own")
     if not method.continues():
         raise SoftPromptError(f"method {method.name!r} is not trained in one fit: choose another for several tasks")
-    strange = next((name for name in teachers if name not in names), None)
-    if strange is not None:
-        raise SoftPromptError(f"teachers: {strange!r} is none of the tasks: {', '.join(names)}")
     for task in tasks:
-        if task.name in teachers and task.kind != "classification":
-            raise SoftPromptError(f"teachers: task {task.name!r} has no classes whose probabilities could be learned")
+        check_libraries(task)
+
+
+def _damaged(run: Joint) -> str | None:
+    """What of a finished run is not as it was written, in a line; None where all is."""
+    faults = (damage(spec.folder / METRICS, spec.folder / PROMPT) for spec in run.specs)
+    fault = next((one for one in faults if one is not None), None)
+    if fault is not None:
+        return fault
+    try:
+        check_whole(run.folder / SHARED)
+    except SoftPromptError as error:
+        return str(error)
+    return None
 
 
 def _spec(
@@ -140,7 +158,8 @@ def _spec(
     """What a task's own run would be made of."""
     splits = task.splits(seed)
     check_splits(task, splits)
-    spec = settled(readout_spec(own.model, task, method, options), task, own)
+    spec = long_enough(readout_spec(own.model, task, method, options), options, own, task, method, splits)
+    spec = settled(spec, task, own)
     identity = identity_of(own, task, method, options, spec, splits)
     place = output_folder(folder / TASKS / task.name)
     return RunSpec(own, task, method, options, spec, splits, identity, place, show, (), Applied(task, method, options))

@@ -2,14 +2,14 @@
 
 The loss is the mean over the rows, as of one task: L = sum_t (n_t / n) L_t with n_t the batch's rows of task t. With
 teachers (MPT, Wang et al., ICLR 2023) each task's loss gains lambda KL(p_teacher || p_student), of the probabilities of
-its classes; the teacher is a prompt that was trained on the task alone. (The paper's distance of hidden states is left
-out, and its logits are those of the vocabulary.)
+its classes; the teacher is a prompt that was trained on the task alone (see `teachers`). (The paper's distance of
+hidden states is left out, and its logits are those of the vocabulary.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +21,21 @@ from softprompt.tasks import Row, Task
 
 @dataclass(frozen=True)
 class OfTask(Item):
-    """An encoded row, and the place of its task among the tasks."""
+    """An encoded row of one of several tasks.
+
+    Attributes:
+        place: of its task among the tasks.
+        taught: the probability of each class as the task's teacher has it; None without one.
+    """
 
     place: int
+    taught: tuple[float, ...] | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of(cls, item: Item, place: int) -> OfTask:
+    def of(cls, item: Item, place: int, taught: tuple[float, ...] | None = None) -> OfTask:
         """A row of a task."""
-        return cls(item.texts, item.targets, item.label, item.row, place, answer_cut=item.answer_cut, ended=item.ended)
+        known = {"answer_cut": item.answer_cut, "ended": item.ended, "outside": item.outside}
+        return cls(item.texts, item.targets, item.label, item.row, place, taught=taught, **known)
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,11 @@ class Part:
         task: with its data.
         readout: how its answers are read.
         prompt: the name of the attached prompt that serves it.
-        teacher: the name of the attached prompt that it learns from, and how that one's answers are read; None for
-            none.
     """
 
     task: Task
     readout: Readout
     prompt: str
-    teacher: tuple[str, Readout] | None = None
 
 
 class Together(Readout):
@@ -71,31 +75,38 @@ class Together(Readout):
         raise TypeError("a row is encoded by the readout of its task")
 
     def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
-        """A batch a task that has rows among these."""
-        by_place: dict[int, list[Item]] = {}
+        """A batch a task that has rows among these, and what teachers say of its rows, `(rows, classes)`."""
+        by_place: dict[int, list[OfTask]] = {}
         for item in items:
             assert isinstance(item, OfTask)
             by_place.setdefault(item.place, []).append(item)
-        return {
-            "tasks": {place: self.parts[place].readout.collate(own, train=train) for place, own in by_place.items()},
-            "shares": {place: len(own) / len(items) for place, own in by_place.items()},
+        taught = {
+            place: torch.tensor([item.taught for item in own])
+            for place, own in by_place.items()
+            if train and own[0].taught is not None
         }
+        # A loss over the vocabulary needs the right answer alone; a teacher speaks of all.
+        tasks = {
+            place: self.parts[place].readout.collate(own, train=train and place not in taught)
+            for place, own in by_place.items()
+        }
+        shares = {place: len(own) / len(items) for place, own in by_place.items()}
+        return {"tasks": tasks, "shares": shares, "taught": taught}
 
     def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """The mean over the rows of all tasks, a scalar in fp32."""
         tasks: Mapping[int, Batch] = batch["tasks"]
-        losses = [batch["shares"][place] * self._loss(self.parts[place], prompted, own) for place, own in tasks.items()]
+        taught: Mapping[int, Tensor] = batch["taught"]
+        losses = [
+            batch["shares"][place] * self._loss(self.parts[place], prompted, own, taught.get(place))
+            for place, own in tasks.items()
+        ]
         return torch.stack(losses).sum()
 
-    def _loss(self, part: Part, prompted: Attached, batch: Batch) -> Tensor:
+    def _loss(self, part: Part, prompted: Attached, batch: Batch, taught: Tensor | None) -> Tensor:
         """Of one task's rows."""
-        if part.teacher is None:
+        if taught is None:
             return part.readout.loss(prompted, batch, part.prompt)
         scores = part.readout.scores(part.readout.outputs(prompted, batch, part.prompt), batch)
-        name, readout = part.teacher
-        with torch.no_grad():
-            taught = readout.scores(readout.outputs(prompted, batch, name), batch)
-        apart = nn.functional.kl_div(
-            scores.log_softmax(-1), taught.log_softmax(-1), reduction="batchmean", log_target=True
-        )
+        apart = nn.functional.kl_div(scores.log_softmax(-1), taught, reduction="batchmean")
         return part.readout.loss_of(scores, batch) + self.distillation * apart
