@@ -114,6 +114,19 @@ def test_the_arms_have_a_presets_settings(ask: Any, backbone: Path, data: Path, 
     assert (code, "is of method 'capt', and 'spt' was asked for" in one_line(err)) == (1, True)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_weights_have_the_presets_type(dtype: str, ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
+    """As in `train`: the one of the two that `auto` does not take would be missed."""
+    own = tmp_path / "own.yaml"
+    told_of = "".join(f"{key}: x\n" for key in ("description", "title", "url", "source", "evidence"))
+    own.write_text(f"{told_of}method: capt\nruns: [{{name: any}}]\ndtype: {dtype}\n")
+    words = [*told(["select", "--preset", own], data, backbone), "--arms", "all", "--seeds", "1"]
+    for given, found in (([], dtype), (["--dtype", "float32"], "float32")):
+        code, _, err = ask(*words, "--out", tmp_path / f"r{len(given)}", *given)
+        assert code == 0, err
+        assert json.loads((tmp_path / f"r{len(given)}" / "all-1" / "metrics.json").read_text())["dtype"] == found
+
+
 def test_many_seeds_and_layers_fit_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
     from softprompt.cli.select import _report
     from softprompt.compare.layers import summed

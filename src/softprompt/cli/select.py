@@ -112,9 +112,9 @@ def select(
     from softprompt.backbones.load import load_backbone
     from softprompt.compare.layers import select_layers
 
-    frozen, how = load_backbone(backbone, dtype=dtype, device=device), training.model_dump(exclude_unset=True)
+    how, dtype = training.model_dump(exclude_unset=True), _dtype(dtype, preset)
     how |= {"keep": keep, "arms": words, "seeds": numbers, "output": out, "preset": preset, "progress": not silent}
-    _finish(select_layers(frozen, loaded, chosen, **how), out, json)
+    _finish(select_layers(load_backbone(backbone, dtype=dtype, device=device), loaded, chosen, **how), out, json)
 
 
 def _named(method: str | None, preset: str | None, pairs: list[str]) -> str:
@@ -124,6 +124,13 @@ def _named(method: str | None, preset: str | None, pairs: list[str]) -> str:
     name = method or ("spt" if preset is None else preset_of(preset).method)
     check_names(pairs, name)
     return name
+
+
+def _dtype(asked: str, preset: str | None) -> str:
+    """The type of the weights: the preset's, as in `train`, where the user leaves it open."""
+    from softprompt.presets.catalog import preset as preset_of
+
+    return asked if asked != "auto" or preset is None else preset_of(preset).dtype or asked
 
 
 def _without_layers(pairs: list[str], method: str) -> tuple[Method, TrainingOptions]:
