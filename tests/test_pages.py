@@ -91,6 +91,9 @@ def check(given: list[str], shown: Shown) -> None:
     assert not shown.answer.startswith("Error: "), "the program reads this"
     if shown.answer.startswith("error: "):
         return
+    if given[:count] == ["train"] and shown.whole and not found["resume"]:  # what goes on has them from its record
+        assert found["backbone"], given
+        assert found["task"] or found["data"], given
     if found.get("method"):
         assert found["method"] in {*methods(), *OTHERS}
     if str(found.get("backbone")).startswith("embedded:"):
