@@ -43,6 +43,7 @@ def test_a_test_file_alone(ask: Any, common: list[Any], backbone: Path, data: Pa
 def test_what_is_printed(ask: Any, common: list[Any]) -> None:
     code, printed, err = ask(*common, "--method", "hard_prompt")
     assert (code, "hard_prompt on words (test.tsv, 20 rows)" in printed) == (0, True), err
+    assert "untrained" not in printed  # there is no other
     assert "draws" not in err
     code, printed, err = ask(*common, "--method", "capt")
     assert (code, "untrained capt on words (test.tsv, 20 rows)" in printed) == (0, True), err

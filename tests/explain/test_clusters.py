@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from softprompt.attached.attach import build
 from softprompt.errors import SoftPromptError
 from softprompt.explain.clusters import clusters_of, random_draws, together
-from softprompt.explain.nearest import Nearest, lines_of, nearest_words
+from softprompt.explain.nearest import Nearest, lines_of, nearest_words, table_of
 from softprompt.explain.nearest_page import nearest_page, together_figures
 from softprompt.methods import method as method_of
 from softprompt.storage.prompt import Prompt
@@ -89,6 +89,8 @@ def test_one_neighbour_has_no_pair(tmp_path: Path) -> None:
     found = reading(k=1)
     assert found.clusters is None
     assert together_figures(found) == []
+    columns, rows = table_of(found)
+    assert {row[columns.index("together")] for row in rows} == {"-"}
     assert not [line for line in lines_of(found) if "together" in line]
     assert nearest_page(found, tmp_path / "page.html", "words").exists()
     assert float(together(torch.eye(2), torch.tensor([[0, 1]]))) == 0
