@@ -103,6 +103,8 @@ def test_lester_is_the_papers_run(task: str, tmp_path: Path) -> None:
     assert own.max_length - found.method.num_virtual_tokens == 512
     assert (found.readout.z_loss, own.loss, own.dropout) == (1e-4, "vocabulary", True)
     assert own.patience >= own.evaluations, "all steps are taken"
+    end = tokenizer().eos_token_id
+    assert [ids[-1] for ids in found.readout.answer_ids] == [end, end], "seqio's add_eos"
 
 
 def test_lester_starts_at_label_words_and_frequent_words(tmp_path: Path) -> None:
