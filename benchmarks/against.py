@@ -8,8 +8,9 @@ Each side runs in processes of its own, in turns (before, after, before, ...), o
 round's ratio is of neighbours in time, the figure is the median over the rounds, with the smallest and the largest.
 Seeded runs must end in the same bytes on both sides. Figures go to benchmarks/results/against.json.
 
-`--quick` compares bytes alone, in under a minute: those of a short seeded run of every kind in tests/fixtures, on tiny
-backbones. It writes no figures, and exits with 1 where a byte differs. Both sides are asked in public names alone.
+`--quick` compares bytes and losses alone, in under a minute: those of a short seeded run of every kind in
+tests/fixtures, on tiny backbones. It writes no figures, and exits with 1 where one differs. Both sides are asked in
+public names alone.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def child(options: argparse.Namespace) -> None:
 
 
 def bytes_of_kinds(folder: Path) -> dict[str, str]:
-    """What a seeded run of every kind stores, as sha256 by its name; `folder` is worked in."""
+    """What a seeded run of every kind stores, and its losses, as sha256 by its name; `folder` is worked in."""
     import transformers
     from tests.fixtures.kinds import LONG, PROMPTS, STOPPED, Bench
     from tests.fixtures.unpacked import unpack
@@ -87,7 +88,10 @@ def bytes_of_kinds(folder: Path) -> dict[str, str]:
     long = {f"ten steps of {name}": (made, LONG) for name, (made, _, _) in STOPPED.items()}
     for name, (made, options) in {**short, **long}.items():
         run = bench.train(made, f"runs/{name}", **options, threads=1)
-        found[name] = hashlib.sha256((run.folder / "prompt" / "prompt.safetensors").read_bytes()).hexdigest()
+        # The losses, too: where no step was better than the start, the start is what is stored.
+        losses = [[point.get(key) for key in ("train_loss", "loss")] for point in run.metrics["history"]]
+        stored = (run.folder / "prompt" / "prompt.safetensors").read_bytes()
+        found[name] = hashlib.sha256(stored + json.dumps(losses).encode()).hexdigest()
     return found
 
 

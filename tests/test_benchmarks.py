@@ -178,6 +178,23 @@ def test_bytes_of_a_kind_are_those_of_its_run(against: Any, tmp_path: Path, monk
     assert found[0] != found[2]
 
 
+def test_a_run_that_keeps_its_start_is_told_apart_by_its_losses(
+    against: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps make this one no better, and so the stored bytes are the same wherever its head reads."""
+    from .fixtures import kinds
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(kinds, "STOPPED", {})
+    made, found = kinds.PROMPTS["p_tuning_v2_head"], {}
+    for place in ("first", "mean"):
+        monkeypatch.setattr(kinds, "PROMPTS", {"head": made._replace(training={"pooling": place})})
+        found[place] = against.bytes_of_kinds(tmp_path / place)
+    stored = [(tmp_path / place / "runs/two steps of head/prompt/prompt.safetensors").read_bytes() for place in found]
+    assert stored[0] == stored[1]
+    assert found["first"] != found["mean"]
+
+
 @pytest.mark.parametrize(
     ("other", "code", "told"), [("1", 0, "2 of 2 alike"), ("2", 1, "other bytes: b\n1 of 2 alike")]
 )
