@@ -16,7 +16,11 @@ SearchedRuns = Annotated[
 ]
 
 
-def layers(runs: SearchedRuns, page: Page = None, json: Json = False) -> None:
+def layers(
+    runs: SearchedRuns,
+    page: Page = None,
+    json: Json = False,
+) -> None:
     """Show which layers the searches of finished runs kept, task by task, beside what chance gives.
 
     Example: softprompt explain layers runs/sst2-layers runs/trec-layers --page layers.html
