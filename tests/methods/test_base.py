@@ -59,8 +59,6 @@ PUBLISHED: dict[tuple[str, str, BackboneKind], tuple[float, float]] = {
     ("residual_prompt", "t5", "encoder-decoder"): (0.3, 0.3),
     ("smop", "t5", "encoder-decoder"): (0.5, 0.5),
     ("capt", "t5", "encoder-decoder"): (0.1, 5),
-    ("capt", "llama", "causal"): (1e-5, 7e-4),
-    ("capt", "qwen2", "causal"): (1e-5, 1e-1),
     ("deep_prompt", "t5", "encoder-decoder"): (0.1, 5),
     ("dept", "t5", "encoder-decoder"): (0.3, 0.4),
     ("p_tuning_v2", "bert", "encoder"): (5e-3, 1e-2),

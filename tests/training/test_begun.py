@@ -10,11 +10,13 @@ import pytest
 
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
+from softprompt.methods import CaPT, Recipe
 from softprompt.tasks import Task
 from softprompt.training.begun import Begun, RunRecord, begun_of
+from softprompt.training.run import Interrupted, Run, train
 
 from ..shared.models import model, tokenizer
-from ..shared.runs import run, task
+from ..shared.runs import Interrupting, run, task
 
 
 def _changed(folder: Path, **changes: Any) -> None:
@@ -79,3 +81,34 @@ def test_what_was_not_recorded_is_one_line(changes: dict[str, Any], told: str, t
     _changed(folder, **changes)
     with pytest.raises(SoftPromptError, match=told):
         _ = (record := RunRecord.read(folder)).task(folder), record.places(folder)
+
+
+def test_a_run_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version may know better rates; half of a run with each would be neither."""
+    rows = task(tmp_path / "data")
+    options = {"epochs": 3, "batch_size": 4, "seed": 3}
+
+    def trained(name: str, progress: Interrupting | bool = False, *, resume: bool = False) -> Run:
+        folder = tmp_path / name
+        return train(
+            model("llama"), tokenizer(), rows, "capt", output=folder, progress=progress, resume=resume, **options
+        )
+
+    with monkeypatch.context() as before:
+        earlier = Recipe(0.02, "an earlier version", optimizer="adafactor", schedule="constant")
+        before.setattr(CaPT, "recipes", {"default": earlier})
+        whole = trained("whole")
+        for name in ("begun", "unrecorded"):
+            with pytest.raises(Interrupted):
+                trained(name, Interrupting(3))
+    done = trained("begun", resume=True)
+    assert tensors(done) == tensors(whole)
+    record = json.loads((tmp_path / "unrecorded" / "run.json").read_text())
+    assert record.pop("recipe")["learning_rate"] == 0.02
+    (tmp_path / "unrecorded" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(SoftPromptError, match="begun with another optimiser, an earlier version's default"):
+        trained("unrecorded", resume=True)
+
+
+def tensors(run: Run) -> bytes:
+    return (run.folder / "prompt" / "prompt.safetensors").read_bytes()

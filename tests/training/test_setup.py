@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from softprompt.backbones.backbone import Backbone
-from softprompt.errors import Interrupted, SoftPromptError
-from softprompt.methods import CaPT, method
+from softprompt.errors import SoftPromptError
+from softprompt.methods import method
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
-from softprompt.training.setup import by_default, completed, readout_spec
+from softprompt.training.setup import by_default, completed
 
 from ..shared.models import model, tokenizer
 from ..shared.prompts import METHODS
-from ..shared.runs import Interrupting, run, task
+from ..shared.runs import run, task
 
 ROWS = [{"text": f"w20 w{30 + n} w{70 - n}", "label": ("w10", "w11")[n % 2]} for n in range(30)]
 
@@ -80,39 +79,7 @@ def test_a_rate_that_was_carried_over_from_another_family_is_told_unless_the_use
         ("bert", "lpt", {"learning_rate": 1e-3}),  # the user's own
         ("bert", "vfpt", {"progress": False}),
         ("bert", "p_tuning_v2", {}),  # the paper's own family
-        ("llama", "capt", {}),
         ("t5", "prompt_tuning", {}),
         ("t5", "head_only", {}),  # on standardised features, whatever the family
     ):
         assert "unmeasured" not in told(family, name, **options), (family, name)
-
-
-@pytest.mark.parametrize(
-    ("family", "expected"), [("llama", "head"), ("qwen2", "head"), ("qwen3", "text"), ("t5", "text"), ("bert", "mask")]
-)
-def test_capt_reads_what_its_rates_are_for(family: str, expected: str) -> None:
-    """On Llama and Qwen2 the paper's are for a classification head; label words are read where they are asked for."""
-    classes = Task(template="{text} {mask}", labels={"0": "w10", "1": "w11"})
-    assert readout_spec(model(family), classes, method("capt"), TrainingOptions()).name == expected
-    if expected == "head":
-        own = method("capt").recipe(family, "causal")
-        assert own.head_learning_rate == own.learning_rate
-        asked = readout_spec(model(family), classes, method("capt"), TrainingOptions(readout="text"))
-        written = readout_spec(
-            model(family), Task(template="{text}", kind="generation"), method("capt"), TrainingOptions()
-        )
-        assert (asked.name, written.name) == ("text", "text")
-
-
-def test_a_run_that_was_begun_with_label_words_goes_on_with_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = task(tmp_path / "data")
-    options = {"output": tmp_path / "run", "max_steps": 6, "batch_size": 4, "seed": 3}
-    with monkeypatch.context() as before:
-        as_ever = {name: replace(recipe, readout=None) for name, recipe in CaPT.recipes.items()}
-        before.setattr(CaPT, "recipes", as_ever)
-        with pytest.raises(Interrupted):
-            train(model("llama"), tokenizer(), rows, "capt", progress=Interrupting(3), **options)
-    done = train(model("llama"), tokenizer(), rows, "capt", progress=False, resume=True, **options)
-    assert done.metrics["readout"]["name"] == "text"

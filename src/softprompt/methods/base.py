@@ -44,7 +44,6 @@ class Recipe:
         epochs: passes over the training rows.
         batch_size: rows a step.
         head_learning_rate: of a linear head trained beside the prompt.
-        readout: what the rates are for, where that is not what the method is used with on such backbones.
         measured_on: the families (`model_type`) on which this rate was published for this method, or chosen among
             several by measurement here; to others it is carried over. None where that is not told, or where no rate
             depends on the family.
@@ -59,7 +58,6 @@ class Recipe:
     epochs: int = 20
     batch_size: int = 16
     head_learning_rate: float = 1e-2
-    readout: ReadoutName | None = None
     measured_on: tuple[str, ...] | None = None
 
     def carried_to(self, family: str) -> bool:

@@ -24,8 +24,8 @@ one phi for all layers, after Residual Prompt Tuning (<https://arxiv.org/abs/230
 so training starts as without it, and the vectors made are stored. And `select=learned:K` lets SPT's search say which
 layers have a capsule.
 
-On Llama and Qwen2 the paper trains a classification head, and that its rates are for; so a head is the readout there.
-Whether it is trained beside the capsules is not said; here it is, at their rate. Elsewhere label words are read.
+On Llama and Qwen2 the paper trains a classification head, which its rates there are for: the preset `capt-paper`. The
+default reads label words on every language model, at the rate that was measured with them.
 """
 
 from __future__ import annotations
@@ -66,22 +66,6 @@ class CaPT(OverLayers):
     recipes: ClassVar[dict[str, Recipe]] = {
         "gemma3_text": Recipe(
             0.5, "measured on Gemma 3 270M, 16 rows a class (docs/defaults.md)", measured_on=("gemma3_text",)
-        ),
-        "llama": Recipe(
-            7e-4,
-            "the paper, section S2, for a classification head: searched among 7e-4, 5e-5, 1e-5",
-            optimizer="adafactor",
-            head_learning_rate=7e-4,
-            readout="head",
-            measured_on=("llama",),
-        ),
-        "qwen2": Recipe(
-            5e-3,
-            "the paper, section S2, for a classification head: searched among 1e-1, 5e-3, 5e-4, 1e-5",
-            optimizer="adafactor",
-            head_learning_rate=5e-3,
-            readout="head",
-            measured_on=("qwen2",),
         ),
         "encoder-decoder": Recipe(
             1.0,

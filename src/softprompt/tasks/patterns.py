@@ -30,7 +30,7 @@ class Pattern(BaseModel):
         seq2seq_labels: those for sequence-to-sequence models, where they differ from `labels`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     template: str | None = None
     templates: dict[TemplateKey, str] = {}

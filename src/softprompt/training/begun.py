@@ -20,7 +20,7 @@ from softprompt.presets.definition import UsedPreset
 from softprompt.readouts import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.data.held import Held
-from softprompt.training.options import SHORT, TrainingOptions
+from softprompt.training.options import SHORT, Plan, TrainingOptions
 
 # Of the readout's options the values that leave it to the library, today's first: earlier versions wrote 256 for any.
 _LEFT_OPEN: dict[str, tuple[object, ...]] = {"pooling": ("auto",), "max_length": (None, SHORT)}
@@ -132,8 +132,7 @@ class RunRecord(BaseModel):
 def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> ReadoutSpec:
     """The readout of a run that is gone on with: what the user leaves open is as its begin settled it.
 
-    Versions settle it differently: a head of P-Tuning v2 used to read the mean of the text, CaPT on Llama label words,
-    and rows had 256 tokens.
+    Versions settle it differently: a head of P-Tuning v2 used to read the mean of the text, and rows had 256 tokens.
 
     Args:
         spec: the readout of a new run.
@@ -153,11 +152,30 @@ def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> Reado
         for name, usual in _LEFT_OPEN.items()
         if getattr(options, name) == usual[0] and asked.get(name, usual[0]) in usual and name in then
     }
-    left |= {"name": then["name"]} if options.readout is None and "name" in then else {}
     try:
         return ReadoutSpec.model_validate({**spec.model_dump(), **left})
     except ValidationError:  # of a damaged record, whose difference is told where it is compared
         return spec
+
+
+def plan_begun(plan: Plan, folder: Path) -> Plan:
+    """The rates and the schedule of a run that is gone on with: those with which it was begun, if it recorded them.
+
+    What a recipe says may change from version to version, and what the user says is compared elsewhere.
+
+    Args:
+        plan: of a new run.
+        folder: of the run; a new one has no record yet.
+
+    Raises:
+        SoftPromptError: the record cannot be read.
+    """
+    path = folder / RUN
+    then = read_document(path).get("recipe") if path.is_file() else None
+    try:
+        return Plan.model_validate({**plan.model_dump(), **(then if isinstance(then, dict) else {})})
+    except ValidationError:  # of a damaged record, whose difference is told where it is compared
+        return plan
 
 
 def begun_of(backbone: Backbone, task: Task) -> dict[str, JsonValue]:

@@ -76,6 +76,8 @@ def run_difference(then: Mapping[str, object], now: Mapping[str, object], *, fin
     for key, value in now.items():
         if finished and key == "versions":
             continue
+        if key == "recipe" and key not in then:
+            continue  # an earlier version recorded none; what its optimiser was stands in its state
         if key not in then:
             return (
                 f"a run of an earlier version, which recorded no {key}, so that it cannot go on here: choose another "

@@ -28,7 +28,7 @@ from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.data.watching import watching
 from softprompt.tasks.scoring import check_libraries
-from softprompt.training.begun import as_begun, begun_of
+from softprompt.training.begun import as_begun, begun_of, plan_begun
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
@@ -159,8 +159,10 @@ def train(
     spec = settled(as_begun(spec, chosen, folder) if resume else spec, task, own)
     told = (*told, *told_length(spec, chosen))
     identity = identity_of(own, task, method, chosen, spec, splits)
-    identity |= made.recorded()
-    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, (*made.told, *told), made)
+    plan = planned(chosen, method.recipe(own.anatomy.family, own.anatomy.kind), made.source)
+    plan = plan_begun(plan, folder) if resume else plan
+    identity |= {"recipe": plan.model_dump(mode="json", exclude={"source"}), **made.recorded()}
+    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, plan, (*made.told, *told), made)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         done = take_folder(folder, identity, resume, begun_of(own, task))
         return _begun(run) if done else _trained(run)
@@ -243,14 +245,13 @@ def _train(run: RunSpec) -> Run:
 
 def work_of(run: RunSpec, prompted: PromptedModel, stopping: Callable[[], bool] = lambda: False) -> Work:
     """What a course works with."""
-    anatomy = prompted.anatomy
     return Work(
         prompted=prompted,
         task=run.task,
         method=run.method,
         rows=run.splits.train,
         validation_rows=run.splits.validation,
-        plan=planned(run.options, run.method.recipe(anatomy.family, anatomy.kind), run.preset.source),
+        plan=run.plan,
         options=run.options,
         readout_spec=run.readout_spec,
         state=run.folder / STATE,

@@ -12,7 +12,7 @@ from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.backbone import Backbone
-from softprompt.backbones.heads import ReadoutName, has_lm_head
+from softprompt.backbones.heads import has_lm_head
 from softprompt.errors import SoftPromptError, shortened
 from softprompt.methods.base import Method
 from softprompt.methods.default import STEPS, default_method, passes
@@ -26,7 +26,7 @@ from softprompt.tasks.facts import FACT
 from softprompt.tasks.in_place import IN_PLACE
 from softprompt.tasks.values import listed
 from softprompt.training.named_patterns import with_texts
-from softprompt.training.options import SHORT, TrainingOptions
+from softprompt.training.options import SHORT, Plan, TrainingOptions
 from softprompt.training.preset import Applied
 
 PROMPT, STATE = "prompt", "state"
@@ -47,6 +47,7 @@ class RunSpec:
         identity: what makes it this run; see `softprompt.training.identity`.
         folder: of its files.
         show: progress.
+        plan: rates and schedule, nothing left open.
         told: what was chosen where the user left it open, a line each.
         preset: that it was made with, if any.
     """
@@ -60,30 +61,20 @@ class RunSpec:
     identity: dict[str, JsonValue]
     folder: Path
     show: Progress
+    plan: Plan
     told: tuple[str, ...]
     preset: Applied
 
 
-def readout_spec(
-    model: nn.Module, task: Task, method: Method, options: TrainingOptions, *, trained: bool = True
-) -> ReadoutSpec:
+def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
     """The readout of a training, and the place that its head reads: the user's, else the method's.
-
-    Args:
-        model: the frozen one.
-        task: whose answers are read.
-        method: of the prompt.
-        options: the user's.
-        trained: the prompt is; else no rate tells what is read.
 
     Raises:
         SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
             bounds.
     """
-    anatomy = read_anatomy(model)
-    kind = anatomy.kind
-    read = usual_readout(method, anatomy, has_lm_head=has_lm_head(model))
-    default = read if trained else method.readout(kind, has_lm_head=has_lm_head(model))
+    kind = read_anatomy(model).kind
+    default = method.readout(kind, has_lm_head=has_lm_head(model))
     if task.kind in IN_PLACE:
         if method.readout(kind, has_lm_head=False) != "head":
             raise SoftPromptError(
@@ -107,12 +98,6 @@ def readout_spec(
         chosen["pooling"] = method.pooling(kind) or "auto"
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")
     return spec
-
-
-def usual_readout(method: Method, anatomy: Anatomy, *, has_lm_head: bool) -> ReadoutName:
-    """The readout of a method on a backbone where the user names none: that which the recipe's rates are for."""
-    own = method.recipe(anatomy.family, anatomy.kind).readout
-    return own or method.readout(anatomy.kind, has_lm_head=has_lm_head)
 
 
 class Completed(NamedTuple):
@@ -154,7 +139,8 @@ def completed(
         SoftPromptError: no such method, or it names a pattern that the task has not.
     """
     found = _completed(backbone, task, method, options, rows)
-    return found._replace(told=(*found.told, *told_rate(backbone.anatomy, found.method, found.options)))
+    rate = told_rate(backbone.anatomy, found.method, found.options)
+    return Completed(found.method, found.options, (*found.told, *rate))
 
 
 def told_rate(anatomy: Anatomy, method: Method, options: TrainingOptions) -> list[str]:
@@ -176,7 +162,7 @@ def _completed(
     else:
         chosen, told = method_of(method) if isinstance(method, str) else method, ()
     chosen = with_texts(chosen, task, backbone)
-    usual = usual_readout(chosen, backbone.anatomy, has_lm_head=backbone.has_lm_head)
+    usual = chosen.readout(backbone.anatomy.kind, has_lm_head=backbone.has_lm_head)
     able = chosen.trains() and chosen.course in ("fit", "layers") and usual in ("text", "mask")
     if not task.guessed or options.readout is not None or not able:
         return Completed(chosen, options, told)

@@ -69,7 +69,7 @@ def untrained(
         own = own.model_copy(update={"prompts": (words_alone(task, model),)})
     if chosen.init_from is not None:
         raise SoftPromptError("init_from names a prompt that is trained: load and evaluate that one")
-    spec = settled(readout_spec(model.model, task, own, chosen, trained=False), task, model)
+    spec = settled(readout_spec(model.model, task, own, chosen), task, model)
     if chosen.max_length is None:  # no row is known
         spec = spec.model_copy(update={"max_length": LONG})
     _check_readout(spec, task, own)

@@ -135,8 +135,19 @@ def load_best(path: Path) -> dict[str, Tensor]:
 
 
 def load_optimizer(path: Path, training: TrainingState) -> None:
-    """Restore optimiser and schedule."""
+    """Restore optimiser and schedule.
+
+    Raises:
+        SoftPromptError: they are of another optimiser, which an earlier version took by default.
+    """
     own = read_document(path / STATE, longest=LONG)
+    if [set(group) for group in own["optimizer"]["groups"]] != [
+        set(group) for group in training.optimizer.param_groups
+    ]:
+        raise SoftPromptError(
+            f"{path}: this training was begun with another optimiser, an earlier version's default: choose another "
+            "output"
+        )
     tensors = read_tensors(path / OPTIMIZER)
     state: dict[int, dict[str, object]] = {}
     for key, value in own["optimizer"]["scalars"].items():

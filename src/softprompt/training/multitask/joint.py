@@ -29,7 +29,6 @@ from softprompt.training.multitask.storing import seen_alone, store_shared, stor
 from softprompt.training.multitask.teachers import Taught, seen_by, taught_by
 from softprompt.training.multitask.together import OfTask, Part, Together
 from softprompt.training.multitask.trainer import MultitaskTrainer, prepared
-from softprompt.training.options import planned
 from softprompt.training.process import stop_signal
 from softprompt.training.results import seen_at_start
 from softprompt.training.run import Run
@@ -124,10 +123,9 @@ class Joint:
         stopping: Callable[[], bool],
     ) -> FittedStage:
         """Train, and leave the best state in prompts and readouts."""
-        first, anatomy = self.first, prompted.anatomy
+        first, anatomy, plan = self.first, prompted.anatomy, self.first.plan
         items = _encoded(parts, [spec.splits.train for spec in self.specs], taught)
         validation = _encoded(parts, [spec.splits.validation for spec in self.specs], [None] * len(parts))
-        plan = planned(first.options, first.method.recipe(anatomy.family, anatomy.kind))
         trained = TaskModel(prompted, Together(parts, self.distillation))
         show = first.show
         show.say(f"{len(parts)} tasks together: {len(items)} training rows; files go to {self.folder}")

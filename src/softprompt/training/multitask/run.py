@@ -25,7 +25,7 @@ from softprompt.training.lengths import long_enough
 from softprompt.training.multitask.joint import TASKS, Joint
 from softprompt.training.multitask.parts import SHARED
 from softprompt.training.multitask.teachers import check_teachers
-from softprompt.training.options import TrainingOptions, training_options
+from softprompt.training.options import TrainingOptions, planned, training_options
 from softprompt.training.preset import Applied
 from softprompt.training.process import alone, reproducible
 from softprompt.training.run import Run, check_splits, open_run
@@ -162,4 +162,6 @@ def _spec(
     spec = settled(spec, task, own)
     identity = identity_of(own, task, method, options, spec, splits)
     place = output_folder(folder / TASKS / task.name)
-    return RunSpec(own, task, method, options, spec, splits, identity, place, show, (), Applied(task, method, options))
+    plan = planned(options, method.recipe(own.anatomy.family, own.anatomy.kind))
+    applied = Applied(task, method, options)
+    return RunSpec(own, task, method, options, spec, splits, identity, place, show, plan, (), applied)
