@@ -44,6 +44,7 @@ def layers(
     tell("by chance: the share of every layer where as many are drawn at random")
     tell("layer 0 reads the embedding; groups as said second-hand of SPT on RoBERTa-large, scaled to the depth")
     if found.controls:
-        tell(f"left out: {found.controls} runs whose layers were not searched for")
+        others = "1 run" if found.controls == 1 else f"{found.controls} runs"
+        tell(f"left out: {others} whose layers were not searched for")
     if page is not None:
         tell(f"picture: {page}")
