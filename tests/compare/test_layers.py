@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 import softprompt as sp
 from softprompt.backbones import anatomy, fingerprint
-from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.errors import Interrupted
 
 from ..shared.models import LAYERS, model, tokenizer
 from ..shared.runs import QUICK, Interrupting
@@ -46,19 +45,6 @@ def test_a_stop_between_runs_is_told_as_well(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("softprompt.training.run.train", stopped)
     with pytest.raises(Interrupted, match=r"0 of 2 runs are finished"):
         select(tmp_path)
-
-
-def test_layers_are_not_compared_where_answers_are_read_otherwise(tmp_path: Path) -> None:
-    """CaPT on Llama read label words in earlier versions, and a run that is finished keeps them."""
-    rows = words_task(tmp_path / "data")
-    given = {"arms": ("all",), "keep": 1, "max_steps": 1, "progress": False, "output": tmp_path / "layers"}
-    sp.select_layers(model("llama"), tokenizer(), rows, "capt", seeds=(1,), readout="text", **given)
-    path = tmp_path / "layers" / "all-1" / "run.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "training_options": {**record["training_options"], "readout": None}}))
-    match = r"all-2 has a head with pooling 'auto', and a run beside it has another .*, readout 'text'\)"
-    with pytest.raises(SoftPromptError, match=match):
-        sp.select_layers(model("llama"), tokenizer(), rows, "capt", seeds=(1, 2), **given)
 
 
 def test_what_is_kept_by_default(tmp_path: Path) -> None:

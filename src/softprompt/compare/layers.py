@@ -168,24 +168,18 @@ def _train_arms(
                 "run the same again to go on"
             ) from None
         found[arm].append(done.record)
-        _check_same_reading(done, found)
+        _check_same_head(done, found)
     return found
 
 
-def _check_same_reading(done: run.Run, found: Mapping[str, Sequence[RunMetrics]]) -> None:
-    """Layers are all that differs: runs of an earlier version may be read by label words, or at another place."""
-    ways = {_reading(one) for runs in found.values() for one in runs}
-    if len(ways) > 1:
+def _check_same_head(done: run.Run, found: Mapping[str, Sequence[RunMetrics]]) -> None:
+    """Layers are all that differs: heads of an earlier version read another place."""
+    places = {str(one.readout.get("pooling")) for runs in found.values() for one in runs}
+    if len(places) > 1:
         raise SoftPromptError(
-            f"{done.folder} has {_reading(done.record)}, and a run beside it has another way to be read "
-            f"({', '.join(sorted(ways))}), as of an earlier version: choose another output"
+            f"{done.folder} has a head with pooling {done.record.readout.get('pooling')!r}, and a run beside it has "
+            f"another ({', '.join(sorted(places))}), as of an earlier version: choose another output"
         )
-
-
-def _reading(metrics: RunMetrics) -> str:
-    """How a run's answers are read, in a clause."""
-    name, pooling = (metrics.readout.get(key) for key in ("name", "pooling"))
-    return f"a head with pooling {pooling!r}" if name == "head" else f"readout {name!r}"
 
 
 def figures_of(metrics: RunMetrics) -> RunFigures:
