@@ -48,6 +48,7 @@ def test_two_tasks_and_a_third(ask: Any, backbone: Path, data: Path, other: Path
     [
         ([], "--data is given 1 times for 2 tasks"),
         (["--data", "DATA", "--teacher", "words"], "give TASK=RUN"),
+        (["--data", "DATA", "--teacher", "words=x", "--teacher", "words=y"], "--teacher 'words' is given twice"),
         (["--data", "DATA", "--teacher", "nobody=x"], "'nobody' is none of the tasks"),
         (["--data", "DATA", "--method", "hard_prompt"], "not trained in one fit"),
     ],

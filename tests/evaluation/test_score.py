@@ -68,6 +68,8 @@ def test_a_table_is_put_into_words_and_scored_by_row_with_other_beams(tmp_path: 
     assert prompt.readout_spec is not None
     assert (prompt.readout_spec.num_beams, [len(row.answers) for row in rows]) == (2, [2, 2, 2])
     scores = {}
+    with pytest.raises(SoftPromptError, match="--length-penalty nan: give a number"):
+        search(prompt.readout, 2, float("nan"))
     for beams in (1, 2, 3):
         search(prompt.readout, beams, None)
         assert prompt.readout is not None

@@ -117,3 +117,10 @@ def test_what_cannot_be_compared_is_refused_in_a_line(runs: Path, spt: Path) -> 
     (runs / "trec" / "metrics.json").unlink()
     with pytest.raises(SoftPromptError, match="this run is not finished: softprompt train --resume"):
         layer_patterns([runs / "trec"])
+
+
+def test_a_run_of_several_tasks_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{}")
+    (tmp_path / "tasks").mkdir()
+    with pytest.raises(SoftPromptError, match="a run of several tasks: name one of the runs in"):
+        layer_patterns([tmp_path])

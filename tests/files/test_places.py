@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from softprompt.errors import SoftPromptError
-from softprompt.files.places import META, RUN, folder_of, stored_prompt
+from softprompt.files.places import META, METRICS, RUN, TASKS, folder_of, stored_prompt
 
 
 def test_a_run_or_its_prompt_may_be_named(tmp_path: Path) -> None:
@@ -33,3 +33,11 @@ def test_a_run_is_read_once_it_is_finished(tmp_path: Path) -> None:
     (own / META).write_text("{}")
     (own / "prompt").mkdir()  # what lies beside a prompt's own files is none of ours
     assert stored_prompt(own, "prompt") == own
+
+
+def test_of_several_tasks_one_is_to_be_named(tmp_path: Path) -> None:
+    for name in (RUN, METRICS):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / TASKS).mkdir()
+    with pytest.raises(SoftPromptError, match="a run of several tasks: name one of the runs in .*tasks"):
+        stored_prompt(tmp_path, "prompt")

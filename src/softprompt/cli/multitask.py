@@ -124,6 +124,8 @@ def _teachers(pairs: Sequence[str]) -> dict[str, str]:
             raise SoftPromptError(
                 f"--teacher {quoted(pair)}: give TASK=RUN, the run of a prompt that was trained on it"
             )
+        if name in found:
+            raise SoftPromptError(f"--teacher {quoted(name)} is given twice: leave one of them out")
         found[name] = place
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -94,12 +95,14 @@ def search(readout: Readout | None, number: int | None, length_penalty: float | 
         length_penalty: of beams, likewise.
 
     Raises:
-        SoftPromptError: the prompt writes no text.
+        SoftPromptError: the prompt writes no text, or the penalty is not finite.
     """
     if number is None and length_penalty is None:
         return
     if not isinstance(readout, FreeText):
         raise SoftPromptError("--num-beams and --length-penalty are for prompts that write text: leave them out")
+    if length_penalty is not None and not math.isfinite(length_penalty):
+        raise SoftPromptError(f"--length-penalty {length_penalty}: give a number, as 0.8")
     own = readout.beams
     readout.beams = Beams(
         own.number if number is None else number, own.length_penalty if length_penalty is None else length_penalty

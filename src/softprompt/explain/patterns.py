@@ -22,7 +22,7 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.explain.layers import strip
-from softprompt.files.places import METRICS, RUN, folder_of
+from softprompt.files.places import METRICS, RUN, folder_of, refuse_several
 from softprompt.guards.paths import entries, path_of
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.storage.record import read_description
@@ -210,6 +210,7 @@ def _runs_of(folder: Path) -> list[Path]:
     Raises:
         SoftPromptError: there is none.
     """
+    refuse_several(folder)
     if (folder / METRICS).is_file():
         return [folder.resolve()]
     if not folder.is_dir():

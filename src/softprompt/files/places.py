@@ -8,6 +8,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import unicode_path_of
 
 RUN, METRICS = "run.json", "metrics.json"
+TASKS = "tasks"  # in a run of several tasks: a run for each
 TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
 
 
@@ -34,8 +35,15 @@ def stored_prompt(given: str | Path, what: str) -> Path:
     folder = unicode_path_of(given, what)
     path = folder if (folder / META).is_file() else folder_of(folder)
     if path == folder and (folder / RUN).is_file():
+        refuse_several(folder)
         raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
     return path
+
+
+def refuse_several(folder: Path) -> None:
+    """Raise `SoftPromptError` where a folder holds a finished run of several tasks, each with a prompt of its own."""
+    if (folder / METRICS).is_file() and (folder / TASKS).is_dir():
+        raise SoftPromptError(f"{folder}: a run of several tasks: name one of the runs in {folder / TASKS}")
 
 
 def refuse_run(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import Interrupted
-from softprompt.files.places import METRICS, TENSORS, folder_of
+from softprompt.files.places import METRICS, TASKS, TENSORS, folder_of
 from softprompt.readouts import build_readout
 from softprompt.readouts.cut import told_cuts
 from softprompt.readouts.settled import told_end
@@ -35,7 +35,6 @@ from softprompt.training.run import Run
 from softprompt.training.setup import STATE, RunSpec, told_rate, too_few
 from softprompt.training.warm_start import check_starts, start_from
 
-TASKS = "tasks"
 _OF_TASK = ("task_definition", "readout", "rows", "shots", "protocol")  # of a run's identity: what each task has
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.errors import SoftPromptError
-from softprompt.files.places import METRICS
+from softprompt.files.places import METRICS, TASKS
 from softprompt.files.written import check_whole
 from softprompt.methods.base import Method
 from softprompt.methods.registry import method as method_of
@@ -22,7 +22,7 @@ from softprompt.training.finished import damage
 from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
 from softprompt.training.lengths import long_enough
-from softprompt.training.multitask.joint import TASKS, Joint
+from softprompt.training.multitask.joint import Joint
 from softprompt.training.multitask.parts import SHARED
 from softprompt.training.multitask.teachers import check_teachers
 from softprompt.training.options import TrainingOptions, planned, training_options
