@@ -95,7 +95,7 @@ def test_a_run_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path, mo
         )
 
     with monkeypatch.context() as before:
-        earlier = Recipe(0.02, "an earlier version", optimizer="adafactor", schedule="constant")
+        earlier = Recipe(0.02, "an earlier version", schedule="constant")
         before.setattr(CaPT, "recipes", {"default": earlier})
         whole = trained("whole")
         for name in ("begun", "unrecorded"):

@@ -6,6 +6,7 @@ its backbone are on this machine stands beside it, under `begun`: a run is the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ from softprompt.training.options import SHORT, Plan, TrainingOptions
 
 # Of the readout's options the values that leave it to the library, today's first: earlier versions wrote 256 for any.
 _LEFT_OPEN: dict[str, tuple[object, ...]] = {"pooling": ("auto",), "max_length": (None, SHORT)}
+
+# What versions that recorded no recipe took where it is another now, by method and family.
+_BEFORE: Mapping[tuple[str, str], Mapping[str, object]] = {
+    ("capt", "llama"): {"learning_rate": 7e-4, "optimizer": "adafactor"},
+    ("capt", "qwen2"): {"learning_rate": 5e-3, "optimizer": "adafactor"},
+}
 
 
 class Begun(BaseModel):
@@ -158,20 +165,23 @@ def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> Reado
         return spec
 
 
-def plan_begun(plan: Plan, folder: Path) -> Plan:
+def plan_begun(plan: Plan, options: TrainingOptions, made_for: tuple[str, str], folder: Path) -> Plan:
     """The rates and the schedule of a run that is gone on with: those with which it was begun, if it recorded them.
 
     What a recipe says may change from version to version, and what the user says is compared elsewhere.
 
     Args:
         plan: of a new run.
+        options: the user's.
+        made_for: names of the method and of the backbone's family.
         folder: of the run; a new one has no record yet.
 
     Raises:
         SoftPromptError: the record cannot be read.
     """
     path = folder / RUN
-    then = read_document(path).get("recipe") if path.is_file() else None
+    before = {name: value for name, value in _BEFORE.get(made_for, {}).items() if getattr(options, name) is None}
+    then = read_document(path).get("recipe", before) if path.is_file() else None
     try:
         return Plan.model_validate({**plan.model_dump(), **(then if isinstance(then, dict) else {})})
     except ValidationError:  # of a damaged record, whose difference is told where it is compared

@@ -160,7 +160,7 @@ def train(
     told = (*told, *told_length(spec, chosen))
     identity = identity_of(own, task, method, chosen, spec, splits)
     plan = planned(chosen, method.recipe(own.anatomy.family, own.anatomy.kind), made.source)
-    plan = plan_begun(plan, folder) if resume else plan
+    plan = plan_begun(plan, chosen, (method.name, own.anatomy.family), folder) if resume else plan
     identity |= {"recipe": plan.model_dump(mode="json", exclude={"source"}), **made.recorded()}
     run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, plan, (*made.told, *told), made)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
