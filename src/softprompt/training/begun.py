@@ -16,12 +16,13 @@ from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import read_document
 from softprompt.files.places import RUN
+from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.presets.definition import UsedPreset
 from softprompt.readouts import ReadoutSpec
 from softprompt.tasks import Task
 from softprompt.tasks.data.held import Held
-from softprompt.training.options import SHORT, Plan, TrainingOptions
+from softprompt.training.options import SHORT, Plan, TrainingOptions, planned
 
 # Of the readout's options the values that leave it to the library, today's first: earlier versions wrote 256 for any.
 _LEFT_OPEN: dict[str, tuple[object, ...]] = {"pooling": ("auto",), "max_length": (None, SHORT)}
@@ -165,23 +166,29 @@ def as_begun(spec: ReadoutSpec, options: TrainingOptions, folder: Path) -> Reado
         return spec
 
 
-def plan_begun(plan: Plan, options: TrainingOptions, made_for: tuple[str, str], folder: Path) -> Plan:
-    """The rates and the schedule of a run that is gone on with: those with which it was begun, if it recorded them.
+def plan_of(
+    backbone: Backbone, method: Method, options: TrainingOptions, begun_in: Path | None, chosen_by: str | None = None
+) -> Plan:
+    """The rates and the schedule of a run; of one that is gone on with those with which it was begun.
 
     What a recipe says may change from version to version, and what the user says is compared elsewhere.
 
     Args:
-        plan: of a new run.
+        backbone: whose family and kind the recipe is for.
+        method: of the prompt.
         options: the user's.
-        made_for: names of the method and of the backbone's family.
-        folder: of the run; a new one has no record yet.
+        begun_in: the folder of a run that is gone on with, if it is one; a new one has no record yet.
+        chosen_by: where the options come from, as a preset; None for the user.
 
     Raises:
         SoftPromptError: the record cannot be read.
     """
-    path = folder / RUN
-    before = {name: value for name, value in _BEFORE.get(made_for, {}).items() if getattr(options, name) is None}
-    then = read_document(path).get("recipe", before) if path.is_file() else None
+    family = backbone.anatomy.family
+    plan = planned(options, method.recipe(family, backbone.anatomy.kind), chosen_by)
+    if begun_in is None or not (begun_in / RUN).is_file():
+        return plan
+    before = {name: it for name, it in _BEFORE.get((method.name, family), {}).items() if getattr(options, name) is None}
+    then = read_document(begun_in / RUN).get("recipe", before)
     try:
         return Plan.model_validate({**plan.model_dump(), **(then if isinstance(then, dict) else {})})
     except ValidationError:  # of a damaged record, whose difference is told where it is compared

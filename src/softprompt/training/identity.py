@@ -19,14 +19,20 @@ from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import RowsHash
 from softprompt.training.measure import versions
 from softprompt.training.named_patterns import named_patterns
-from softprompt.training.options import TrainingOptions
+from softprompt.training.options import Plan, TrainingOptions
 
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 _SHOWN = 60  # characters of a value in a message
 
 
 def identity_of(
-    backbone: Backbone, task: Task, method: Method, options: TrainingOptions, spec: ReadoutSpec, splits: Splits
+    backbone: Backbone,
+    task: Task,
+    method: Method,
+    options: TrainingOptions,
+    spec: ReadoutSpec,
+    splits: Splits,
+    plan: Plan,
 ) -> dict[str, JsonValue]:
     """What makes two runs the same run; it stands in `run.json`.
 
@@ -51,6 +57,7 @@ def identity_of(
         **({"patterns": named} if named else {}),
         "method_options": method.model_dump(mode="json"),
         "training_options": options.model_dump(mode="json"),
+        "recipe": plan.model_dump(mode="json", exclude={"source"}),
         "readout": spec.model_dump(mode="json", exclude=idle),
         "rows": {part: RowsHash.of(getattr(splits, part)).model_dump(mode="json") for part in _PARTS},
         "starts": {place: digest_of(folder_of(Path(place)) / TENSORS) for place in starts_of(method, options)},

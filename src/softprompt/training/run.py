@@ -28,7 +28,7 @@ from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.data.watching import watching
 from softprompt.tasks.scoring import check_libraries
-from softprompt.training.begun import as_begun, begun_of, plan_begun
+from softprompt.training.begun import as_begun, begun_of, plan_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
@@ -36,7 +36,7 @@ from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
 from softprompt.training.lengths import long_enough, told_length
 from softprompt.training.measure import peak_memory, reset_peak, versions
-from softprompt.training.options import TrainingOptions, planned, training_options
+from softprompt.training.options import TrainingOptions, training_options
 from softprompt.training.preset import with_preset
 from softprompt.training.process import alone, reproducible, stop_signal
 from softprompt.training.results import (
@@ -158,10 +158,9 @@ def train(
     spec = long_enough(readout_spec(own.model, task, method, chosen), chosen, own, task, method, splits)
     spec = settled(as_begun(spec, chosen, folder) if resume else spec, task, own)
     told = (*told, *told_length(spec, chosen))
-    identity = identity_of(own, task, method, chosen, spec, splits)
-    plan = planned(chosen, method.recipe(own.anatomy.family, own.anatomy.kind), made.source)
-    plan = plan_begun(plan, chosen, (method.name, own.anatomy.family), folder) if resume else plan
-    identity |= {"recipe": plan.model_dump(mode="json", exclude={"source"}), **made.recorded()}
+    plan = plan_of(own, method, chosen, folder if resume else None, made.source)
+    identity = identity_of(own, task, method, chosen, spec, splits, plan)
+    identity |= made.recorded()
     run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, plan, (*made.told, *told), made)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         done = take_folder(folder, identity, resume, begun_of(own, task))

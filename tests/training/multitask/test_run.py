@@ -11,7 +11,7 @@ import pytest
 
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.tensors import read_tensors
-from softprompt.methods import MPT, HardPrompt, PTuningV2
+from softprompt.methods import MPT, HardPrompt, PTuningV2, Recipe
 from softprompt.storage.prompt import load
 from softprompt.training.multitask.run import MultitaskRun, train_multitask
 from softprompt.training.run import open_run, train
@@ -142,3 +142,22 @@ def test_rows_are_as_long_as_each_task_needs(tmp_path: Path) -> None:
     assert found == {"one": 256, "long": 512}
     assert any("long: max_length: 512" in line for line in heard.lines)
     assert not any("one: max_length" in line for line in heard.lines)
+
+
+def test_it_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = tasks(tmp_path)
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "seed": 3}
+
+    def trained(name: str, progress: Interrupting | bool = False, *, resume: bool = False) -> MultitaskRun:
+        where = {"output": tmp_path / name, "progress": progress, "resume": resume}
+        return train_multitask(model("llama"), tokenizer(), both, "mpt", **where, **options)
+
+    with monkeypatch.context() as before:
+        before.setattr(MPT, "recipes", {"default": Recipe(0.02, "an earlier version", schedule="constant")})
+        whole = trained("whole")
+        with pytest.raises(Interrupted):
+            trained("begun", Interrupting(3))
+    done = trained("begun", resume=True)
+    for name in whole.runs:
+        begun, once = (one.folder / "tasks" / name / "prompt" / TENSORS for one in (done, whole))
+        assert begun.read_bytes() == once.read_bytes()

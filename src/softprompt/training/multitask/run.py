@@ -18,6 +18,7 @@ from softprompt.readouts.settled import settled
 from softprompt.tasks import Task
 from softprompt.tasks.data.watching import watching
 from softprompt.tasks.scoring import check_libraries
+from softprompt.training.begun import plan_of
 from softprompt.training.finished import damage
 from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
@@ -25,7 +26,7 @@ from softprompt.training.lengths import long_enough
 from softprompt.training.multitask.joint import Joint
 from softprompt.training.multitask.parts import SHARED
 from softprompt.training.multitask.teachers import check_teachers
-from softprompt.training.options import TrainingOptions, planned, training_options
+from softprompt.training.options import Plan, TrainingOptions, training_options
 from softprompt.training.preset import Applied
 from softprompt.training.process import alone, reproducible
 from softprompt.training.run import Run, check_splits, open_run
@@ -110,8 +111,9 @@ def train_multitask(
     check_teachers(tasks, teachers or {}, distillation, chosen)
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = output_folder(output, f"multitask-{made.name}-{seed}")
+    plan = plan_of(own, made, chosen, folder if resume else None)
     with watching(show.work):
-        specs = [_spec(own, task, made, chosen, seed, folder, show) for task in tasks]
+        specs = [_spec(own, made, plan, Applied(task, made, chosen), seed, folder, show) for task in tasks]
     run = Joint(specs, folder, {name: str(place) for name, place in (teachers or {}).items()}, distillation)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         identity = run.identity()
@@ -152,16 +154,13 @@ def _damaged(run: Joint) -> str | None:
     return None
 
 
-def _spec(
-    own: Backbone, task: Task, method: Method, options: TrainingOptions, seed: int, folder: Path, show: Progress
-) -> RunSpec:
+def _spec(own: Backbone, method: Method, plan: Plan, made: Applied, seed: int, folder: Path, show: Progress) -> RunSpec:
     """What a task's own run would be made of."""
+    task, options = made.task, made.options
     splits = task.splits(seed)
     check_splits(task, splits)
     spec = long_enough(readout_spec(own.model, task, method, options), options, own, task, method, splits)
     spec = settled(spec, task, own)
-    identity = identity_of(own, task, method, options, spec, splits)
+    identity = identity_of(own, task, method, options, spec, splits, plan)
     place = output_folder(folder / TASKS / task.name)
-    plan = planned(options, method.recipe(own.anatomy.family, own.anatomy.kind))
-    applied = Applied(task, method, options)
-    return RunSpec(own, task, method, options, spec, splits, identity, place, show, plan, (), applied)
+    return RunSpec(own, task, method, options, spec, splits, identity, place, show, plan, (), made)
