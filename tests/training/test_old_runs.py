@@ -137,9 +137,7 @@ def test_a_run_goes_on_with_the_same_options_alone(bench: Bench) -> None:
 
 @pytest.mark.parametrize("name", RETRAINED)
 def test_a_seeded_run_ends_as_it_did(name: str, bench: Bench) -> None:
-    # On this family CaPT had label words then, and has the head of its paper now.
-    as_then = {"readout": "text"} if name == "capt" else {}
-    done = bench.train(PROMPTS[name], f"again/{name}", **as_then)
+    done = bench.train(PROMPTS[name], f"again/{name}")
     same_tensors(done.folder / PROMPT, Path("prompts", name, PROMPT.name))
 
 
