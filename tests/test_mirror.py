@@ -37,6 +37,7 @@ WHOLE = {
     "backbones/bare": "backbones/test_load.py",
     "backbones/cache": "backbones/test_embedded.py",
     "backbones/projections": "methods/test_lora.py",
+    "backbones/readers": "backbones/test_anatomy.py",
     "backbones/remembered": "backbones/test_backbone.py",
     "backbones/structure": "backbones/test_anatomy.py",
     "backbones/untouched": "invariants/test_i11_detach.py",

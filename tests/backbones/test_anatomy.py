@@ -14,7 +14,9 @@ from transformers import (
     AutoModelForMaskedLM,
     BloomConfig,
     DebertaV2Config,
+    LlamaConfig,
     MambaConfig,
+    OPTConfig,
     PretrainedConfig,
 )
 
@@ -140,7 +142,7 @@ class Strange(nn.Module):
 def _strange_is_known() -> Iterator[None]:
     register_anatomy("strange", lambda found: dataclasses.replace(read_anatomy(found.inside), family="strange"))
     yield
-    del anatomy._REGISTERED["strange"]
+    del anatomy._READERS.known["strange"]
 
 
 def test_an_unknown_family_is_named() -> None:
@@ -154,6 +156,47 @@ def test_a_family_registered_from_outside() -> None:
         expected = prompted(input_ids=ids(5)).logits
     with attached(Strange(), METHODS[0]) as prompted, torch.no_grad():
         close(prompted(input_ids=ids(5)).logits, expected, 1e-6)
+
+
+@pytest.fixture
+def _nothing_stays_registered() -> Iterator[None]:
+    known = dict(anatomy._READERS.known)
+    yield
+    anatomy._READERS.known.clear()
+    anatomy._READERS.known.update(known)
+
+
+@pytest.mark.usefixtures("_nothing_stays_registered")
+@pytest.mark.parametrize("part", ["model", "model.decoder", ""])
+def test_a_reader_may_ask_about_a_part_of_its_own_family(part: str) -> None:
+    """A part has the configuration of the whole, so that the reader would be asked again and again."""
+    sizes = {"hidden_size": HIDDEN, "ffn_dim": 37, "num_attention_heads": 4, "word_embed_proj_dim": HIDDEN}
+    backbone = AutoModelForCausalLM.from_config(OPTConfig(vocab_size=VOCABULARY, num_hidden_layers=2, **sizes))
+    usual = read_anatomy(backbone)
+    register_anatomy("opt", lambda found: dataclasses.replace(read_anatomy(found.get_submodule(part)), max_positions=7))
+    assert read_anatomy(backbone) == dataclasses.replace(usual, max_positions=7)
+
+
+class Wrapped(PretrainedConfig):
+    """Of a model that holds a language model of another family."""
+
+    model_type = "wrapped"
+
+    def get_text_config(self, *given: Any, **more: Any) -> LlamaConfig:
+        config: LlamaConfig = model("llama", seed=4).config
+        return config
+
+
+@pytest.mark.usefixtures("_nothing_stays_registered")
+def test_a_model_that_wraps_a_language_model_is_of_a_family_of_its_own() -> None:
+    backbone, llama = Strange(), model("llama", seed=4)
+    backbone.config = Wrapped()
+    with pytest.raises(SoftPromptError, match="'wrapped' follows no known anatomy.*register_anatomy"):
+        read_anatomy(backbone)
+    usual = read_anatomy(llama)
+    register_anatomy("wrapped", lambda found: dataclasses.replace(read_anatomy(found.inside), max_positions=7))
+    assert read_anatomy(backbone) == dataclasses.replace(usual, max_positions=7)
+    assert read_anatomy(llama) == usual
 
 
 def test_a_module_that_is_no_model() -> None:

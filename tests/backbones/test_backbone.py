@@ -136,7 +136,7 @@ def test_a_reader_that_is_registered_anew_reads_anew() -> None:
             sp.register_anatomy("gpt2", lambda given, count=positions: _with(read(given), max_positions=count))
             assert [sp.read_anatomy(own).max_positions for _ in range(2)] == [positions] * 2
     finally:
-        anatomy._REGISTERED.pop("gpt2", None)
+        anatomy._READERS.known.pop("gpt2", None)
     assert sp.read_anatomy(own).max_positions == 64
 
 

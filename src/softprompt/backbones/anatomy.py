@@ -18,6 +18,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.probe import Behaviour, behaviour
+from softprompt.backbones.readers import Readers, family_of, text_configuration
 from softprompt.backbones.remembered import Remembered, loosened, state_of
 from softprompt.backbones.structure import (
     attention_of,
@@ -165,7 +166,7 @@ class Anatomy:
             )
 
 
-_REGISTERED: dict[str, Callable[[nn.Module], Anatomy]] = {}
+_READERS: Readers[Anatomy] = Readers()
 _KNOWN: Remembered[Callable[[], Anatomy | None]] = Remembered()
 
 
@@ -173,10 +174,11 @@ def register_anatomy(family: str, read: Callable[[nn.Module], Anatomy]) -> None:
     """Teach the library a family: `read(model)` returns its `Anatomy` and is preferred over the built-in reader.
 
     Args:
-        family: the model's `config.model_type`.
-        read: a function from the model to its anatomy; `dataclasses.replace(read_anatomy(similar), ...)` often does.
+        family: the model's own `config.model_type`: of one that wraps a language model not the language model's.
+        read: a function from the model to its anatomy; `dataclasses.replace(read_anatomy(part), ...)` often does. Asked
+            from there, `read_anatomy` reads models of this family as if nothing were registered.
     """
-    _REGISTERED[family] = read
+    _READERS.register(family, read)
 
 
 def read_anatomy(model: nn.Module | Pair) -> Anatomy:
@@ -194,33 +196,25 @@ def read_anatomy(model: nn.Module | Pair) -> Anatomy:
         ('causal', True)
     """
     own = bare(model)
-    reader = _REGISTERED.get(_configuration(own).model_type, _read)
+    reader = _READERS.of(own, _read)
     again = _KNOWN.of(own, (reader, state_of(own)), lambda: loosened(reader(own)))
     return again() or reader(own)  # a reader may make modules of its own, which nothing else keeps
 
 
-def _configuration(model: nn.Module) -> PreTrainedConfig:
-    found = getattr(model, "config", None)
-    if found is None:
-        raise SoftPromptError(f"{type(model).__name__} has no `config`: attach a transformers model")
-    config: PreTrainedConfig = found.get_text_config() if hasattr(found, "get_text_config") else found
-    return config
-
-
 def _read(model: nn.Module) -> Anatomy:
-    config = _configuration(model)
+    config, family = text_configuration(model), family_of(model)
     sides = sides_of(model, config)
     body = sides[0] if sides else body_of(model, config)
-    embedding, layers = embedding_and_layers_of(body, config)
-    attentions = tuple(attention_of(layer, config) for layer in layers)
+    embedding, layers = embedding_and_layers_of(body, config, family)
+    attentions = tuple(attention_of(layer, family) for layer in layers)
     found = behaviour(body, layers, attentions, encoder=bool(sides))
-    kind: BackboneKind = "encoder-decoder" if sides else _kind(config, found)
+    kind: BackboneKind = "encoder-decoder" if sides else _kind(family, found)
     parameters = inspect.signature(body.forward).parameters
     positions = positions_module(body, parameters)
     told = "position_ids" in parameters or (positions is not None and kind != "causal")
     if found.counts == "columns" and not told:
         raise SoftPromptError(
-            f"family {config.model_type!r} counts columns for positions and takes no others, so that padding or a "
+            f"family {family!r} counts columns for positions and takes no others, so that padding or a "
             "prefix would move the text: choose another backbone"
         )
     vocab_size, embedding_size = weight_of(embedding).shape
@@ -236,7 +230,7 @@ def _read(model: nn.Module) -> Anatomy:
         decoder=sides[1] if sides else None,
         positions=positions,
         takes_position_ids="position_ids" in parameters,
-        position_offset=_offset(body, config, found),
+        position_offset=_offset(body, family, found),
         uncounted=None if told or found.counts != "ids" else config.pad_token_id,
         max_positions=found.positions or getattr(config, "max_position_embeddings", None),
         absolute=found.positions is not None,
@@ -246,10 +240,10 @@ def _read(model: nn.Module) -> Anatomy:
         num_key_value_heads=key_value_heads(config, "encoder"),
         head_dim=head_dim(config, "encoder"),
     )
-    return _with_decoder(read, sides[1], config) if sides else read
+    return _with_decoder(read, sides[1], config, family) if sides else read
 
 
-def _with_decoder(read: Anatomy, decoder: nn.Module, config: PreTrainedConfig) -> Anatomy:
+def _with_decoder(read: Anatomy, decoder: nn.Module, config: PreTrainedConfig, family: str) -> Anatomy:
     """With the attentions of a decoder; without them where it attends to its encoder in another way."""
     layers = layers_of(decoder, config)
     cross = tuple(found for layer in layers if (found := cross_attention_of(layer)) is not None)
@@ -258,29 +252,29 @@ def _with_decoder(read: Anatomy, decoder: nn.Module, config: PreTrainedConfig) -
     return replace(
         read,
         decoder_layers=layers,
-        decoder_attentions=tuple(attention_of(layer, config) for layer in layers),
+        decoder_attentions=tuple(attention_of(layer, family) for layer in layers),
         cross_attentions=cross,
         decoder_key_value_heads=key_value_heads(config, "decoder"),
         decoder_head_dim=head_dim(config, "decoder"),
     )
 
 
-def _kind(config: PreTrainedConfig, found: Behaviour) -> BackboneKind:
+def _kind(family: str, found: Behaviour) -> BackboneKind:
     """A body of which no token sees a later one is a decoder-only model."""
     if found.causal is None:
         raise SoftPromptError(
-            f"family {config.model_type!r}: whether its tokens see later ones cannot be told ({found.why}): "
+            f"family {family!r}: whether its tokens see later ones cannot be told ({found.why}): "
             "describe it with softprompt.register_anatomy"
         )
     return "causal" if found.causal else "encoder"
 
 
-def _offset(body: PreTrainedModel, config: PreTrainedConfig, found: Behaviour) -> int:
+def _offset(body: PreTrainedModel, family: str, found: Behaviour) -> int:
     """Positions that are relative have none; of those of a table it must be known, by a model that can answer."""
     told = found.offset is not None or is_sketch(body)
     if not told and (not found.why or position_table(body) is not None):
         raise SoftPromptError(
-            f"family {config.model_type!r}: which position its first token has cannot be told "
+            f"family {family!r}: which position its first token has cannot be told "
             f"({found.why or 'it is none that position_ids give'}): describe it with softprompt.register_anatomy"
         )
     return found.offset or 0

@@ -90,8 +90,15 @@ def layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, ...
     return ()
 
 
-def embedding_and_layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, tuple[nn.Module, ...]]:
+def embedding_and_layers_of(
+    body: nn.Module, config: PreTrainedConfig, family: str
+) -> tuple[nn.Module, tuple[nn.Module, ...]]:
     """The input embedding of a body and its layers.
+
+    Args:
+        body: the module that receives the ids.
+        config: of the language model.
+        family: of the whole model, by which its reader would be registered.
 
     Raises:
         SoftPromptError: one of them is not found.
@@ -100,7 +107,7 @@ def embedding_and_layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[
     if embedding is None or not layers:
         lacking = "embedding" if embedding is None else "list of layers"
         raise SoftPromptError(
-            f"family {config.model_type!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
+            f"family {family!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
             "describe it with softprompt.register_anatomy"
         )
     return embedding, layers
@@ -115,7 +122,7 @@ def _shared_layers(groups: nn.ModuleList, config: PreTrainedConfig) -> tuple[nn.
     return tuple(order)
 
 
-def attention_of(layer: nn.Module, config: PreTrainedConfig) -> nn.Module:
+def attention_of(layer: nn.Module, family: str) -> nn.Module:
     """The self-attention of a layer.
 
     Raises:
@@ -126,7 +133,7 @@ def attention_of(layer: nn.Module, config: PreTrainedConfig) -> nn.Module:
         if found is not None:
             return found
     raise SoftPromptError(
-        f"family {config.model_type!r} follows no known anatomy (no self-attention found in {type(layer).__name__}); "
+        f"family {family!r} follows no known anatomy (no self-attention found in {type(layer).__name__}); "
         "describe it with softprompt.register_anatomy"
     )
 
