@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
+from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration, PreTrainedConfig
 
 from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
@@ -104,3 +106,41 @@ def test_a_detached_prompt_does_not_answer_for_the_model() -> None:
         prompted.detach()  # a second time: the other prompt stays
         assert not any(parameter.requires_grad for parameter in backbone.parameters())
         other(input_ids=ids(4))
+
+
+def _configured(model: Any) -> dict[int, dict[str, Any]]:
+    """All that the configurations of a model and their parts hold, private values too."""
+    found: dict[int, dict[str, Any]] = {}
+    waiting = [getattr(part, "config", None) for part in model.modules()]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, PreTrainedConfig) and id(one) not in found:
+            found[id(one)] = dict(vars(one))
+            waiting.extend(vars(one).values())
+    return found
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_model_whose_parts_attend_in_different_ways_keeps_them(order: tuple[int, ...]) -> None:
+    """Whatever the order in which attached models go, and where one more cannot be attached."""
+    vision = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 4}
+    sizes = {"image_size": 8, "patch_size": 4, "projection_dim": 16}
+    text = model("llama").config
+    config = LlavaConfig(text_config=copy.deepcopy(text), vision_config=CLIPVisionConfig(**vision, **sizes))
+    backbone = LlavaForConditionalGeneration(config).eval()
+    for part in (backbone.config, backbone.config.vision_config):
+        part._attn_implementation_internal = "eager"  # the setter would tell the parts, too
+    before, flags = _configured(backbone), state(backbone)
+    names = {one.get("_attn_implementation_internal") for one in before.values()}
+    assert {"sdpa", "eager"} <= names
+    made = ["p_tuning_v2", "prompt_tuning", "p_tuning_v2"]
+    held = [attach(backbone, tokenizer(), producer(backbone, name)) for name in made]
+    long = {"good": producer(backbone, "p_tuning_v2"), "long": producer(backbone, "prompt_tuning")}
+    long["long"].count = 64
+    with pytest.raises(SoftPromptError, match="'long' takes 64 positions"):
+        attach(backbone, tokenizer(), long)
+    for index in order:
+        held[index](input_ids=ids(5))
+        held[index].detach()
+    assert _configured(backbone) == before
+    assert state(backbone) == flags

@@ -133,7 +133,8 @@ def _joining(implementation: str) -> Attend:
             if prefix.attention is module:
                 if not torch.compiler.is_compiling():
                     prefix.waiting.discard(module)
-                return _with(prefix, own, module, (query, key, value), attention_mask, kwargs)
+                causal = attention_mask is None and _is_causal(implementation, module, kwargs)
+                return _with(prefix, own, module, (query, key, value), attention_mask, kwargs, causal=causal)
         return own(module, query, key, value, attention_mask, **kwargs)
 
     return attend
@@ -146,6 +147,8 @@ def _with(
     states: tuple[Tensor, Tensor, Tensor],
     mask: Tensor | None,
     kwargs: dict[str, object],
+    *,
+    causal: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """What the model's own attention gives with a prefix in front of its keys and values.
 
@@ -156,9 +159,10 @@ def _with(
         states: query, key and value, as the function takes them.
         mask: as the function takes it.
         kwargs: what else it takes.
+        causal: whether the function hides later columns by itself.
     """
     query, key, value = states
-    wide = _widen(mask, prefix, module, query, key, kwargs)
+    wide = _widen(mask, prefix, query, key, causal=causal)
     keys = torch.cat([prefix.keys.to(key.dtype), key], dim=2)
     values = torch.cat([prefix.values.to(value.dtype), value], dim=2)
     bias, longer = kwargs.get("position_bias"), kwargs
@@ -179,13 +183,15 @@ def _own(implementation: str, module: nn.Module) -> Attend:
     return registered
 
 
-def _widen(
-    mask: Tensor | None, prefix: Prefix, module: nn.Module, query: Tensor, key: Tensor, kwargs: Mapping[str, object]
-) -> Tensor | None:
+def _is_causal(implementation: str, module: nn.Module, kwargs: Mapping[str, object]) -> bool:
+    """Whether the model's own function hides later columns where it is given no mask: eager attention never does."""
+    told = kwargs.get("is_causal")
+    return implementation == "sdpa" and bool(getattr(module, "is_causal", True) if told is None else told)
+
+
+def _widen(mask: Tensor | None, prefix: Prefix, query: Tensor, key: Tensor, *, causal: bool) -> Tensor | None:
     """The mask with P columns in front: bool stays bool, an additive one stays additive."""
     length, queries, own = prefix.keys.shape[2], query.shape[2], key.shape[2]
-    causal = kwargs.get("is_causal")
-    causal = getattr(module, "is_causal", True) if causal is None else causal
     if mask is None:
         if prefix.seen is None and not (causal and queries > 1):
             return None

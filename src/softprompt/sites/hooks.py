@@ -80,7 +80,11 @@ class Hooks:
         return self._states(call, output) if part.decoder is None and part.stack is part.body else output
 
     def _stack(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
-        return self._states(call, beneath(*args, **kwargs))
+        output: Output = beneath(*args, **kwargs)
+        columns = output[0].shape[1] if call.layout is None else call.layout.ids.shape[1]
+        behind = output[0].shape[1] - columns  # padding of the model's own, which the body cuts off again
+        cut = self._states(call, output)
+        return cut if behind <= 0 else _with_states(cut, nn.functional.pad(cut[0], (0, 0, 0, behind)))
 
     def _as_one_row(self, call: Call, given: Kwargs) -> Kwargs | None:
         """The arguments of a call whose rows run as one; None where they cannot."""
@@ -100,16 +104,25 @@ class Hooks:
         return changed
 
     def _reached(self, call: Call) -> None:
-        """See that every part of the body was there to be called.
+        """See that what the prompts placed was reached.
 
         Raises:
-            SoftPromptError: a part was replaced after the prompts were attached.
+            SoftPromptError: a part was replaced after the prompts were attached, or layers are called in a way in which
+                nothing can be put before them.
         """
         if torch.compiler.is_compiling() or call.dropout:  # a model that trains may drop layers by chance
             return
-        layers = len(call.calls) == len(self._layers)
-        if not layers or (call.layout is not None and call.layout.groups and not call.resolved):
-            lost = "the input embedding" if layers else "layers"
+        lost = "the input embedding" if call.layout and call.layout.groups and not call.resolved else ""
+        if not lost and len(call.calls) != len(self._layers):
+            there = set(self._anatomy.body.modules())
+            lost = "" if self._layers <= there else "layers"
+            placed = (call.footprints[row] for row in set(call.rows))
+            if not lost and any(one.hidden_layers or one.prefix for one in placed):
+                raise SoftPromptError(
+                    f"family {self._anatomy.family!r} does not call its layers as modules, so that nothing can be put "
+                    "before them: take a method of the site 'stream', such as prompt_tuning"
+                )
+        if lost:
             raise SoftPromptError(f"{lost} of the backbone were replaced since the prompts were attached: attach again")
 
     @cached_property
@@ -230,7 +243,7 @@ def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
         names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states",)
         for name in names:
             if output.get(name) is not None:
-                cut = tuple(gather(states, keep) if states.shape[1] == total else states for states in output[name])
+                cut = tuple(gather(states, keep) if states.shape[1] >= total else states for states in output[name])
                 output[name] = cut
         if output.get("encoder_last_hidden_state") is not None:
             output["encoder_last_hidden_state"] = gather(output["encoder_last_hidden_state"], keep)

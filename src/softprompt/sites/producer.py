@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around
 from softprompt.sites.footprint import PARTS, Footprint
 from softprompt.sites.layout import Group, Placement
@@ -156,8 +157,21 @@ class Producer(nn.Module):
 
 
 def view_of(states: Tensor, group: Group) -> View:
-    """The part of a batch's states `(B, T, H)` that belongs to one group's units."""
-    return View(states if group.rows is None else states[group.rows], group.slots, group.text)
+    """The part of a batch's states `(B, T, H)` that belongs to one group's units.
+
+    A model that pads inside itself, as to a multiple of its window, has more columns, behind those of the batch.
+
+    Raises:
+        SoftPromptError: it has fewer, since its layers pool them, so that nobody knows where the virtual tokens are.
+    """
+    text, behind = group.text, states.shape[1] - group.text.shape[1]
+    if behind < 0:
+        raise SoftPromptError(
+            f"a layer of the backbone works on {states.shape[1]} columns of {text.shape[1]}, among which virtual "
+            "tokens have no place: take a method of the site 'stream', such as prompt_tuning"
+        )
+    text = nn.functional.pad(text, (0, behind)) if behind else text
+    return View(states if group.rows is None else states[group.rows], group.slots, text)
 
 
 def write_vectors(states: Tensor, group: Group, vectors: Tensor) -> Tensor:

@@ -1,0 +1,68 @@
+"""Tiny random models of families that treat padding, layers or ids as few others do, each made once."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel
+
+from .models import HEADS, HIDDEN, POSITIONS, VOCABULARY
+
+_TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_BERT = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": 3,
+    "num_attention_heads": HEADS,
+    "intermediate_size": 37,
+    "max_position_embeddings": POSITIONS,
+    **_TOKENS,
+}
+_BART = {
+    "vocab_size": VOCABULARY,
+    "d_model": HIDDEN,
+    "encoder_layers": 2,
+    "decoder_layers": 1,
+    "encoder_attention_heads": HEADS,
+    "decoder_attention_heads": HEADS,
+    "encoder_ffn_dim": 37,
+    "decoder_ffn_dim": 37,
+    "decoder_start_token_id": 2,
+    **_TOKENS,
+}
+_CONFIGS: dict[str, dict[str, Any]] = {
+    "splinter": _BERT,
+    "longformer": {**_BERT, "attention_window": 8},
+    "big_bird": {**_BERT, "attention_type": "block_sparse", "block_size": 2, "num_random_blocks": 1},
+    "squeezebert": {
+        **_BERT,
+        "embedding_size": HIDDEN,
+        "intermediate_size": 36,
+        **{f"{part}_groups": 2 for part in ("q", "k", "v", "intermediate", "output")},
+        "post_attention_groups": 1,
+    },
+    "led": {
+        **_BART,
+        "attention_window": 8,
+        "max_encoder_position_embeddings": POSITIONS,
+        "max_decoder_position_embeddings": POSITIONS,
+    },
+    "pegasus_x": {**_BART, "block_size": 4, "num_global_tokens": 2, "max_position_embeddings": POSITIONS},
+}
+
+
+@functools.cache
+def unusual(family: str, auto: Any = AutoModel, attention: str | None = None) -> Any:
+    """A tiny model whose every weight matters; `attention` is the implementation."""
+    config = AutoConfig.for_model(family, **_CONFIGS[family])
+    config._attn_implementation = attention
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = auto.from_config(config)
+        with torch.no_grad():
+            for parameter in made.parameters():
+                if parameter.ndim > 1:
+                    parameter.normal_(0.0, 0.25)
+    return made.eval()

@@ -1,0 +1,115 @@
+"""What is placed is reached, in models that pad inside themselves and call their layers in ways of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from softprompt.attached.attach import attach
+from softprompt.errors import SoftPromptError
+from softprompt.methods import CaPT, PromptTuning, PTuningV2
+
+from ..shared.models import ids, padded, tokenizer
+from ..shared.prompts import close, producer
+from ..shared.unusual import unusual
+
+# family: tokens of its row, which with a capsule are no multiple of a window; BigBird's sparse attention needs many
+INSIDE = {"longformer": 13, "big_bird": 28}
+
+
+def states(body: Any, row: Tensor, mask: Tensor | None = None, **options: Any) -> Any:
+    return body(input_ids=row, attention_mask=torch.ones_like(row) if mask is None else mask, **options)
+
+
+def capsules_by_hand(prompted: Any, vectors: Tensor, row: Tensor) -> Tensor:
+    """CaPT's equations 1 and 2 around the bare model's layers: the capsule is a padding word's place in front."""
+    part, count = prompted.anatomy, row.shape[1]
+
+    def before(layer: int) -> Any:
+        def rewrite(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            entering = (args[0] if args else kwargs["hidden_states"]).clone()
+            own = entering[:, 1 : 1 + count] if layer == 0 else entering[:, : 1 + count]  # what is behind is padding
+            entering[:, 0] = vectors[layer, 0] + own.mean(1)
+            return (entering, *args[1:]), kwargs
+
+        return rewrite
+
+    hooks = [one.register_forward_pre_hook(before(i), with_kwargs=True) for i, one in enumerate(part.layers)]
+    try:
+        wide = torch.cat([ids(1), row], 1)
+        places = (torch.arange(1 + count) - 1).clamp(min=0)[None] + part.position_offset  # the capsule takes none
+        told = {"position_ids": places} if part.takes_position_ids else {}
+        return part.body(input_ids=wide, attention_mask=torch.ones_like(wide), **told).last_hidden_state[:, 1:]
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@pytest.mark.parametrize("family", INSIDE)
+@torch.no_grad()
+def test_capsules_condition_on_the_text_alone_where_a_model_pads_inside_itself(family: str) -> None:
+    backbone, row = unusual(family), ids(INSIDE[family], 1)
+    made = producer(backbone, CaPT())
+    with attach(backbone, tokenizer(), made) as prompted:
+        got = prompted.states(input_ids=row, attention_mask=torch.ones_like(row))
+    close(got, capsules_by_hand(prompted, next(made.parameters()), row))
+
+
+@torch.no_grad()
+def test_a_pooler_reads_the_texts_first_column_where_a_model_pads_inside_itself() -> None:
+    """The prompt's columns leave the states before it reads them, the model's own padding after."""
+    backbone, row = unusual("big_bird"), ids(29, 1)
+    with attach(backbone, tokenizer(), PromptTuning(num_virtual_tokens=2)) as prompted:
+        out = states(prompted, row)
+        assert out.last_hidden_state.shape[1] == row.shape[1]
+        pooled = backbone.activation(backbone.pooler(out.last_hidden_state[:, 0]))
+        close(out.pooler_output, pooled)
+        chosen = torch.tensor([[4, 28]])
+        close(states(prompted, row, positions=chosen).last_hidden_state[0], out.last_hidden_state[0, chosen[0]])
+
+
+@torch.no_grad()
+def test_layers_that_are_not_called_as_modules_take_nothing() -> None:
+    """SqueezeBERT runs `layer.forward`: the input embedding is reached, the layers are not."""
+    backbone, row = unusual("squeezebert"), ids(5)
+    bare = states(backbone, row).last_hidden_state
+    with attach(backbone, tokenizer(), producer(backbone, PromptTuning(num_virtual_tokens=3))) as prompted:
+        got = states(prompted, row).last_hidden_state
+        words = torch.cat([prompted.prompts[0].embed(None)[None], backbone.get_input_embeddings()(row)], 1)  # type: ignore[operator, index]
+    close(got, backbone(inputs_embeds=words).last_hidden_state[:, 3:])
+    assert float((got - bare).abs().max()) > 0.01
+    with (
+        pytest.raises(SoftPromptError, match="'squeezebert' does not call its layers as modules.*prompt_tuning"),
+        attach(backbone, tokenizer(), producer(backbone, CaPT())) as prompted,
+    ):
+        states(prompted, row)
+
+
+@torch.no_grad()
+def test_layers_that_were_replaced_are_told_as_such() -> None:
+    backbone = AutoModel.from_config(unusual("splinter").config).eval()
+    with attach(backbone, tokenizer(), CaPT()) as prompted:
+        layers = backbone.encoder.layer
+        layers[1] = type(layers[1])(backbone.config)
+        with pytest.raises(SoftPromptError, match="layers of the backbone were replaced since"):
+            states(prompted, ids(5))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@torch.no_grad()
+def test_an_encoder_whose_attention_says_nothing_of_causal_sees_later_tokens(side: str) -> None:
+    """Splinter's eager attention takes no mask where all is seen: a prefix must not make it causal."""
+    backbone = unusual("splinter", attention="eager")
+    with attach(backbone, tokenizer(), producer(backbone, PTuningV2(num_virtual_tokens=3, init_std=1.0))) as prompted:
+        rows = [ids(7, 1), ids(4, 2)]
+        batch, mask = padded(rows, side)
+        together = states(prompted, batch, mask).last_hidden_state
+        for got, seen, row in zip(together, mask, rows, strict=True):
+            close(got[seen.bool()], states(prompted, row).last_hidden_state[0])
+        other = torch.cat([rows[0][:, :-1], rows[1][:, :1]], 1)
+        moved = states(prompted, other).last_hidden_state - states(prompted, rows[0]).last_hidden_state
+        assert float(moved[0, 0].abs().max()) > 0.01
