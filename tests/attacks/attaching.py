@@ -188,13 +188,15 @@ def peft_afterwards(backbone: Any) -> None:
 
 
 def peft_before(backbone: Any) -> None:
-    """A model that PEFT wraps is attached to."""
+    """A model that PEFT wraps is attached to: what it answers is what the model with the adapter folded in answers."""
     wrapped = _lora(copy.deepcopy(backbone))
-    before = asked(wrapped)
-    with on(wrapped, "capt") as prompted:
-        asked(prompted)
+    before, flags = asked(wrapped), [parameter.requires_grad for parameter in wrapped.parameters()]
+    merged = copy.deepcopy(wrapped).merge_and_unload()
+    with on(wrapped, "capt") as prompted, on(merged, "capt") as other:
+        torch.testing.assert_close(asked(prompted), asked(other))
         assert torch.equal(asked(wrapped), before)
     assert torch.equal(asked(wrapped), before)
+    assert [parameter.requires_grad for parameter in wrapped.parameters()] == flags
 
 
 def _lora(backbone: Any) -> Any:

@@ -9,8 +9,7 @@ from .attaching import EDGES, Edge, attempt
 # What is refused, and a part of the line; the rest works.
 REFUSED = {
     "layer_replaced": "layers of the backbone were replaced",
-    "peft_before": "follows no known anatomy",
-    "data_parallel": "DataParallel has no `config`",
+    "data_parallel": "DataParallel wraps the model: attach to the",
     "attached_itself": "attach to its backbone",
     "compiled": "compile the attached model",
     "compiled_in_place": "compile the attached model",

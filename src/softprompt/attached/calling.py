@@ -15,6 +15,7 @@ from softprompt.attached.wrapper import Wrapper
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import compiles_calls
 from softprompt.backbones.structure import weight_of
+from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around, current, opened
 from softprompt.sites.attached import Rows
@@ -213,6 +214,7 @@ class Calling(Wrapper):
             return
         if self.training:
             self._frozen.recompute_in_calls()
+            self._frozen.rest()
         if compiles_calls(self.backbone) or compiles_calls(self.anatomy.body):
             raise SoftPromptError("the backbone was compiled while prompts are attached: compile the attached model")
         rows = weight_of(self.anatomy.embedding).shape[0]
@@ -257,6 +259,7 @@ class Calling(Wrapper):
 
     def _check(self, given: Mapping[str, object], rows: tuple[int, ...], select: Tensor | None) -> None:
         """Refuse what would be silently wrong."""
+        refuse_adapter_names(given)
         footprints = [self._producers[row].footprint for row in set(rows)]
         if given.get("encoder_outputs") is not None and any(one.count or one.prefix for one in footprints):
             raise SoftPromptError("encoder_outputs hold no virtual tokens and no prefix: pass input_ids")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from softprompt.backbones.compat import CHECKPOINT, CHECKPOINTING, GradientCheckpointingLayer
+from softprompt.backbones.folded import adapted
 from softprompt.sites.asking import TRAINING
 from softprompt.sites.held import hold
 from softprompt.sites.recompute import InCall
@@ -27,6 +28,7 @@ class Frozen:
         self._tensors = dict(model.named_parameters())
         self.modules = list(model.modules())
         self._checkpointing = [module for module in self.modules if hasattr(module, CHECKPOINTING)]
+        self._adapters = [one for layer in adapted(model) for one in layer.parameters() if not one.is_inference()]
         self._undo = [
             # Flags of tensors that were made in inference mode cannot be set outside of it.
             hold([one for one in self._tensors.values() if not one.is_inference()], "requires_grad", False),
@@ -55,6 +57,12 @@ class Frozen:
             function = module.__dict__.get(CHECKPOINT)
             if function is not None and not isinstance(function, InCall):
                 module.__dict__[CHECKPOINT] = InCall(function)
+
+    def rest(self) -> None:
+        """See that adapters of PEFT take no gradient: choosing one, or switching them back on, makes them trainable."""
+        for one in self._adapters:
+            if one.requires_grad:
+                one.requires_grad_(False)
 
     def let_go(self) -> None:
         """Give every flag its old value, unless others hold it too; inside `held.changing`."""

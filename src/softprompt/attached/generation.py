@@ -21,6 +21,7 @@ from transformers.utils.generic import ModelOutput
 
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
+from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
 from softprompt.sites.attached import Attached, Rows
 from softprompt.sites.hooks import gather, user_length
@@ -65,6 +66,7 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
     ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
     if ids is None:
         raise SoftPromptError("generate needs input_ids")
+    refuse_adapter_names(kwargs)
     rows = model.rows(prompts, ids.shape[0])
     backbone = cast("_Generates", model.backbone)
     if not any(model.slots[row].count for row in rows):

@@ -16,6 +16,7 @@ from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.bare import Pair
 from softprompt.backbones.fingerprint import Fingerprint, fingerprint
 from softprompt.backbones.heads import has_lm_head
+from softprompt.backbones.wrapped import unwrapped
 from softprompt.errors import SoftPromptError
 
 SITES = ("stream", "hidden", "attention")
@@ -33,12 +34,12 @@ class Backbone(Pair):
     configuration, `fingerprint` by every number of the weights.
 
     Args:
-        model: a transformers model.
+        model: a transformers model; of one that PEFT wraps, the model inside is taken, with the adapters in it.
         tokenizer: its tokenizer; None where no text is going to be read.
         name: for records and messages; by default the model's own (`config.name_or_path`), else its family.
 
     Raises:
-        SoftPromptError: these are no model and tokenizer.
+        SoftPromptError: these are no model and tokenizer, or what wraps the model takes part in calls.
 
     Example:
         >>> backbone = sp.Backbone(model, tokenizer)
@@ -52,7 +53,7 @@ class Backbone(Pair):
         """See the class."""
         _check("Backbone", model, tokenizer)
         # What is no PreTrainedModel has its family's reader (`register_anatomy`) and is used as one.
-        pair = (cast("PreTrainedModel", model), cast("PreTrainedTokenizerBase", tokenizer))
+        pair = (cast("PreTrainedModel", unwrapped(model)), cast("PreTrainedTokenizerBase", tokenizer))
         made = super().__new__(cls, pair)
         made._name = name
         return made

@@ -7,6 +7,8 @@ from typing import cast
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from softprompt.backbones.wrapped import unwrapped
+
 
 class Wrapping(nn.Module):
     """A module around a backbone, which answers for all that it does not do itself.
@@ -35,7 +37,11 @@ class Pair(tuple[PreTrainedModel, PreTrainedTokenizerBase]):
 
 
 def bare(model: nn.Module | Pair) -> PreTrainedModel:
-    """The model of a pair, the backbone of an attached model, or the model itself where nothing is attached to it."""
+    """The model of a pair, the backbone of an attached model, what PEFT wraps, or else the model itself.
+
+    Raises:
+        SoftPromptError: it is wrapped by what takes part in calls.
+    """
     own = model.model if isinstance(model, Pair) else model
     # What is none of transformers' classes has its family's reader (`register_anatomy`), and is used as one.
-    return cast("PreTrainedModel", own.backbone if isinstance(own, Wrapping) else own)
+    return cast("PreTrainedModel", unwrapped(own.backbone if isinstance(own, Wrapping) else own))

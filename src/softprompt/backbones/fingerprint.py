@@ -1,7 +1,7 @@
 """What a frozen model is: family, sizes and a hash over its weights.
 
 A prompt fits the numbers of one model, and nothing in its shapes shows that it was trained on another: the
-fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Four
+fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Five
 decisions:
 
 - Numbers are hashed after rounding to bfloat16. A bfloat16 checkpoint loaded in float32 (an exact up-cast),
@@ -14,6 +14,7 @@ decisions:
   hashes of the checkpoint: they are remembered under those of the rounded numbers, so that a model that changes later
   is another one all the same.
 - Names are the body's own, and sorted: hooks, device, `requires_grad` and attached prompts change nothing.
+- Adapters of PEFT that are active in its layers count as folded into the weights (`backbones/folded.py`).
 
 The hash of a model is remembered. That its numbers are still the same is seen by a faster sum over every byte of them
 (XXH3, at the speed of memory): versions and addresses of tensors would miss what is written through `.data`, as
@@ -23,7 +24,7 @@ adapters are merged and averages kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -33,6 +34,7 @@ from transformers import PreTrainedModel
 from xxhash import xxh3_128
 
 from softprompt.backbones.bare import Pair, bare
+from softprompt.backbones.folded import Folded, adapters_of, folded
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
@@ -103,14 +105,16 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
 
 def num_parameters(model: nn.Module | Pair) -> int:
     """Scalars of a model's body and head, tied weights once; shapes are enough (device `meta`)."""
-    body, head = _parts(bare(model))
+    own = bare(model)
+    body, head = (folded(part, own) for part in _parts(own))
     return sum(weight.numel() for weight in (*body.values(), *head.values()))
 
 
 def digests(model: PreTrainedModel) -> tuple[str, str]:
     """sha256 over the numbers of a model's body and of its head as they are; empty where there is no head."""
     body, head = _parts(model)
-    return _KNOWN.of(model, (_sum(body), _sum(head)), lambda: (_digest(body), _digest(head) if head else ""))
+    state = _sum(body), _sum(head), adapters_of(model)
+    return _KNOWN.of(model, state, lambda: (_digest(folded(body, model)), _digest(folded(head, model)) if head else ""))
 
 
 def rounded_from(exact: tuple[str, str], rounded: tuple[str, str]) -> None:
@@ -162,7 +166,7 @@ def _sum(weights: dict[str, Tensor]) -> bytes:
     return total.digest()
 
 
-def _digest(weights: dict[str, Tensor]) -> str:
+def _digest(weights: Mapping[str, Tensor | Folded]) -> str:
     """sha256 over names, shapes and numbers; threads help, for hashing lets go of the interpreter.
 
     As many as torch may use. One is this one: torch cannot start in a thread of a forked process.
@@ -178,9 +182,9 @@ def _digest(weights: dict[str, Tensor]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _digest_of(name: str, weight: Tensor) -> str:
+def _digest_of(name: str, weight: Tensor | Folded) -> str:
     digest = hashlib.sha256()
-    for piece in _pieces(name, weight):
+    for piece in _pieces(name, weight.read() if isinstance(weight, Folded) else weight):
         digest.update(_bytes(piece.to(torch.bfloat16) if piece.is_floating_point() else piece))
     return digest.hexdigest()
 
