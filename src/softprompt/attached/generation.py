@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Protocol, cast
 
@@ -23,10 +24,12 @@ from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
+from softprompt.sites.arguments import beside
 from softprompt.sites.attached import Attached, Rows
 from softprompt.sites.hooks import gather, user_length
 from softprompt.sites.insertion import insert
 from softprompt.sites.layout import UserBatch
+from softprompt.sites.positions import of_rows
 
 _REFUSED = {
     "assistant_model": "another model, which has no virtual tokens, would read the ids",
@@ -89,8 +92,11 @@ def _with_virtual_tokens(
     mask = _mask_of(model, ids) if mask is None else mask
     full, full_mask, keep = ids, mask, None
     if not bool((ids >= model.anatomy.vocab_size).any()):
-        layout = insert(UserBatch(ids, mask), model.slots, rows)
+        given = of_rows(kwargs.get("position_ids"), ids.shape[0], mask)
+        # What keys and values take of positions is added at each call.
+        layout = insert(UserBatch(ids, mask, given), [replace(one, prefix=0) for one in model.slots], rows)
         assert layout.mask is not None
+        kwargs |= beside(kwargs, layout) | ({} if given is None else {"position_ids": layout.positions})
         full, full_mask, keep = layout.ids, layout.mask, layout.keep
         _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])
     if kwargs.get("streamer") is not None:

@@ -17,6 +17,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.compat import looks_attention_up
+from softprompt.backbones.positions import position_table, positions_table, text_model
 from softprompt.backbones.probe import Behaviour, behaviour
 from softprompt.backbones.readers import Readers, family_of, text_configuration
 from softprompt.backbones.remembered import Remembered, loosened, state_of
@@ -31,8 +32,6 @@ from softprompt.backbones.structure import (
     is_sketch,
     key_value_heads,
     layers_of,
-    position_table,
-    positions_module,
     sides_of,
     stack_of,
     weight_of,
@@ -61,7 +60,8 @@ class Anatomy:
         last_feed_forward: the last layer's feed-forward, which works column by column, where a decoder-only model has
             one, else None.
         decoder: the decoder of an encoder-decoder model, else None.
-        positions: the module that looks positions up by itself and takes `position_ids` (BART's encoder), else None.
+        positions: the module inside `body` that is told `position_ids`: a table that counts by itself (BART), or the
+            text model of a wrapper; else None.
         takes_position_ids: whether `body` takes `position_ids`.
         position_offset: the position id that the model gives the first token (RoBERTa: padding_idx + 1; mostly 0).
         uncounted: the id that stands for padding where positions are counted by ids alone (M2M100), else None.
@@ -207,11 +207,13 @@ def _read(model: nn.Module) -> Anatomy:
     body = sides[0] if sides else body_of(model, config)
     embedding, layers = embedding_and_layers_of(body, config, family)
     attentions = tuple(attention_of(layer, family) for layer in layers)
+    parameters = inspect.signature(body.forward).parameters
+    positions = text_model(body, layers)
+    if positions is None and "position_ids" not in parameters:
+        positions = positions_table(body, layers)
     found = behaviour(body, layers, attentions, encoder=bool(sides))
     kind: BackboneKind = "encoder-decoder" if sides else _kind(family, found)
-    parameters = inspect.signature(body.forward).parameters
-    positions = positions_module(body, parameters)
-    told = "position_ids" in parameters or (positions is not None and kind != "causal")
+    told = "position_ids" in parameters or positions is not None
     if found.counts == "columns" and not told:
         raise SoftPromptError(
             f"family {family!r} counts columns for positions and takes no others, so that padding or a "

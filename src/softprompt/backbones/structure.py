@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Container
 from operator import methodcaller
 from typing import Literal, cast
 
@@ -147,23 +145,6 @@ def feed_forward_of(layer: nn.Module) -> nn.Module | None:
     """A layer's feed-forward; a mixture of experts is none, since it looks at several columns at once."""
     found = dig(layer, "mlp")
     return None if found is None or hasattr(found, "experts") else found
-
-
-def positions_module(body: nn.Module, parameters: Container[str]) -> nn.Module | None:
-    """The module that looks a body's positions up by itself and can be told others (BART), or None."""
-    module = getattr(body, "embed_positions", None)
-    if "position_ids" in parameters or not isinstance(module, nn.Module):
-        return None
-    return module if "position_ids" in inspect.signature(module.forward).parameters else None
-
-
-def position_table(body: nn.Module) -> nn.Module | None:
-    """The table of learned absolute positions, or None."""
-    for path in ("embeddings.position_embeddings", "wpe", "embed_positions"):
-        found = dig(body, path)
-        if isinstance(found, nn.Embedding):
-            return found
-    return None
 
 
 def hidden_size(config: PreTrainedConfig) -> int:

@@ -14,10 +14,14 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.forward_call import Call
 from softprompt.sites.insertion import extend_mask, insert
 from softprompt.sites.layout import Layout, Slots, UserBatch
+from softprompt.sites.positions import of_rows, prefix_of, step_positions
 from softprompt.sites.preplaced import read_layout
 
 # What flash attention derives from positions; it does so again once the virtual tokens are in.
 _DERIVED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
+
+# How the names of images, sounds and their sizes begin, or end: of these no axis is the text's.
+_BEGIN, _END = ("pixel_", "input_features", "input_values", "feature_"), ("_sizes", "_thw", "_features", "_embeds")
 
 
 def begin(call: Call, anatomy: Anatomy, given: Mapping[str, object]) -> dict[str, object]:
@@ -32,7 +36,7 @@ def begin(call: Call, anatomy: Anatomy, given: Mapping[str, object]) -> dict[str
         SoftPromptError: the virtual tokens have no place in them.
     """
     ids = _ids(call, given)
-    call.resolved, call.layout = False, None
+    call.resolved, call.layout, call.positions, call.moved = False, None, None, None
     call.calls.clear()
     rows = call.rows_of(ids.shape[0])
     mask, ready = _mask_of(given)
@@ -41,8 +45,7 @@ def begin(call: Call, anatomy: Anatomy, given: Mapping[str, object]) -> dict[str
     seen = _length_seen(given, ids)
     if seen is not None:
         return _step(call, anatomy, ids, seen, given)
-    positions = _tensor(given, "position_ids")
-    positions = None if positions is None else positions.expand(ids.shape[0], -1)
+    positions = of_rows(_tensor(given, "position_ids"), ids.shape[0], mask)
     batch = UserBatch(ids, mask, positions, _conditioning(call, ids))
     preplaced = not call.inserting or holds_virtual(ids, anatomy)
     check_length(anatomy, ids, mask, [call.slots[row] for row in rows], preplaced)
@@ -51,6 +54,7 @@ def begin(call: Call, anatomy: Anatomy, given: Mapping[str, object]) -> dict[str
     else:
         layout = insert(batch, call.slots, rows, anatomy.position_offset)
     changed = {**given, "attention_mask": layout.mask if ready is None else ready, **_whole(layout, anatomy, given)}
+    changed |= _told(call, anatomy, rows, given, layout.positions)
     if anatomy.kind == "encoder" and mask is not None:
         layout = replace(layout, keep=_first_for_padding(layout.keep, mask))
     call.layout = layout
@@ -64,15 +68,24 @@ def _whole(layout: Layout, anatomy: Anatomy, given: Mapping[str, object]) -> dic
         skipped, seen = anatomy.uncounted, layout.mask
         whole = layout.ids if skipped is None or seen is None else layout.ids.masked_fill(seen == 0, skipped)
         changed["input_ids"] = whole
-    if anatomy.takes_position_ids:
-        changed["position_ids"] = layout.positions
     if layout.packed:
         if anatomy.kind != "causal":
             raise SoftPromptError(
                 f"family {anatomy.family!r} attends across packed documents: give it one document a row"
             )
         changed["use_cache"] = False  # where a cache is made, transformers no longer keeps documents apart
-    return {**changed, **_beside(given, layout)}
+    return {**changed, **beside(given, layout)}
+
+
+def _told(
+    call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping[str, object], positions: Tensor | None
+) -> dict[str, object]:
+    """The body's positions, where it takes them; what a module inside it is told, the call knows."""
+    own = given.get("position_ids") is not None
+    call.positions = positions
+    call.moved = None if own or positions is None else prefix_of([call.slots[row] for row in rows], positions.device)
+    inside = anatomy.positions is not None and not own
+    return {"position_ids": positions} if anatomy.takes_position_ids and not inside else {}
 
 
 def cross_mask(call: Call, mask: Tensor | None, states: Tensor) -> Tensor | None:
@@ -150,15 +163,18 @@ def holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
     return False
 
 
-def _beside(given: Mapping[str, object], layout: Layout) -> dict[str, Tensor]:
-    """What else has a column for each token, 0 at virtual ones: token types, Longformer's global attention."""
+def beside(given: Mapping[str, object], layout: Layout) -> dict[str, Tensor]:
+    """What else has a column for each token, 0 at virtual ones: token types, Longformer's global attention.
+
+    What is of images or sounds has axes of its own, which may chance to be as long.
+    """
     if layout.keep is None:
         return {}
     shape, moved = layout.keep.shape, {}
     for name, values in given.items():
         if name in ("input_ids", "inputs_embeds", "attention_mask", "position_ids") or not isinstance(values, Tensor):
             continue
-        if values.shape[:2] == shape:
+        if values.shape[:2] == shape and not (name.startswith(_BEGIN) or name.endswith(_END)):
             columns = layout.keep.view(*shape, *[1] * (values.ndim - 2)).expand_as(values)
             moved[name] = values.new_zeros(*layout.ids.shape, *values.shape[2:]).scatter(1, columns, values)
     return moved
@@ -210,37 +226,6 @@ def _step(call: Call, anatomy: Anatomy, ids: Tensor, seen: int, given: Mapping[s
     if own and mask is not None and (torch.compiler.is_compiling() or mask.shape[1] < int(seen) + queries):
         mask = extend_mask(mask, call.slots, rows)
     positions = _tensor(given, "position_ids")
-    positions = _step_positions(ids, positions, mask, chosen, own, seen, anatomy.position_offset)
+    positions = step_positions(ids, positions, mask, chosen, own, seen, anatomy.position_offset)
     changed = {**given, "attention_mask": mask if ready is None else ready}
-    return {**changed, "position_ids": positions} if anatomy.takes_position_ids else changed
-
-
-def _step_positions(
-    ids: Tensor,
-    given: Tensor | None,
-    mask: Tensor | None,
-    chosen: Sequence[Slots],
-    own: bool,
-    seen: int,
-    offset: int,
-) -> Tensor | None:
-    """Positions of the new columns `(B, N)` behind `seen` old ones; None where the model's own counting is right.
-
-    Args:
-        ids: the new columns.
-        given: the user's positions, or None.
-        mask: over old and new columns, virtual tokens among them, or None.
-        chosen: the prompt of each row.
-        own: whether the user's positions leave the virtual tokens out.
-        seen: the columns of the cache.
-        offset: the model's first position id.
-    """
-    prefix = torch.tensor([slots.prefix for slots in chosen], device=ids.device)[:, None]
-    if given is not None:
-        moved = torch.tensor([slots.count * slots.shift for slots in chosen], device=ids.device)[:, None]
-        return given + prefix + (moved if own else 0)
-    if mask is not None:
-        return (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :] + prefix + offset
-    if any(slots.prefix for slots in chosen):
-        return torch.arange(ids.shape[1], device=ids.device)[None, :] + seen + prefix + offset
-    return None
+    return {**changed, **_told(call, anatomy, rows, given, positions)}

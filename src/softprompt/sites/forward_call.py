@@ -37,6 +37,8 @@ class Call:
         select: columns of the user's whose states the head shall see, shape `(B, S)`, or None for all.
         join: the keys and values of the site `attention`.
         layout: the batch with its virtual tokens; None in a decoding step.
+        positions: of the columns that run, where the body's own counting would be wrong; None where it is right.
+        moved: by how much positions that the body works out by itself, of text and images, move: shape `(B, 1)`.
         resolved: whether the embedding hook has done its work.
         shared_prefix: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
@@ -60,6 +62,8 @@ class Call:
     conditioning: Tensor | None = None
     select: Tensor | None = None
     layout: Layout | None = None
+    positions: Tensor | None = None
+    moved: Tensor | None = None
     resolved: bool = False
     shared_prefix: SharedPrefix | None = None
     shows_states: bool = False

@@ -98,7 +98,7 @@ class Hooks:
             return None
         assert mask is None or isinstance(mask, Tensor)
         check_length(self._anatomy, ids, mask, [call.slots[row] for row in rows], False)
-        call.resolved = False
+        call.resolved, call.positions, call.moved = False, None, None
         call.calls.clear()
         call.shared_prefix, call.layout, changed = share_prefix(self._anatomy, call.slots, rows[0], given)
         return changed
@@ -137,10 +137,14 @@ class Hooks:
         return resolve(output, call.layout.groups, call.producers)
 
     def _positions(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
-        if call.layout is not None and call.layout.positions is not None:
-            kwargs = {**kwargs, "position_ids": call.layout.positions}
+        own, positions = kwargs.get("position_ids"), call.positions
+        if isinstance(own, Tensor) and own.ndim > 2:  # a wrapper's own, of text and images, or those that it was given
+            positions = own if call.moved is None else own + call.moved
+        if positions is not None:
+            kwargs = {**kwargs, "position_ids": positions}
         output = beneath(*args, **kwargs)
-        return output[0] if output.ndim == 4 else output  # BART's puts an axis in front of position ids that are given
+        # BART's table puts an axis in front of position ids that are given.
+        return output[0] if isinstance(output, Tensor) and output.ndim == 4 else output
 
     def _layer(self, order: tuple[int, ...], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         layer = order[call.calls.get(order[0], 0) % len(order)]

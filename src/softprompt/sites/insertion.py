@@ -58,7 +58,7 @@ def documents(position_ids: Tensor | None, mask: Tensor | None) -> Tensor | None
     Raises:
         SoftPromptError: a compiled graph, whose shapes cannot depend on how many documents there are.
     """
-    if position_ids is None or mask is not None:
+    if position_ids is None or position_ids.ndim == 3 or mask is not None:
         return None
     if torch.compiler.is_compiling():
         raise SoftPromptError(
@@ -223,21 +223,29 @@ def _document_marks(docs: Tensor, chosen: Sequence[Slots]) -> Tensor:
 
 
 def _moved_positions(
-    given: Tensor, moves: Insertion, docs: Tensor | None, marks: Tensor, chosen: Sequence[Slots]
+    given: Tensor,
+    moves: Insertion,
+    docs: Tensor | None,
+    marks: Tensor,
+    chosen: Sequence[Slots],
+    reached: Tensor | None = None,
 ) -> Tensor:
-    """Position of every column, made of the user's, `(B, N)`.
+    """Position of every column, made of the user's, `(B, N)`, or `(A, B, N)` of A axes.
 
     Virtual tokens that shift the text count like tokens; others share the position of the token before them, or in
-    front that of the first.
+    front that of the first. What they count on from is `reached`, `(B, N)`, by default the user's.
     """
-    device = given.device
+    if given.ndim == 3:  # virtual tokens have the position of text: that of the axis which is furthest
+        furthest = given.amax(0)
+        return torch.stack([_moved_positions(axis, moves, docs, marks, chosen, furthest) for axis in given])
+    device, reached = given.device, given if reached is None else reached
     moving = _column([slots.shift for slots in chosen], device)
     prefix = _column([slots.prefix for slots in chosen], device)
     counts = _column([slots.count for slots in chosen], device) * moving
     opened = marks[:, :-1].cumsum(-1) - (0 if docs is None else docs)
     front = _column([slots.placement == "front" for slots in chosen], device)
-    first = given.gather(1, moves.column.clamp(max=given.shape[1] - 1))
-    before = given.gather(1, (moves.column - 1).clamp(min=0))
+    first = reached.gather(1, moves.column.clamp(max=given.shape[1] - 1))
+    before = reached.gather(1, (moves.column - 1).clamp(min=0))
     begins = torch.where(front, first, before + moving.long())
     slot_positions = torch.where(moves.is_slot, begins + moves.rank * moving, 0)
     return moves.spread(given + opened * counts, slot_positions) + prefix

@@ -41,7 +41,7 @@ class UserBatch:
     Attributes:
         ids: shape `(B, N)`.
         mask: attention mask, shape `(B, N)`, or None where every column is seen.
-        positions: position ids, counted from 0, shape `(B, N)`, or None.
+        positions: position ids, counted from 0, shape `(B, N)`, or `(A, B, N)` of A axes, or None.
         conditioning: columns that may condition a prompt, bool, shape `(B, N)`, or None for all.
     """
 
@@ -86,7 +86,8 @@ class Layout:
     Attributes:
         ids: shape `(B, T)`.
         mask: attention mask, shape `(B, T)`, or None where every column is seen.
-        positions: position ids counted from 0, shape `(B, T)`, or None where the model's own counting is right.
+        positions: position ids counted from 0, shape `(B, T)`, or `(A, B, T)` of A axes; None where the model's own
+            counting is right.
         keep: the column of each of the user's columns, shape `(B, N)`, or None where nothing was inserted.
         groups: one for each prompt that has virtual tokens in the batch.
         packed: whether rows hold several documents.

@@ -116,7 +116,7 @@ def why_unshared(
         return "its rows have several prompts"
     if not can_share(footprints[rows[0]]):
         return "the virtual tokens may differ from row to row, or do not stand in front"
-    wanted = next((name for name in _UNWANTED if given.get(name) is not None and given[name] is not False), None)
+    wanted = next((name for name, value in given.items() if _is_unwanted(name, value)), None)
     if wanted is not None:
         return f"it is given {wanted}"
     ids, mask = given.get("input_ids"), given.get("attention_mask")
@@ -129,6 +129,13 @@ def why_unshared(
     if running != _ATTENTION:
         return f"attention runs as {running}"
     return None if anatomy.meets_in_attention else "columns meet elsewhere than in full or sliding attention"
+
+
+def _is_unwanted(name: str, value: object) -> bool:
+    """Whether something that a body is given would show the difference, or has rows of its own, such as images."""
+    if name in _UNWANTED:
+        return value is not None and value is not False
+    return isinstance(value, Tensor) and name not in ("input_ids", "attention_mask")
 
 
 def share_prefix(
