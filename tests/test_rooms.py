@@ -43,6 +43,7 @@ ORDER: list[list[Room]] = [
     ["sites", "presets"],
     ["methods", "readouts"],
     ["attached"],
+    ["interop"],
     ["inference"],
     ["storage"],
     ["evaluation"],

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from softprompt.backbones.checkpoint import ADAPTER, ADAPTER_WEIGHTS
 from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
+from softprompt.files.places import ADAPTER, ADAPTER_WEIGHTS
 
 _NAME = "default"
 # Given to transformers as the place of adapters, so that it finds none and applies none by itself.

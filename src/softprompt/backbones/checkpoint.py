@@ -21,8 +21,9 @@ from softprompt.backbones.compat import ATTENTION_KEY
 from softprompt.backbones.embedded import GgufFile
 from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
+from softprompt.files.places import ADAPTER, ADAPTER_WEIGHTS
 
-CONFIG, ADAPTER, ADAPTER_WEIGHTS = "config.json", "adapter_config.json", "adapter_model.safetensors"
+CONFIG = "config.json"
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _GENERATION = "generation_config.json"
 _PLAIN = re.compile(r"[\w-][\w.-]*\.safetensors")

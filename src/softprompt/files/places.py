@@ -10,6 +10,8 @@ from softprompt.guards.paths import unicode_path_of
 RUN, METRICS = "run.json", "metrics.json"
 TASKS = "tasks"  # in a run of several tasks: a run for each
 TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
+# A checkpoint of PEFT's.
+ADAPTER, ADAPTER_WEIGHTS, ADAPTER_PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 
 
 def folder_of(given: str | Path) -> Path:
@@ -38,6 +40,20 @@ def stored_prompt(given: str | Path, what: str) -> Path:
         refuse_several(folder)
         raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
     return path
+
+
+def is_peft(folder: Path) -> bool:
+    """Whether a folder is a checkpoint of PEFT's and no prompt of ours."""
+    return (folder / ADAPTER).is_file() and not (folder / META).is_file()
+
+
+def refuse_peft(folder: Path) -> None:
+    """Raise `SoftPromptError` where a folder is a checkpoint of PEFT's, which only `softprompt.load` reads."""
+    if is_peft(folder):
+        raise SoftPromptError(
+            f"{folder}: a checkpoint of PEFT ({ADAPTER}), which knows of no task: softprompt.load reads its prompt in "
+            "Python, and softprompt.save writes it as a prompt folder"
+        )
 
 
 def refuse_several(folder: Path) -> None:

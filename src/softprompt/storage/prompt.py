@@ -21,7 +21,7 @@ from softprompt.backbones.fingerprint import Fingerprint, difference
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.forms import read_forms
-from softprompt.files.places import CARD, META, TENSORS, stored_prompt
+from softprompt.files.places import CARD, META, TENSORS, is_peft, stored_prompt
 from softprompt.files.tensors import read_tensors, write_tensors
 from softprompt.files.whole import replacing
 from softprompt.files.written import check_written
@@ -30,6 +30,7 @@ from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, answers, predict
 from softprompt.inference.through import Through
+from softprompt.interop.peft_checkpoint import read_peft
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
 from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
@@ -236,7 +237,8 @@ def load(
 ) -> Prompt:
     """Read a prompt folder, or that of a finished run, for a backbone: a `Backbone`, or a model and its tokenizer.
 
-    Types and shapes are checked by the file's header before anything is made of them.
+    Types and shapes are checked by the file's header before anything is made of them. A checkpoint of PEFT that holds
+    a prompt is read, too; it knows of no task, and of its backbone no more than sizes.
 
     Raises:
         SoftPromptError: a file is missing or damaged, a field or a tensor is not what was written, or the backbone is
@@ -248,6 +250,8 @@ def load(
     """
     backbone = backbone_of("load", model, tokenizer)
     path = stored_prompt(folder, "prompt")
+    if is_peft(path):
+        return _of_peft(path, backbone)
     described = read_description(path)
     own = check_backbone(path, described, backbone)
     forms = read_forms(path / TENSORS)
@@ -271,6 +275,11 @@ def load(
     return Prompt(
         described.method, producer, described.task, readout, record.readout, own, *backbone, record.more, seen
     )
+
+
+def _of_peft(path: Path, backbone: Backbone) -> Prompt:
+    found = read_peft(path, backbone)
+    return Prompt(found.method, found.producer, None, None, None, backbone.fingerprint, *backbone, found.report)
 
 
 def check_backbone(path: Path, described: Description, backbone: Backbone) -> Fingerprint:

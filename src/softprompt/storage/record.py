@@ -18,7 +18,7 @@ from softprompt.backbones.tunable import Tunable
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.documents import plain, read_document
-from softprompt.files.places import META
+from softprompt.files.places import META, refuse_peft
 from softprompt.methods.base import Method
 from softprompt.methods.registry import METHODS
 from softprompt.presets.definition import UsedPreset
@@ -171,8 +171,10 @@ def read_description(folder: Path) -> Description:
     """Read a folder's `prompt.json`; neither a tensor nor a backbone is touched.
 
     Raises:
-        SoftPromptError: it is not there, no JSON, of another format, or a field is not what was written.
+        SoftPromptError: it is not there (but a checkpoint of PEFT), no JSON, of another format, or a field is not what
+            was written.
     """
+    refuse_peft(folder)
     path = folder / META
     record = checked_record(read_document(path, PROMPT_MEND), path)
     return Description(record, _method(record, path), None if record.task is None else _task(record.task, path))

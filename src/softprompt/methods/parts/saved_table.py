@@ -6,7 +6,7 @@ from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.forms import TensorForm, read_forms
-from softprompt.files.places import TENSORS, folder_of
+from softprompt.files.places import TENSORS, folder_of, refuse_peft
 from softprompt.files.tensors import read_tensors
 from softprompt.files.written import check_written
 from softprompt.methods.base import BuildContext
@@ -18,6 +18,7 @@ def saved(path: str, count: int, context: BuildContext) -> Tensor:
     Raises:
         SoftPromptError: no such prompt, or a table of another shape.
     """
+    refuse_peft(folder_of(path))
     file = folder_of(path) / TENSORS
     form, wanted = read_forms(file).get("table"), (count, context.anatomy.embedding_size)
     if form != TensorForm(("F32",), wanted):

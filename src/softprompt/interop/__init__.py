@@ -1,0 +1,1 @@
+"""What other libraries write, read as prompts of this one."""
