@@ -82,7 +82,7 @@ WHOLE = {
 }
 # Test files of no one file, by what they hold.
 OWN = {
-    "benchmarks": ["test_benchmarks.py"],
+    "benchmarks": ["test_benchmarks.py", "test_sweep.py"],
     "pages": [
         "test_docs.py",
         "test_docstrings.py",
