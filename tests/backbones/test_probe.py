@@ -26,7 +26,7 @@ from softprompt.attached.attach import attach
 from softprompt.backbones import probe
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
-from softprompt.methods import PromptTuning
+from softprompt.methods import CaPT, PromptTuning
 
 from ..attacks import families
 from ..shared.models import HEADS, HIDDEN, POSITIONS, VOCABULARY, ids, model, tokenizer
@@ -159,10 +159,16 @@ def test_one_side_of_two_is_what_it_is_by_itself() -> None:
         assert read_anatomy(model(family).get_decoder()).kind == "causal"
 
 
+@pytest.mark.parametrize("family", ["led", "roformer"])
+def test_columns_are_positions_where_nobody_can_tell_others(family: str) -> None:
+    """So virtual tokens take some, whatever the method says, and keys and values none."""
+    with attach(tiny(family), tokenizer(), {"words": PromptTuning(num_virtual_tokens=3), "one": CaPT()}) as prompted:
+        assert prompted.anatomy.counts_columns
+        assert [(slots.shift, slots.prefix) for slots in prompted.slots] == [(True, 0)] * 2
+
+
 REFUSED = {
-    ("led", AutoModel): "counts columns for positions and takes no others",
     ("ibert", AutoModel): "its embedding gives more than vectors",
-    ("roformer", AutoModel): "counts columns for positions and takes no others",
     ("gte", AutoModelForSequenceClassification): "pools its states where virtual tokens still stand",
 }
 

@@ -43,6 +43,10 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         **{f"{part}_groups": 2 for part in ("q", "k", "v", "intermediate", "output")},
         "post_attention_groups": 1,
     },
+    "convbert": {**_BERT, "embedding_size": HIDDEN},
+    "mobilebert": {**_BERT, "embedding_size": 16, "true_hidden_size": HIDDEN, "intra_bottleneck_size": HIDDEN},
+    "nystromformer": {**_BERT, "segment_means_seq_len": 16, "num_landmarks": 16},
+    "roformer": _BERT,  # its positions, random here as all weights are, count columns
     "led": {
         **_BART,
         "attention_window": 8,
@@ -54,9 +58,9 @@ _CONFIGS: dict[str, dict[str, Any]] = {
 
 
 @functools.cache
-def unusual(family: str, auto: Any = AutoModel, attention: str | None = None) -> Any:
-    """A tiny model whose every weight matters; `attention` is the implementation."""
-    config = AutoConfig.for_model(family, **_CONFIGS[family])
+def unusual(family: str, auto: Any = AutoModel, attention: str | None = None, **options: Any) -> Any:
+    """A tiny model whose every weight matters; `attention` is the implementation, `options` are its configuration's."""
+    config = AutoConfig.for_model(family, **{**_CONFIGS[family], **options})
     config._attn_implementation = attention
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -25,6 +25,7 @@ from softprompt.sites.gate import Gate
 from softprompt.sites.hooks import argument_names, gather, user_length
 from softprompt.sites.layer_skipping import RecordedStates, can_skip_layers
 from softprompt.sites.layout import Slots
+from softprompt.sites.padding import Side
 from softprompt.sites.producer import StandIn
 
 # Keywords that come on top of the model's own, besides `prompts`.
@@ -39,12 +40,14 @@ class Calling(Wrapper):
         slots: for each prompt its virtual ids and where they go.
         anatomy: the parts of the backbone.
         tokenizer: the backbone's, or None.
+        moving: the sides on which padding would move a row of this backbone, so that rows run apart by their lengths.
     """
 
     names: list[str]
     slots: list[Slots]
     anatomy: Anatomy
     tokenizer: PreTrainedTokenizerBase
+    moving: frozenset[Side]
     _gate: Gate
     _around: Mapping[nn.Module, Around]
     _stand_ins: Mapping[nn.Module, StandIn]
@@ -229,7 +232,7 @@ class Calling(Wrapper):
         """No state below this layer depends on what is trained; 0 where the family cannot leave layers out."""
         return (
             min((one.footprint.first_layer for one in self._producers), default=0)
-            if can_skip_layers(self.anatomy)
+            if can_skip_layers(self.anatomy) and not self.moving
             else 0
         )
 

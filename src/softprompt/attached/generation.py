@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol, cast
 
 import torch
@@ -20,10 +20,12 @@ from transformers import (
 from transformers.generation.streamers import BaseStreamer
 from transformers.utils.generic import ModelOutput
 
+from softprompt.attached.by_lengths import by_lengths
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
+from softprompt.sites.apart import pads
 from softprompt.sites.arguments import beside
 from softprompt.sites.attached import Attached, Rows
 from softprompt.sites.hooks import gather, user_length
@@ -72,6 +74,11 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
     refuse_adapter_names(kwargs)
     rows = model.rows(prompts, ids.shape[0])
     backbone = cast("_Generates", model.backbone)
+    if model.moving and model.anatomy.kind == "causal":
+        given = kwargs.pop("attention_mask", None)
+        mask = kwargs["attention_mask"] = _mask_of(model, ids) if given is None else given
+        if pads(mask, model.moving):
+            return by_lengths(partial(generate, model), ids, rows, kwargs, backbone.generation_config.pad_token_id)
     if not any(model.slots[row].count for row in rows):
         with model.calling(rows):
             return backbone.generate(input_ids=ids, **kwargs)

@@ -19,6 +19,7 @@ from softprompt.sites.gate import Gate
 from softprompt.sites.held import changing
 from softprompt.sites.hooks import Hooks
 from softprompt.sites.layout import Slots
+from softprompt.sites.padding import moving_sides
 from softprompt.sites.prefix_sharing import can_share
 from softprompt.sites.producer import Producer, StandIn
 
@@ -60,12 +61,13 @@ class PromptedModel(Answering):
         self.sources: dict[str, object] = {}
         self._joined = False
         self._next_id = self.anatomy.vocab_size
-        self._sites = Hooks(self.anatomy).around
-        self._around = self._sites
+        hooks = Hooks(self.anatomy)
+        self._around = self._sites = hooks.around
         self._stand_ins: Mapping[nn.Module, StandIn] = {}
         self._gate = Gate()
         try:
             self._ask(self._asking())
+            self.moving = hooks.moving = moving_sides(self.anatomy, self._sites)
             for name, producer in producers.items():
                 self.add(name, producer)
         except BaseException:
@@ -102,8 +104,9 @@ class PromptedModel(Answering):
             self.anatomy.require_decoder()
         if own.count:
             self.anatomy.require_site("hidden" if own.hidden_layers else "stream")
-        shift = own.shift or not self.anatomy.absolute or self.anatomy.kind == "causal"
-        prefix = own.prefix if shift else 0
+        counted = self.anatomy.counts_columns
+        shift = own.shift or counted or not self.anatomy.absolute or self.anatomy.kind == "causal"
+        prefix = own.prefix if shift and not counted else 0
         taken, limit = own.count + prefix, self.anatomy.max_positions
         if limit is not None and taken >= limit:
             raise SoftPromptError(

@@ -64,6 +64,8 @@ class Anatomy:
             text model of a wrapper; else None.
         takes_position_ids: whether `body` takes `position_ids`.
         position_offset: the position id that the model gives the first token (RoBERTa: padding_idx + 1; mostly 0).
+        counts_columns: whether it counts columns for positions and can be told no others: virtual tokens then always
+            take positions, and keys and values none.
         uncounted: the id that stands for padding where positions are counted by ids alone (M2M100), else None.
         max_positions: how many tokens the model has positions for, or None where there is no limit (T5).
         absolute: whether positions are rows of a table, added to the embeddings.
@@ -99,6 +101,7 @@ class Anatomy:
     vocab_size: int
     num_key_value_heads: int
     head_dim: int
+    counts_columns: bool = False
     decoder_layers: tuple[nn.Module, ...] = ()
     decoder_attentions: tuple[nn.Module, ...] = ()
     cross_attentions: tuple[nn.Module, ...] = ()
@@ -214,11 +217,6 @@ def _read(model: nn.Module) -> Anatomy:
     found = behaviour(body, layers, attentions, encoder=bool(sides))
     kind: BackboneKind = "encoder-decoder" if sides else _kind(family, found)
     told = "position_ids" in parameters or positions is not None
-    if found.counts == "columns" and not told:
-        raise SoftPromptError(
-            f"family {family!r} counts columns for positions and takes no others, so that padding or a "
-            "prefix would move the text: choose another backbone"
-        )
     vocab_size, embedding_size = weight_of(embedding).shape
     read = Anatomy(
         family=config.model_type,
@@ -233,6 +231,7 @@ def _read(model: nn.Module) -> Anatomy:
         positions=positions,
         takes_position_ids="position_ids" in parameters,
         position_offset=_offset(body, family, found),
+        counts_columns=found.counts == "columns" and not told,
         uncounted=None if told or found.counts != "ids" else config.pad_token_id,
         max_positions=found.positions or getattr(config, "max_position_embeddings", None),
         absolute=found.positions is not None,

@@ -122,7 +122,7 @@ class _Trial:
     def __init__(self, body: PreTrainedModel, first: nn.Module, times: int) -> None:
         self.body, self.first, self.times = body, first, times
         self.names = inspect.signature(body.forward).parameters
-        self.rows = _rows(body, times)
+        self.rows = trial_rows(body, times)
         if not isinstance(body.get_input_embeddings()(self.rows), Tensor):
             raise _Undecided("its embedding gives more than vectors")  # I-BERT: scales as well
 
@@ -266,7 +266,7 @@ class _Lookups(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def _rows(body: PreTrainedModel, times: int) -> Tensor:
+def trial_rows(body: PreTrainedModel, times: int) -> Tensor:
     """Two rows of words that differ in the middle, `(2, 8 * times)`, none of them a special token."""
     weight = weight_of(body.get_input_embeddings())
     size, width = int(weight.shape[0]), _WIDTH * times

@@ -163,6 +163,11 @@ def holds_virtual(ids: Tensor, anatomy: Anatomy) -> bool:
     return False
 
 
+def is_of_images(name: str) -> bool:
+    """Whether an argument is of images or sounds, by its name."""
+    return name.startswith(_BEGIN) or name.endswith(_END)
+
+
 def beside(given: Mapping[str, object], layout: Layout) -> dict[str, Tensor]:
     """What else has a column for each token, 0 at virtual ones: token types, Longformer's global attention.
 
@@ -174,7 +179,7 @@ def beside(given: Mapping[str, object], layout: Layout) -> dict[str, Tensor]:
     for name, values in given.items():
         if name in ("input_ids", "inputs_embeds", "attention_mask", "position_ids") or not isinstance(values, Tensor):
             continue
-        if values.shape[:2] == shape and not (name.startswith(_BEGIN) or name.endswith(_END)):
+        if values.shape[:2] == shape and not is_of_images(name):
             columns = layout.keep.view(*shape, *[1] * (values.ndim - 2)).expand_as(values)
             moved[name] = values.new_zeros(*layout.ids.shape, *values.shape[2:]).scatter(1, columns, values)
     return moved

@@ -12,6 +12,7 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.sites.asking import Around
 from softprompt.sites.forward_call import Call
 from softprompt.sites.layout import Slots
+from softprompt.sites.padding import Side
 
 # Which prompt each row takes: a name for all, a name or an index a row, or None where one prompt is attached.
 Rows: TypeAlias = str | Sequence[str | int] | Tensor | None
@@ -23,6 +24,7 @@ class Attached(Protocol):
     backbone: nn.Module
     anatomy: Anatomy
     slots: list[Slots]
+    moving: frozenset[Side]
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """The model's own forward, with each row's prompt: see `PromptedModel.forward`."""

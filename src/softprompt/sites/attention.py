@@ -216,6 +216,12 @@ class Join:
         self._waiting: set[nn.Module] = set()
         self._made: dict[tuple[int, Place], Pairs] = {}
 
+    def of_rows(self, rows: Sequence[int]) -> Join:
+        """The same keys and values for a call of other rows."""
+        made = Join(self._prompts, rows)
+        made._made = self._made
+        return made
+
     def of_layer(self, place: Place, layer: int, attention: nn.Module, batch: int, dtype: torch.dtype) -> Prefix | None:
         """The prefix of a place's `layer` for a batch of `batch` rows, or None where no row has one.
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, MutableMapping, Sequence
 from functools import cached_property, partial
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.errors import SoftPromptError
+from softprompt.sites.apart import pads, run_apart
 from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.asking import Around, Beneath
 from softprompt.sites.attention import PREFIXES, Place
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
+from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve
 
@@ -40,6 +42,7 @@ class Hooks:
 
     Attributes:
         around: by module.
+        moving: the sides on which padding would move a row, so that rows of one length run together.
     """
 
     def __init__(self, anatomy: Anatomy) -> None:
@@ -49,6 +52,7 @@ class Hooks:
             anatomy: the parts of the backbone.
         """
         self._anatomy = anatomy
+        self.moving: frozenset[Side] = frozenset()
         self._shares = True  # until a call shows that the layers keep what they are given from their attention
         self.around = self._arounds(anatomy)
 
@@ -75,9 +79,20 @@ class Hooks:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True
         changed = self._as_one_row(call, given)
-        output = beneath(**(begin(call, part, given) if changed is None else changed))
+        changed = begin(call, part, given) if changed is None else changed
+        inside = part.decoder is None and part.stack is not part.body
+        if call.layout is not None and pads(call.layout.mask, self.moving):
+            output = run_apart(call, call.layout, changed, given.get("attention_mask"), partial(self._whole, beneath))
+            if inside and call.select is not None:
+                output = _with_states(output, _one_row(gather(output[0], call.select)))
+        else:
+            output = self._whole(beneath, call, changed)
+        return output if inside or part.decoder is not None else self._states(call, output)
+
+    def _whole(self, beneath: Beneath, call: Call, changed: Kwargs) -> Any:
+        output = beneath(**changed)
         self._reached(call)
-        return self._states(call, output) if part.decoder is None and part.stack is part.body else output
+        return output
 
     def _stack(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         output: Output = beneath(*args, **kwargs)
@@ -91,7 +106,13 @@ class Hooks:
         shows_states = getattr(self._anatomy.body.config, "output_hidden_states", False)
         call.shows_states = bool(given.get("output_hidden_states", shows_states))
         call.shared_prefix, ids, mask = None, given.get("input_ids"), given.get("attention_mask")
-        if not self._shares or not call.inserting or call.states_below is not None or not isinstance(ids, Tensor):
+        if (
+            not self._shares
+            or self.moving
+            or not call.inserting
+            or call.states_below is not None
+            or not isinstance(ids, Tensor)
+        ):
             return None
         rows = call.rows_of(ids.shape[0])
         if why_unshared(self._anatomy, call.footprints, rows, given) or holds_virtual(ids, self._anatomy):
@@ -110,6 +131,7 @@ class Hooks:
             SoftPromptError: a part was replaced after the prompts were attached, or layers are called in a way in which
                 nothing can be put before them.
         """
+        call.join.check(self._anatomy.family)
         if torch.compiler.is_compiling() or call.dropout:  # a model that trains may drop layers by chance
             return
         lost = "the input embedding" if call.layout and call.layout.groups and not call.resolved else ""
@@ -194,7 +216,6 @@ class Hooks:
         """The states that leave the stack, of the user's columns or of those selected."""
         if call.shared_prefix is not None and not call.shared_prefix.used.issuperset(self._anatomy.attentions):
             return self._run_unshared(call.shared_prefix)
-        call.join.check(self._anatomy.family)
         states = output[0]
         if call.select is not None:
             return _with_states(output, _one_row(gather(states, call.columns(call.select))))

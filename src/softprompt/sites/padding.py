@@ -1,0 +1,132 @@
+"""Whether padding moves a row: found by a trial, since a mask in a model's signature tells little.
+
+Attention hides padding. A convolution over words (ConvBERT, MobileBERT's trigrams), landmarks that are means of columns
+(Nystroemformer), a Fourier transform (FNet), a recurrence that takes no mask (RWKV) and positions that count columns
+(LED) let it into the text. So one row of eight words runs alone, and padded on the left and on the right, as the
+attached model would run them:
+
+    a b c d e f g h          alone
+    _ _ _ a b c d e f g h    Where a row's words come out otherwise than alone, padding on that side moves it.
+    a b c d e f g h _ _ _
+
+The trial stops behind the first layer where columns meet in attention alone and the layers are alike, and goes through
+the whole body where they do not. What was found is kept as long as the body lives and its configuration stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.probe import trial_rows
+from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.untouched import untouched
+from softprompt.sites.asking import Around, Beneath, opened, own_class
+from softprompt.sites.attention import Join
+from softprompt.sites.forward_call import Call
+from softprompt.sites.layout import Slots
+from softprompt.sites.producer import Producer
+
+Side: TypeAlias = Literal["left", "right"]
+SIDES: tuple[Side, ...] = get_args(Side)
+
+_PADDING = 3
+_FOUND: Remembered[frozenset[Side]] = Remembered()
+
+
+def moving_sides(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozenset[Side]:
+    """The sides on which padding moves a row, tried or remembered; none for a body that cannot be run on ids alone.
+
+    Args:
+        anatomy: the parts of the backbone, whose modules ask the open call.
+        around: what works around them.
+    """
+    body = anatomy.body
+    state = str({name: value for name, value in vars(body.config).items() if not name.startswith("_")})
+    return _FOUND.of(body, (state, next(body.parameters()).is_meta), lambda: _try(anatomy, around))
+
+
+def _try(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozenset[Side]:
+    if next(anatomy.body.parameters()).is_meta:
+        return frozenset()
+    found = _of_length(anatomy, around, 1)
+    # Some families take no row as short as eight words.
+    return (_of_length(anatomy, around, 8) or frozenset()) if found is None else found
+
+
+def _of_length(anatomy: Anatomy, around: Mapping[nn.Module, Around], times: int) -> frozenset[Side] | None:
+    """What is seen at a row of `8 * times` words; None where the body cannot be run on it."""
+    body = anatomy.body
+    assert isinstance(body, PreTrainedModel)
+    try:
+        with untouched(body):
+            return frozenset(_moving(anatomy, around, trial_rows(body, times)[:1]))
+    except Exception:  # a model may raise anything
+        return None
+
+
+def _moving(anatomy: Anatomy, around: Mapping[nn.Module, Around], row: Tensor) -> list[Side]:
+    pad = getattr(anatomy.config, "pad_token_id", None) or 0
+    ends: dict[Side, tuple[int, int]] = {"left": (_PADDING, 0), "right": (0, _PADDING)}
+    padded = torch.cat([nn.functional.pad(row, end, value=pad) for end in ends.values()])
+    mask = torch.cat([nn.functional.pad(torch.ones_like(row), end) for end in ends.values()])
+    alone = _states(anatomy, around, row, torch.ones_like(row))[0].float()
+    both = _states(anatomy, around, padded, mask).float()
+    near = max(1e-3, 16 * torch.finfo(next(anatomy.body.parameters()).dtype).eps)
+    moved = ((own[seen] - alone).norm(dim=-1) / alone.norm(dim=-1) for own, seen in zip(both, mask.bool(), strict=True))
+    return [side for side, by in zip(ends, moved, strict=True) if not bool(by.max() <= near)]
+
+
+def _states(anatomy: Anatomy, around: Mapping[nn.Module, Around], ids: Tensor, mask: Tensor) -> Tensor:
+    """The states `(B, T, H)` that leave the first layer or the body, of the attached model without a prompt."""
+    me = threading.get_ident()
+
+    def stop(call: Any, beneath: Beneath, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        output = beneath(*args, **kwargs)
+        first = output[0] if isinstance(output, tuple) else output
+        if threading.get_ident() == me and isinstance(first, Tensor) and first.shape[:2] == ids.shape:
+            raise _Stopped(first)
+        return output
+
+    nobody, rows = Producer(), (0,) * ids.shape[0]
+    call = Call(
+        owner=None,
+        producers=(nobody,),
+        footprints=(nobody.footprint,),
+        slots=(Slots(anatomy.vocab_size, 0, "front", True, 0),),
+        rows=rows,
+        around={**around, anatomy.layers[0]: stop} if _are_alike(anatomy) else around,
+        stand_ins={},
+        training=False,
+        dropout=False,
+        inserting=True,
+        join=Join((nobody,), rows),
+    )
+    with opened(call):
+        try:
+            output = anatomy.body(input_ids=ids, attention_mask=mask, use_cache=False)
+        except _Stopped as stopped:
+            return stopped.states
+    states: Tensor = output[0]
+    return states
+
+
+def _are_alike(anatomy: Anatomy) -> bool:
+    """Whether the first layer shows what all do: columns meet in attention alone, and all have the same parts."""
+    if not anatomy.layers or not anatomy.meets_in_attention or not anatomy.has_open_attention:
+        return False
+    return len({tuple(map(own_class, layer.modules())) for layer in anatomy.layers}) == 1
+
+
+class _Stopped(Exception):
+    """The states that were wanted are there."""
+
+    def __init__(self, states: Tensor) -> None:
+        super().__init__("stopped")
+        self.states = states
