@@ -19,6 +19,7 @@ from softprompt.backbones.compat import assert_async, cache_in
 from softprompt.errors import SoftPromptError
 from softprompt.sites.arguments import is_of_images
 from softprompt.sites.asking import opened
+from softprompt.sites.attention import Join
 from softprompt.sites.forward_call import Call
 from softprompt.sites.layout import Group, Layout
 from softprompt.sites.padding import Side
@@ -85,8 +86,8 @@ def run_apart(
         )
     if any(isinstance(one, Tensor) and is_of_images(name) for name, one in changed.items() if name != "inputs_embeds"):
         raise SoftPromptError(
-            "padding would move the text of this backbone, so that rows run apart by their lengths, and whose images are "
-            "whose is not known: give rows of one length"
+            "padding would move the text of this backbone, so that rows run apart by their lengths, and whose images "
+            "are whose is not known: give rows of one length"
         )
     assert layout.mask is not None
     parts, outputs = _parts(layout, user if isinstance(user, Tensor) else None), []
@@ -169,7 +170,9 @@ def _call_of(call: Call, layout: Layout, part: Part) -> Call:
         groups=groups,
         packed=False,
     )
-    made = replace(call, rows=rows, layout=own, select=None, join=call.join.of_rows(rows), calls={}, resolved=False)
+    made = replace(
+        call, rows=rows, layout=own, select=None, join=Join(call.producers, rows, call.join), calls={}, resolved=False
+    )
     made.positions, made.moved = (_of_part(one, part, layout) for one in (call.positions, call.moved))
     return made
 

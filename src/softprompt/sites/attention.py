@@ -209,18 +209,12 @@ def _widen(mask: Tensor | None, prefix: Prefix, query: Tensor, key: Tensor, *, c
 class Join:
     """The keys and values of one call, made once and handed to each layer."""
 
-    def __init__(self, prompts: Sequence[Producer], rows: Sequence[int]) -> None:
-        """Remember who stands in which row; nothing is computed before a layer asks."""
+    def __init__(self, prompts: Sequence[Producer], rows: Sequence[int], whole: Join | None = None) -> None:
+        """Remember who stands in which row, of a `whole` call or by itself; nothing is computed before a layer asks."""
         self._prompts, self._footprints = prompts, [one.footprint for one in prompts]
         self._rows = tuple(rows)
         self._waiting: set[nn.Module] = set()
-        self._made: dict[tuple[int, Place], Pairs] = {}
-
-    def of_rows(self, rows: Sequence[int]) -> Join:
-        """The same keys and values for a call of other rows."""
-        made = Join(self._prompts, rows)
-        made._made = self._made
-        return made
+        self._made: dict[tuple[int, Place], Pairs] = {} if whole is None else whole._made
 
     def of_layer(self, place: Place, layer: int, attention: nn.Module, batch: int, dtype: torch.dtype) -> Prefix | None:
         """The prefix of a place's `layer` for a batch of `batch` rows, or None where no row has one.
