@@ -175,6 +175,19 @@ def test_a_batch_whose_padding_moves_nothing_runs_once() -> None:
         hook.remove()
 
 
+@every_side
+@torch.no_grad()
+def test_blocks_of_sparse_attention_lie_by_a_rows_own_columns(side: str) -> None:
+    backbone = unusual("big_bird")
+    long = [ids(count, seed) for seed, count in enumerate((30, 41, 30, 35))]
+    batch, mask = padded(long, side)
+    with attach(backbone, tokenizer(), producer(backbone, METHODS["capt"])) as prompted:
+        out = prompted(input_ids=batch, attention_mask=mask)
+        for got, row in zip(own(out.last_hidden_state, mask, prompted), long, strict=True):
+            close(got, prompted(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0])
+        assert out.pooler_output.shape == (len(long), backbone.config.hidden_size)
+
+
 def test_a_cache_holds_rows_of_one_length() -> None:
     backbone = unusual("roformer", AutoModelForCausalLM, is_decoder=True)
     batch, mask = padded(rows(), "left")

@@ -27,6 +27,7 @@ MOVED = {
     "nystromformer": BOTH,  # landmarks are means of columns
     "roformer": {"left"},  # columns are positions
     "led": {"left"},
+    "big_bird": BOTH,  # blocks lie by the columns of a batch
     "longformer": set(),
     "squeezebert": set(),
     "splinter": set(),

@@ -55,6 +55,8 @@ def moving_sides(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozen
 def _try(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozenset[Side]:
     if next(anatomy.body.parameters()).is_meta:
         return frozenset()
+    if getattr(anatomy.config, "attention_type", None) == "block_sparse":
+        return frozenset(SIDES)  # BigBird's blocks lie by the columns of a batch, in rows too long for a trial
     found = _of_length(anatomy, around, 1)
     # Some families take no row as short as eight words.
     return (_of_length(anatomy, around, 8) or frozenset()) if found is None else found
