@@ -17,6 +17,7 @@ from transformers import BatchEncoding
 from softprompt.attached.generation import generate
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.attached.saving import Saving
+from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 from softprompt.guards.tokenizing import tokenise
 from softprompt.readouts.base import Readout, inputs
@@ -166,7 +167,7 @@ class Answering(Saving):
             raise SoftPromptError("encode: a row of fields needs a task's template: give texts, or a loaded prompt")
         side = {"padding_side": "left"} if self.anatomy.kind == "causal" else {}
         batch = tokenise(self.tokenizer, plain, **{"padding": True, "return_tensors": "pt", **side, **kwargs})
-        return batch.to(next(self.backbone.parameters()).device)
+        return batch.to(device_of(self.backbone))
 
     def generate(
         self,
@@ -232,7 +233,7 @@ class Answering(Saving):
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids) if mask is None else mask}
         given = inputs(self, batch, prompts)
         found = BatchEncoding({name: given[name] for name in ("input_ids", "attention_mask")})
-        return found.to(next(self.backbone.parameters()).device)
+        return found.to(device_of(self.backbone))
 
     def _constrained(self, prompts: Rows, given: Mapping[str, object]) -> dict[str, object]:
         """What lets `generate` give label words alone; what the user says of its other options stands."""

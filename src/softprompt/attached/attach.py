@@ -14,6 +14,7 @@ from torch import nn
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.backbones.compat import compiles_calls, is_compiled, parameters_of
+from softprompt.backbones.resting import is_sketched
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method
 from softprompt.readouts.template_words import word_ids
@@ -139,11 +140,9 @@ def _refuse(model: nn.Module) -> None:
     parts = dict(model.named_modules())
     if is_compiled(model) or any(map(compiles_calls, parts.values())):
         raise SoftPromptError("the model is compiled: attach to it as it was before, and compile the attached model")
-    if hasattr(model, "hf_device_map"):
-        return
     for path, module in parts.items():
         for name, weight in parameters_of(module).items():
-            if weight is not None and weight.is_meta:
+            if weight is not None and is_sketched(module, weight):
                 told = f"weight {path}.{name} is not in memory (device meta)"
                 raise SoftPromptError(f"{told}: load the backbone's weights first")
 

@@ -14,6 +14,7 @@ from torch import nn
 from softprompt.attached.freeze import Frozen
 from softprompt.attached.memory import keep_freed
 from softprompt.backbones.bare import Wrapping
+from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 from softprompt.sites.held import changing, left
 from softprompt.sites.producer import Producer
@@ -60,7 +61,7 @@ class Wrapper(Wrapping):
         first = next(self.backbone.parameters())
         if mode and first.is_inference():
             raise SoftPromptError("the backbone was made in torch.inference_mode, which cannot train: load it outside")
-        if mode and first.device.type == "cpu":
+        if mode and device_of(self.backbone).type == "cpu":
             keep_freed()
         if mode and self._frozen.reentrant and any(producer.footprint.joins for producer in self._producers):
             raise SoftPromptError(

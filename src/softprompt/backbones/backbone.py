@@ -16,6 +16,7 @@ from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.bare import Pair
 from softprompt.backbones.fingerprint import Fingerprint, fingerprint
 from softprompt.backbones.heads import has_lm_head
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.wrapped import unwrapped
 from softprompt.errors import SoftPromptError
 
@@ -114,8 +115,8 @@ class Backbone(Pair):
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are (the first of them, where they are spread)."""
-        return next(self.model.parameters()).device
+        """Where its weights are, or are fetched to for a call (the first of them, where they are spread)."""
+        return device_of(self.model)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,8 @@ def cache_in(given: Mapping[str, object]) -> Cache | None:
 # -- torch and accelerate ----------------------------------------------------------------------------------------
 
 PARAMETERS, MODULES, BUFFERS = "_parameters", "_modules", "_buffers"  # a module's own, by name
-DISPATCHED = "_hf_hook"  # what accelerate gives to a module whose weights it fetches for each call
+DISPATCHED = "_hf_hook"  # what accelerate gives to a module that it moves inputs for, or fetches weights for
+TIED = "all_tied_weights_keys"  # of a model: the names of weights that are another one, and that one's
 HOOKS = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")  # how the names of a module's hooks end
 assert_async = torch._assert_async
 
@@ -124,6 +125,25 @@ def parameters_of(module: nn.Module) -> dict[str, nn.Parameter | None]:
 def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
     """A module's own parts, those that are None among them."""
     return module._modules
+
+
+class Fetching(Protocol):
+    """Accelerate's hook of a module whose weights rest elsewhere between its calls.
+
+    Attributes:
+        weights_map: they, by name.
+        execution_device: where they are during a call.
+    """
+
+    weights_map: Mapping[str, Tensor]
+    execution_device: torch.device | str | int
+
+
+def fetching(module: nn.Module) -> Fetching | None:
+    """What fetches a module's own weights for each call; None where they stay where they are."""
+    hook = module.__dict__.get(DISPATCHED)
+    several = getattr(hook, "hooks", (hook,))
+    return next((one for one in several if getattr(one, "weights_map", None) is not None), None)
 
 
 def is_compiled(model: nn.Module) -> bool:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -34,8 +35,10 @@ from transformers import PreTrainedModel
 from xxhash import xxh3_128
 
 from softprompt.backbones.bare import Pair, bare
+from softprompt.backbones.compat import TIED
 from softprompt.backbones.folded import Folded, adapters_of, folded
 from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.resting import Resting, where_they_rest
 from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
 
@@ -46,6 +49,7 @@ _COMPARED = ("family", "hidden_size", "num_layers", "vocab_size")
 # Digests of checkpoints by those of their numbers in float16.
 _EXACT: dict[str, str] = {}
 _KNOWN: Remembered[tuple[str, str]] = Remembered()
+Weight: TypeAlias = Tensor | Folded | Resting
 
 
 class Fingerprint(BaseModel):
@@ -85,7 +89,7 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
         model: a transformers model, with prompts attached or not, or a `Backbone`.
 
     Raises:
-        SoftPromptError: weights are not in memory (offloaded to a disk).
+        SoftPromptError: weights have no numbers (device `meta`), or an adapter's are offloaded.
     """
     own = bare(model)
     config = own.config.get_text_config()
@@ -113,8 +117,13 @@ def num_parameters(model: nn.Module | Pair) -> int:
 def digests(model: PreTrainedModel) -> tuple[str, str]:
     """sha256 over the numbers of a model's body and of its head as they are; empty where there is no head."""
     body, head = _parts(model)
-    state = _sum(body), _sum(head), adapters_of(model)
-    return _KNOWN.of(model, state, lambda: (_digest(folded(body, model)), _digest(folded(head, model)) if head else ""))
+    elsewhere = where_they_rest(model)
+    state = _sum(_found(body, elsewhere)), _sum(_found(head, elsewhere)), adapters_of(model)
+
+    def digest(part: dict[str, Tensor]) -> str:
+        return _digest(_found(folded(part, model), elsewhere)) if part else ""
+
+    return _KNOWN.of(model, state, lambda: (digest(body), digest(head)))
 
 
 def rounded_from(exact: tuple[str, str], rounded: tuple[str, str]) -> None:
@@ -145,18 +154,33 @@ def difference(recorded: Fingerprint, found: Fingerprint) -> str | None:
 
 def _parts(model: PreTrainedModel) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The weights of the body and those of the head, by name, each once."""
-    base = model.base_model
+    base, again = model.base_model, _apart(model)
     output = model.get_output_embeddings()
     embedding = {id(weight) for weight in model.get_input_embeddings().parameters()}
     outside = {id(weight) for weight in output.parameters()} - embedding if output is not None else set()
     named = {name: weight for name, weight in base.named_parameters() if id(weight) not in outside}
     body = {name: weight for name, weight in named.items() if not name.startswith("pooler")}
     inside = {id(weight) for weight in body.values()}
-    head = {name: weight for name, weight in model.named_parameters() if id(weight) not in inside}
-    return dict(body), dict(head)
+    head: dict[str, Tensor] = {}
+    head |= {name: weight for name, weight in model.named_parameters() if id(weight) not in inside | again}
+    return {name: weight for name, weight in body.items() if id(weight) not in again}, head
 
 
-def _sum(weights: dict[str, Tensor]) -> bytes:
+def _apart(model: PreTrainedModel) -> set[int]:
+    """Weights that are tied to others, and stand apart from them while they rest elsewhere."""
+    own = dict(model.named_parameters(remove_duplicate=False))
+    pairs = ((own.get(name), own.get(other)) for name, other in getattr(model, TIED, {}).items())
+    return {
+        id(one) for one, first in pairs if one is not None and first is not None and one.is_meta and one is not first
+    }
+
+
+def _found(weights: Mapping[str, Weight], elsewhere: Mapping[int, Resting]) -> dict[str, Weight]:
+    """Weights, those that are not in memory as what they are read from."""
+    return {name: elsewhere.get(id(weight), weight) for name, weight in weights.items()}
+
+
+def _sum(weights: Mapping[str, Weight]) -> bytes:
     """A fast sum over names, types, shapes and every byte of the numbers."""
     total = xxh3_128()
     for name, weight in weights.items():
@@ -166,7 +190,7 @@ def _sum(weights: dict[str, Tensor]) -> bytes:
     return total.digest()
 
 
-def _digest(weights: Mapping[str, Tensor | Folded]) -> str:
+def _digest(weights: Mapping[str, Weight]) -> str:
     """sha256 over names, shapes and numbers; threads help, for hashing lets go of the interpreter.
 
     As many as torch may use. One is this one: torch cannot start in a thread of a forked process.
@@ -182,18 +206,19 @@ def _digest(weights: Mapping[str, Tensor | Folded]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _digest_of(name: str, weight: Tensor | Folded) -> str:
+def _digest_of(name: str, weight: Weight) -> str:
     digest = hashlib.sha256()
-    for piece in _pieces(name, weight.read() if isinstance(weight, Folded) else weight):
+    for piece in _pieces(name, weight):
         digest.update(_bytes(piece.to(torch.bfloat16) if piece.is_floating_point() else piece))
     return digest.hexdigest()
 
 
-def _pieces(name: str, weight: Tensor) -> Iterator[Tensor]:
+def _pieces(name: str, weight: Weight) -> Iterator[Tensor]:
     """The numbers of a weight in their order, some at a time."""
-    if weight.is_meta:
+    numbers = weight if isinstance(weight, Tensor) else weight.read()
+    if numbers.is_meta:
         raise SoftPromptError(f"weight {name} is not in memory: load the backbone without offloading")
-    return iter(weight.detach().flatten().split(_PIECE))
+    return iter(numbers.detach().flatten().split(_PIECE))
 
 
 def _bytes(piece: Tensor) -> memoryview:

@@ -26,11 +26,13 @@ class Folded:
         layer: PEFT's.
         name: of the weight in the layer's base layer.
         shape: of the weight.
+        dtype: of the weight.
     """
 
     layer: nn.Module
     name: str
     shape: torch.Size
+    dtype: torch.dtype
 
     def numel(self) -> int:
         """How many numbers it has."""
@@ -109,7 +111,7 @@ def _used(outer: nn.Module) -> Iterator[tuple[Tensor, str, Tensor | Folded]]:
     changes = merged if resting else bool(active) and not merged
     folds = changes and all(one.is_floating_point() for one in layer.parameters())
     for name, one in _base(layer).named_parameters():
-        yield one, name, Folded(layer, name, one.shape) if folds else one
+        yield one, name, Folded(layer, name, one.shape, one.dtype) if folds else one
     if changes and not folds:
         yield from ((one, path, one) for path, one in outer.named_parameters() if {*path.split(".")} & {*active})
 

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.resting import own_numbers
+
 ReadoutName: TypeAlias = str
 Pooling: TypeAlias = Literal["first", "last", "mean"]
 
@@ -38,8 +40,7 @@ def label_rows(model: nn.Module, labels: Sequence[tuple[int, ...]]) -> tuple[Ten
     """
     head = lm_head(model)
     assert head is not None
-    weight = head.weight
-    assert isinstance(weight, Tensor)
+    weight = own_numbers(head, "weight")
     # BART's bias is no part of its head.
     own = (getattr(head, "bias", None), getattr(model, "final_logits_bias", None))
     biases = [part.flatten() for part in own if isinstance(part, Tensor)]

@@ -27,6 +27,7 @@ from transformers import PreTrainedModel
 
 from softprompt.backbones.compat import TorchDispatchMode
 from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import weight_of
 from softprompt.backbones.untouched import untouched
 
@@ -268,7 +269,8 @@ class _Lookups(TorchDispatchMode):
 
 def trial_rows(body: PreTrainedModel, times: int) -> Tensor:
     """Two rows of words that differ in the middle, `(2, 8 * times)`, none of them a special token."""
-    weight = weight_of(body.get_input_embeddings())
+    embedding = body.get_input_embeddings()
+    weight, device = weight_of(embedding), device_of(embedding)
     size, width = int(weight.shape[0]), _WIDTH * times
     special = [value for name, value in vars(body.config).items() if name.endswith("_token_id")]
     drawn = random.Random(0).choices(range(size // 4, size // 4 * 3 + 1), k=4 * width)  # most of them stand at the ends
@@ -277,4 +279,4 @@ def trial_rows(body: PreTrainedModel, times: int) -> Tensor:
     other = list(row)
     for place in range(_BEFORE * times, (_BEFORE + _CHANGED) * times):
         other[place] = next(word for word in spare[place:] if word != row[place])
-    return torch.tensor([row, other], device="cpu" if weight.device.type == "meta" else weight.device)
+    return torch.tensor([row, other], device="cpu" if device.type == "meta" else device)

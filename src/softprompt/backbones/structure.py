@@ -8,7 +8,7 @@ from typing import Literal, cast
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from softprompt.backbones.compat import DISPATCHED
+from softprompt.backbones.resting import is_sketched
 from softprompt.errors import SoftPromptError
 
 _LAYER_LISTS = (
@@ -177,7 +177,7 @@ def head_dim(config: PreTrainedConfig, side: Literal["encoder", "decoder"]) -> i
 def is_sketch(body: PreTrainedModel) -> bool:
     """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
     embedding = body.get_input_embeddings()
-    return weight_of(embedding).is_meta and not hasattr(embedding, DISPATCHED)
+    return is_sketched(embedding, weight_of(embedding))
 
 
 def stack_of(body: nn.Module, config: PreTrainedConfig, *, encoder: bool) -> nn.Module:

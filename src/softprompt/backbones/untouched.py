@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from softprompt.backbones.compat import BUFFERS, MODULES, PARAMETERS
+from softprompt.backbones.resting import device_of
 
 # Buffers beyond this many numbers are masks and tables, which no run changes.
 _SMALL = 1 << 20
@@ -28,7 +29,7 @@ def untouched(body: nn.Module) -> Iterator[None]:
     ours, theirs = random.getstate(), np.random.get_state()
     logger = logging.getLogger("transformers")
     level = logger.level
-    device = next(body.parameters()).device
+    device = device_of(body)
     devices = [] if device.type in ("cpu", "meta") else [device]
     kind = {} if not devices else {"device_type": device.type}
     with torch.random.fork_rng(devices, **kind), torch.no_grad(), warnings.catch_warnings():

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.resting import device_of
+
 PIECE = 1 << 14  # ids at once
 
 
@@ -19,6 +21,5 @@ def pieces(size: int) -> Iterator[range]:
 @torch.no_grad()
 def embed_ids(embedding: nn.Module, ids: Sequence[int]) -> Tensor:
     """Embeddings of vocabulary ids as the model's own input embedding gives them: fp32, `(len(ids), E)`."""
-    device = next(embedding.parameters()).device
-    rows: Tensor = embedding(torch.tensor([list(ids)], dtype=torch.long, device=device))[0]
+    rows: Tensor = embedding(torch.tensor([list(ids)], dtype=torch.long, device=device_of(embedding)))[0]
     return rows.to(torch.float32)

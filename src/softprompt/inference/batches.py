@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 import torch
 from torch import nn
 
+from softprompt.backbones.resting import device_of
 from softprompt.readouts.base import Batch
 
 Tick: TypeAlias = Callable[[int], None]
@@ -68,7 +69,7 @@ def batches(
 
 def to_device(batch: Batch, on: OnBackbone) -> Batch:
     """A batch on the backbone's device."""
-    device = next(on.backbone.parameters()).device
+    device = device_of(on.backbone)
 
     def move(value: object) -> object:
         if isinstance(value, torch.Tensor):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, TextClassificationPipeline
 
 from softprompt.attached.answering import Answering
+from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.inference.predict import answered, predict
 from softprompt.readouts import Item, Readout
@@ -37,7 +38,7 @@ class Classifier(nn.Module):
     @property
     def device(self) -> torch.device:
         """Of the backbone."""
-        return next(self.prompted.backbone.parameters()).device
+        return device_of(self.prompted.backbone)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import BackboneKind
-from softprompt.backbones.compat import parameters_of
+from softprompt.backbones.compat import fetching, parameters_of
 from softprompt.backbones.heads import ReadoutName
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method, Recipe
@@ -127,8 +127,16 @@ class Weights(Producer):
         self._loaded = False
 
     def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
-        """The copies, made where there are none yet; weights that are tied stay tied."""
+        """The copies, made where there are none yet; weights that are tied stay tied.
+
+        Raises:
+            SoftPromptError: the weights are not in memory, or the file's are not the model's.
+        """
         places = self._places(model)
+        if any(parameter.is_meta and fetching(module) is not None for module, _, parameter, _ in places):
+            raise SoftPromptError(
+                "the backbone's weights rest elsewhere (device_map), and this method trains them: load it whole"
+            )
         self._complete({key: parameter for _, _, parameter, key in places})
         found: dict[nn.Module, dict[str, Tensor]] = {}
         for module, name, _, key in places:

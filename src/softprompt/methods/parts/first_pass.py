@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.compat import HOOKS
+from softprompt.backbones.compat import DISPATCHED, HOOKS
 from softprompt.sites.asking import mirrored
 from softprompt.sites.producer import View
 
@@ -60,3 +61,12 @@ def twin(module: nn.Module) -> nn.Module:
 def _without_hooks(_: nn.Module, made: nn.Module) -> None:
     made.__dict__.update({name: OrderedDict() for name in made.__dict__ if name.endswith(HOOKS)})
     made.__dict__.pop("forward", None)  # one that stands in for the class's own is bound to the module itself
+    if DISPATCHED in made.__dict__:
+        made.__dict__["forward"] = partial(_fetched, made)
+
+
+def _fetched(module: nn.Module, *args: object, **kwargs: object) -> object:
+    """A module's call where accelerate moves what enters it and fetches its weights."""
+    hook = module.__dict__[DISPATCHED]
+    args, kwargs = hook.pre_forward(module, *args, **kwargs)
+    return hook.post_forward(module, module.__class__.forward(module, *args, **kwargs))

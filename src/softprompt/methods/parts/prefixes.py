@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.resting import device_of
 from softprompt.methods.base import BuildContext
 from softprompt.sites.attention import Pairs, Place, recording
 from softprompt.sites.modes import evaluating
@@ -163,7 +164,7 @@ def words_keys_values(ids: Sequence[int], context: BuildContext) -> dict[Place, 
     """
     part = context.anatomy
     body, decoder = part.body, part.decoder
-    row = torch.tensor([list(ids)], device=next(body.parameters()).device)
+    row = torch.tensor([list(ids)], device=device_of(body))
     models = [body] if decoder is None else [body, decoder]
     with evaluating(*models), recording(*models) as found:
         states = body(input_ids=row).last_hidden_state

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import layers_of
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext
@@ -96,7 +97,7 @@ def _states(ids: Tensor, context: BuildContext) -> Tensor:
     body = twin(part.body)
     for layer in dict.fromkeys(layers_of(body, part.config)):
         layer.register_forward_pre_hook(record, with_kwargs=True)
-    body(input_ids=ids.to(next(body.parameters()).device)[None])
+    body(input_ids=ids.to(device_of(body))[None])
     return torch.stack(found)
 
 

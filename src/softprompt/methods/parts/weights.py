@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from softprompt.backbones.compat import parameters_of
+from softprompt.backbones.resting import own_numbers
 from softprompt.errors import SoftPromptError
 from softprompt.sites.producer import Producer, StandIn
 
@@ -61,7 +62,7 @@ def key(path: str) -> str:
 def copies(module: nn.Module, names: list[str] | None = None) -> dict[str, nn.Parameter]:
     """fp32 copies of a module's own parameters, to be trained, by name."""
     return {
-        name: nn.Parameter(own.detach().to(torch.float32, copy=True))
+        name: nn.Parameter(own_numbers(module, name).detach().to(torch.float32, copy=True))
         for name, own in parameters_of(module).items()
         if own is not None and (names is None or name in names)
     }

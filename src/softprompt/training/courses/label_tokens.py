@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.heads import lm_head
+from softprompt.backbones.resting import own_numbers
 from softprompt.backbones.vocabulary import pieces
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import batches
@@ -33,8 +34,7 @@ def label_tokens(work: Work, count: int) -> list[list[int]]:
         )
     head = lm_head(work.prompted.backbone)
     assert head is not None, "label words are read off a language-model head"
-    embedding = head.weight
-    assert isinstance(embedding, Tensor)
+    embedding = own_numbers(head, "weight")
     labels = torch.tensor([int(item.row.value or 0) for item in work.items])
     weight = probe(states(work, head), labels, len(work.task.label_values), work.plan.learning_rate)
     return [_words(work, scores, count) for scores in ranking(weight, embedding)]

@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from softprompt.backbones.resting import device_of
 from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.gates import Gates, kept_layers
 from softprompt.methods.parts.layers import LayerSelection, OverLayers
@@ -61,4 +62,4 @@ def _search(work: Work, method: OverLayers) -> tuple[int, ...]:
 
 
 def _device(work: Work) -> torch.device:
-    return next(work.prompted.backbone.parameters()).device
+    return device_of(work.prompted.backbone)
