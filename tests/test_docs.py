@@ -13,6 +13,7 @@ import pytest
 import softprompt.backbones.load
 import softprompt.training.multitask.run
 import softprompt.training.run
+from softprompt.backbones import anatomy
 from softprompt.methods.registry import METHODS
 from softprompt.readouts.registry import READOUTS
 from softprompt.tasks import Task
@@ -64,6 +65,7 @@ def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     load = softprompt.backbones.load.load_backbone
     monkeypatch.setattr(softprompt.backbones.load, "load_backbone", lambda name, **options: load(SMALL, **options))
     forgotten(monkeypatch, METHODS, COURSES, READOUTS, TASKS)
+    monkeypatch.setattr(anatomy._READERS, "known", {})
     reviews = short_reviews()
     monkeypatch.setattr(sources, "_package", lambda task, package, reader: list(reviews))
     monkeypatch.chdir(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from .verdict import Unknown
 
 VIRTUAL = 3  # P
 PLACES = {"body": "keys_values", "decoder": "decoder_keys_values", "cross": "cross_keys_values"}
-Nudge = tuple[str, AbstractContextManager[None]]
+Nudge = tuple[str, Callable[[float], AbstractContextManager[None]]]  # by how much
 
 
 class Case(NamedTuple):
@@ -55,23 +56,23 @@ def filled(case: Case, producer: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _nudged(parameter: Tensor, place: int) -> Iterator[None]:
+def _nudged(parameter: Tensor, place: int, size: float) -> Iterator[None]:
     kept = parameter.detach().clone()
     with torch.no_grad():
-        parameter[place] += torch.randn_like(parameter[place])
+        parameter[place] += torch.randn_like(parameter[place]) * size
     yield
     with torch.no_grad():
         parameter.copy_(kept)
 
 
 @contextmanager
-def _other_values(producer: Any, name: str, layer: int) -> Iterator[None]:
+def _other_values(producer: Any, name: str, layer: int, size: float) -> Iterator[None]:
     make = getattr(producer, name)
 
     def pairs() -> list[tuple[Tensor, Tensor]]:
         found = list(make())
         keys, values = found[layer]
-        found[layer] = keys, values + torch.randn_like(values)
+        found[layer] = keys, values + torch.randn_like(values) * size
         return found
 
     setattr(producer, name, pairs)
@@ -83,7 +84,7 @@ def _rows_of_table(what: str) -> Callable[[Any], Iterator[Nudge]]:
     def parts(producer: Any) -> Iterator[Nudge]:
         (table, *_) = producer.parameters()
         for row in range(len(table)):
-            yield f"{what} {row}", _nudged(table, row)
+            yield f"{what} {row}", partial(_nudged, table, row)
 
     return parts
 
@@ -92,7 +93,7 @@ def _values_of_layers(producer: Any) -> Iterator[Nudge]:
     for place, name in _places(producer).items():
         for layer, (_, values) in enumerate(getattr(producer, name)()):
             if values.shape[1]:
-                yield f"values of layer {layer} ({place})", _other_values(producer, name, layer)
+                yield f"values of layer {layer} ({place})", partial(_other_values, producer, name, layer)
 
 
 def _places(producer: Any) -> dict[str, str]:
@@ -118,9 +119,10 @@ def _prefixes(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anat
                 raise Unknown("layers with shared weights")
             if keys.shape[1]:
                 pairs[paths[id(module)]] = keys.detach(), values.detach()
-    if anatomy.kind == "causal":
+    if anatomy.kind == "causal" and not any(references.has_bias(twin.get_submodule(path)) for path in pairs):
         return references.by_cache(bare, twin, pairs)
-    return references.by_attention(bare, twin, pairs, VIRTUAL if producer.shift else 0)
+    told = anatomy.takes_position_ids or anatomy.positions is not None  # else the text stays where it is
+    return references.by_attention(bare, twin, pairs, VIRTUAL if producer.shift and told else 0)
 
 
 def _capsules(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anatomy) -> Tensor:

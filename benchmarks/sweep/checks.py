@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -121,14 +121,17 @@ class Tried:
                 raise Wrong(f"read as {self.anatomy.kind}, which it is not: do its tokens see later ones?")
             self.output = self.bare.run(prompted)
             changed(self.output, self.bare.output, "the prompt", 1e-5)
-            idle = []
-            for name, nudge in self.case.parts(made):
-                with nudge:
-                    other = self.bare.run(prompted)
-                if difference(other, self.output) < 1e-6:
-                    idle.append(name)
+            idle = [name for name, nudge in self.case.parts(made) if not self._counts(prompted, nudge)]
             if idle:
                 raise Wrong(f"without effect: {', '.join(idle)}")
+
+    def _counts(self, prompted: Any, nudge: Callable[[float], AbstractContextManager[None]]) -> bool:
+        """Whether a part of the prompt makes a difference; where attention is all on one token a small one may not."""
+        for size in (1.0, 30.0):
+            with nudge(size):
+                if difference(self.bare.run(prompted), self.output) > 1e-6:
+                    return True
+        return False
 
     def reference(self) -> str:
         """What the bare model gives by its own means."""
@@ -181,13 +184,22 @@ class Tried:
         """In bfloat16 the model gives what it gives in float32, as nearly as it does without a prompt."""
         rounded = self.bare.twin().to(torch.bfloat16)
         try:
-            own = difference(self.bare.run(rounded).float(), self.bare.output)
+            plain = self.bare.run(rounded)
         except Exception as error:
             raise Unknown(f"the bare model in bfloat16: {type(error).__name__}") from error
-        if own > 0.2:
+        own = _far(plain, self.bare.output)
+        if own > 0.1:
             raise Unknown(f"the bare model in bfloat16 is {own:.1e} apart")
         with self.attached(rounded) as prompted:
             got = self.bare.run(prompted)
-        if got.dtype != torch.bfloat16:
-            raise Wrong(f"bfloat16 became {got.dtype}")
-        return same(got.float(), self.output, "in bfloat16", max(0.25, 5 * own))
+        if got.dtype != plain.dtype:
+            raise Wrong(f"{plain.dtype} became {got.dtype}")
+        found = _far(got, self.output)
+        if not found <= max(0.4, 5 * own):
+            raise Wrong(f"in bfloat16 {found:.1e} apart, without a prompt {own:.1e}")
+        return f"{found:.0e}"
+
+
+def _far(got: Tensor, wanted: Tensor) -> float:
+    """How far rounding took an output, all of it together: one token may go to another expert."""
+    return float((got.float() - wanted).norm() / wanted.norm())

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -129,17 +130,34 @@ def by_attention(bare: Bare, model: PreTrainedModel, pairs: Pairs, shift: int) -
     if bare.pooled:
         raise Unknown("a head that reads one column")
     joins = [(model.get_submodule(path), *pair) for path, pair in pairs.items()]
-    width = bare.ids.shape[1]
+    waiting = {id(module) for module, _, _ in joins}
     with ExitStack() as stack, _lent("its attention"):
         model.set_attn_implementation("eager")
-        files = {sys.modules[type(module).__module__] for module, _, _ in joins}
-        for file in files:
-            if hasattr(file, "eager_attention_forward"):
-                stack.callback(setattr, file, "eager_attention_forward", file.eager_attention_forward)
-                file.eager_attention_forward = _eager(file.eager_attention_forward, joins)
-            else:
-                _behind_projections([one for one in joins if type(one[0]).__module__ == file.__name__], width)
-        return _further(bare, model, shift)
+        for file in {sys.modules[type(module).__module__] for module, _, _ in joins}:
+            own = [one for one in joins if type(one[0]).__module__ == file.__name__]
+            functions = _functions(file)
+            for name, function in functions.items():
+                stack.callback(setattr, file, name, function)
+                setattr(file, name, _eager(function, own, waiting))
+            if not functions:
+                _behind_projections(own, bare.ids.shape[1], waiting)
+        got = _further(bare, model, shift)
+    if waiting:
+        raise Unknown("its attention: it is computed elsewhere")
+    return got
+
+
+def has_bias(module: nn.Module) -> bool:
+    """Whether an attention's function is handed what depends on the distance of two tokens, of which a prefix has none.
+
+    In a cache it would have one.
+    """
+    functions = _functions(sys.modules[type(module).__module__]).values()
+    return any("position_bias" in inspect.signature(one).parameters for one in functions)
+
+
+def _functions(file: ModuleType) -> dict[str, Callable[..., Any]]:
+    return {name: one for name, one in vars(file).items() if name.endswith("eager_attention_forward")}
 
 
 def _further(bare: Bare, model: PreTrainedModel, shift: int) -> Tensor:
@@ -153,11 +171,14 @@ def _further(bare: Bare, model: PreTrainedModel, shift: int) -> Tensor:
     return bare.run(model, position_ids=torch.arange(shift, shift + bare.ids.shape[1])[None])
 
 
-def _eager(own: Callable[..., Any], joins: Sequence[tuple[nn.Module, Tensor, Tensor]]) -> Callable[..., Any]:
+def _eager(
+    own: Callable[..., Any], joins: Sequence[tuple[nn.Module, Tensor, Tensor]], waiting: set[int]
+) -> Callable[..., Any]:
     known = {id(module): pair for module, *pair in joins}
 
     def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, *rest: Any, **more: Any) -> Any:
         if id(module) in known:
+            waiting.discard(id(module))
             keys, values = (states[None].to(key.dtype).expand(len(key), -1, -1, -1) for states in known[id(module)])
             key, value, length = torch.cat([keys, key], 2), torch.cat([values, value], 2), keys.shape[2]
             mask = _wider(mask, length)
@@ -176,7 +197,7 @@ def _wider(mask: Tensor | None, length: int) -> Tensor | None:
     return nn.functional.pad(mask, (length, 0), value=0.0 if additive else 1)
 
 
-def _behind_projections(joins: Sequence[tuple[nn.Module, Tensor, Tensor]], width: int) -> None:
+def _behind_projections(joins: Sequence[tuple[nn.Module, Tensor, Tensor]], width: int, waiting: set[int]) -> None:
     for module, *pair in joins:
         parts = dict(module.named_modules())
         for names, states in zip((_KEYS, _VALUES), pair, strict=True):
@@ -189,7 +210,8 @@ def _behind_projections(joins: Sequence[tuple[nn.Module, Tensor, Tensor]], width
             )
         length = pair[0].shape[1]
 
-        def widen(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], length: int = length) -> Any:
+        def widen(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], length: int = length) -> Any:
+            waiting.discard(id(module))
             wide = [
                 _wider(one, length) if isinstance(one, Tensor) and one.ndim == 4 and one.shape[-1] == width else one
                 for one in (*args, *kwargs.values())
