@@ -124,8 +124,6 @@ class _Trial:
         self.body, self.first, self.times = body, first, times
         self.names = inspect.signature(body.forward).parameters
         self.rows = trial_rows(body, times)
-        if not isinstance(body.get_input_embeddings()(self.rows), Tensor):
-            raise _Undecided("its embedding gives more than vectors")  # I-BERT: scales as well
 
     def positions(self) -> tuple[int | None, int | None]:
         """Offset and number of positions, by what is looked up and what enters the first layer."""

@@ -58,6 +58,20 @@ def weight_of(embedding: nn.Module) -> Tensor:
     return weight
 
 
+def vectors_of(embedded: object) -> Tensor:
+    """The vectors among what an embedding gives: I-BERT's gives a scale behind them.
+
+    Raises:
+        SoftPromptError: there are none.
+    """
+    first = embedded[0] if isinstance(embedded, tuple) and embedded else embedded
+    if not isinstance(first, Tensor):
+        raise SoftPromptError(
+            f"the input embedding gives {type(embedded).__name__}, not vectors: choose another backbone"
+        )
+    return first
+
+
 def sides_of(model: nn.Module, config: PreTrainedConfig) -> tuple[PreTrainedModel, PreTrainedModel] | None:
     """An encoder and its decoder; None for a model of one side, whose configuration may still speak of two."""
     if not getattr(config, "is_encoder_decoder", False):

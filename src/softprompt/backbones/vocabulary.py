@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.resting import device_of
+from softprompt.backbones.structure import vectors_of
 
 PIECE = 1 << 14  # ids at once
 
@@ -21,5 +22,5 @@ def pieces(size: int) -> Iterator[range]:
 @torch.no_grad()
 def embed_ids(embedding: nn.Module, ids: Sequence[int]) -> Tensor:
     """Embeddings of vocabulary ids as the model's own input embedding gives them: fp32, `(len(ids), E)`."""
-    rows: Tensor = embedding(torch.tensor([list(ids)], dtype=torch.long, device=device_of(embedding)))[0]
+    rows = vectors_of(embedding(torch.tensor([list(ids)], dtype=torch.long, device=device_of(embedding))))[0]
     return rows.to(torch.float32)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.structure import vectors_of
 from softprompt.errors import SoftPromptError
 from softprompt.sites.apart import pads, run_apart
 from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
@@ -156,7 +157,8 @@ class Hooks:
             return beneath(*args, **kwargs)
         output = beneath(mask_virtual(_tensor(args[0]), self._anatomy.vocab_size), *args[1:], **kwargs)
         call.resolved = True
-        return resolve(output, call.layout.groups, call.producers)
+        resolved = resolve(vectors_of(output), call.layout.groups, call.producers)
+        return (resolved, *output[1:]) if isinstance(output, tuple) else resolved
 
     def _positions(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         own, positions = kwargs.get("position_ids"), call.positions

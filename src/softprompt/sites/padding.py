@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.probe import trial_rows
 from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.untouched import untouched
 from softprompt.sites.asking import Around, Beneath, opened, own_class
 from softprompt.sites.attention import Join
@@ -49,11 +50,11 @@ def moving_sides(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozen
     """
     body = anatomy.body
     state = str({name: value for name, value in vars(body.config).items() if not name.startswith("_")})
-    return _FOUND.of(body, (state, next(body.parameters()).is_meta), lambda: _try(anatomy, around))
+    return _FOUND.of(body, (state, device_of(body).type), lambda: _try(anatomy, around))
 
 
 def _try(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozenset[Side]:
-    if next(anatomy.body.parameters()).is_meta:
+    if device_of(anatomy.body).type == "meta":  # shapes alone
         return frozenset()
     if getattr(anatomy.config, "attention_type", None) == "block_sparse":
         return frozenset(SIDES)  # BigBird's blocks lie by the columns of a batch, in rows too long for a trial
