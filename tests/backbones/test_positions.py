@@ -23,6 +23,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 
 from softprompt.attached.attach import attach
 from softprompt.backbones.anatomy import read_anatomy
+from softprompt.errors import SoftPromptError
 from softprompt.methods import PrefixTuning, PromptTuning, PTuningV2
 
 from ..shared.models import HEADS, HIDDEN, LAYERS, POSITIONS, VOCABULARY, ids, padded, tokenizer
@@ -158,6 +159,10 @@ def test_a_table_that_refuses_positions_is_none() -> None:
         vocab_size=VOCABULARY, hidden_size=HIDDEN, num_decoder_layers=1, num_encoder_layers=1, decoder_ffn_dim=37,
         encoder_ffn_dim=37, num_decoder_attention_heads=HEADS, num_encoder_attention_heads=HEADS,
     )  # fmt: skip
-    read = read_anatomy(ProphetNetForCausalLM(config))
+    backbone = ProphetNetForCausalLM(config).eval()
+    read = read_anatomy(backbone)
     assert read.positions is None
     assert read.counts_columns
+    refused = pytest.raises(SoftPromptError, match="head reads last_hidden_state_ngram, states of several streams")
+    with attach(backbone, tokenizer(), PromptTuning(num_virtual_tokens=2)) as prompted, refused:
+        prompted(ids(5))

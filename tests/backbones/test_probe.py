@@ -168,7 +168,6 @@ def test_columns_are_positions_where_nobody_can_tell_others(family: str) -> None
 
 
 REFUSED = {
-    ("ibert", AutoModel): "its embedding gives more than vectors",
     ("gte", AutoModelForSequenceClassification): "pools its states where virtual tokens still stand",
 }
 

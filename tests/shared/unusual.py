@@ -32,6 +32,14 @@ _BART = {
     "decoder_start_token_id": 2,
     **_TOKENS,
 }
+_GEMMA = {
+    **_BERT,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "vocab_size_per_layer_input": VOCABULARY - 4,
+    "hidden_size_per_layer_input": 16,
+    "sliding_window": 16,
+}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "splinter": _BERT,
     "longformer": {**_BERT, "attention_window": 8},
@@ -47,6 +55,32 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "mobilebert": {**_BERT, "embedding_size": 16, "true_hidden_size": HIDDEN, "intra_bottleneck_size": HIDDEN},
     "nystromformer": {**_BERT, "segment_means_seq_len": 16, "num_landmarks": 16},
     "roformer": _BERT,  # its positions, random here as all weights are, count columns
+    "ibert": _BERT,
+    "gemma3n_text": {
+        **_GEMMA,
+        "num_hidden_layers": 4,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "num_kv_shared_layers": 2,
+        "activation_sparsity_pattern": [0.0] * 4,
+        "laurel_rank": 16,
+    },
+    "deepseek_v4": {
+        **_BERT,
+        "intermediate_size": 48,
+        "head_dim": 8,
+        "qk_rope_head_dim": 8,
+        "q_lora_rank": 16,
+        "o_lora_rank": 16,
+        "moe_intermediate_size": 16,
+        "num_local_experts": 4,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "n_shared_experts": 1,
+        "index_head_dim": 8,
+        "index_n_heads": 2,
+        "index_topk": 64,
+        "sliding_window": 64,
+    },
     "led": {
         **_BART,
         "attention_window": 8,

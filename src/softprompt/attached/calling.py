@@ -22,9 +22,10 @@ from softprompt.sites.attached import Rows
 from softprompt.sites.attention import Join
 from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
-from softprompt.sites.hooks import argument_names, gather, user_length
+from softprompt.sites.hooks import argument_names
 from softprompt.sites.layer_skipping import RecordedStates, can_skip_layers
 from softprompt.sites.layout import Slots
+from softprompt.sites.outputs import gather, user_length
 from softprompt.sites.padding import Side
 from softprompt.sites.producer import StandIn
 

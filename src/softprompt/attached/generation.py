@@ -28,9 +28,9 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.apart import pads
 from softprompt.sites.arguments import beside
 from softprompt.sites.attached import Attached, Rows
-from softprompt.sites.hooks import gather, user_length
 from softprompt.sites.insertion import insert
 from softprompt.sites.layout import UserBatch
+from softprompt.sites.outputs import gather, user_length
 from softprompt.sites.positions import of_rows
 
 _REFUSED = {

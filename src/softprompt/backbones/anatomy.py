@@ -17,6 +17,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.compat import looks_attention_up
+from softprompt.backbones.lookups import second_lookups
 from softprompt.backbones.positions import position_table, positions_table, text_model
 from softprompt.backbones.probe import Behaviour, behaviour
 from softprompt.backbones.readers import Readers, family_of, text_configuration
@@ -40,9 +41,6 @@ from softprompt.errors import SoftPromptError
 
 BackboneKind = Literal["causal", "encoder", "encoder-decoder"]
 
-# Families that look the ids up a second time outside the input embedding, where a virtual id has no row.
-_SECOND_LOOKUP = frozenset({"gemma3n", "gemma3n_text", "gemma4", "gemma4_text"})
-
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -54,6 +52,7 @@ class Anatomy:
         body: the module that receives `input_ids` (a decoder-only model's body, an encoder, or an encoder-decoder's
             encoder).
         embedding: the input embedding inside `body`.
+        lookups: other modules inside `body` that look its ids up, where a virtual token has no row (Gemma 3n and 4).
         stack: the module whose `last_hidden_state` the heads read; virtual tokens are dropped from its output.
         layers: the layers of `body` in the order of their calls; a layer with shared weights appears once a call.
         attentions: the self-attention of each of `layers`.
@@ -102,6 +101,7 @@ class Anatomy:
     num_key_value_heads: int
     head_dim: int
     counts_columns: bool = False
+    lookups: tuple[nn.Module, ...] = ()
     decoder_layers: tuple[nn.Module, ...] = ()
     decoder_attentions: tuple[nn.Module, ...] = ()
     cross_attentions: tuple[nn.Module, ...] = ()
@@ -149,7 +149,7 @@ class Anatomy:
                 f"family {self.family!r} cannot serve the site 'attention': its attention is not an AttentionInterface "
                 "function; use a method at the site 'stream' or 'hidden'"
             )
-        if site in ("stream", "hidden") and self.family in _SECOND_LOOKUP:
+        if site in ("stream", "hidden") and any(self.embedding in set(one.modules()) for one in self.lookups):
             raise SoftPromptError(
                 f"family {self.family!r} cannot serve the site {site!r}: it looks ids up outside the input embedding, "
                 "where a virtual token has no row; use a method at the site 'attention'"
@@ -223,6 +223,7 @@ def _read(model: nn.Module) -> Anatomy:
         kind=kind,
         body=body,
         embedding=embedding,
+        lookups=second_lookups(body, embedding),
         stack=stack_of(body, config, encoder=kind == "encoder"),
         layers=layers,
         attentions=attentions,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,21 +19,11 @@ from softprompt.sites.asking import Around, Beneath
 from softprompt.sites.attention import PREFIXES, Place
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
+from softprompt.sites.outputs import Output, gather, one_row, with_states
 from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
-from softprompt.sites.stream import mask_virtual, resolve
+from softprompt.sites.stream import mask_virtual, resolve, shown
 
-
-class BodyOutput(Protocol):
-    """The output of a body that is no tuple."""
-
-    last_hidden_state: Tensor
-
-    def __getitem__(self, index: int) -> Tensor:
-        """The states first."""
-
-
-Output: TypeAlias = BodyOutput | tuple[Tensor, ...]
 Args: TypeAlias = tuple[object, ...]
 Kwargs: TypeAlias = dict[str, object]
 
@@ -65,6 +55,7 @@ class Hooks:
         for index, layer in enumerate(part.decoder_layers):
             found[layer] = partial(self._decoder_layer, index)
         found[part.embedding] = self._embedding
+        found |= dict.fromkeys(part.lookups, self._lookup)
         if part.positions is not None:
             found[part.positions] = self._positions
         if part.last_feed_forward is not None:
@@ -79,13 +70,13 @@ class Hooks:
     def _body(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True
-        changed = self._as_one_row(call, given)
+        changed = self._asone_row(call, given)
         changed = begin(call, part, given) if changed is None else changed
         inside = part.decoder is None and part.stack is not part.body
         if call.layout is not None and pads(call.layout.mask, self.moving):
             output = run_apart(call, call.layout, changed, given.get("attention_mask"), partial(self._whole, beneath))
             if inside and call.select is not None:
-                output = _with_states(output, _one_row(gather(output[0], call.select)))
+                output = with_states(output, one_row(gather(output[0], call.select)))
         else:
             output = self._whole(beneath, call, changed)
         return output if inside or part.decoder is not None else self._states(call, output)
@@ -100,9 +91,9 @@ class Hooks:
         columns = output[0].shape[1] if call.layout is None else call.layout.ids.shape[1]
         behind = output[0].shape[1] - columns  # padding of the model's own, which the body cuts off again
         cut = self._states(call, output)
-        return cut if behind <= 0 else _with_states(cut, nn.functional.pad(cut[0], (0, 0, 0, behind)))
+        return cut if behind <= 0 else with_states(cut, nn.functional.pad(cut[0], (0, 0, 0, behind)))
 
-    def _as_one_row(self, call: Call, given: Kwargs) -> Kwargs | None:
+    def _asone_row(self, call: Call, given: Kwargs) -> Kwargs | None:
         """The arguments of a call whose rows run as one; None where they cannot."""
         shows_states = getattr(self._anatomy.body.config, "output_hidden_states", False)
         call.shows_states = bool(given.get("output_hidden_states", shows_states))
@@ -159,6 +150,13 @@ class Hooks:
         call.resolved = True
         resolved = resolve(vectors_of(output), call.layout.groups, call.producers)
         return (resolved, *output[1:]) if isinstance(output, tuple) else resolved
+
+    def _lookup(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
+        """Another table by id reads a plain token's row in the place of a virtual one (`mask_virtual`)."""
+        if call.layout is None or not call.layout.groups:
+            return beneath(*args, **kwargs)
+        size = self._anatomy.vocab_size
+        return beneath(*(shown(one, size) for one in args), **{name: shown(one, size) for name, one in kwargs.items()})
 
     def _positions(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         own, positions = kwargs.get("position_ids"), call.positions
@@ -220,10 +218,10 @@ class Hooks:
             return self._run_unshared(call.shared_prefix)
         states = output[0]
         if call.select is not None:
-            return _with_states(output, _one_row(gather(states, call.columns(call.select))))
+            return with_states(output, one_row(gather(states, call.columns(call.select))))
         if call.shared_prefix is not None:
-            return _with_states(output, call.shared_prefix.back(states))
-        return output if call.keep is None else _with_states(output, gather(states, call.keep))
+            return with_states(output, call.shared_prefix.back(states))
+        return output if call.keep is None else with_states(output, gather(states, call.keep))
 
     def _run_unshared(self, shared_prefix: SharedPrefix) -> Output:
         """The body's output without sharing: some attention was not told of the rows, so that each saw the others.
@@ -249,7 +247,7 @@ class Hooks:
         call.join.check(self._anatomy.family)
         if call.select is None:
             return output
-        return _with_states(output, _one_row(gather(output[0], call.select)))
+        return with_states(output, one_row(gather(output[0], call.select)))
 
 
 def argument_names(module: nn.Module) -> list[str]:
@@ -257,43 +255,6 @@ def argument_names(module: nn.Module) -> list[str]:
     return list(inspect.signature(module.forward).parameters)
 
 
-def gather(states: Tensor, columns: Tensor) -> Tensor:
-    """States `(B, T, H)` at columns `(B, N)`: shape `(B, N, H)`."""
-    return states.gather(1, columns[..., None].expand(-1, -1, states.shape[-1]))
-
-
-def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
-    """A model's output whose states and logits have the user's length; attention maps keep every column."""
-    keep = call.keep
-    if keep is not None and isinstance(output, MutableMapping):
-        total = keep.shape[1] + max(call.slots[row].count for row in call.rows)
-        names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states",)
-        for name in names:
-            if output.get(name) is not None:
-                cut = tuple(gather(states, keep) if states.shape[1] >= total else states for states in output[name])
-                output[name] = cut
-        if output.get("encoder_last_hidden_state") is not None:
-            output["encoder_last_hidden_state"] = gather(output["encoder_last_hidden_state"], keep)
-    if call.select is not None and hasattr(output, "logits"):
-        output.logits = output.logits.view(*call.select.shape, -1)
-    return output
-
-
 def _tensor(value: object) -> Tensor:
     assert isinstance(value, Tensor)
     return value
-
-
-def _one_row(states: Tensor) -> Tensor:
-    """States `(B, S, H)` as one contiguous row `(1, B * S, H)`.
-
-    A product of a sliced 3-D matrix copies the head's weight once a row in bf16 on the CPU.
-    """
-    return states.reshape(1, -1, states.shape[-1])
-
-
-def _with_states(output: Output, states: Tensor) -> Output:
-    if isinstance(output, tuple):
-        return (states, *output[1:])
-    output.last_hidden_state = states
-    return output

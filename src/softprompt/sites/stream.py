@@ -20,6 +20,17 @@ def mask_virtual(ids: Tensor, vocab_size: int) -> Tensor:
     return torch.where(ids < vocab_size, ids, 0)
 
 
+def shown(given: object, vocab_size: int) -> object:
+    """An argument of a module that looks ids up in a table of its own: ids with virtual ones replaced as above.
+
+    Such tables tell each layer of the word itself (Gemma 3n and 4), or which experts it takes (DeepSeek V4). A virtual
+    token is no word, so it is to them what an image's is to Gemma: the first id of the vocabulary.
+    """
+    if not isinstance(given, Tensor) or given.dtype not in (torch.int32, torch.int64):
+        return given
+    return mask_virtual(given, vocab_size)
+
+
 def resolve(embedded: Tensor, groups: Sequence[Group], prompts: Sequence[Producer]) -> Tensor:
     """Write the prompts' embeddings over the virtual tokens of `embedded`, `(B, T, E)`, out of place.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import DISPATCHED, HOOKS
+from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import mirrored
 from softprompt.sites.producer import View
 
@@ -26,7 +27,15 @@ class FirstPass:
 
         Args:
             anatomy: of the backbone; an encoder-decoder's body is its encoder.
+
+        Raises:
+            SoftPromptError: embeddings alone are no text to it.
         """
+        if anatomy.lookups:
+            raise SoftPromptError(
+                f"family {anatomy.family!r} looks ids up beside its embeddings, from which alone a first pass over the "
+                "text cannot be made: take a method without one, such as prompt_tuning"
+            )
         self._body = twin(anatomy.body)
         self._options = {"use_cache": False} if anatomy.kind == "causal" else {}
 

@@ -1,0 +1,72 @@
+"""What leaves a body or a model: states at the columns that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import Protocol, TypeAlias
+
+from torch import Tensor
+
+from softprompt.errors import SoftPromptError
+from softprompt.sites.forward_call import Call
+
+
+class BodyOutput(Protocol):
+    """The output of a body that is no tuple."""
+
+    last_hidden_state: Tensor
+
+    def __getitem__(self, index: int) -> Tensor:
+        """The states first."""
+
+
+Output: TypeAlias = BodyOutput | tuple[Tensor, ...]
+
+
+def gather(states: Tensor, columns: Tensor) -> Tensor:
+    """States `(B, T, H)` at columns `(B, N)`: shape `(B, N, H)`."""
+    return states.gather(1, columns[..., None].expand(-1, -1, states.shape[-1]))
+
+
+def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
+    """A model's output whose states and logits have the user's length; attention maps keep every column."""
+    keep = call.keep
+    if keep is not None and isinstance(output, MutableMapping):
+        total = keep.shape[1] + max(call.slots[row].count for row in call.rows)
+        names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states",)
+        for name in names:
+            if output.get(name) is not None:
+                cut = tuple(gather(states, keep) if states.shape[1] >= total else states for states in output[name])
+                output[name] = cut
+        if output.get("encoder_last_hidden_state") is not None:
+            output["encoder_last_hidden_state"] = gather(output["encoder_last_hidden_state"], keep)
+    if call.select is not None and hasattr(output, "logits"):
+        output.logits = output.logits.view(*call.select.shape, -1)
+    return output
+
+
+def one_row(states: Tensor) -> Tensor:
+    """States `(B, S, H)` as one contiguous row `(1, B * S, H)`.
+
+    A product of a sliced 3-D matrix copies the head's weight once a row in bf16 on the CPU.
+    """
+    return states.reshape(1, -1, states.shape[-1])
+
+
+def with_states(output: Output, states: Tensor) -> Output:
+    """A body's output with other states at its head.
+
+    Raises:
+        SoftPromptError: it has last states beside them, for a head of its own (ProphetNet's), which would see the
+            columns that were there before.
+    """
+    if isinstance(output, tuple):
+        return (states, *output[1:])
+    for name in output if isinstance(output, Mapping) else ():
+        if name.startswith("last_hidden_state_"):
+            raise SoftPromptError(
+                f"the backbone's head reads {name}, states of several streams, in which virtual tokens and chosen "
+                "columns have no part: choose another backbone"
+            )
+    output.last_hidden_state = states
+    return output
