@@ -43,7 +43,7 @@ SAMPLE: dict[str, dict[str, str]] = {
     "causal/bloom": {},
     "causal/deepseek_v3": {},  # keys and values of two sizes, neither of which the configuration tells
     "causal/gpt_bigcode": {},  # one head of keys and values
-    "causal/gemma3n_text": {"prompt_tuning": "", "capt": ""},  # ids are looked up a second time
+    "causal/gemma3n_text": {"capt": ""},  # ids are looked up a second time
     "causal/diffllama": {},  # attention with two softmaxes
     "causal/xlnet": {},
     "causal/bart": {},  # a decoder taken alone

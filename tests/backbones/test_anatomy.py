@@ -204,9 +204,11 @@ def test_a_module_that_is_no_model() -> None:
         attach(nn.Linear(2, 2), tokenizer(), METHODS[0])
 
 
-def test_a_family_that_looks_ids_up_twice() -> None:
-    part = dataclasses.replace(read_anatomy(model("llama")), family="gemma4_text")
+def test_a_second_look_up_that_cannot_be_shown_other_ids() -> None:
+    """Where it stands in a module that hands them to the input embedding, too."""
+    part = read_anatomy(model("llama"))
+    part = dataclasses.replace(part, lookups=(part.body,))
     part.require_site("attention")
     for site in ("stream", "hidden"):
-        with pytest.raises(SoftPromptError, match=f"'gemma4_text' cannot serve the site '{site}'"):
+        with pytest.raises(SoftPromptError, match=f"'llama' cannot serve the site '{site}': it looks ids up outside"):
             part.require_site(site)
