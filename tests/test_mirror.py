@@ -34,6 +34,7 @@ WHOLE = {
     "__main__": "cli/test_main.py",
     "attached/generation": "invariants/test_generation.py",
     "attached/memory": "attacks/test_attaching.py",
+    "attached/unchanged": "backbones/test_vocabulary.py",
     "backbones/bare": "backbones/test_load.py",
     "backbones/cache": "backbones/test_embedded.py",
     "backbones/projections": "methods/test_lora.py",

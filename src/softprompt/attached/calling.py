@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import Wrapper
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.compat import compiles_calls
-from softprompt.backbones.structure import weight_of
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around, current, opened
@@ -49,6 +48,7 @@ class Calling(Wrapper):
     anatomy: Anatomy
     tokenizer: PreTrainedTokenizerBase
     moving: frozenset[Side]
+    _unchanged: Unchanged
     _gate: Gate
     _around: Mapping[nn.Module, Around]
     _stand_ins: Mapping[nn.Module, StandIn]
@@ -219,14 +219,7 @@ class Calling(Wrapper):
         if self.training:
             self._frozen.recompute_in_calls()
             self._frozen.rest()
-        if compiles_calls(self.backbone) or compiles_calls(self.anatomy.body):
-            raise SoftPromptError("the backbone was compiled while prompts are attached: compile the attached model")
-        rows = weight_of(self.anatomy.embedding).shape[0]
-        if rows != self.anatomy.vocab_size:
-            raise SoftPromptError(
-                f"the backbone's vocabulary was resized from {self.anatomy.vocab_size} to {rows} since the "
-                "prompts were attached: attach again"
-            )
+        self._unchanged.check()
 
     @property
     def first_layer(self) -> int:

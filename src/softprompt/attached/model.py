@@ -9,9 +9,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.answering import Answering
+from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import let_all_go
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
-from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import TRAINING, ask
 from softprompt.sites.attention import join_in, own_implementation
@@ -54,10 +54,10 @@ class PromptedModel(Answering):
     ) -> None:
         """See `softprompt.attach`."""
         anatomy = read_anatomy(backbone)
-        _on_one_device(anatomy)
+        unchanged = Unchanged(backbone, anatomy, tokenizer)
         super().__init__(backbone, dropout=dropout)
         self.anatomy: Anatomy = anatomy
-        self.tokenizer = tokenizer
+        self.tokenizer, self._unchanged = tokenizer, unchanged
         self.names: list[str] = []
         self.slots: list[Slots] = []
         self.sources: dict[str, object] = {}
@@ -194,22 +194,6 @@ class PromptedModel(Answering):
         """Whether attention may run a batch as one row for this prompt (`sites/prefix_sharing.py`)."""
         served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
         return served and own_implementation(self.anatomy.config) == "sdpa" and can_share(footprint)
-
-
-def _on_one_device(anatomy: Anatomy) -> None:
-    """See that what a call knows of its batch is where every layer works.
-
-    Raises:
-        SoftPromptError: layers work on several devices.
-    """
-    found = dict.fromkeys(
-        str(device_of(part)) for part in (anatomy.embedding, *anatomy.layers, *anatomy.decoder_layers)
-    )
-    if len(found) > 1:
-        raise SoftPromptError(
-            f"the backbone's layers work on several devices ({', '.join(found)}): load it for one, "
-            "as device_map={'': 0}, and let rest on the CPU or a disk what has no room there"
-        )
 
 
 def _changes_weights(producer: Producer) -> bool:

@@ -25,9 +25,10 @@ def read_layout(
         vocab_size: V, where the virtual ids begin.
 
     Raises:
-        SoftPromptError: a row holds a part of its prompt only, or nothing of it.
+        SoftPromptError: a row holds a part of its prompt only, or nothing of it, or an id that is of no prompt.
     """
     virtual = batch.ids >= vocab_size
+    _check_known(batch.ids, virtual & batch.seen.bool(), prompts, vocab_size)
     holds = virtual.any(-1).tolist()
     bare = [row for row, index in enumerate(rows) if prompts[index].count and not holds[row]]
     if bare:
@@ -39,6 +40,19 @@ def read_layout(
     doc_of = torch.zeros_like(batch.ids) if docs is None else docs
     groups = _find(batch.ids, doc_of, ~virtual & batch.text, prompts)
     return Layout(batch.ids, batch.mask, positions, None, groups, docs is not None)
+
+
+def _check_known(ids: Tensor, virtual: Tensor, prompts: Sequence[Slots], vocab_size: int) -> None:
+    """See that every id behind the vocabulary that is seen (`virtual`) is some prompt's."""
+    known = torch.zeros_like(virtual)
+    for slots in prompts:
+        known |= (ids >= slots.base) & (ids < slots.base + slots.count)
+    lost = virtual & ~known
+    if bool(lost.any()):
+        raise SoftPromptError(
+            f"id {int(ids[lost][0])} is neither one of the backbone's {vocab_size} words nor a virtual token of an "
+            "attached prompt: encode the text with the backbone's own tokenizer"
+        )
 
 
 def _positions(batch: UserBatch, prompts: Sequence[Slots], rows: Sequence[int], offset: int) -> Tensor | None:
