@@ -23,6 +23,7 @@ from transformers.utils.generic import ModelOutput
 from softprompt.attached.by_lengths import by_lengths
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
+from softprompt.backbones.within import check_generates
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
 from softprompt.sites.apart import pads
@@ -73,6 +74,7 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
         raise SoftPromptError("generate needs input_ids")
     refuse_adapter_names(kwargs)
     rows = model.rows(prompts, ids.shape[0])
+    check_generates(model.backbone, virtual=any(model.slots[row].count for row in rows))
     backbone = cast("_Generates", model.backbone)
     if model.moving and model.anatomy.kind == "causal":
         given = kwargs.pop("attention_mask", None)

@@ -12,14 +12,17 @@ from softprompt.attached.answering import Answering
 from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import let_all_go
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
+from softprompt.backbones.within import language_model
 from softprompt.errors import SoftPromptError
-from softprompt.sites.asking import TRAINING, ask
+from softprompt.sites.asking import TRAINING, Around, Beneath, ask
 from softprompt.sites.attention import join_in, own_implementation
 from softprompt.sites.footprint import Footprint
+from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
 from softprompt.sites.held import changing
 from softprompt.sites.hooks import Hooks
 from softprompt.sites.layout import Slots
+from softprompt.sites.outputs import user_length
 from softprompt.sites.padding import moving_sides
 from softprompt.sites.prefix_sharing import can_share
 from softprompt.sites.producer import Producer, StandIn
@@ -64,7 +67,7 @@ class PromptedModel(Answering):
         self._joined = False
         self._next_id = self.anatomy.vocab_size
         hooks = Hooks(self.anatomy)
-        self._around = self._sites = hooks.around
+        self._around = self._sites = {**hooks.around, **_inside(backbone, hooks.around, self.anatomy)}
         self._stand_ins: Mapping[nn.Module, StandIn] = {}
         self._gate = Gate()
         try:
@@ -165,7 +168,7 @@ class PromptedModel(Answering):
 
     def _asking(self) -> dict[nn.Module, frozenset[str]]:
         """The modules that ask the open call: those of the sites, the head, and those whose training flag it gives."""
-        head = getattr(self.backbone, "get_output_embeddings", lambda: None)()
+        head = getattr(language_model(self.backbone) or self.backbone, "get_output_embeddings", lambda: None)()
         asking = dict.fromkeys((self.backbone, *self._sites, *([] if head is None else [head])), frozenset[str]())
         trains = self._frozen.modules if self._dropout else self._frozen.layers
         return {**asking, **dict.fromkeys(trains, frozenset({TRAINING}))}
@@ -194,6 +197,20 @@ class PromptedModel(Answering):
         """Whether attention may run a batch as one row for this prompt (`sites/prefix_sharing.py`)."""
         served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
         return served and own_implementation(self.anatomy.config) == "sdpa" and can_share(footprint)
+
+
+def _inside(backbone: nn.Module, sites: Mapping[nn.Module, Around], anatomy: Anatomy) -> dict[nn.Module, Around]:
+    """What works around a language model in a user's class: its states have the user's length where the class is."""
+    part = language_model(backbone)
+    if part is None:
+        return {}
+    own, encoder_decoder = sites.get(part), anatomy.kind == "encoder-decoder"
+
+    def call_it(call: Call, beneath: Beneath, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        output = beneath(*args, **kwargs) if own is None else own(call, beneath, args, kwargs)
+        return user_length(output, call, encoder_decoder=encoder_decoder)
+
+    return {part: call_it}
 
 
 def _changes_weights(producer: Producer) -> bool:

@@ -37,6 +37,7 @@ from softprompt.backbones.structure import (
     stack_of,
     weight_of,
 )
+from softprompt.backbones.within import language_model
 from softprompt.errors import SoftPromptError
 
 BackboneKind = Literal["causal", "encoder", "encoder-decoder"]
@@ -205,6 +206,7 @@ def read_anatomy(model: nn.Module | Pair) -> Anatomy:
 
 
 def _read(model: nn.Module) -> Anatomy:
+    model = language_model(model) or model
     config, family = text_configuration(model), family_of(model)
     sides = sides_of(model, config)
     body = sides[0] if sides else body_of(model, config)

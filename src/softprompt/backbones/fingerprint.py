@@ -40,6 +40,7 @@ from softprompt.backbones.folded import Folded, adapters_of, folded
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.resting import Resting, where_they_rest
 from softprompt.backbones.structure import weight_of
+from softprompt.backbones.within import inner
 from softprompt.errors import SoftPromptError
 
 # Numbers hashed at a time: 32 MB in bfloat16, so that a large table is never copied whole.
@@ -92,16 +93,17 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
         SoftPromptError: weights have no numbers (device `meta`), or an adapter's are offloaded.
     """
     own = bare(model)
-    config = own.config.get_text_config()
+    part = inner(own)
+    config = part.config.get_text_config()
     weights, weights_of_head = digests(own)
     return Fingerprint(
         family=config.model_type,
         architecture=type(own).__name__,
         hidden_size=config.hidden_size,
         num_layers=config.num_hidden_layers,
-        vocab_size=weight_of(own.get_input_embeddings()).shape[0],
+        vocab_size=weight_of(part.get_input_embeddings()).shape[0],
         num_parameters=num_parameters(own),
-        dtype=str(own.dtype).removeprefix("torch."),
+        dtype=str(part.dtype).removeprefix("torch."),
         weights=_EXACT.get(weights, weights),
         head=_EXACT.get(weights_of_head, weights_of_head),
     )
@@ -154,9 +156,9 @@ def difference(recorded: Fingerprint, found: Fingerprint) -> str | None:
 
 def _parts(model: PreTrainedModel) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The weights of the body and those of the head, by name, each once."""
-    base, again = model.base_model, _apart(model)
-    output = model.get_output_embeddings()
-    embedding = {id(weight) for weight in model.get_input_embeddings().parameters()}
+    part = inner(model)
+    base, again, output = part.base_model, _apart(part), part.get_output_embeddings()
+    embedding = {id(weight) for weight in part.get_input_embeddings().parameters()}
     outside = {id(weight) for weight in output.parameters()} - embedding if output is not None else set()
     named = {name: weight for name, weight in base.named_parameters() if id(weight) not in outside}
     body = {name: weight for name, weight in named.items() if not name.startswith("pooler")}

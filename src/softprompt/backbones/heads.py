@@ -13,16 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.resting import own_numbers
+from softprompt.backbones.within import gives_logits_of, language_model
 
 ReadoutName: TypeAlias = str
 Pooling: TypeAlias = Literal["first", "last", "mean"]
 
 
 def lm_head(model: nn.Module) -> nn.Module | None:
-    """The matrix that gives vocabulary logits; None where a model has none."""
+    """The matrix that gives vocabulary logits; None where a model has none, and where what wraps one gives others."""
     read = getattr(model, "get_output_embeddings", None)
     head: nn.Module | None = None if read is None else read()
-    return head
+    part = language_model(model) if head is None else None
+    return head if part is None or not gives_logits_of(model, part) else part.get_output_embeddings()
 
 
 def has_lm_head(model: nn.Module) -> bool:

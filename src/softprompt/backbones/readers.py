@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Generic, TypeVar
 
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.errors import SoftPromptError
 
@@ -64,5 +64,7 @@ def text_configuration(model: nn.Module) -> PreTrainedConfig:
 def _own(model: nn.Module) -> PreTrainedConfig:
     found: PreTrainedConfig | None = getattr(model, "config", None)
     if found is None:
-        raise SoftPromptError(f"{type(model).__name__} has no `config`: attach a transformers model")
+        part = next((path for path, one in model.named_modules() if isinstance(one, PreTrainedModel)), None)
+        mend = "attach a transformers model" if part is None else f"attach to the model in it (`.{part}`)"
+        raise SoftPromptError(f"{type(model).__name__} has no `config`: {mend}")
     return found

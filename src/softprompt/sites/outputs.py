@@ -38,8 +38,9 @@ def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
             if output.get(name) is not None:
                 cut = tuple(gather(states, keep) if states.shape[1] >= total else states for states in output[name])
                 output[name] = cut
-        if output.get("encoder_last_hidden_state") is not None:
-            output["encoder_last_hidden_state"] = gather(output["encoder_last_hidden_state"], keep)
+        last = output.get("encoder_last_hidden_state")
+        if last is not None:
+            output["encoder_last_hidden_state"] = gather(last, keep) if last.shape[1] >= total else last
     if call.select is not None and hasattr(output, "logits"):
         output.logits = output.logits.view(*call.select.shape, -1)
     return output
