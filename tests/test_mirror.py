@@ -20,7 +20,8 @@ CROSSING = ("attacks", "fixtures", "integration", "invariants", "shared")
 # What is done at a site, or on the way to one, shows in what every method and family gives.
 INVARIANTS = """
     attached/freeze attached/wrapper sites/asking sites/attached sites/forward_call sites/gate
-    sites/held sites/hidden sites/insertion sites/outputs sites/layer_skipping sites/preplaced sites/producer
+    sites/held sites/hidden sites/insertion sites/joining sites/layer_skipping sites/outputs sites/preplaced
+    sites/producer
     sites/recompute sites/stream
 """
 # Parts of methods are held to the equations of the methods that use them.
@@ -42,6 +43,7 @@ WHOLE = {
     "backbones/remembered": "backbones/test_backbone.py",
     "backbones/structure": "backbones/test_anatomy.py",
     "backbones/untouched": "invariants/test_i11_detach.py",
+    "backbones/verdicts": "backbones/test_probe.py",
     "cli/common": "cli/test_program.py",
     "compare/results": "compare/test_layers.py",
     "explain/vectors": "explain/test_nearest.py",

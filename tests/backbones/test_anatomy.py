@@ -115,11 +115,15 @@ def test_a_closed_attention_is_named(auto: Any, config: Any) -> None:
 
 
 def test_a_family_without_attention() -> None:
+    """Mamba's layers hand states on, so that virtual tokens and capsules work; there are no keys to join."""
     backbone = AutoModelForCausalLM.from_config(
         MambaConfig(vocab_size=VOCABULARY, hidden_size=HIDDEN, num_hidden_layers=2)
-    )
-    with pytest.raises(SoftPromptError, match="'mamba' follows no known anatomy.*register_anatomy"):
-        attach(backbone, tokenizer(), METHODS[0])
+    ).eval()
+    for method in (METHODS[0], METHODS[1], METHODS[3]):
+        with attach(backbone, tokenizer(), method) as prompted:
+            assert prompted(input_ids=ids(5)).logits.shape == (1, 5, VOCABULARY)
+    with pytest.raises(SoftPromptError, match="'mamba' cannot serve the site 'attention'.*prompt_tuning.*capt"):
+        attach(backbone, tokenizer(), METHODS[2])
 
 
 class Strange(nn.Module):

@@ -258,7 +258,11 @@ def test_scalars(family: str) -> None:
     with tiny(family, PrefixTuning(num_virtual_tokens=P, encoder_hidden_size=m)) as prompted:
         places = stacks(prompted.anatomy)
         assert [*places] == (["body", "decoder", "cross"] if family in ("t5", "bart") else ["body"])
-        each = [2 * stack.layers * stack.heads * stack.head_dim for stack in places.values()]
+        each = [stack.flat for stack in places.values()]
+        part = prompted.anatomy
+        sizes = {"body": part.num_key_value_heads * part.head_dim * part.num_layers}
+        inner = part.decoder_key_value_heads * part.decoder_head_dim * len(part.decoder_layers)
+        assert each == [2 * sizes.get(place, inner) for place in places]
         trained = sum(P * HIDDEN + m * (HIDDEN + 1) + (m + 1) * flat for flat in each)
         assert sum(p.numel() for p in prompted.parameters() if p.requires_grad) == trained
         stored = prompted.prompts[0].stored()

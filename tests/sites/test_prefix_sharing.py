@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, LlamaConfig, NemotronConfig, StableLmConfig
+from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig, NemotronConfig, StableLmConfig
 
 from softprompt.attached.attach import attach
-from softprompt.errors import SoftPromptError
+from softprompt.methods import PTuningV2
 from softprompt.sites import hooks
 from softprompt.sites.prefix_sharing import share_prefix, why_unshared
 
@@ -220,14 +220,26 @@ def test_attention_that_is_not_told_gives_its_rows_apart(
         assert sharing == [3]
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("config", [StableLmConfig, NemotronConfig])
-def test_attention_that_is_not_told_refuses_a_prefix(config: Any) -> None:
-    """These layers drop their keywords: keys and values would have no effect, silently."""
-    with (
-        attached(made(config), "p_tuning_v2") as prompted,
-        pytest.raises(SoftPromptError, match="does not hand keys and values on"),
-    ):
-        prompted(input_ids=ROWS[0])
+def test_a_prefix_reaches_attention_that_is_not_told(config: Any, checkpointing: bool) -> None:
+    """These layers drop their keywords; keys and values reach their attention as those of a cache do."""
+    backbone = made(config)
+    with attached(backbone, PTuningV2(num_virtual_tokens=3, init_std=1.0)) as prompted:
+        (table,) = prompted.prompts.parameters()
+        if checkpointing:
+            prompted.activation_checkpointing_enable()
+            prompted.train()
+        logits = prompted(input_ids=ROWS[0], use_cache=False).logits
+        found = torch.autograd.grad(logits.square().sum(), table)[0]
+        prompted.activation_checkpointing_disable()
+        cache = DynamicCache()
+        for layer, (key, value) in enumerate(prompted.prompts[0].keys_values()):
+            cache.update(key[None], value[None], layer)
+        mask = torch.ones(1, 3 + ROWS[0].shape[1], dtype=torch.long)
+        wanted = backbone(input_ids=ROWS[0], attention_mask=mask, past_key_values=cache).logits
+        torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found, torch.autograd.grad(wanted.square().sum(), table)[0], rtol=1e-3, atol=1e-3)
 
 
 def test_attention_with_a_mask_of_its_own_gives_its_rows_apart(sharing: list[int]) -> None:

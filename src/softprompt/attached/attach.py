@@ -119,6 +119,7 @@ def sketch(model: Backbone, /, method: Method) -> Producer:
 
 def _context(backbone: Backbone, method: Method, label_words: tuple[str, ...] = (), seed: int = 0) -> BuildContext:
     generator, anatomy, tokenizer = torch.Generator().manual_seed(seed), backbone.anatomy, backbone.tokenizer
+    anatomy.require_site(method.site)
     why = method.refusal(anatomy)
     if why is not None:
         raise SoftPromptError(f"method {method.name!r} cannot serve family {anatomy.family!r}: {why}")

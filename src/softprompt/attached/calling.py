@@ -18,10 +18,10 @@ from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around, current, opened
 from softprompt.sites.attached import Rows
-from softprompt.sites.attention import Join
 from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
 from softprompt.sites.hooks import argument_names
+from softprompt.sites.joining import Join
 from softprompt.sites.layer_skipping import RecordedStates, can_skip_layers
 from softprompt.sites.layout import Slots
 from softprompt.sites.outputs import gather, user_length

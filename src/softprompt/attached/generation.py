@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -22,7 +23,7 @@ from transformers.utils.generic import ModelOutput
 
 from softprompt.attached.by_lengths import by_lengths
 from softprompt.attached.only_answers import OnlyAnswers
-from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in
+from softprompt.backbones.compat import BY_LENGTH, CACHES, CRITERIA, PROCESSORS, cache_in, length_of
 from softprompt.backbones.within import check_generates
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
@@ -110,6 +111,8 @@ def _with_virtual_tokens(
         _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])
     if kwargs.get("streamer") is not None:
         kwargs["streamer"] = _Streamer(kwargs["streamer"], ids)
+    if not any(name in inspect.signature(model.anatomy.body.forward).parameters for name in CACHES):
+        kwargs["use_cache"] = False  # RWKV and Reformer keep what no cache of transformers is: no step may lean on it
     with model.calling(rows, full_mask.bool(), inserting=False):
         shown = _showing_text(backbone, model.anatomy.vocab_size)
         output = shown.generate(input_ids=full, attention_mask=full_mask, **kwargs)
@@ -123,7 +126,7 @@ def _refuse(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any]) -> 
         if any(value not in (None, 1, 1.0) for value in values):
             raise SoftPromptError(f"generate cannot take {name!r} with virtual tokens ({why}): leave it out")
     past = cache_in(kwargs)
-    continues = past is not None and int(past.get_seq_length()) > 0
+    continues = past is not None and int(length_of(past)) > 0
     if continues and any(model.slots[row].count and model.slots[row].placement == "end" for row in rows):
         raise SoftPromptError("a prompt placed at the end cannot continue a cache: generate from the whole text")
 

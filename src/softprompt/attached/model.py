@@ -68,6 +68,7 @@ class PromptedModel(Answering):
         self._next_id = self.anatomy.vocab_size
         hooks = Hooks(self.anatomy)
         self._around = self._sites = {**hooks.around, **_inside(backbone, hooks.around, self.anatomy)}
+        self._carrier = hooks.carrier
         self._stand_ins: Mapping[nn.Module, StandIn] = {}
         self._gate = Gate()
         try:
@@ -105,6 +106,7 @@ class PromptedModel(Answering):
         own = producer.footprint
         if own.joins:
             self.anatomy.require_site("attention")
+            self._carrier.look()
         if own.decoder_prefix or own.cross_prefix:
             self.anatomy.require_decoder()
         if own.count:

@@ -13,34 +13,37 @@ from functools import cached_property
 from typing import Literal
 
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.lookups import second_lookups
-from softprompt.backbones.positions import position_table, positions_table, text_model
-from softprompt.backbones.probe import Behaviour, behaviour
+from softprompt.backbones.positions import positions_table, text_model
+from softprompt.backbones.probe import behaviour
 from softprompt.backbones.readers import Readers, family_of, text_configuration
 from softprompt.backbones.remembered import Remembered, loosened, state_of
+from softprompt.backbones.route import called_layers, receivers
 from softprompt.backbones.structure import (
-    attention_of,
+    attentions_of,
     body_of,
     cross_attention_of,
-    embedding_and_layers_of,
+    embedding_of,
     feed_forward_of,
     head_dim,
     hidden_size,
-    is_sketch,
     key_value_heads,
     layers_of,
     sides_of,
     stack_of,
     weight_of,
 )
+from softprompt.backbones.verdicts import kind_of, most_positions, offset_of
 from softprompt.backbones.within import language_model
 from softprompt.errors import SoftPromptError
 
 BackboneKind = Literal["causal", "encoder", "encoder-decoder"]
+
+_EXAMPLES = {"stream": "prompt_tuning", "hidden": "capt", "attention": "p_tuning_v2"}
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ class Anatomy:
         embedding: the input embedding inside `body`.
         lookups: other modules inside `body` that look its ids up, where a virtual token has no row (Gemma 3n and 4).
         stack: the module whose `last_hidden_state` the heads read; virtual tokens are dropped from its output.
-        layers: the layers of `body` in the order of their calls; a layer with shared weights appears once a call.
-        attentions: the self-attention of each of `layers`.
+        layers: the layers of `body` in the order of their calls; a layer with shared weights appears once a call. None
+            where no list of them was found that hand states on.
+        attentions: the self-attention of each of `layers`; None where a layer has none (a convolution, a recurrence).
         last_feed_forward: the last layer's feed-forward, which works column by column, where a decoder-only model has
             one, else None.
         decoder: the decoder of an encoder-decoder model, else None.
@@ -72,8 +76,10 @@ class Anatomy:
         hidden_size: H, the width of the residual stream.
         embedding_size: E, the width of the input embedding (ALBERT and ELECTRA: not H).
         vocab_size: V, the rows of the input embedding; virtual ids start here.
-        num_key_value_heads: K of each layer.
-        head_dim: D of each layer.
+        num_key_value_heads: K of each layer as the configuration says, 0 where it does not; what attention is really
+            handed is `softprompt.sites.key_values`.
+        head_dim: D of each layer, likewise.
+        states: the axes of what enters the layers: 3 for `(batch, tokens, H)`.
         decoder_layers: the layers of `decoder`, or none.
         decoder_attentions: the self-attention of each of them.
         cross_attentions: the cross-attention of each of them.
@@ -87,7 +93,7 @@ class Anatomy:
     embedding: nn.Module
     stack: nn.Module
     layers: tuple[nn.Module, ...]
-    attentions: tuple[nn.Module, ...]
+    attentions: tuple[nn.Module | None, ...]
     last_feed_forward: nn.Module | None
     decoder: nn.Module | None
     positions: nn.Module | None
@@ -103,6 +109,7 @@ class Anatomy:
     head_dim: int
     counts_columns: bool = False
     lookups: tuple[nn.Module, ...] = ()
+    states: int = 3
     decoder_layers: tuple[nn.Module, ...] = ()
     decoder_attentions: tuple[nn.Module, ...] = ()
     cross_attentions: tuple[nn.Module, ...] = ()
@@ -128,8 +135,9 @@ class Anatomy:
 
     @property
     def has_open_attention(self) -> bool:
-        """Whether every attention looks its function up in transformers' AttentionInterface."""
-        return all(map(looks_attention_up, self.attentions))
+        """Whether every attention, and there is one, looks its function up in transformers' AttentionInterface."""
+        found = [one for one in self.attentions if one is not None]
+        return bool(found) and all(map(looks_attention_up, found))
 
     @cached_property
     def meets_in_attention(self) -> bool:
@@ -137,24 +145,40 @@ class Anatomy:
         kinds = set(getattr(self.config, "layer_types", None) or ())
         if not kinds <= {"full_attention", "sliding_attention"} or getattr(self.config, "attention_chunk_size", None):
             return False
+        if None in self.attentions:
+            return False
         return not any(isinstance(module, nn.Conv1d | nn.RNNBase) for module in self.body.modules())
+
+    @cached_property
+    def lacks(self) -> dict[str, str]:
+        """Of the sites `stream`, `hidden` and `attention` those that cannot be served, each with what is missing."""
+        found = {}
+        if any(self.embedding in set(one.modules()) for one in self.lookups):
+            found["stream"] = "it looks ids up outside the input embedding, where a virtual token has no row"
+        if not self.layers:
+            found["hidden"] = "it has no list of layers that hand states (batch, tokens, hidden) on"
+        elif self.states != 3:
+            found["hidden"] = f"its layers hand on states of {self.states} axes, not (batch, tokens, hidden)"
+        elif "stream" in found:
+            found["hidden"] = found["stream"]
+        if not any(self.attentions):
+            found["attention"] = "its layers have no attention whose keys a prefix could join"
+        elif not self.has_open_attention:
+            found["attention"] = "its attention is not an AttentionInterface function"
+        return found
 
     def require_site(self, site: str) -> None:
         """Raise where this family cannot serve a site.
 
         Raises:
-            SoftPromptError: names the family and the site.
+            SoftPromptError: names the family, the site, what is missing, and the sites that it can serve.
         """
-        if site == "attention" and not self.has_open_attention:
-            raise SoftPromptError(
-                f"family {self.family!r} cannot serve the site 'attention': its attention is not an AttentionInterface "
-                "function; use a method at the site 'stream' or 'hidden'"
-            )
-        if site in ("stream", "hidden") and any(self.embedding in set(one.modules()) for one in self.lookups):
-            raise SoftPromptError(
-                f"family {self.family!r} cannot serve the site {site!r}: it looks ids up outside the input embedding, "
-                "where a virtual token has no row; use a method at the site 'attention'"
-            )
+        why = self.lacks.get(site)
+        if why is None:
+            return
+        served = [f"{one!r} (such as {name})" for one, name in _EXAMPLES.items() if one not in self.lacks]
+        mend = f"use a method at the site {' or '.join(served)}" if served else "choose another backbone"
+        raise SoftPromptError(f"family {self.family!r} cannot serve the site {site!r}: {why}; {mend}")
 
     def require_decoder(self) -> None:
         """Raise where there is no decoder whose self- and cross-attention can join a prefix.
@@ -209,15 +233,16 @@ def _read(model: nn.Module) -> Anatomy:
     model = language_model(model) or model
     config, family = text_configuration(model), family_of(model)
     sides = sides_of(model, config)
-    body = sides[0] if sides else body_of(model, config)
-    embedding, layers = embedding_and_layers_of(body, config, family)
-    attentions = tuple(attention_of(layer, family) for layer in layers)
+    body = sides[0] if sides else body_of(model, config, receivers(model))
+    embedding = embedding_of(body, family)
+    layers = layers_of(body, config) or called_layers(body)
+    attentions = attentions_of(layers)
     parameters = inspect.signature(body.forward).parameters
     positions = text_model(body, layers)
     if positions is None and "position_ids" not in parameters:
         positions = positions_table(body, layers)
     found = behaviour(body, layers, attentions, encoder=bool(sides))
-    kind: BackboneKind = "encoder-decoder" if sides else _kind(family, found)
+    kind: BackboneKind = "encoder-decoder" if sides else kind_of(family, found)
     told = "position_ids" in parameters or positions is not None
     vocab_size, embedding_size = weight_of(embedding).shape
     read = Anatomy(
@@ -229,20 +254,21 @@ def _read(model: nn.Module) -> Anatomy:
         stack=stack_of(body, config, encoder=kind == "encoder"),
         layers=layers,
         attentions=attentions,
-        last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" else None,
+        last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" and layers else None,
         decoder=sides[1] if sides else None,
         positions=positions,
         takes_position_ids="position_ids" in parameters,
-        position_offset=_offset(body, family, found),
+        position_offset=offset_of(body, family, found),
         counts_columns=found.counts == "columns" and not told,
         uncounted=None if told or found.counts != "ids" else config.pad_token_id,
-        max_positions=found.positions or getattr(config, "max_position_embeddings", None),
+        max_positions=most_positions(config, found),
         absolute=found.positions is not None,
         hidden_size=hidden_size(config),
         embedding_size=embedding_size,
         vocab_size=vocab_size,
         num_key_value_heads=key_value_heads(config, "encoder"),
         head_dim=head_dim(config, "encoder"),
+        states=found.states,
     )
     return _with_decoder(read, sides[1], config, family) if sides else read
 
@@ -251,34 +277,14 @@ def _with_decoder(read: Anatomy, decoder: nn.Module, config: PreTrainedConfig, f
     """With the attentions of a decoder; without them where it attends to its encoder in another way."""
     layers = layers_of(decoder, config)
     cross = tuple(found for layer in layers if (found := cross_attention_of(layer)) is not None)
-    if not layers or len(cross) < len(layers):
+    own = tuple(found for found in attentions_of(layers) if found is not None)
+    if not layers or len(cross) < len(layers) or len(own) < len(layers):
         return read
     return replace(
         read,
         decoder_layers=layers,
-        decoder_attentions=tuple(attention_of(layer, family) for layer in layers),
+        decoder_attentions=own,
         cross_attentions=cross,
         decoder_key_value_heads=key_value_heads(config, "decoder"),
         decoder_head_dim=head_dim(config, "decoder"),
     )
-
-
-def _kind(family: str, found: Behaviour) -> BackboneKind:
-    """A body of which no token sees a later one is a decoder-only model."""
-    if found.causal is None:
-        raise SoftPromptError(
-            f"family {family!r}: whether its tokens see later ones cannot be told ({found.why}): "
-            "describe it with softprompt.register_anatomy"
-        )
-    return "causal" if found.causal else "encoder"
-
-
-def _offset(body: PreTrainedModel, family: str, found: Behaviour) -> int:
-    """Positions that are relative have none; of those of a table it must be known, by a model that can answer."""
-    told = found.offset is not None or is_sketch(body)
-    if not told and (not found.why or position_table(body) is not None):
-        raise SoftPromptError(
-            f"family {family!r}: which position its first token has cannot be told "
-            f"({found.why or 'it is none that position_ids give'}): describe it with softprompt.register_anatomy"
-        )
-    return found.offset or 0

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -67,8 +68,16 @@ def untwinned(name: str) -> str:
 
 
 def looks_attention_up(attention: nn.Module) -> bool:
-    """Whether a module looks its function up among those that are registered, which the site can join."""
-    return any(hasattr(sys.modules[kind.__module__], "ALL_ATTENTION_FUNCTIONS") for kind in type(attention).__mro__)
+    """Whether a module's own code looks its function up among those that are registered, which the site can join."""
+    kind: Any = type(attention)  # which mypy takes for unhashable, as modules of equal values would be
+    found: bool = _looks_up(kind)
+    return found
+
+
+@cache
+def _looks_up(kind: type) -> bool:
+    functions = (unwrap(one) for own in kind.__mro__ for one in vars(own).values() if callable(one))
+    return any("ALL_ATTENTION_FUNCTIONS" in one.__code__.co_names for one in functions if hasattr(one, "__code__"))
 
 
 def eager_attention(module: nn.Module) -> Callable[..., Any]:
@@ -83,7 +92,7 @@ CHECKPOINTING, CHECKPOINT = "gradient_checkpointing", "_gradient_checkpointing_f
 
 # -- generate ----------------------------------------------------------------------------------------------------
 
-CACHES = ("past_key_values", "cache")  # the keyword of a cache: as it was called before 5.24, and since
+CACHES = ("past_key_values", "cache", "cache_params")  # the keyword of a cache: before 5.24, since, of Mamba
 PROCESSORS, CRITERIA = "_get_logits_processor", "_get_stopping_criteria"
 # These, where `generate` itself makes them, count columns and read no id.
 BY_LENGTH = frozenset(
@@ -106,6 +115,15 @@ def cache_in(given: Mapping[str, object]) -> Cache | None:
     """The cache among a model's keywords, whatever this release calls it; None where there is none."""
     found = (given[name] for name in CACHES if given.get(name) is not None)
     return cast("Cache | None", next(found, None))
+
+
+def length_of(cache: Cache) -> int:
+    """How many columns a cache holds; of one that keeps a recurrent state alone 1 where it has one, for none counts."""
+    try:
+        length: int = cache.get_seq_length()
+    except ValueError:
+        return int(cache.has_previous_state())
+    return length
 
 
 # -- torch and accelerate ----------------------------------------------------------------------------------------

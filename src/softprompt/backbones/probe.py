@@ -28,7 +28,7 @@ from transformers import PreTrainedModel
 from softprompt.backbones.compat import TorchDispatchMode
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.resting import device_of
-from softprompt.backbones.structure import weight_of
+from softprompt.backbones.structure import input_embedding, weight_of
 from softprompt.backbones.untouched import untouched
 
 _BEFORE, _CHANGED, _AFTER = 3, 2, 3
@@ -50,6 +50,7 @@ class Behaviour:
         counts: what it counts for absolute positions by itself: columns, or ids that are not the padding id; None where
             its embeddings depend on neither.
         why: what stands in the way of knowing; empty where nothing does.
+        states: the axes of what enters its first layer, 3 where no trial says otherwise.
     """
 
     causal: bool | None
@@ -57,13 +58,14 @@ class Behaviour:
     positions: int | None
     counts: Literal["columns", "ids"] | None
     why: str = ""
+    states: int = 3
 
 
 _FOUND: Remembered[Behaviour] = Remembered()
 
 
 def behaviour(
-    body: PreTrainedModel, layers: Sequence[nn.Module], attentions: Sequence[nn.Module], *, encoder: bool
+    body: PreTrainedModel, layers: Sequence[nn.Module], attentions: Sequence[nn.Module | None], *, encoder: bool
 ) -> Behaviour:
     """Try a body, or remember what it did.
 
@@ -75,8 +77,8 @@ def behaviour(
         attentions: the self-attention of each of them.
         encoder: whether it is an encoder-decoder's, which needs no trying.
     """
-    flags = [getattr(attention, "is_causal", None) for attention in attentions]
-    weight = weight_of(body.get_input_embeddings())
+    flags = [getattr(attention, "is_causal", None) for attention in attentions if attention is not None]
+    weight = weight_of(_embedding(body))
     told = {name: value for name, value in vars(body.config).items() if not name.startswith("_")}
     state = f"{told} {flags} {weight.device.type == 'meta'}"
     return _FOUND.of(body, state, lambda: _try(body, layers, flags, encoder))
@@ -97,30 +99,30 @@ def _with_rows(
     """What a body does with rows of `8 * times` tokens, or why it cannot be run on them."""
     try:
         with untouched(body):
-            trial = _Trial(body, layers[0], times)
+            trial = _Trial(body, layers[0] if layers else None, times)
             offset, positions = trial.positions()
             counts = trial.counts()
             causal = False if encoder else trial.causal(flags)
+            states = trial.axes()
     except _Undecided as undecided:
         return Behaviour(None, None, None, None, str(undecided))
     except Exception as error:  # a model may raise anything
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     causal = _flagged(body, flags) if causal is None else causal
-    return Behaviour(
-        causal, offset, positions, counts, "its weights let no token move another" if causal is None else ""
-    )
+    why = "its weights let no token move another" if causal is None else ""
+    return Behaviour(causal, offset, positions, counts, why, states)
 
 
 def _flagged(body: PreTrainedModel, flags: Sequence[bool | None]) -> bool | None:
     """What the structure alone says, where all of it says the same."""
-    said = {*flags, getattr(body.config, "is_causal", flags[0])}
+    said = {*flags, *([flag] if (flag := getattr(body.config, "is_causal", None)) is not None else [])}
     return said.pop() if len(said) == 1 else None
 
 
 class _Trial:
     """A body and the rows that it is tried with."""
 
-    def __init__(self, body: PreTrainedModel, first: nn.Module, times: int) -> None:
+    def __init__(self, body: PreTrainedModel, first: nn.Module | None, times: int) -> None:
         self.body, self.first, self.times = body, first, times
         self.names = inspect.signature(body.forward).parameters
         self.rows = trial_rows(body, times)
@@ -145,7 +147,12 @@ class _Trial:
         """
         same, pad = self.rows[:1, :1].expand(1, self.rows.shape[1]), getattr(self.body.config, "pad_token_id", None)
         own = self._embedded(same)[0]
-        if own.shape[:2] == same.shape and not torch.equal(own[:, _BEFORE], own[:, _BEFORE + 1]):
+        # Without a first layer these are the last states, which differ anyway.
+        if (
+            self.first is not None
+            and own.shape[:2] == same.shape
+            and not torch.equal(own[:, _BEFORE], own[:, _BEFORE + 1])
+        ):
             led = None if pad is None else self._after_padding(same, pad, before=self.first)
             return "ids" if led is not None and torch.equal(led[:, :-1], own[:, :-1]) else "columns"
         if "position_ids" in self.names or pad is None:
@@ -155,6 +162,10 @@ class _Trial:
         moved = (led - alone).float().norm() if led.shape == alone.shape else torch.tensor(torch.inf)
         near = max(1e-3, torch.finfo(alone.dtype).eps) * alone.float().norm()
         return "columns" if bool(moved > near) else None
+
+    def axes(self) -> int:
+        """Of what enters the first layer."""
+        return self._embedded(self.rows[:1])[0].ndim if self.first is not None else 3
 
     def _after_padding(
         self, ids: Tensor, pad: int, *, before: nn.Module | None = None, until: nn.Module | None = None
@@ -211,7 +222,7 @@ class _Trial:
 
         def stop(states: object) -> None:
             if threading.get_ident() == me:  # another thread may be running the same model
-                first = states[0] if isinstance(states, tuple) else states
+                first = states[0] if isinstance(states, tuple | list) else states
                 assert isinstance(first, Tensor), "a layer takes or gives no states"
                 raise _Stopped(first)
 
@@ -265,9 +276,15 @@ class _Lookups(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+def _embedding(body: PreTrainedModel) -> nn.Module:
+    found = input_embedding(body)
+    assert found is not None, "an anatomy has one"
+    return found
+
+
 def trial_rows(body: PreTrainedModel, times: int) -> Tensor:
     """Two rows of words that differ in the middle, `(2, 8 * times)`, none of them a special token."""
-    embedding = body.get_input_embeddings()
+    embedding = _embedding(body)
     weight, device = weight_of(embedding), device_of(embedding)
     size, width = int(weight.shape[0]), _WIDTH * times
     special = [value for name, value in vars(body.config).items() if name.endswith("_token_id")]

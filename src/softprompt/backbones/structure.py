@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from operator import methodcaller
 from typing import Literal, cast
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.resting import is_sketched
 from softprompt.errors import SoftPromptError
 
@@ -21,6 +24,7 @@ _LAYER_LISTS = (
     "transformer.layer",
     "language_model.layers",
 )
+_WIDTHS = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")
 _ATTENTION_NAMES = (
     "self_attn",
     "attn",
@@ -29,7 +33,7 @@ _ATTENTION_NAMES = (
     "layer.0.SelfAttention",
     "self_attention",
 )
-_CROSS_ATTENTION_NAMES = ("encoder_attn", "layer.1.EncDecAttention")
+_CROSS_ATTENTION_NAMES = ("encoder_attn", "layer.1.EncDecAttention", "cross_attn")
 
 
 def dig(module: nn.Module, path: str) -> nn.Module | None:
@@ -43,12 +47,15 @@ def dig(module: nn.Module, path: str) -> nn.Module | None:
 
 
 def input_embedding(body: nn.Module) -> nn.Module | None:
-    """The module that looks a body's ids up, or None where it has none of its own."""
-    try:
-        found: object = methodcaller("get_input_embeddings")(body)
-    except (AttributeError, NotImplementedError):
-        return None
-    return found if isinstance(found, nn.Module) and isinstance(found.weight, Tensor) else None
+    """The module that looks ids up: the one it names, else its only table of the vocabulary's size, or None."""
+    found: object = None
+    with suppress(AttributeError, NotImplementedError, TypeError):
+        found = methodcaller("get_input_embeddings")(body)
+    if isinstance(found, nn.Module):
+        return found if isinstance(getattr(found, "weight", None), Tensor) else None
+    size = getattr(getattr(body, "config", None), "vocab_size", None)
+    tables = [one for one in body.modules() if isinstance(one, nn.Embedding) and one.num_embeddings == size]
+    return tables[0] if len(tables) == 1 else None
 
 
 def weight_of(embedding: nn.Module) -> Tensor:
@@ -80,13 +87,23 @@ def sides_of(model: nn.Module, config: PreTrainedConfig) -> tuple[PreTrainedMode
     return None if any(part is encoder for part in decoder.modules()) else (encoder, decoder)
 
 
-def body_of(model: nn.Module, config: PreTrainedConfig) -> PreTrainedModel:
-    """The smallest module with its own `get_input_embeddings` that holds the layers."""
+def body_of(model: nn.Module, config: PreTrainedConfig, receivers: Sequence[nn.Module]) -> PreTrainedModel:
+    """The smallest module that receives ids and holds the input embedding and lists of modules.
+
+    Args:
+        model: of one side.
+        config: of its text.
+        receivers: the modules through which ids go to the embedding, from outside in (`route.receivers`).
+    """
+    for module in reversed(receivers):
+        lists = any(isinstance(part, nn.ModuleList) for part in module.modules())
+        if lists and hasattr(module, "config") and input_embedding(module) is not None:
+            return cast("PreTrainedModel", module)
     body: nn.Module = getattr(model, "base_model", model)
-    for name in ("language_model", "encoder", "decoder"):  # a wrapper of several models, one side of two (T5, OPT)
-        inner = getattr(body, name, None)
-        if not layers_of(body, config) and isinstance(inner, nn.Module):
-            body = inner
+    for name in ("language_model", "encoder", "decoder"):  # a wrapper of several models may need more than ids
+        part = getattr(body, name, None)
+        if not layers_of(body, config) and isinstance(part, nn.Module):
+            body = part
     return cast("PreTrainedModel", body)  # of whose class a wrapper's part may not be, but not of what is asked of it
 
 
@@ -102,27 +119,23 @@ def layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, ...
     return ()
 
 
-def embedding_and_layers_of(
-    body: nn.Module, config: PreTrainedConfig, family: str
-) -> tuple[nn.Module, tuple[nn.Module, ...]]:
-    """The input embedding of a body and its layers.
+def embedding_of(body: nn.Module, family: str) -> nn.Module:
+    """The input embedding of a body.
 
     Args:
         body: the module that receives the ids.
-        config: of the language model.
         family: of the whole model, by which its reader would be registered.
 
     Raises:
-        SoftPromptError: one of them is not found.
+        SoftPromptError: there is none.
     """
-    embedding, layers = input_embedding(body), layers_of(body, config)
-    if embedding is None or not layers:
-        lacking = "embedding" if embedding is None else "list of layers"
+    embedding = input_embedding(body)
+    if embedding is None:
         raise SoftPromptError(
-            f"family {family!r} follows no known anatomy (no {lacking} in {type(body).__name__}); "
-            "describe it with softprompt.register_anatomy"
+            f"family {family!r} follows no known anatomy (no input embedding in {type(body).__name__}, so "
+            "that virtual tokens have no place): describe it with softprompt.register_anatomy"
         )
-    return embedding, layers
+    return embedding
 
 
 def _shared_layers(groups: nn.ModuleList, config: PreTrainedConfig) -> tuple[nn.Module, ...]:
@@ -134,25 +147,30 @@ def _shared_layers(groups: nn.ModuleList, config: PreTrainedConfig) -> tuple[nn.
     return tuple(order)
 
 
-def attention_of(layer: nn.Module, family: str) -> nn.Module:
-    """The self-attention of a layer.
+def attentions_of(layers: Sequence[nn.Module]) -> tuple[nn.Module | None, ...]:
+    """The self-attention of each layer; None in those without one.
 
-    Raises:
-        SoftPromptError: none is found by a known name.
+    Where layers have attention that looks its function up, those that have none of it have another thing in its place
+    (a convolution, a recurrence, linear attention). Where none has, attention is what bears its name.
     """
-    for path in _ATTENTION_NAMES:
-        found = dig(layer, path)
-        if found is not None:
-            return found
-    raise SoftPromptError(
-        f"family {family!r} follows no known anatomy (no self-attention found in {type(layer).__name__}); "
-        "describe it with softprompt.register_anatomy"
-    )
+    open_ones = tuple(_looking_up(layer) for layer in layers)
+    return open_ones if any(open_ones) else tuple(_named(layer, _ATTENTION_NAMES) for layer in layers)
+
+
+def _looking_up(layer: nn.Module) -> nn.Module | None:
+    """The part of a layer, or the layer, that looks up its self-attention; of several one that is named so."""
+    found = [part for part in layer.modules() if looks_attention_up(part)]
+    named = _named(layer, _ATTENTION_NAMES)
+    return named if named in found else next((one for one in found if one is not cross_attention_of(layer)), None)
+
+
+def _named(layer: nn.Module, paths: Iterable[str]) -> nn.Module | None:
+    return next(filter(None, (dig(layer, path) for path in paths)), None)
 
 
 def cross_attention_of(layer: nn.Module) -> nn.Module | None:
     """The cross-attention of a decoder's layer, where it has one of its own."""
-    return next(filter(None, (dig(layer, path) for path in _CROSS_ATTENTION_NAMES)), None)
+    return _named(layer, _CROSS_ATTENTION_NAMES)
 
 
 def feed_forward_of(layer: nn.Module) -> nn.Module | None:
@@ -162,36 +180,32 @@ def feed_forward_of(layer: nn.Module) -> nn.Module | None:
 
 
 def hidden_size(config: PreTrainedConfig) -> int:
-    """H."""
-    return int(getattr(config, "hidden_size", None) or config.d_model)
+    """H; 0 where the configuration does not say."""
+    return int(next((size for name in _WIDTHS if (size := getattr(config, name, None))), 0))
 
 
 def key_value_heads(config: PreTrainedConfig, side: Literal["encoder", "decoder"]) -> int:
-    """K of an attention.
-
-    Raises:
-        SoftPromptError: the configuration does not say.
-    """
+    """K of an attention; 0 where the configuration does not say."""
     for name in ("num_key_value_heads", f"{side}_attention_heads", "num_attention_heads", "num_heads"):
         value = getattr(config, name, None)
         if value is not None:
-            return int(value)
-    raise SoftPromptError(f"family {config.model_type!r} does not say how many key-value heads it has")
+            return int(value) if isinstance(value, int) else 0
+    return 0
 
 
 def head_dim(config: PreTrainedConfig, side: Literal["encoder", "decoder"]) -> int:
-    """D of an attention."""
+    """D of an attention; 0 where the configuration does not say."""
     explicit = getattr(config, "head_dim", None) or getattr(config, "d_kv", None)
-    if explicit:
-        return int(explicit)
-    heads = getattr(config, f"{side}_attention_heads", None) or config.num_attention_heads
-    return hidden_size(config) // int(heads)
+    heads = getattr(config, f"{side}_attention_heads", None) or getattr(config, "num_attention_heads", None)
+    if isinstance(explicit, int) and explicit:
+        return explicit
+    return hidden_size(config) // heads if isinstance(heads, int) and heads else 0
 
 
 def is_sketch(body: PreTrainedModel) -> bool:
     """Whether a body has shapes alone: on the device `meta`, and not because accelerate keeps its weights elsewhere."""
-    embedding = body.get_input_embeddings()
-    return is_sketched(embedding, weight_of(embedding))
+    embedding = input_embedding(body)
+    return embedding is not None and is_sketched(embedding, weight_of(embedding))
 
 
 def stack_of(body: nn.Module, config: PreTrainedConfig, *, encoder: bool) -> nn.Module:

@@ -183,7 +183,7 @@ class Method(Options, ABC):
 
     def refusal(self, anatomy: Anatomy) -> str | None:
         """Why the method cannot serve a backbone, in a clause that goes on after a colon; None where it can."""
-        return None
+        return anatomy.lacks.get(self.site)
 
     def trains(self) -> bool:
         """Whether there is anything to train besides a head."""

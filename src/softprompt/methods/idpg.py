@@ -83,7 +83,7 @@ class IDPG(Method):
         """Shared maps cannot serve two widths."""
         if self.depth == "all" and anatomy.embedding_size != anatomy.hidden_size:
             return "its embeddings are narrower than its states, so layers cannot share the maps; use depth=input"
-        return None
+        return super().refusal(anatomy)
 
 
 class Instances(Producer):

@@ -18,7 +18,6 @@ official code puts the encoder's pooler in between, which stays frozen, and rand
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -30,7 +29,7 @@ from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
 from softprompt.methods.parts.layers import OverLayers
-from softprompt.methods.parts.prefixes import KeysValues, Prefixes, stacks
+from softprompt.methods.parts.prefixes import KeysValues, Prefixes, chosen_of, stacks
 from softprompt.methods.registry import register
 from softprompt.sites.producer import Producer
 
@@ -63,8 +62,8 @@ class PTuningV2(OverLayers):
 
     def build(self, context: BuildContext) -> Producer:
         """Make the table, `(P, 2 N K D)` direct or `(P, H)` re-parametrised, fp32."""
-        chosen, width = self.selection.of(context.anatomy.num_layers), context.anatomy.hidden_size
-        stack = replace(stacks(context.anatomy)["body"], chosen=chosen)
+        width = context.anatomy.hidden_size
+        stack = chosen_of(self.selection, stacks(context.anatomy)["body"])
         made = self.prefix_projection and not context.blank
         shape = (self.num_virtual_tokens, width if made else stack.flat)
         table = tables.normal(shape, self.init_std, context)

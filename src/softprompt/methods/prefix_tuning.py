@@ -94,7 +94,7 @@ class PrefixTuning(Method):
         """An encoder-decoder needs all three places."""
         if anatomy.kind == "encoder-decoder" and not anatomy.decoder_layers:
             return "its decoder does not attend to an encoder as T5's and BART's do; use p_tuning_v2"
-        return None
+        return super().refusal(anatomy)
 
     def _made(self, stack: Stack, words: Tensor | None, context: BuildContext) -> KeysValues:
         width = context.anatomy.hidden_size

@@ -19,8 +19,8 @@ from softprompt.backbones.compat import assert_async, cache_in
 from softprompt.errors import SoftPromptError
 from softprompt.sites.arguments import is_of_images
 from softprompt.sites.asking import opened
-from softprompt.sites.attention import Join
 from softprompt.sites.forward_call import Call
+from softprompt.sites.joining import Join
 from softprompt.sites.layout import Group, Layout
 from softprompt.sites.padding import Side
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.compat import assert_async, cache_in
+from softprompt.backbones.compat import assert_async, cache_in, length_of
 from softprompt.errors import SoftPromptError
 from softprompt.sites.forward_call import Call
 from softprompt.sites.insertion import extend_mask, insert
@@ -135,7 +135,7 @@ def _length_seen(given: Mapping[str, object], ids: Tensor) -> int | None:
         )
     if torch.compiler.is_compiling() and ids.shape[1] != 1:
         return None
-    length: int = past.get_seq_length()
+    length = length_of(past)
     return length if torch.compiler.is_compiling() or int(length) else None
 
 

@@ -36,6 +36,7 @@ class Open(Protocol):
 
     owner: object
     around: Mapping[nn.Module, Around]
+    carried: dict[nn.Module, object]
     checkpointed: bool
 
     def tensor(self, module: nn.Module, name: str) -> Tensor | None:

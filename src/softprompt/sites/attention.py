@@ -2,7 +2,8 @@
 
 The join happens in a function registered with transformers' `AttentionInterface`, beside the model's own implementation
 and under one name with its mask function (without the second, transformers hands over no mask at all). A layer's call
-carries its keys and values as a keyword, so gradient checkpointing recomputes with the same ones.
+carries its keys and values as a keyword, so gradient checkpointing recomputes with the same ones; where layers keep
+their keywords to themselves, the open call has them (`Call.carried`).
 
 There are three places: the self-attention of the body (an encoder-decoder's encoder), and the self- and the
 cross-attention of an encoder-decoder's decoder. The join comes after the cache, which therefore holds the model's own
@@ -14,11 +15,11 @@ past-length convention, see `Producer.shift`) and at 0 in a decoder (as in Prefi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +36,32 @@ from softprompt.backbones.compat import (
     untwinned,
 )
 from softprompt.errors import SoftPromptError
+from softprompt.sites.asking import current
 from softprompt.sites.held import changing, hold
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, Attend, SharedPrefix, attend_shared
-from softprompt.sites.producer import Producer
 
 Place: TypeAlias = Literal["body", "decoder", "cross"]
 Pairs: TypeAlias = list[tuple[Tensor, Tensor]]
 
 PREFIXES = "softprompt_prefixes"
 _SERVED = ("eager", "sdpa")
-_RECORDED: ContextVar[list[tuple[nn.Module, Tensor, Tensor]] | None] = ContextVar("softprompt_recorded", default=None)
+_RECORDED: ContextVar[list[Handed] | None] = ContextVar("softprompt_recorded", default=None)
+
+
+class Handed(NamedTuple):
+    """What an attention was handed in a call that is recorded.
+
+    Attributes:
+        attention: the module.
+        keys: shape `(B, K, T, D)`, rotated and normed as the model itself does it.
+        values: as `keys`, of a width that may be another.
+        marked: whether the keyword of prefixes reached it.
+    """
+
+    attention: nn.Module
+    keys: Tensor
+    values: Tensor
+    marked: bool
 
 
 @dataclass(frozen=True)
@@ -120,10 +137,11 @@ def _joining(implementation: str) -> Attend:
         attention_mask: Tensor | None,
         **kwargs: object,
     ) -> tuple[Tensor, Tensor | None]:
+        shared, given = kwargs.pop(SHARED_PREFIX, None), kwargs.pop(PREFIXES, ())
         recorded = None if torch.compiler.is_compiling() else _RECORDED.get()
         if recorded is not None:
-            recorded.append((module, key, value))
-        shared, given = kwargs.pop(SHARED_PREFIX, None), kwargs.pop(PREFIXES, ())
+            recorded.append(Handed(module, key, value, bool(given)))
+        given = given or _carried(module)
         # An attention that makes a mask of its own cannot share: its model finds out that it was not.
         if isinstance(shared, SharedPrefix) and attention_mask is not None and attention_mask.numel() == 1:
             return attend_shared(_own(implementation, module), module, query, key, value, shared, **kwargs)
@@ -138,6 +156,12 @@ def _joining(implementation: str) -> Attend:
         return own(module, query, key, value, attention_mask, **kwargs)
 
     return attend
+
+
+def _carried(module: nn.Module) -> object:
+    """What the open call has for an attention whose layer keeps its keywords to itself."""
+    call = current()
+    return () if call is None else call.carried.get(module, ())
 
 
 def _with(
@@ -206,80 +230,9 @@ def _widen(mask: Tensor | None, prefix: Prefix, query: Tensor, key: Tensor, *, c
     return torch.cat([seen, mask.expand(seen.shape[0], -1, -1, -1)], dim=-1)
 
 
-class Join:
-    """The keys and values of one call, made once and handed to each layer."""
-
-    def __init__(self, prompts: Sequence[Producer], rows: Sequence[int], whole: Join | None = None) -> None:
-        """Remember who stands in which row, of a `whole` call or by itself; nothing is computed before a layer asks."""
-        self._prompts, self._footprints = prompts, [one.footprint for one in prompts]
-        self._rows = tuple(rows)
-        self._waiting: set[nn.Module] = set()
-        self._made: dict[tuple[int, Place], Pairs] = {} if whole is None else whole._made
-
-    def of_layer(self, place: Place, layer: int, attention: nn.Module, batch: int, dtype: torch.dtype) -> Prefix | None:
-        """The prefix of a place's `layer` for a batch of `batch` rows, or None where no row has one.
-
-        A batch that is a multiple of the rows was repeated row by row (beams).
-        """
-        joining = sorted({row for row in self._rows if self._length(row, place)})
-        pairs = {index: self._pairs(index, place, dtype)[layer] for index in joining}
-        used = [index for index in joining if pairs[index][0].shape[1]]
-        if not used:
-            return None
-        if not torch.compiler.is_compiling():
-            self._waiting.add(attention)
-        if len(set(self._rows)) == 1:
-            scales = self._prompts[used[0]].prefix_values() if place == "body" else None
-            scale = None if scales is None else scales[layer]
-            keys, values = (states.expand(batch, -1, -1, -1) for states in pairs[used[0]])
-            return Prefix(attention, keys, values, None, scale, self._waiting)
-        lengths = [pairs[row][0].shape[1] if row in pairs else 0 for row in self._rows]
-        width = max(lengths)
-        order = {index: rank for rank, index in enumerate(used)}
-        rank = torch.tensor([order.get(row, 0) for row in self._rows], device=pairs[used[0]][0].device)
-        seen = torch.arange(width, device=rank.device) < torch.tensor(lengths, device=rank.device)[:, None]
-        repeat = batch // len(self._rows)
-        keys, values = (
-            torch.stack([nn.functional.pad(pairs[i][side], (0, 0, 0, width - pairs[i][side].shape[1])) for i in used])
-            for side in (0, 1)
-        )
-        index = rank.repeat_interleave(repeat)
-        return Prefix(attention, keys[index], values[index], seen.repeat_interleave(repeat, 0), None, self._waiting)
-
-    def check(self, family: str) -> None:
-        """See that every attention joined what it was handed.
-
-        Raises:
-            SoftPromptError: the family's layers keep their keywords to themselves.
-        """
-        if self._waiting:
-            raise SoftPromptError(
-                f"family {family!r} does not hand keys and values on to its attention: take a method of another site, "
-                "such as prompt_tuning"
-            )
-
-    def _length(self, index: int, place: Place) -> int:
-        own = self._footprints[index]
-        return {"body": own.prefix, "decoder": own.decoder_prefix, "cross": own.cross_prefix}[place]
-
-    def _pairs(self, index: int, place: Place, dtype: torch.dtype) -> Pairs:
-        if (index, place) not in self._made:
-            prompt = self._prompts[index]
-            make = {
-                "body": prompt.keys_values,
-                "decoder": prompt.decoder_keys_values,
-                "cross": prompt.cross_keys_values,
-            }[place]
-            self._made[index, place] = [(keys.to(dtype), values.to(dtype)) for keys, values in make()]
-        return self._made[index, place]
-
-
 @contextmanager
-def recording(*models: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor, Tensor]]]:
-    """Record the keys and values that attentions use here, `(attention, keys, values)` in the order of their calls.
-
-    Keys and values have the shape `(B, K, T, D)`, rotated and normed as the model itself does it. Calls in other
-    threads are not recorded.
+def recording(*models: nn.Module) -> Iterator[list[Handed]]:
+    """Record the keys and values that attentions use here, in the order of their calls; those of other threads are not.
 
     Args:
         *models: transformers models, or parts of one, that will be run inside the block.
@@ -289,7 +242,7 @@ def recording(*models: nn.Module) -> Iterator[list[tuple[nn.Module, Tensor, Tens
     """
     with changing():
         let_go = join_in(*models)
-    found: list[tuple[nn.Module, Tensor, Tensor]] = []
+    found: list[Handed] = []
     token = _RECORDED.set(found)
     try:
         yield found

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around
-from softprompt.sites.attention import Join
 from softprompt.sites.footprint import Footprint
+from softprompt.sites.joining import Join
 from softprompt.sites.layer_skipping import RecordedStates
 from softprompt.sites.layout import Layout, Slots
 from softprompt.sites.prefix_sharing import SharedPrefix
@@ -43,6 +43,7 @@ class Call:
         shared_prefix: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
         states_below: states that are given in the place of the lowest layers, or recorded for that; None for neither.
+        carried: the prefixes of attentions whose layers do not hand their keywords on.
         calls: how often each layer has run, by its first place (shared layers run several times).
         began: whether the backbone's body was reached.
         checkpointed: whether a layer computes inside a checkpoint, where its dropout rests.
@@ -68,6 +69,7 @@ class Call:
     shared_prefix: SharedPrefix | None = None
     shows_states: bool = False
     states_below: RecordedStates | None = None
+    carried: dict[nn.Module, object] = field(default_factory=dict)
     calls: dict[int, int] = field(default_factory=dict)
     began: bool = False
     checkpointed: bool = False

@@ -16,9 +16,10 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.apart import pads, run_apart
 from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.asking import Around, Beneath
-from softprompt.sites.attention import PREFIXES, Place
+from softprompt.sites.attention import Place
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
+from softprompt.sites.key_values import Carrier
 from softprompt.sites.outputs import Output, gather, one_row, with_states
 from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
@@ -33,6 +34,7 @@ class Hooks:
 
     Attributes:
         around: by module.
+        carrier: brings prefixes to attentions.
         moving: the sides on which padding would move a row, so that rows of one length run together.
     """
 
@@ -42,7 +44,7 @@ class Hooks:
         Args:
             anatomy: the parts of the backbone.
         """
-        self._anatomy = anatomy
+        self._anatomy, self.carrier = anatomy, Carrier(anatomy)
         self.moving: frozenset[Side] = frozenset()
         self._shares = True  # until a call shows that the layers keep what they are given from their attention
         self.around = self._arounds(anatomy)
@@ -192,12 +194,13 @@ class Hooks:
         places: dict[Place, Sequence[nn.Module]] = {"decoder": part.decoder_attentions, "cross": part.cross_attentions}
         return beneath(*args, **{**kwargs, **self._joined(call, layer, places, states)})
 
-    def _joined(self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module]], states: Tensor) -> Kwargs:
+    def _joined(
+        self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module | None]], states: Tensor
+    ) -> Kwargs:
         """The keyword that carries a layer's prefixes to its attentions; nothing where no row has one."""
-        asked = [(place, attentions[layer]) for place, attentions in places.items()]
-        found = [call.join.of_layer(place, layer, one, states.shape[0], states.dtype) for place, one in asked]
-        prefixes = tuple(prefix for prefix in found if prefix is not None)
-        return {PREFIXES: prefixes} if prefixes else {}
+        asked = {place: one for place, own in places.items() if (one := own[layer]) is not None}
+        batch = states.shape[-3]  # Gemma 3n has an axis in front
+        return self.carrier(call.join.of_places(asked, layer, batch, states.dtype), call.carried)
 
     def _feed(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""
@@ -214,8 +217,9 @@ class Hooks:
 
     def _states(self, call: Call, output: Output) -> Output:
         """The states that leave the stack, of the user's columns or of those selected."""
-        if call.shared_prefix is not None and not call.shared_prefix.used.issuperset(self._anatomy.attentions):
-            return self._run_unshared(call.shared_prefix)
+        shared = call.shared_prefix
+        if shared is not None and not shared.used.issuperset(filter(None, self._anatomy.attentions)):
+            return self._run_unshared(shared)
         states = output[0]
         if call.select is not None:
             return with_states(output, one_row(gather(states, call.columns(call.select))))

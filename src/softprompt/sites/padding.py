@@ -29,8 +29,8 @@ from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.untouched import untouched
 from softprompt.sites.asking import Around, Beneath, opened, own_class
-from softprompt.sites.attention import Join
 from softprompt.sites.forward_call import Call
+from softprompt.sites.joining import Join
 from softprompt.sites.layout import Slots
 from softprompt.sites.producer import Producer
 

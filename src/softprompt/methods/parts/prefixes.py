@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.resting import device_of
+from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext
-from softprompt.sites.attention import Pairs, Place, recording
+from softprompt.methods.parts.layers import LayerSelection
+from softprompt.sites.attention import Handed, Pairs, Place, recording
+from softprompt.sites.key_values import Heads, key_values
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
 
@@ -21,35 +24,52 @@ class Stack:
     """The attentions of one place.
 
     Attributes:
-        layers: L, how many there are.
-        heads: K, key-value heads of each.
-        head_dim: D of each.
-        chosen: the places among them that have a prefix, ascending; None for all.
+        heads: L, those of each layer's attention: K, and the widths D of keys and values; None where a layer has none.
+        chosen: the places among them that have a prefix, ascending; None for all that can.
     """
 
-    layers: int
-    heads: int
-    head_dim: int
+    heads: tuple[Heads | None, ...]
     chosen: tuple[int, ...] | None = None
 
     @property
     def places(self) -> tuple[int, ...]:
         """The places that have a prefix."""
-        return tuple(range(self.layers)) if self.chosen is None else self.chosen
+        able = tuple(place for place, heads in enumerate(self.heads) if heads is not None)
+        return able if self.chosen is None else tuple(place for place in able if place in self.chosen)
+
+    @property
+    def widths(self) -> list[tuple[Heads, int]]:
+        """What stands side by side in a flat row: for each chosen layer its keys, then its values, `K D` each."""
+        own = [heads for place in self.places if (heads := self.heads[place]) is not None]
+        return [(heads, width) for heads in own for width in (heads.keys, heads.values)]
 
     @property
     def flat(self) -> int:
-        """Scalars of one prefix position: a key and a value a chosen layer, 2 L K D."""
-        return 2 * len(self.places) * self.heads * self.head_dim
+        """Scalars of one prefix position: a key and a value a chosen layer, 2 L K D where all are alike."""
+        return sum(heads.count * width for heads, width in self.widths)
 
 
 def stacks(anatomy: Anatomy) -> dict[Place, Stack]:
-    """The places of a backbone: its body's self-attention; an encoder-decoder's decoder has two more."""
-    found: dict[Place, Stack] = {"body": Stack(anatomy.num_layers, anatomy.num_key_value_heads, anatomy.head_dim)}
-    if anatomy.decoder_layers:
-        inner = Stack(len(anatomy.decoder_layers), anatomy.decoder_key_value_heads, anatomy.decoder_head_dim)
-        found |= {"decoder": inner, "cross": inner}
-    return found
+    """The places of a backbone: its body's self-attention; an encoder-decoder's decoder has two more.
+
+    Raises:
+        SoftPromptError: no attention of it can join a prefix.
+    """
+    anatomy.require_site("attention")
+    return {place: Stack(heads) for place, heads in key_values(anatomy).heads.items()}
+
+
+def chosen_of(selection: LayerSelection, stack: Stack) -> Stack:
+    """A stack with prefixes at the layers of a selection, those without attention left out.
+
+    Raises:
+        SoftPromptError: none of them has attention, or one that is named by its number has none.
+    """
+    wanted, able = selection.of(len(stack.heads)), set(stack.places)
+    if not able.intersection(wanted) or not able.issuperset(selection.numbers):
+        having = ",".join(map(str, sorted(able)))
+        raise SoftPromptError(f"select={selection} names layers that have no attention: choose from {having}")
+    return replace(stack, chosen=wanted)
 
 
 class KeysValues(nn.Module):
@@ -78,10 +98,16 @@ class KeysValues(nn.Module):
 
         Layers that are not chosen have `(K, 0, D)`.
         """
-        stack, chosen = self.stack, self.stack.places
-        seen = self.dropout(self.made()).view(-1, 2 * len(chosen), stack.heads, stack.head_dim).permute(1, 2, 0, 3)
-        pairs = [(seen.new_zeros(stack.heads, 0, stack.head_dim),) * 2] * stack.layers
-        for place, layer in enumerate(chosen):
+        stack, flat = self.stack, self.dropout(self.made())
+        parts = flat.split([heads.count * width for heads, width in stack.widths], dim=1)
+        seen = [
+            part.view(-1, heads.count, width).transpose(0, 1)
+            for part, (heads, width) in zip(parts, stack.widths, strict=True)
+        ]
+        none = Heads(0, 0, 0)
+        empty = [(own or none) for own in stack.heads]
+        pairs = [(flat.new_zeros(own.count, 0, own.keys), flat.new_zeros(own.count, 0, own.values)) for own in empty]
+        for place, layer in enumerate(stack.places):
             pairs[layer] = (seen[2 * place], seen[2 * place + 1])
         return pairs
 
@@ -170,16 +196,19 @@ def words_keys_values(ids: Sequence[int], context: BuildContext) -> dict[Place, 
         states = body(input_ids=row).last_hidden_state
         if decoder is not None and part.decoder_layers:
             decoder(input_ids=row, encoder_hidden_states=states)
-    places: dict[Place, Sequence[nn.Module]] = {
+    places: dict[Place, Sequence[nn.Module | None]] = {
         "body": part.attentions,
         "decoder": part.decoder_attentions,
         "cross": part.cross_attentions,
     }
-    return {place: _flat(found, attentions) for place, attentions in places.items() if attentions}
+    return {
+        place: _flat(found, [own for own, heads in zip(places[place], stack.heads, strict=True) if heads is not None])
+        for place, stack in stacks(part).items()
+    }
 
 
-def _flat(found: Sequence[tuple[nn.Module, Tensor, Tensor]], attentions: Sequence[nn.Module]) -> Tensor:
+def _flat(found: Sequence[Handed], attentions: Sequence[nn.Module | None]) -> Tensor:
     """One table of what a place's attentions recorded, layer by layer: `(P, 2 L K D)`."""
     members = {id(attention) for attention in attentions}
-    each = [vectors[0] for attention, *pair in found if id(attention) in members for vectors in pair]
-    return torch.stack(each).to(torch.float32).cpu().permute(2, 0, 1, 3).flatten(1)
+    each = [vectors[0] for one in found if id(one.attention) in members for vectors in (one.keys, one.values)]
+    return torch.cat([one.to(torch.float32).cpu().transpose(0, 1).flatten(1) for one in each], dim=1)

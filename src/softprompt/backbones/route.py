@@ -1,0 +1,130 @@
+"""Which modules a model's call goes through: those that receive its ids, and the layers that hand states on.
+
+Names tell little: a body may stand under `text_model` or `backbone` beside a tower for images, its layers under
+`blocks`. So one short row is run, as far as the input embedding where that is all that is asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.backbones.structure import input_embedding, weight_of
+from softprompt.backbones.untouched import untouched
+
+_TOKENS = 8
+
+
+def receivers(model: nn.Module) -> tuple[nn.Module, ...]:
+    """The modules through which ids go to the input embedding, each inside the one before; none where it is not run.
+
+    Args:
+        model: takes `input_ids`; what else it needs is not known here, and a model that fails without it has none.
+    """
+    embedding = input_embedding(model)
+    if embedding is None:
+        return ()
+    active: list[nn.Module] = []
+    found: list[nn.Module] = []
+    me = threading.get_ident()
+
+    def entering(module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        if threading.get_ident() != me:  # another thread may be running the same model
+            return
+        if module is embedding:
+            found.extend(active)
+            raise _Reached
+        given = (*args[:1], kwargs.get("input_ids"))
+        if any(isinstance(one, Tensor) and not one.is_floating_point() for one in given):
+            active.append(module)
+
+    def leaving(module: nn.Module, args: tuple[object, ...], output: object) -> None:
+        if threading.get_ident() == me and active and active[-1] is module:
+            active.pop()
+
+    with ExitStack() as stack:
+        stack.enter_context(untouched(model))
+        for module in model.modules():
+            stack.callback(module.register_forward_pre_hook(entering, with_kwargs=True).remove)
+            stack.callback(module.register_forward_hook(leaving).remove)
+        stack.enter_context(suppress(Exception))  # a model may raise anything; what was reached before counts
+        model(input_ids=_row(embedding))
+    return tuple(found)
+
+
+def called_layers(body: nn.Module) -> tuple[nn.Module, ...]:
+    """The members of the list through which a row's states go, in the order of their calls; none where there is none.
+
+    A member takes states `(1, T, H)` and gives states of that shape, first of several things where it gives more, and
+    they enter the next one as they are. Of several such lists the one with most parameters counts.
+
+    Args:
+        body: takes ids.
+    """
+    embedding = input_embedding(body)
+    lists = _outermost_lists(body)
+    if embedding is None or not lists:
+        return ()
+    of_list = {member: one for one in lists for member in one}
+    calls: dict[nn.Module, list[nn.Module]] = {one: [] for one in lists}
+    broken: set[nn.Module] = set()
+    last: dict[nn.Module, Tensor] = {}
+    me = threading.get_ident()
+
+    def leaving(module: nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object], output: object) -> None:
+        if threading.get_ident() != me:
+            return
+        entered = args[0] if args else kwargs.get("hidden_states")
+        left = output[0] if isinstance(output, tuple | list) and output else output
+        mine = of_list[module]
+        if _hands_on(entered, left) and isinstance(entered, Tensor) and torch.equal(last.get(mine, entered), entered):
+            calls[mine].append(module)
+        else:
+            broken.add(mine)
+        if isinstance(left, Tensor):
+            last[mine] = left
+
+    with ExitStack() as stack:
+        stack.enter_context(untouched(body))
+        for member in of_list:
+            stack.callback(member.register_forward_hook(leaving, with_kwargs=True).remove)
+        try:
+            body(input_ids=_row(embedding))
+        except Exception:
+            return ()
+    whole = [one for one in lists if one not in broken and set(calls[one]) == set(one)]
+    size = {one: sum(weight.numel() for weight in one.parameters()) for one in whole}
+    return tuple(calls[max(whole, key=size.__getitem__)]) if whole else ()
+
+
+def _hands_on(entered: object, left: object) -> bool:
+    whole = isinstance(entered, Tensor) and isinstance(left, Tensor) and entered.shape == left.shape
+    return whole and isinstance(left, Tensor) and left.ndim == 3 and left.shape[:2] == (1, _TOKENS)
+
+
+def _outermost_lists(body: nn.Module) -> list[nn.ModuleList]:
+    """The lists of modules that stand in no other list."""
+    found: list[nn.ModuleList] = []
+    waiting = [body]
+    while waiting:
+        for part in waiting.pop().children():
+            if isinstance(part, nn.ModuleList):
+                found.append(part)
+            else:
+                waiting.append(part)
+    return found
+
+
+def _row(embedding: nn.Module) -> Tensor:
+    """Eight words from the middle of the vocabulary, `(1, 8)`: most special tokens stand at its ends."""
+    weight = weight_of(embedding)
+    middle = weight.shape[0] // 2
+    return torch.arange(middle, middle + _TOKENS, device=weight.device)[None].clamp(max=weight.shape[0] - 1)
+
+
+class _Reached(Exception):
+    """The input embedding was called."""

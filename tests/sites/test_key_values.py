@@ -1,0 +1,142 @@
+"""Keys and values as attention is handed them, whatever the configuration tells."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    DeepseekV3Config,
+    DynamicCache,
+    GPTBigCodeConfig,
+    JambaConfig,
+    Lfm2Config,
+    PreTrainedConfig,
+)
+
+from softprompt.attached.attach import attach
+from softprompt.backbones.anatomy import read_anatomy
+from softprompt.backbones.remembered import Remembered
+from softprompt.errors import SoftPromptError
+from softprompt.methods import PrefixTuning, PTuningV2
+from softprompt.sites import key_values as module
+from softprompt.sites.key_values import Heads, key_values
+
+from ..shared.models import ids, model, tokenizer
+
+BASE: dict[str, Any] = {
+    "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "intermediate_size": 64, "max_position_embeddings": 128, "pad_token_id": 0,
+}  # fmt: skip
+LATENT = DeepseekV3Config(
+    **{**BASE, "num_key_value_heads": 4}, kv_lora_rank=16, q_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=8,
+    v_head_dim=8, moe_intermediate_size=16, n_routed_experts=4, num_experts_per_tok=2, n_group=1, topk_group=1,
+    first_k_dense_replace=1,
+)  # fmt: skip
+ONE_HEAD = GPTBigCodeConfig(vocab_size=100, n_embd=32, n_layer=3, n_head=4, n_positions=128, pad_token_id=0)
+HYBRID = Lfm2Config(**BASE, layer_types=["conv", "full_attention", "conv"], conv_L_cache=3)
+EVERY_OTHER = JambaConfig(
+    **{**BASE, "num_hidden_layers": 4}, attn_layer_period=2, attn_layer_offset=1, num_experts=2,
+    use_mamba_kernels=False, mamba_d_state=4, mamba_dt_rank=4,
+)  # fmt: skip
+WANTED = {
+    "latent": (LATENT, (Heads(4, 16, 8),) * 3),
+    "one head": (ONE_HEAD, (Heads(1, 8, 8),) * 3),
+    "hybrid": (HYBRID, (None, Heads(2, 8, 8), None)),
+    "every other": (EVERY_OTHER, (None, Heads(2, 8, 8), None, Heads(2, 8, 8))),
+}
+
+
+def made(config: PreTrainedConfig) -> Any:
+    """A tiny model of its own, with weights large enough to show."""
+    torch.manual_seed(0)
+    backbone = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.2)
+    return backbone
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_sizes_are_those_that_attention_is_handed(name: str) -> None:
+    config, wanted = WANTED[name]
+    part = read_anatomy(made(config))
+    assert key_values(part).heads == {"body": wanted}
+    assert tuple(one is not None for one in part.attentions) == tuple(one is not None for one in wanted)
+
+
+@pytest.mark.parametrize("name", ["latent", "one head"])
+def test_a_prefix_of_words_is_these_words(name: str) -> None:
+    """Keys and values as the model itself makes them of words are the words in front of the text."""
+    backbone = made(WANTED[name][0])
+    method = PrefixTuning(num_virtual_tokens=3, init_text="w7 w8 w9", init="words", reparametrise=False)
+    with attach(backbone, tokenizer(), method) as prompted, torch.no_grad():
+        found = prompted(input_ids=ids(6)).logits
+        words = torch.tensor([tokenizer()("w7 w8 w9", add_special_tokens=False)["input_ids"]])
+        wanted = backbone(input_ids=torch.cat([words, ids(6)], dim=1)).logits[:, 3:]
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["one head"])
+def test_a_prefix_is_a_cache(name: str) -> None:
+    backbone = made(WANTED[name][0])
+    with attach(backbone, tokenizer(), PTuningV2(num_virtual_tokens=3, init_std=1.0)) as prompted, torch.no_grad():
+        cache = DynamicCache()
+        for layer, (key, value) in enumerate(prompted.prompts[0].keys_values()):
+            cache.update(key[None], value[None], layer)
+        found = prompted(input_ids=ids(6)).logits
+        mask = torch.ones(1, 9, dtype=torch.long)
+        wanted = backbone(input_ids=ids(6), attention_mask=mask, past_key_values=cache).logits
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["hybrid", "every other"])
+@pytest.mark.parametrize("method", [PTuningV2(num_virtual_tokens=3, init_std=1.0), PrefixTuning(num_virtual_tokens=3)])
+def test_a_hybrid_has_prefixes_where_it_has_attention(name: str, method: Any) -> None:
+    """Two heads of width 8: a key and a value for each attention layer, and no scalar for the others."""
+    config, heads = WANTED[name]
+    layers = sum(one is not None for one in heads)
+    with attach(made(config), tokenizer(), method) as prompted, torch.no_grad():
+        assert prompted.prompts[0].stored()["table"].shape == (3, layers * 2 * 2 * 8)
+        whole = prompted(input_ids=ids(6)).logits
+        padded = torch.nn.functional.pad(ids(6), (2, 0))
+        mask = torch.nn.functional.pad(torch.ones_like(ids(6)), (2, 0))
+        torch.testing.assert_close(prompted(input_ids=padded, attention_mask=mask).logits[:, 2:], whole)
+        (row,) = prompted.generate(ids(6), max_new_tokens=3, do_sample=False, eos_token_id=None)
+        step: Tensor = ids(6)
+        for _ in range(3):
+            step = torch.cat([step, prompted(input_ids=step).logits[:, -1:].argmax(-1)], dim=1)
+        assert row.tolist() == step[0].tolist()
+
+
+def test_layers_without_attention_cannot_be_chosen() -> None:
+    with pytest.raises(SoftPromptError, match="select=0,1 names layers that have no attention: choose from 1"):
+        attach(made(HYBRID), tokenizer(), PTuningV2(num_virtual_tokens=3, select="0,1"))
+    with attach(made(HYBRID), tokenizer(), PTuningV2(num_virtual_tokens=3, select="first:2")) as prompted:
+        assert prompted.prompts[0].body.stack.places == (1,)
+
+
+@pytest.fixture
+def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_run", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(module, "_FOUND", Remembered())
+
+
+@pytest.mark.usefixtures("_nothing_runs")
+@pytest.mark.parametrize("family", ["llama", "bert", "t5"])
+def test_a_body_that_cannot_be_run_is_as_its_configuration_says(family: str) -> None:
+    part = read_anatomy(model(family))
+    heads = Heads(part.num_key_value_heads, part.head_dim, part.head_dim)
+    assert set(key_values(part).heads["body"]) == {heads}
+
+
+@pytest.mark.usefixtures("_nothing_runs")
+def test_nothing_tells_of_keys_and_values() -> None:
+    part = dataclasses.replace(read_anatomy(model("llama")), num_key_value_heads=0)
+    with pytest.raises(SoftPromptError, match="'llama' cannot serve the site 'attention'.*'stream' or 'hidden'"):
+        key_values(part)
