@@ -20,7 +20,7 @@ CROSSING = ("attacks", "fixtures", "integration", "invariants", "shared")
 # What is done at a site, or on the way to one, shows in what every method and family gives.
 INVARIANTS = """
     attached/freeze attached/wrapper sites/asking sites/attached sites/forward_call sites/gate
-    sites/held sites/hidden sites/insertion sites/joining sites/layer_skipping sites/outputs sites/preplaced
+    sites/held sites/hidden sites/insertion sites/joining sites/layer_skipping sites/preplaced
     sites/producer
     sites/recompute sites/stream
 """

@@ -119,7 +119,13 @@ class Calling(Wrapper):
         with self._gate.passing():
             rows = self.rows(prompts, _batch(kwargs))
             with self.calling(rows, conditioning_mask, positions) as call:
-                states: Tensor = self.anatomy.body(**kwargs).last_hidden_state
+                output = self.anatomy.body(**kwargs)
+        states: Tensor | None = getattr(output, "last_hidden_state", None)
+        if states is None:
+            raise SoftPromptError(
+                f"family {self.anatomy.family!r} gives no last_hidden_state, which a head beside the prompt reads: "
+                "take a readout of its logits"
+            )
         if self.anatomy.kind == "encoder-decoder":
             states = states if call.keep is None else gather(states, call.keep)
             return states if positions is None else gather(states, positions)

@@ -17,6 +17,7 @@ from softprompt.sites.layout import Layout, Slots, UserBatch
 from softprompt.sites.positions import of_rows, prefix_of, step_positions
 from softprompt.sites.preplaced import read_layout
 
+_NO_LABEL = -100  # what losses leave out
 # What flash attention derives from positions; it does so again once the virtual tokens are in.
 _DERIVED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
@@ -171,6 +172,7 @@ def is_of_images(name: str) -> bool:
 def beside(given: Mapping[str, object], layout: Layout) -> dict[str, Tensor]:
     """What else has a column for each token, 0 at virtual ones: token types, Longformer's global attention.
 
+    Labels reach the body of a model whose head is inside, where virtual tokens have none.
     What is of images or sounds has axes of its own, which may chance to be as long.
     """
     if layout.keep is None:
@@ -181,7 +183,8 @@ def beside(given: Mapping[str, object], layout: Layout) -> dict[str, Tensor]:
             continue
         if values.shape[:2] == shape and not is_of_images(name):
             columns = layout.keep.view(*shape, *[1] * (values.ndim - 2)).expand_as(values)
-            moved[name] = values.new_zeros(*layout.ids.shape, *values.shape[2:]).scatter(1, columns, values)
+            empty = values.new_full((*layout.ids.shape, *values.shape[2:]), _NO_LABEL if name == "labels" else 0)
+            moved[name] = empty.scatter(1, columns, values)
     return moved
 
 

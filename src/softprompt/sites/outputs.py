@@ -12,12 +12,15 @@ from softprompt.sites.forward_call import Call
 
 
 class BodyOutput(Protocol):
-    """The output of a body that is no tuple."""
+    """The output of a body that is no tuple: its states, or the logits of one whose head is inside."""
 
     last_hidden_state: Tensor
 
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: int | str) -> Tensor:
         """The states first."""
+
+    def __setitem__(self, index: str, value: Tensor) -> None:
+        """By name."""
 
 
 Output: TypeAlias = BodyOutput | tuple[Tensor, ...]
@@ -69,5 +72,24 @@ def with_states(output: Output, states: Tensor) -> Output:
                 f"the backbone's head reads {name}, states of several streams, in which virtual tokens and chosen "
                 "columns have no part: choose another backbone"
             )
-    output.last_hidden_state = states
+    output[_by_column(output)] = states
     return output
+
+
+def states_of(output: Output) -> Tensor:
+    """What leaves a body with a column for each token: its last states, or the logits of one whose head is inside.
+
+    Raises:
+        SoftPromptError: it gives neither.
+    """
+    return output[0] if isinstance(output, tuple) else output[_by_column(output)]
+
+
+def _by_column(output: BodyOutput) -> str:
+    for name in ("last_hidden_state", "logits"):
+        if isinstance(output, Mapping) and isinstance(output.get(name), Tensor):
+            return name
+    raise SoftPromptError(
+        f"the backbone gives a {type(output).__name__} with neither last_hidden_state nor logits, so that virtual "
+        "tokens cannot be left out of it: have its forward return a ModelOutput with one of them"
+    )
