@@ -20,10 +20,17 @@ class Unchanged:
         """Look at them.
 
         Raises:
-            SoftPromptError: layers work on several devices, or a text can hold ids of virtual tokens.
+            SoftPromptError: layers work on several devices, a text can hold ids of virtual tokens, or it cannot be told
+                which ids these are.
         """
         self._backbone, self._anatomy, self._tokenizer = backbone, anatomy, tokenizer
         self._check_devices()
+        words = getattr(anatomy.embedding, "num_embeddings", anatomy.vocab_size)
+        if words != anatomy.vocab_size:
+            raise SoftPromptError(
+                f"the input embedding packs its {words} words into {anatomy.vocab_size} rows, and where virtual ids "
+                "begin cannot be told: load it unquantised"
+            )
         check_tokens(tokenizer, anatomy.vocab_size)
         self._tokens = token_count(tokenizer)
         self._embeds_itself = input_embedding(anatomy.body) is anatomy.embedding

@@ -140,6 +140,11 @@ def parameters_of(module: nn.Module) -> dict[str, nn.Parameter | None]:
     return module._parameters
 
 
+def kept_buffers(module: nn.Module) -> dict[str, Tensor | None]:
+    """A module's own buffers, without those that no checkpoint holds."""
+    return {name: one for name, one in module._buffers.items() if name not in module._non_persistent_buffers_set}
+
+
 def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
     """A module's own parts, those that are None among them."""
     return module._modules

@@ -1,7 +1,7 @@
 """What a frozen model is: family, sizes and a hash over its weights.
 
 A prompt fits the numbers of one model, and nothing in its shapes shows that it was trained on another: the
-fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Five
+fingerprint is recorded with every prompt and checked on loading. The hash covers all weights, in full. Six
 decisions:
 
 - Numbers are hashed after rounding to bfloat16. A bfloat16 checkpoint loaded in float32 (an exact up-cast),
@@ -14,6 +14,7 @@ decisions:
   hashes of the checkpoint: they are remembered under those of the rounded numbers, so that a model that changes later
   is another one all the same.
 - Names are the body's own, and sorted: hooks, device, `requires_grad` and attached prompts change nothing.
+- Of quantised layers codes and scales count as they are, wherever they are kept (`backbones/packed.py`).
 - Adapters of PEFT that are active in its layers count as folded into the weights (`backbones/folded.py`).
 
 The hash of a model is remembered. That its numbers are still the same is seen by a faster sum over every byte of them
@@ -37,6 +38,7 @@ from xxhash import xxh3_128
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.compat import TIED
 from softprompt.backbones.folded import Folded, adapters_of, folded
+from softprompt.backbones.packed import beside_parameters
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.resting import Resting, where_they_rest
 from softprompt.backbones.structure import weight_of
@@ -161,11 +163,16 @@ def _parts(model: PreTrainedModel) -> tuple[dict[str, Tensor], dict[str, Tensor]
     embedding = {id(weight) for weight in part.get_input_embeddings().parameters()}
     outside = {id(weight) for weight in output.parameters()} - embedding if output is not None else set()
     named = {name: weight for name, weight in base.named_parameters() if id(weight) not in outside}
-    body = {name: weight for name, weight in named.items() if not name.startswith("pooler")}
-    inside = {id(weight) for weight in body.values()}
+    body: dict[str, Tensor] = {}
+    body |= {name: weight for name, weight in named.items() if not name.startswith("pooler")}
+    inside = {id(weight) for weight in body.values()} | again
     head: dict[str, Tensor] = {}
-    head |= {name: weight for name, weight in model.named_parameters() if id(weight) not in inside | again}
-    return {name: weight for name, weight in body.items() if id(weight) not in again}, head
+    head |= {name: weight for name, weight in model.named_parameters() if id(weight) not in inside}
+    body = {name: weight for name, weight in body.items() if id(weight) not in again}
+    within = set(base.modules()) - set(() if output is None else output.modules())
+    body |= {name: one for module, name, one in beside_parameters(base) if module in within}
+    head |= {name: one for module, name, one in beside_parameters(model) if module not in within}
+    return body, head
 
 
 def _apart(model: PreTrainedModel) -> set[int]:

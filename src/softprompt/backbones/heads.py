@@ -12,8 +12,10 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from softprompt.backbones.resting import own_numbers
+from softprompt.backbones.packed import is_packed, rows_by_calling
+from softprompt.backbones.resting import device_of, own_numbers
 from softprompt.backbones.within import gives_logits_of, language_model
+from softprompt.errors import SoftPromptError
 
 ReadoutName: TypeAlias = str
 Pooling: TypeAlias = Literal["first", "last", "mean"]
@@ -42,6 +44,8 @@ def label_rows(model: nn.Module, labels: Sequence[tuple[int, ...]]) -> tuple[Ten
     """
     head = lm_head(model)
     assert head is not None
+    if is_packed(head):
+        return _by_calling(model, head, labels)
     weight = own_numbers(head, "weight")
     # BART's bias is no part of its head.
     own = (getattr(head, "bias", None), getattr(model, "final_logits_bias", None))
@@ -53,3 +57,19 @@ def label_rows(model: nn.Module, labels: Sequence[tuple[int, ...]]) -> tuple[Ten
         rows[index] = weight[ids].float().mean(0)
         bias[index] = sum(part[ids].float().mean() for part in biases)
     return rows, bias
+
+
+def _by_calling(model: nn.Module, head: nn.Module, labels: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+    """`label_rows` of a quantised head, whose own numbers are codes."""
+    words = [word for label in labels for word in label]
+    width = getattr(head, "in_features", None)
+    dtype = next(one.dtype for one in model.parameters() if one.is_floating_point())
+    if not isinstance(width, int):
+        raise SoftPromptError(f"the language-model head ({type(head).__name__}) is quantised: load it unquantised")
+    like = torch.empty(0, dtype=dtype, device=device_of(head))
+    rows, biases = rows_by_calling(head, words, width, like)
+    further = getattr(model, "final_logits_bias", None)
+    biases = biases + further.flatten()[words].float() if isinstance(further, Tensor) else biases
+    parts = [len(label) for label in labels]
+    means = [(row.mean(0), bias.mean()) for row, bias in zip(rows.split(parts), biases.split(parts), strict=True)]
+    return torch.stack([row for row, _ in means]), torch.stack([bias for _, bias in means])

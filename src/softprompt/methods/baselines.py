@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from softprompt.backbones.anatomy import BackboneKind
 from softprompt.backbones.compat import fetching, parameters_of
 from softprompt.backbones.heads import ReadoutName
+from softprompt.backbones.packed import is_packed
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts.lists import split_at
@@ -136,6 +137,11 @@ class Weights(Producer):
         if any(parameter.is_meta and fetching(module) is not None for module, _, parameter, _ in places):
             raise SoftPromptError(
                 "the backbone's weights rest elsewhere (device_map), and this method trains them: load it whole"
+            )
+        coded = next((path for path, module in model.named_modules() if is_packed(module)), None)
+        if coded is not None:
+            raise SoftPromptError(
+                f"the backbone is quantised ({coded}), and this method trains its weights: load it unquantised"
             )
         self._complete({key: parameter for _, _, parameter, key in places})
         found: dict[nn.Module, dict[str, Tensor]] = {}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.heads import lm_head
+from softprompt.backbones.packed import is_packed
 from softprompt.backbones.resting import own_numbers
 from softprompt.backbones.vocabulary import pieces
 from softprompt.errors import SoftPromptError
@@ -34,6 +35,8 @@ def label_tokens(work: Work, count: int) -> list[list[int]]:
         )
     head = lm_head(work.prompted.backbone)
     assert head is not None, "label words are read off a language-model head"
+    if is_packed(head):
+        raise SoftPromptError("label_tokens: the language-model head is quantised, without rows to rank: leave it out")
     embedding = own_numbers(head, "weight")
     labels = torch.tensor([int(item.row.value or 0) for item in work.items])
     weight = probe(states(work, head), labels, len(work.task.label_values), work.plan.learning_rate)
