@@ -60,12 +60,8 @@ NOT_YET: set[str] = {
     "masked/roformer",
     "causal/lfm2",
     "causal/mamba",
-    "causal/gptj",
-    "causal/falcon",
-    "causal/bloom",
     "causal/deepseek_v3",
     "causal/gemma3n_text",
-    "causal/diffllama",
     "causal/xlnet",
     "seq2seq/t5gemma",
 }

@@ -12,7 +12,6 @@ from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
-    BloomConfig,
     DebertaV2Config,
     LlamaConfig,
     MambaConfig,
@@ -89,26 +88,10 @@ def test_every_head_has_the_same_anatomy(family: str, head: str) -> None:
     assert [getattr(part, name) for name in sizes] == [getattr(plain, name) for name in sizes]
 
 
-@pytest.mark.parametrize(
-    ("auto", "config"),
-    [
-        (AutoModelForCausalLM, BloomConfig(vocab_size=VOCABULARY, hidden_size=HIDDEN, n_layer=2, n_head=4)),
-        (
-            AutoModelForMaskedLM,
-            DebertaV2Config(
-                vocab_size=VOCABULARY,
-                hidden_size=HIDDEN,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=37,
-            ),
-        ),
-    ],
-    ids=["bloom", "deberta-v2"],
-)
-def test_a_closed_attention_is_named(auto: Any, config: Any) -> None:
-    backbone = auto.from_config(config)
-    with pytest.raises(SoftPromptError, match=f"'{config.model_type}' cannot serve the site 'attention'"):
+def test_a_closed_attention_is_named() -> None:
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 37}
+    backbone = AutoModelForMaskedLM.from_config(DebertaV2Config(vocab_size=VOCABULARY, hidden_size=HIDDEN, **sizes))
+    with pytest.raises(SoftPromptError, match="'deberta-v2' cannot serve the site 'attention'"):
         attach(backbone, tokenizer(), METHODS[2])
     with attach(backbone, tokenizer(), METHODS[1]) as prompted:  # the other sites serve it
         assert prompted(input_ids=ids(5)).logits.shape == (1, 5, VOCABULARY)

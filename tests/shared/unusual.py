@@ -55,6 +55,26 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "mobilebert": {**_BERT, "embedding_size": 16, "true_hidden_size": HIDDEN, "intra_bottleneck_size": HIDDEN},
     "nystromformer": {**_BERT, "segment_means_seq_len": 16, "num_landmarks": 16},
     "roformer": _BERT,  # its positions, random here as all weights are, count columns
+    "falcon": _BERT,
+    "bloom": _BERT,
+    "mpt": {
+        **_BERT,
+        "d_model": HIDDEN,
+        "n_heads": HEADS,
+        "n_layers": 3,
+        "max_seq_len": POSITIONS,
+        "expansion_ratio": 2,
+    },
+    "gptj": {**_BERT, "rotary_dim": 8},
+    "gpt_neo": {
+        **_BERT,
+        "num_hidden_layers": 2,
+        "num_layers": 2,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 64,
+    },
+    "diffllama": {**_BERT, "num_key_value_heads": 2},
+    "doge": {**_BERT, "num_key_value_heads": 2},
     "ibert": _BERT,
     "gemma3n_text": {
         **_GEMMA,

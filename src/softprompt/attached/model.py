@@ -66,14 +66,14 @@ class PromptedModel(Answering):
         self.sources: dict[str, object] = {}
         self._joined = False
         self._next_id = self.anatomy.vocab_size
-        hooks = Hooks(self.anatomy)
-        self._around = self._sites = {**hooks.around, **_inside(backbone, hooks.around, self.anatomy)}
-        self._carrier = hooks.carrier
+        self._hooks = Hooks(self.anatomy)
+        around = self._hooks.around
+        self._around = self._sites = {**around, **_inside(backbone, around, self.anatomy)}
         self._stand_ins: Mapping[nn.Module, StandIn] = {}
         self._gate = Gate()
         try:
             self._ask(self._asking())
-            self.moving = hooks.moving = moving_sides(self.anatomy, self._sites)
+            self.moving = self._hooks.moving = moving_sides(self.anatomy, self._sites)
             for name, producer in producers.items():
                 self.add(name, producer)
         except BaseException:
@@ -106,7 +106,7 @@ class PromptedModel(Answering):
         own = producer.footprint
         if own.joins:
             self.anatomy.require_site("attention")
-            self._carrier.look()
+            self._hooks.carrier.look()
         if own.decoder_prefix or own.cross_prefix:
             self.anatomy.require_decoder()
         if own.count:
@@ -120,7 +120,8 @@ class PromptedModel(Answering):
                 f"prompt {name!r} takes {taken} positions, but the backbone ({self.anatomy.family}) has {limit}: "
                 "lower num_virtual_tokens"
             )
-        if (own.joins or self._shares_prefix(own)) and not self._joined:
+        joins = own.joins and not self._hooks.carrier.by_cache
+        if (joins or self._shares_prefix(own)) and not self._joined:
             part = self.anatomy
             with changing():
                 self._undo.append(join_in(part.body, *([] if part.decoder is None else [part.decoder])))
@@ -132,6 +133,8 @@ class PromptedModel(Answering):
         self.names.append(name)
         self.slots.append(Slots(self._next_id, own.count, own.placement, shift, prefix))
         self._next_id += own.count
+        if own.prefix and self._hooks.carrier.by_cache:
+            self.moving = self._hooks.moving = self.moving | moving_sides(self.anatomy, self._sites, past=True)
 
     def remove(self, name: str) -> Producer:
         """Take one prompt away and return it, once no call of this attached model runs.

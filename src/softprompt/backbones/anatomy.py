@@ -16,6 +16,7 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from softprompt.backbones.bare import Pair, bare
+from softprompt.backbones.cached import Sizes, cached_sizes
 from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.lookups import second_lookups
 from softprompt.backbones.positions import positions_table, text_model
@@ -150,6 +151,11 @@ class Anatomy:
         return not any(isinstance(module, nn.Conv1d | nn.RNNBase) for module in self.body.modules())
 
     @cached_property
+    def cached(self) -> Sizes:
+        """K and the widths of keys and values that a decoder-only model's layers keep; see `backbones/cached.py`."""
+        return cached_sizes(self.body, self.layers) if self.kind == "causal" else ()
+
+    @cached_property
     def lacks(self) -> dict[str, str]:
         """Of the sites `stream`, `hidden` and `attention` those that cannot be served, each with what is missing."""
         found = {}
@@ -161,9 +167,11 @@ class Anatomy:
             found["hidden"] = f"its layers hand on states of {self.states} axes, not (batch, tokens, hidden)"
         elif "stream" in found:
             found["hidden"] = found["stream"]
+        if self.has_open_attention or self.cached:
+            return found
         if not any(self.attentions):
             found["attention"] = "its layers have no attention whose keys a prefix could join"
-        elif not self.has_open_attention:
+        else:
             found["attention"] = "its attention is not an AttentionInterface function"
         return found
 

@@ -7,9 +7,10 @@ Liu et al., "P-Tuning v2: Prompt Tuning Can Be Comparable to Fine-tuning Univers
 
 Site `attention`. The table is either direct, R^{P x 2 N d_kv}, or re-parametrised (`prefix_projection`):
 R^{P x d} -> Linear(d, m) -> tanh -> Linear(m, 2 N d_kv), computed once a forward pass and dropped after training. The
-flat vector is viewed as (P, 2N, K, D) and split into N pairs (key, value), as in the official code. On an
-encoder-decoder the encoder is prompted. Stored: 2 N P d_kv scalars (and the head); with `select` (ours) N counts the
-chosen layers.
+flat vector is viewed as (P, 2N, K, D) and split into N pairs (key, value), as in the official code, which hands them
+over as `past_key_values`: where a decoder makes something of its past's values besides (DiffLlama's halves, Doge's
+mask), it makes that of these, too. On an encoder-decoder the encoder is prompted. Stored: 2 N P d_kv scalars (and the
+head); with `select` (ours) N counts the chosen layers.
 
 Encoders read a linear head on the last state of [CLS] by default, as in the paper; language models a verbalizer. The
 official code puts the encoder's pooler in between, which stays frozen, and random where a checkpoint has none

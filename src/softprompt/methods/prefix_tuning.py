@@ -14,6 +14,9 @@ P' starts from N(0, 1) (torch's embedding in the official code). `init="words"` 
 the frozen model makes of real words: the perceptron is fitted to them (Adam, 1e-4, 500 steps, P' at rest, as in the
 code), or with `reparametrise=False` they are the first values.
 
+On a decoder-only model the prefix is the past that the official code hands over as `past_key_values` (see
+`p_tuning_v2`).
+
 Decided here: the words are those of `init_text`, or else the task's label words, repeated or cut to P; without a
 perceptron random values start from N(0, 0.02^2); T5 gets three prefixes as BART does, with a relative-position bias of
 zero; text starts at position P on decoder-only models and encoders (GPT-2's code), at 0 in encoder and decoder of an

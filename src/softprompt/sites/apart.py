@@ -90,7 +90,8 @@ def run_apart(
             "are whose is not known: give rows of one length"
         )
     assert layout.mask is not None
-    parts, outputs = _parts(layout, user if isinstance(user, Tensor) else None), []
+    fronts = [call.footprints[row].prefix for row in call.rows_of(layout.ids.shape[0])]
+    parts, outputs = _parts(layout, user if isinstance(user, Tensor) else None, fronts), []
     for part in parts:
         given = {name: _of_part(value, part, layout) for name, value in changed.items()}
         given["attention_mask"] = layout.mask.new_ones(part.columns.shape)
@@ -100,18 +101,18 @@ def run_apart(
     return _merged(outputs, parts, torch.cat([part.rows for part in parts]).argsort())
 
 
-def _parts(layout: Layout, user: Tensor | None) -> list[Part]:
-    """The rows of each length, those of as many virtual tokens together."""
+def _parts(layout: Layout, user: Tensor | None, fronts: Sequence[int]) -> list[Part]:
+    """The rows of each length, those of as many virtual tokens, and keys and values in front, together."""
     assert layout.mask is not None
     seen, keep = _never_empty(layout.mask.bool()), layout.keep
     if keep is None:  # the user's columns are those that run
         keep, user = torch.arange(seen.shape[1], device=seen.device).expand_as(seen), seen
     user = torch.ones_like(keep, dtype=torch.bool) if user is None else _never_empty(user.bool())
-    by_length: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, (length, own) in enumerate(zip(seen.sum(-1).tolist(), user.sum(-1).tolist(), strict=True)):
-        by_length[length, own].append(row)
+    by_length: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for row, sizes in enumerate(zip(seen.sum(-1).tolist(), user.sum(-1).tolist(), fronts, strict=True)):
+        by_length[sizes].append(row)
     found = []
-    for (length, own), members in by_length.items():
+    for (length, own, _), members in by_length.items():
         rows = torch.tensor(members, device=seen.device)
         mine, theirs = seen[rows], user[rows]
         places = _places(mine)
@@ -199,10 +200,10 @@ def _merged(outputs: Sequence[Any], parts: Sequence[Part], order: Tensor) -> Any
     """Outputs of the parts as one of the whole batch."""
     first = outputs[0]
     if isinstance(first, MutableMapping):
-        return type(first)(**{name: _merged([one[name] for one in outputs], parts, order) for name in first})
+        return type(first)(**{name: _merged([one.get(name) for one in outputs], parts, order) for name in first})
     if isinstance(first, tuple | list):
         return type(first)(_merged(each, parts, order) for each in zip(*outputs, strict=True))
-    if not isinstance(first, Tensor) or not first.ndim:
+    if any(not isinstance(one, Tensor) or not one.ndim for one in outputs):
         return None  # a cache, which cannot hold rows of several lengths
     whole = torch.cat([_widened(one, part) for one, part in zip(outputs, parts, strict=True)])
     return whole[order] if len(whole) == len(order) else whole

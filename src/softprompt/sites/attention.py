@@ -5,6 +5,8 @@ and under one name with its mask function (without the second, transformers hand
 carries its keys and values as a keyword, so gradient checkpointing recomputes with the same ones; where layers keep
 their keywords to themselves, the open call has them (`Call.carried`).
 
+Some decoders take prefixes through their cache instead: see `through_cache`.
+
 There are three places: the self-attention of the body (an encoder-decoder's encoder), and the self- and the
 cross-attention of an encoder-decoder's decoder. The join comes after the cache, which therefore holds the model's own
 keys and values alone, in cross-attention too.
@@ -56,12 +58,14 @@ class Handed(NamedTuple):
         keys: shape `(B, K, T, D)`, rotated and normed as the model itself does it.
         values: as `keys`, of a width that may be another.
         marked: whether the keyword of prefixes reached it.
+        biased: whether its mask does more than hide columns.
     """
 
     attention: nn.Module
     keys: Tensor
     values: Tensor
     marked: bool
+    biased: bool
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def _joining(implementation: str) -> Attend:
         shared, given = kwargs.pop(SHARED_PREFIX, None), kwargs.pop(PREFIXES, ())
         recorded = None if torch.compiler.is_compiling() else _RECORDED.get()
         if recorded is not None:
-            recorded.append(Handed(module, key, value, bool(given)))
+            recorded.append(Handed(module, key, value, bool(given), _is_biased(attention_mask)))
         given = given or _carried(module)
         # An attention that makes a mask of its own cannot share: its model finds out that it was not.
         if isinstance(shared, SharedPrefix) and attention_mask is not None and attention_mask.numel() == 1:
@@ -205,6 +209,12 @@ def _own(implementation: str, module: nn.Module) -> Attend:
         return eager_attention(module)
     registered: Attend = ALL_ATTENTION_FUNCTIONS[implementation]
     return registered
+
+
+def _is_biased(mask: Tensor | None) -> bool:
+    if mask is None or not mask.is_floating_point():
+        return False
+    return bool(((mask != 0) & (mask > torch.finfo(mask.dtype).min / 2)).any())
 
 
 def _is_causal(implementation: str, module: nn.Module, kwargs: Mapping[str, object]) -> bool:

@@ -44,6 +44,7 @@ class Call:
         shows_states: whether the caller wants the states of every layer.
         states_below: states that are given in the place of the lowest layers, or recorded for that; None for neither.
         carried: the prefixes of attentions whose layers do not hand their keywords on.
+        through_cache: whether prefixes stand in the cache, and are handed to no layer.
         calls: how often each layer has run, by its first place (shared layers run several times).
         began: whether the backbone's body was reached.
         checkpointed: whether a layer computes inside a checkpoint, where its dropout rests.
@@ -70,6 +71,7 @@ class Call:
     shows_states: bool = False
     states_below: RecordedStates | None = None
     carried: dict[nn.Module, object] = field(default_factory=dict)
+    through_cache: bool = False
     calls: dict[int, int] = field(default_factory=dict)
     began: bool = False
     checkpointed: bool = False

@@ -24,6 +24,7 @@ from softprompt.sites.outputs import Output, gather, one_row, states_of, with_st
 from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve, shown
+from softprompt.sites.through_cache import run_through_cache
 
 Args: TypeAlias = tuple[object, ...]
 Kwargs: TypeAlias = dict[str, object]
@@ -84,7 +85,14 @@ class Hooks:
         return output if inside or part.decoder is not None else self._states(call, output)
 
     def _whole(self, beneath: Beneath, call: Call, changed: Kwargs) -> Any:
-        output = beneath(**changed)
+        call.through_cache = any(call.footprints[row].prefix for row in set(call.rows)) and self.carrier.by_cache
+        if call.through_cache:
+            counted = bool(self.moving)
+            output = run_through_cache(
+                call, self._anatomy, changed, lambda given: beneath(**given), columns_count=counted
+            )
+        else:
+            output = beneath(**changed)
         self._reached(call)
         return output
 
@@ -198,6 +206,8 @@ class Hooks:
         self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module | None]], states: Tensor
     ) -> Kwargs:
         """The keyword that carries a layer's prefixes to its attentions; nothing where no row has one."""
+        if call.through_cache:
+            return {}
         asked = {place: one for place, own in places.items() if (one := own[layer]) is not None}
         batch = states.shape[-3]  # Gemma 3n has an axis in front
         return self.carrier(call.join.of_places(asked, layer, batch, states.dtype), call.carried)

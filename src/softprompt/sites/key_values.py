@@ -8,6 +8,7 @@ attention function is looked at. What was found is kept as long as the body live
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -46,10 +47,13 @@ class KeyValues:
     Attributes:
         heads: by place, those of each layer's attention; None for a layer whose attention, or text, is not there.
         by_keyword: whether layers hand the keywords that they are given on to their attention.
+        by_cache: whether prefixes go through the cache, because attention is no function that could be another, or is
+            not all that is made of keys and values.
     """
 
     heads: Mapping[Place, tuple[Heads | None, ...]]
     by_keyword: bool
+    by_cache: bool = False
 
 
 if TYPE_CHECKING:
@@ -72,11 +76,15 @@ def key_values(anatomy: Anatomy) -> KeyValues:
 
 
 class Carrier:
-    """How prefixes come from a layer's call to its attentions."""
+    """How prefixes come from a layer's call to its attentions.
+
+    Attributes:
+        by_cache: whether they go through the cache instead.
+    """
 
     def __init__(self, anatomy: Anatomy) -> None:
         """Of a backbone."""
-        self._anatomy, self._by_keyword = anatomy, True
+        self._anatomy, self._by_keyword, self.by_cache = anatomy, True, False
 
     def look(self) -> None:
         """See what the layers hand on, in no call of theirs.
@@ -84,7 +92,8 @@ class Carrier:
         Raises:
             SoftPromptError: nothing tells of keys and values.
         """
-        self._by_keyword = key_values(self._anatomy).by_keyword
+        found = key_values(self._anatomy)
+        self._by_keyword, self.by_cache = found.by_keyword, found.by_cache
 
     def __call__(self, prefixes: tuple[Prefix, ...], carried: dict[nn.Module, object]) -> dict[str, object]:
         """The keyword for a layer's call; none where the open call has to have the prefixes.
@@ -113,14 +122,31 @@ def _attentions(anatomy: Anatomy) -> tuple[nn.Module | None, ...]:
 
 def _look(anatomy: Anatomy) -> KeyValues:
     """By a run whose layers are given a keyword, else by one whose layers are given none, else by the configuration."""
+    if not anatomy.has_open_attention:
+        return _cached(anatomy)
     for marked in (True, False):
         found: list[Handed] = []
         with suppress(Exception):  # a model may raise anything
             found = _run(anatomy, marked=marked)
         heads = {place: _heads(found, own, whole) for place, own, whole in _places(anatomy)}
+        if any(heads["body"]) and anatomy.cached and _is_not_all(found, anatomy):
+            return _cached(anatomy)
         if any(heads["body"]):
             return KeyValues(heads, by_keyword=marked and all(one.marked for one in found))
     return _told(anatomy)
+
+
+def _is_not_all(found: Sequence[Handed], anatomy: Anatomy) -> bool:
+    """Whether attention makes more of keys and values than its function is told in one call.
+
+    DiffLlama calls it twice, with each half of the values; Doge makes a mask of the values.
+    """
+    calls = Counter(one.attention for one in found)
+    return any(one.biased for one in found) or any(calls[one] > anatomy.attentions.count(one) for one in calls)
+
+
+def _cached(anatomy: Anatomy) -> KeyValues:
+    return KeyValues({"body": tuple(Heads(*sizes) for sizes in anatomy.cached)}, by_keyword=False, by_cache=True)
 
 
 def _places(anatomy: Anatomy) -> list[tuple[Place, Sequence[nn.Module | None], int]]:

@@ -39,55 +39,76 @@ SIDES: tuple[Side, ...] = get_args(Side)
 
 _PADDING = 3
 _FOUND: Remembered[frozenset[Side]] = Remembered()
+_WITH_PAST: Remembered[frozenset[Side]] = Remembered()
 
 
-def moving_sides(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozenset[Side]:
+def moving_sides(anatomy: Anatomy, around: Mapping[nn.Module, Around], *, past: bool = False) -> frozenset[Side]:
     """The sides on which padding moves a row, tried or remembered; none for a body that cannot be run on ids alone.
 
     Args:
         anatomy: the parts of the backbone, whose modules ask the open call.
         around: what works around them.
+        past: whether keys and values stand in the cache, from which padding may part the text (MPT).
     """
     body = anatomy.body
     state = str({name: value for name, value in vars(body.config).items() if not name.startswith("_")})
-    return _FOUND.of(body, (state, device_of(body).type), lambda: _try(anatomy, around))
+    known, made = (_WITH_PAST, _Past) if past else (_FOUND, lambda _: Producer())
+    return known.of(body, (state, device_of(body).type), lambda: _try(anatomy, around, made(anatomy)))
 
 
-def _try(anatomy: Anatomy, around: Mapping[nn.Module, Around]) -> frozenset[Side]:
+class _Past(Producer):
+    """Keys and values that matter, in front of all that a decoder keeps."""
+
+    prefix = 3
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        super().__init__()
+        self._sizes, self._device = anatomy.cached, device_of(anatomy.body)
+
+    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
+        drawn = torch.Generator().manual_seed(0)
+        shapes = [(count, self.prefix, width) for count, *widths in self._sizes for width in widths]
+        made = [torch.randn(shape, generator=drawn).to(self._device) for shape in shapes]
+        return list(zip(made[::2], made[1::2], strict=True))
+
+
+def _try(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer) -> frozenset[Side]:
     if device_of(anatomy.body).type == "meta":  # shapes alone
         return frozenset()
     if getattr(anatomy.config, "attention_type", None) == "block_sparse":
         return frozenset(SIDES)  # BigBird's blocks lie by the columns of a batch, in rows too long for a trial
-    found = _of_length(anatomy, around, 1)
+    found = _of_length(anatomy, around, past, 1)
     # Some families take no row as short as eight words.
-    return (_of_length(anatomy, around, 8) or frozenset()) if found is None else found
+    return (_of_length(anatomy, around, past, 8) or frozenset()) if found is None else found
 
 
-def _of_length(anatomy: Anatomy, around: Mapping[nn.Module, Around], times: int) -> frozenset[Side] | None:
+def _of_length(
+    anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, times: int
+) -> frozenset[Side] | None:
     """What is seen at a row of `8 * times` words; None where the body cannot be run on it."""
     body = anatomy.body
     assert isinstance(body, PreTrainedModel)
     try:
         with untouched(body):
-            return frozenset(_moving(anatomy, around, trial_rows(body, times)[:1]))
+            return frozenset(_moving(anatomy, around, past, trial_rows(body, times)[:1]))
     except Exception:  # a model may raise anything
         return None
 
 
-def _moving(anatomy: Anatomy, around: Mapping[nn.Module, Around], row: Tensor) -> list[Side]:
+def _moving(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, row: Tensor) -> list[Side]:
     pad = getattr(anatomy.config, "pad_token_id", None) or 0
     ends: dict[Side, tuple[int, int]] = {"left": (_PADDING, 0), "right": (0, _PADDING)}
     padded = torch.cat([nn.functional.pad(row, end, value=pad) for end in ends.values()])
     mask = torch.cat([nn.functional.pad(torch.ones_like(row), end) for end in ends.values()])
-    alone = _states(anatomy, around, row, torch.ones_like(row))[0].float()
-    both = _states(anatomy, around, padded, mask).float()
+    alone = _states(anatomy, around, past, row, torch.ones_like(row))[0].float()
+    both = _states(anatomy, around, past, padded, mask).float()
     near = max(1e-3, 16 * torch.finfo(next(anatomy.body.parameters()).dtype).eps)
     moved = ((own[seen] - alone).norm(dim=-1) / alone.norm(dim=-1) for own, seen in zip(both, mask.bool(), strict=True))
     return [side for side, by in zip(ends, moved, strict=True) if not bool(by.max() <= near)]
 
 
-def _states(anatomy: Anatomy, around: Mapping[nn.Module, Around], ids: Tensor, mask: Tensor) -> Tensor:
-    """The states `(B, T, H)` that leave the first layer or the body, of the attached model without a prompt."""
+def _states(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, ids: Tensor, mask: Tensor) -> Tensor:
+    """The states `(B, T, H)` that leave the first layer or the body, of the attached model with a past alone."""
     me = threading.get_ident()
 
     def stop(call: Any, beneath: Beneath, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
@@ -97,19 +118,19 @@ def _states(anatomy: Anatomy, around: Mapping[nn.Module, Around], ids: Tensor, m
             raise _Stopped(first)
         return output
 
-    nobody, rows = Producer(), (0,) * ids.shape[0]
+    rows = (0,) * ids.shape[0]
     call = Call(
         owner=None,
-        producers=(nobody,),
-        footprints=(nobody.footprint,),
-        slots=(Slots(anatomy.vocab_size, 0, "front", True, 0),),
+        producers=(past,),
+        footprints=(past.footprint,),
+        slots=(Slots(anatomy.vocab_size, 0, "front", True, past.prefix),),
         rows=rows,
-        around={**around, anatomy.layers[0]: stop} if _are_alike(anatomy) else around,
+        around={**around, anatomy.layers[0]: stop} if _are_alike(anatomy) and not past.prefix else around,
         stand_ins={},
         training=False,
         dropout=False,
         inserting=True,
-        join=Join((nobody,), rows),
+        join=Join((past,), rows),
     )
     with opened(call):
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.cached import kept_of
 from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext
@@ -191,6 +192,9 @@ def words_keys_values(ids: Sequence[int], context: BuildContext) -> dict[Place, 
     part = context.anatomy
     body, decoder = part.body, part.decoder
     row = torch.tensor([list(ids)], device=device_of(body))
+    if key_values(part).by_cache:
+        with evaluating(body):
+            return {"body": _in_a_row(kept_of(body, row))}
     models = [body] if decoder is None else [body, decoder]
     with evaluating(*models), recording(*models) as found:
         states = body(input_ids=row).last_hidden_state
@@ -210,5 +214,10 @@ def words_keys_values(ids: Sequence[int], context: BuildContext) -> dict[Place, 
 def _flat(found: Sequence[Handed], attentions: Sequence[nn.Module | None]) -> Tensor:
     """One table of what a place's attentions recorded, layer by layer: `(P, 2 L K D)`."""
     members = {id(attention) for attention in attentions}
-    each = [vectors[0] for one in found if id(one.attention) in members for vectors in (one.keys, one.values)]
+    return _in_a_row((one.keys, one.values) for one in found if id(one.attention) in members)
+
+
+def _in_a_row(found: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Keys and values `(1, K, P, D)` of each layer side by side, `(P, 2 L K D)`."""
+    each = [vectors[0] for pair in found for vectors in pair]
     return torch.cat([one.to(torch.float32).cpu().transpose(0, 1).flatten(1) for one in each], dim=1)
