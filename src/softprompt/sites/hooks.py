@@ -73,7 +73,7 @@ class Hooks:
     def _body(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True
-        changed = self._asone_row(call, given)
+        changed = self._as_one_row(call, given)
         changed = begin(call, part, given) if changed is None else changed
         inside = part.decoder is None and part.stack is not part.body
         if call.layout is not None and pads(call.layout.mask, self.moving):
@@ -103,7 +103,7 @@ class Hooks:
         cut = self._states(call, output)
         return cut if behind <= 0 else with_states(cut, nn.functional.pad(cut[0], (0, 0, 0, behind)))
 
-    def _asone_row(self, call: Call, given: Kwargs) -> Kwargs | None:
+    def _as_one_row(self, call: Call, given: Kwargs) -> Kwargs | None:
         """The arguments of a call whose rows run as one; None where they cannot."""
         shows_states = getattr(self._anatomy.body.config, "output_hidden_states", False)
         call.shows_states = bool(given.get("output_hidden_states", shows_states))

@@ -10,7 +10,7 @@ alone, as at the other way; and every layer has as many, for its mask is the sam
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -64,7 +64,7 @@ def run_through_cache(
     finally:
         _take_back(cache, prefixes)
     if wanted is None and given.get("use_cache") is False and isinstance(output, MutableMapping) and name in output:
-        output[name] = None
+        cast("MutableMapping[str, object]", output)[name] = None
     return output
 
 
