@@ -39,6 +39,19 @@ def test_it_is_the_pair_that_it_holds() -> None:
     assert pickle.loads(pickle.dumps(sp.Backbone(torch.nn.Linear(1, 1), None, "small"))).name == "small"
 
 
+def test_a_processor_brings_its_tokenizer() -> None:
+    """As models of images and sounds have one."""
+
+    class Processor:
+        tokenizer = tokenizer()
+
+        def __call__(self, text: str) -> None:
+            raise AssertionError("nobody asks it")
+
+    with sp.attach(model("llama"), Processor(), PromptTuning(num_virtual_tokens=2)) as prompted:  # type: ignore[call-overload]
+        assert prompted.tokenizer is tokenizer()
+
+
 def test_its_name_is_the_models_own_where_none_is_given() -> None:
     own = copy.deepcopy(model("bert"))
     assert sp.Backbone(own, None).name == "bert"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from softprompt.attached.heard import check_heard, unlabelled
 from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import Wrapper
 from softprompt.backbones.anatomy import Anatomy
@@ -71,9 +72,11 @@ class Calling(Wrapper):
     def _called(
         self, given: dict[str, object], prompts: Rows, conditioning: Tensor | None, select: Tensor | None
     ) -> Any:
+        check_heard(self.anatomy, given)
         rows = self.rows(prompts, _batch(given))
         self._check(given, rows, select)
-        with self.calling(rows, self._unlabelled(given) if conditioning is None else conditioning, select) as call:
+        conditioning = unlabelled(self.anatomy, given) if conditioning is None else conditioning
+        with self.calling(rows, conditioning, select) as call:
             output = super().__call__(**given)
         return user_length(output, call, encoder_decoder=self.anatomy.kind == "encoder-decoder")
 
@@ -264,17 +267,11 @@ class Calling(Wrapper):
         """Refuse what would be silently wrong."""
         refuse_adapter_names(given)
         footprints = [self._producers[row].footprint for row in set(rows)]
-        if given.get("encoder_outputs") is not None and any(one.count or one.prefix for one in footprints):
+        encoded = given.get("encoder_outputs") is not None and not self.anatomy.source
+        if encoded and any(one.count or one.prefix for one in footprints):
             raise SoftPromptError("encoder_outputs hold no virtual tokens and no prefix: pass input_ids")
         if select is not None and given.get("labels") is not None:
             raise SoftPromptError("`positions` selects logits, the labels are for all columns: leave one of them out")
-
-    def _unlabelled(self, given: Mapping[str, object]) -> Tensor | None:
-        """Answer tokens must not condition a prompt (teacher forcing would leak them)."""
-        ids, labels = given.get("input_ids"), given.get("labels")
-        if self.anatomy.kind != "causal" or not isinstance(ids, Tensor) or not isinstance(labels, Tensor):
-            return None
-        return labels.eq(-100) if labels.shape == ids.shape else None
 
 
 _RECORDED: ContextVar[tuple[Calling, RecordedStates] | None] = ContextVar("softprompt_below", default=None)

@@ -22,6 +22,7 @@ from transformers.generation.streamers import BaseStreamer
 from transformers.utils.generic import ModelOutput
 
 from softprompt.attached.by_lengths import by_lengths
+from softprompt.attached.heard import generate_heard
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.compat import BY_LENGTH, CACHES, CRITERIA, PROCESSORS, cache_in, length_of
 from softprompt.backbones.within import check_generates
@@ -70,10 +71,12 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
     Raises:
         SoftPromptError: an option that cannot work with virtual tokens.
     """
+    refuse_adapter_names(kwargs)
+    if model.anatomy.source:
+        return generate_heard(model, inputs, prompts, kwargs)
     ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
     if ids is None:
         raise SoftPromptError("generate needs input_ids")
-    refuse_adapter_names(kwargs)
     rows = model.rows(prompts, ids.shape[0])
     check_generates(model.backbone, virtual=any(model.slots[row].count for row in rows))
     backbone = cast("_Generates", model.backbone)

@@ -6,7 +6,6 @@ transformers' models share; a family with another shape gets its own reader thro
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,14 +18,14 @@ from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.cached import Sizes, cached_sizes
 from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.lookups import second_lookups
-from softprompt.backbones.positions import positions_table, text_model
+from softprompt.backbones.positions import told_positions
 from softprompt.backbones.probe import behaviour
 from softprompt.backbones.readers import Readers, family_of, text_configuration
 from softprompt.backbones.remembered import Remembered, loosened, state_of
-from softprompt.backbones.route import called_layers, receivers
+from softprompt.backbones.route import body_by_route, called_layers, reading_model
+from softprompt.backbones.sides import require_run, sides_of
 from softprompt.backbones.structure import (
     attentions_of,
-    body_of,
     cross_attention_of,
     embedding_of,
     feed_forward_of,
@@ -34,12 +33,10 @@ from softprompt.backbones.structure import (
     hidden_size,
     key_value_heads,
     layers_of,
-    sides_of,
     stack_of,
     weight_of,
 )
 from softprompt.backbones.verdicts import kind_of, most_positions, offset_of
-from softprompt.backbones.within import language_model
 from softprompt.errors import SoftPromptError
 
 BackboneKind = Literal["causal", "encoder", "encoder-decoder"]
@@ -86,6 +83,8 @@ class Anatomy:
         cross_attentions: the cross-attention of each of them.
         decoder_key_value_heads: K of each of these attentions.
         decoder_head_dim: D of each of these attentions.
+        source: what an encoder reads whose decoder alone is `body`, where that is no text (Whisper: `input_features`);
+            else empty.
     """
 
     family: str
@@ -116,6 +115,7 @@ class Anatomy:
     cross_attentions: tuple[nn.Module, ...] = ()
     decoder_key_value_heads: int = 0
     decoder_head_dim: int = 0
+    source: str = ""
 
     @property
     def config(self) -> PreTrainedConfig:
@@ -238,23 +238,23 @@ def read_anatomy(model: nn.Module | Pair) -> Anatomy:
 
 
 def _read(model: nn.Module) -> Anatomy:
-    model = language_model(model) or model
+    model = reading_model(model)
     config, family = text_configuration(model), family_of(model)
-    sides = sides_of(model, config)
-    body = sides[0] if sides else body_of(model, config, receivers(model))
+    sides = sides_of(model, family)
+    body = sides.encoder or body_by_route(sides.decoder or model, config)
+    config = text_configuration(body) if sides.decoder else config
     embedding = embedding_of(body, family)
     layers = layers_of(body, config) or called_layers(body)
     attentions = attentions_of(layers)
-    parameters = inspect.signature(body.forward).parameters
-    positions = text_model(body, layers)
-    if positions is None and "position_ids" not in parameters:
-        positions = positions_table(body, layers)
-    found = behaviour(body, layers, attentions, encoder=bool(sides))
-    kind: BackboneKind = "encoder-decoder" if sides else kind_of(family, found)
-    told = "position_ids" in parameters or positions is not None
+    takes, positions = told_positions(body, layers)
+    found = behaviour(body, layers, attentions, encoder=sides.encoder is not None)
+    require_run(model, found, family)
+    kind: BackboneKind = "encoder-decoder" if sides.encoder else kind_of(family, found)
+    told = takes or positions is not None
     vocab_size, embedding_size = weight_of(embedding).shape
+    side: Literal["encoder", "decoder"] = "decoder" if sides.source else "encoder"
     read = Anatomy(
-        family=config.model_type,
+        family=family if sides.decoder else config.model_type,
         kind=kind,
         body=body,
         embedding=embedding,
@@ -263,9 +263,9 @@ def _read(model: nn.Module) -> Anatomy:
         layers=layers,
         attentions=attentions,
         last_feed_forward=feed_forward_of(layers[-1]) if kind == "causal" and layers else None,
-        decoder=sides[1] if sides else None,
+        decoder=body_by_route(sides.decoder, sides.decoder.config) if sides.encoder and sides.decoder else None,
         positions=positions,
-        takes_position_ids="position_ids" in parameters,
+        takes_position_ids=takes,
         position_offset=offset_of(body, family, found),
         counts_columns=found.counts == "columns" and not told,
         uncounted=None if told or found.counts != "ids" else config.pad_token_id,
@@ -274,15 +274,17 @@ def _read(model: nn.Module) -> Anatomy:
         hidden_size=hidden_size(config),
         embedding_size=embedding_size,
         vocab_size=vocab_size,
-        num_key_value_heads=key_value_heads(config, "encoder"),
-        head_dim=head_dim(config, "encoder"),
+        num_key_value_heads=key_value_heads(config, side),
+        head_dim=head_dim(config, side),
         states=found.states,
+        source=sides.source,
     )
-    return _with_decoder(read, sides[1], config, family) if sides else read
+    return read if read.decoder is None else _with_decoder(read, read.decoder)
 
 
-def _with_decoder(read: Anatomy, decoder: nn.Module, config: PreTrainedConfig, family: str) -> Anatomy:
+def _with_decoder(read: Anatomy, decoder: nn.Module) -> Anatomy:
     """With the attentions of a decoder; without them where it attends to its encoder in another way."""
+    config = text_configuration(decoder)
     layers = layers_of(decoder, config)
     cross = tuple(found for layer in layers if (found := cross_attention_of(layer)) is not None)
     own = tuple(found for found in attentions_of(layers) if found is not None)

@@ -203,6 +203,8 @@ def backbone_of(caller: str, model: object, tokenizer: object = MISSING) -> Back
             raise SoftPromptError(f"{caller}: the Backbone brings its tokenizer: leave `tokenizer` out")
         return model
     _check(caller, model, tokenizer)
+    own = getattr(tokenizer, "tokenizer", None)  # a processor, of text and images or sounds, brings one
+    tokenizer = own if isinstance(own, PreTrainedTokenizerBase) else tokenizer
     return Backbone(cast("nn.Module", model), cast("PreTrainedTokenizerBase", tokenizer))
 
 

@@ -12,13 +12,24 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from softprompt.backbones.remembered import Remembered
-from softprompt.backbones.structure import dig, weight_of
+from softprompt.backbones.structure import dig
 from softprompt.backbones.untouched import untouched
 
 _TAKES: Remembered[bool] = Remembered()
 
 
-def text_model(body: nn.Module, layers: Sequence[nn.Module]) -> nn.Module | None:
+def told_positions(body: PreTrainedModel, layers: Sequence[nn.Module]) -> tuple[bool, nn.Module | None]:
+    """Whether a body takes `position_ids`, and the module inside it that is told them, or None.
+
+    Args:
+        body: takes ids.
+        layers: its layers.
+    """
+    takes, inside = "position_ids" in inspect.signature(body.forward).parameters, _text_model(body, layers)
+    return takes, inside if inside is not None or takes else _table(body, layers)
+
+
+def _text_model(body: nn.Module, layers: Sequence[nn.Module]) -> nn.Module | None:
     """The model of text that a body wraps, which takes embeddings and their positions; None where it wraps none.
 
     The wrapper may work positions out by itself, of text and images (Qwen2-VL), or name them nowhere in its `forward`.
@@ -37,7 +48,7 @@ def text_model(body: nn.Module, layers: Sequence[nn.Module]) -> nn.Module | None
     return None
 
 
-def positions_table(body: PreTrainedModel, layers: Sequence[nn.Module]) -> nn.Module | None:
+def _table(body: PreTrainedModel, layers: Sequence[nn.Module]) -> nn.Module | None:
     """The part of a body that counts columns unless it is told positions (BART), or None.
 
     Args:
@@ -52,7 +63,8 @@ def positions_table(body: PreTrainedModel, layers: Sequence[nn.Module]) -> nn.Mo
 
 def _takes(body: PreTrainedModel, table: nn.Module) -> bool:
     """Whether a table can be told positions, tried on two tokens: ProphetNet's names them and refuses them."""
-    ids = torch.full((1, 2), 3, device=weight_of(body.get_input_embeddings()).device)
+    device = next(body.parameters()).device
+    ids = torch.full((1, 2), 3, device="cpu" if device.type == "meta" else device)
     told, me = {"position_ids": torch.arange(2, device=ids.device)[None]}, threading.get_ident()
 
     def tell(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:

@@ -268,8 +268,10 @@ class _Lookups(TorchDispatchMode):
         self.found: tuple[int, int] | None = None
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function is torch.ops.aten.embedding.default and args[1].numel() == args[1].shape[-1] >= self.width:
-            rows = args[1].flatten()[: self.width + 1].tolist()  # a family may have padded the row
+        indexed = function is torch.ops.aten.index.Tensor and isinstance(args[0], nn.Parameter)  # Whisper
+        asked = args[1][0] if indexed else args[1] if function is torch.ops.aten.embedding.default else None
+        if asked is not None and asked.numel() == asked.shape[-1] >= self.width:
+            rows = asked.flatten()[: self.width + 1].tolist()  # a family may have padded the row
             in_order = next((place for place, row in enumerate(rows) if row != rows[0] + place), len(rows))
             if in_order == self.width:
                 self.found = self.found or (rows[0], int(args[0].shape[0]))

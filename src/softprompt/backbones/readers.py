@@ -67,4 +67,7 @@ def _own(model: nn.Module) -> PreTrainedConfig:
         part = next((path for path, one in model.named_modules() if isinstance(one, PreTrainedModel)), None)
         mend = "attach a transformers model" if part is None else f"attach to the model in it (`.{part}`)"
         raise SoftPromptError(f"{type(model).__name__} has no `config`: {mend}")
+    if not hasattr(found, "model_type"):
+        told = f"{type(model).__name__} has a {type(found).__name__} for its `config`"
+        raise SoftPromptError(f"{told}, none of transformers': attach a transformers model")
     return found

@@ -51,7 +51,7 @@ def state_of(model: nn.Module) -> tuple[object, ...]:
                 known.add(part)
                 waiting.append(part)
         if (config := own.get("config")) is not None:
-            configs[id(config)] = vars(config)
+            configs[id(config)] = getattr(config, "__dict__", {"itself": config})
     return state, [str({name: value for name, value in one.items() if name[0] != "_"}) for one in configs.values()]
 
 

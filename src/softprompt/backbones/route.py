@@ -12,9 +12,11 @@ from contextlib import ExitStack, suppress
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from softprompt.backbones.structure import input_embedding, weight_of
+from softprompt.backbones.structure import body_of, input_embedding, weight_of
 from softprompt.backbones.untouched import untouched
+from softprompt.backbones.within import language_model
 
 _TOKENS = 8
 
@@ -54,6 +56,18 @@ def receivers(model: nn.Module) -> tuple[nn.Module, ...]:
         stack.enter_context(suppress(Exception))  # a model may raise anything; what was reached before counts
         model(input_ids=_row(embedding))
     return tuple(found)
+
+
+def body_by_route(part: nn.Module, config: PreTrainedConfig) -> PreTrainedModel:
+    """The smallest module of a model of one side that receives ids and holds what the sites need."""
+    return body_of(part, config, receivers(part))
+
+
+def reading_model(model: nn.Module) -> nn.Module:
+    """The model whose parts the sites need: transformers' own in a user's class, where ids go to it, else the model."""
+    part = language_model(model)
+    path = () if part is None else receivers(model)
+    return model if part is None or (path and part not in path) else part
 
 
 def called_layers(body: nn.Module) -> tuple[nn.Module, ...]:

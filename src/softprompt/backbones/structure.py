@@ -33,7 +33,7 @@ _ATTENTION_NAMES = (
     "layer.0.SelfAttention",
     "self_attention",
 )
-_CROSS_ATTENTION_NAMES = ("encoder_attn", "layer.1.EncDecAttention", "cross_attn")
+_CROSS_ATTENTION_NAMES = ("encoder_attn", "layer.1.EncDecAttention", "cross_attn", "crossattention.self")
 
 
 def dig(module: nn.Module, path: str) -> nn.Module | None:
@@ -52,7 +52,8 @@ def input_embedding(body: nn.Module) -> nn.Module | None:
     with suppress(AttributeError, NotImplementedError, TypeError):
         found = methodcaller("get_input_embeddings")(body)
     if isinstance(found, nn.Module):
-        return found if isinstance(getattr(found, "weight", None), Tensor) else None
+        weight = getattr(found, "weight", None)
+        return found if isinstance(weight, Tensor) and weight.ndim == 2 else None
     size = getattr(getattr(body, "config", None), "vocab_size", None)
     tables = [one for one in body.modules() if isinstance(one, nn.Embedding) and one.num_embeddings == size]
     return tables[0] if len(tables) == 1 else None
@@ -77,14 +78,6 @@ def vectors_of(embedded: object) -> Tensor:
             f"the input embedding gives {type(embedded).__name__}, not vectors: choose another backbone"
         )
     return first
-
-
-def sides_of(model: nn.Module, config: PreTrainedConfig) -> tuple[PreTrainedModel, PreTrainedModel] | None:
-    """An encoder and its decoder; None for a model of one side, whose configuration may still speak of two."""
-    if not getattr(config, "is_encoder_decoder", False):
-        return None
-    encoder, decoder = methodcaller("get_encoder")(model), methodcaller("get_decoder")(model)
-    return None if any(part is encoder for part in decoder.modules()) else (encoder, decoder)
 
 
 def body_of(model: nn.Module, config: PreTrainedConfig, receivers: Sequence[nn.Module]) -> PreTrainedModel:
@@ -115,8 +108,13 @@ def layers_of(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, ...
     for path in _LAYER_LISTS:
         found = dig(body, path)
         if isinstance(found, nn.ModuleList) and len(found):
-            return tuple(found)
+            return tuple(layer for layer in found if not _crosses_alone(layer))
     return ()
+
+
+def _crosses_alone(layer: nn.Module) -> bool:
+    """Whether a layer attends to images alone, and is left out where a call has none (Mllama)."""
+    return cross_attention_of(layer) is not None and attentions_of((layer,)) == (None,)
 
 
 def embedding_of(body: nn.Module, family: str) -> nn.Module:
@@ -179,24 +177,31 @@ def feed_forward_of(layer: nn.Module) -> nn.Module | None:
     return None if found is None or hasattr(found, "experts") else found
 
 
+def _said(config: PreTrainedConfig, name: str) -> object:
+    """What a configuration says; None where it does not, or says another thing for each layer (Gemma 4)."""
+    with suppress(RuntimeError):
+        return getattr(config, name, None)
+    return None
+
+
 def hidden_size(config: PreTrainedConfig) -> int:
     """H; 0 where the configuration does not say."""
-    return int(next((size for name in _WIDTHS if (size := getattr(config, name, None))), 0))
+    return int(next((size for name in _WIDTHS if isinstance(size := _said(config, name), int) and size), 0))
 
 
 def key_value_heads(config: PreTrainedConfig, side: Literal["encoder", "decoder"]) -> int:
     """K of an attention; 0 where the configuration does not say."""
     for name in ("num_key_value_heads", f"{side}_attention_heads", "num_attention_heads", "num_heads"):
-        value = getattr(config, name, None)
+        value = _said(config, name)
         if value is not None:
-            return int(value) if isinstance(value, int) else 0
+            return value if isinstance(value, int) else 0
     return 0
 
 
 def head_dim(config: PreTrainedConfig, side: Literal["encoder", "decoder"]) -> int:
     """D of an attention; 0 where the configuration does not say."""
-    explicit = getattr(config, "head_dim", None) or getattr(config, "d_kv", None)
-    heads = getattr(config, f"{side}_attention_heads", None) or getattr(config, "num_attention_heads", None)
+    explicit = _said(config, "head_dim") or _said(config, "d_kv")
+    heads = _said(config, f"{side}_attention_heads") or _said(config, "num_attention_heads")
     if isinstance(explicit, int) and explicit:
         return explicit
     return hidden_size(config) // heads if isinstance(heads, int) and heads else 0

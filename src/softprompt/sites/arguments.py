@@ -21,8 +21,9 @@ _NO_LABEL = -100  # what losses leave out
 # What flash attention derives from positions; it does so again once the virtual tokens are in.
 _DERIVED = ("cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k")
 
-# How the names of images, sounds and their sizes begin, or end: of these no axis is the text's.
-_BEGIN, _END = ("pixel_", "input_features", "input_values", "feature_"), ("_sizes", "_thw", "_features", "_embeds")
+# How the names of images, sounds, their sizes and what is encoded begin, or end: of these no axis is the text's.
+_BEGIN = ("pixel_", "input_features", "input_values", "feature_", "encoder_")
+_END = ("_sizes", "_thw", "_features", "_embeds")
 
 
 def begin(call: Call, anatomy: Anatomy, given: Mapping[str, object]) -> dict[str, object]:

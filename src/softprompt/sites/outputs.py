@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Protocol, TypeAlias
 
+import torch
 from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.forward_call import Call
+from softprompt.sites.producer import view_of
 
 
 class BodyOutput(Protocol):
@@ -36,17 +38,43 @@ def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
     keep = call.keep
     if keep is not None and isinstance(output, MutableMapping):
         total = keep.shape[1] + max(call.slots[row].count for row in call.rows)
-        names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states",)
+        # Where an encoder hears and its decoder alone has prompts, states have the decoder's name.
+        names = ("encoder_hidden_states",) if encoder_decoder else ("hidden_states", "decoder_hidden_states")
         for name in names:
             if output.get(name) is not None:
                 cut = tuple(gather(states, keep) if states.shape[1] >= total else states for states in output[name])
                 output[name] = cut
         last = output.get("encoder_last_hidden_state")
-        if last is not None:
+        if encoder_decoder and last is not None:
             output["encoder_last_hidden_state"] = gather(last, keep) if last.shape[1] >= total else last
     if call.select is not None and hasattr(output, "logits"):
         output.logits = output.logits.view(*call.select.shape, -1)
     return output
+
+
+def check_summary(call: Call, output: Output, states: Tensor, family: str) -> None:
+    """See that no row's summary is a virtual token's state, whose id is the largest of all (CLIP looks for that).
+
+    Args:
+        call: the open call.
+        output: of the body.
+        states: its last ones, `(B, T, H)`.
+        family: by which the body is named.
+
+    Raises:
+        SoftPromptError: it is.
+    """
+    pooled = None if torch.compiler.is_compiling() else getattr(output, "pooler_output", None)
+    if call.layout is None or not isinstance(pooled, Tensor) or pooled.shape[-1] != states.shape[-1]:
+        return
+    for group in call.layout.groups:
+        at_slots = view_of(states, group).at_slots  # [U, P, H]
+        own = pooled if group.rows is None else pooled[group.rows]
+        if bool((at_slots == own[:, None]).all(-1).any()):
+            raise SoftPromptError(
+                f"family {family!r} takes the state at a row's largest id for its summary, which is a virtual token's: "
+                "use a method at the site 'attention', such as p_tuning_v2"
+            )
 
 
 def one_row(states: Tensor) -> Tensor:
