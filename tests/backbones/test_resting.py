@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,37 @@ def test_layers_on_several_devices_are_refused_before_anything_runs() -> None:
     add_hook_to_module(layer, AlignDevicesHook(execution_device="meta", offload=True))
     with pytest.raises(SoftPromptError, match=r"several devices \(cpu, meta\)"):
         sp.attach(model, tokenizer(), sp.PromptTuning(init="random_uniform"))
+
+
+def test_a_sharded_model_is_attached_to_before_it_is_sharded(tmp_path: Path) -> None:
+    """In a process of its own, for torch keeps one group of ranks a process."""
+    code = f"""
+import torch, torch.distributed as ranks
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+import softprompt as sp
+from tests.shared.models import fresh, ids, tokenizer
+
+ranks.init_process_group("gloo", init_method="file://{tmp_path}/ranks", rank=0, world_size=1)
+whole, model = fresh("llama"), fresh("llama")
+with sp.attach(whole, tokenizer(), sp.CaPT(), seed=1) as prompted:
+    expected = prompted(input_ids=ids(5)).logits
+prompted = sp.attach(model, tokenizer(), sp.CaPT(), seed=1)
+mesh = init_device_mesh("cpu", (1,))
+for part in (*model.model.layers, model):
+    fully_shard(part, mesh=mesh)
+found = prompted.train()(input_ids=ids(5)).logits
+found.sum().backward()
+assert torch.equal(found, expected) and all(one.grad is not None for one in prompted.prompts.parameters())
+refusals = (lambda: sp.attach(model, tokenizer(), sp.CaPT()), lambda: prompted.save_pretrained("{tmp_path}/prompt"))
+for refused in refusals:
+    try:
+        refused()
+    except sp.SoftPromptError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    told = done.stdout.splitlines()
+    assert len(told) == 2, done.stderr
+    assert "sharded already (fully_shard): attach to it first" in told[0]
+    assert "is sharded over ranks: gather the model's weights first" in told[1]

@@ -14,7 +14,7 @@ from torch import nn
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.backbones.compat import compiles_calls, is_compiled, parameters_of
-from softprompt.backbones.resting import is_sketched
+from softprompt.backbones.resting import is_sharded, is_sketched
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method
 from softprompt.readouts.template_words import word_ids
@@ -134,7 +134,7 @@ def _refuse(model: nn.Module) -> None:
     """Refuse what would be silently wrong to attach to.
 
     Raises:
-        SoftPromptError: the model is attached, compiled, or not in memory.
+        SoftPromptError: the model is attached, compiled, sharded, or not in memory.
     """
     if isinstance(model, PromptedModel):
         raise SoftPromptError("this model has prompts attached itself: attach to its backbone (`model.backbone`)")
@@ -146,6 +146,10 @@ def _refuse(model: nn.Module) -> None:
             if weight is not None and is_sketched(module, weight):
                 told = f"weight {path}.{name} is not in memory (device meta)"
                 raise SoftPromptError(f"{told}: load the backbone's weights first")
+            if weight is not None and is_sharded(weight):
+                raise SoftPromptError(
+                    "the model is sharded already (fully_shard): attach to it first, and shard it then"
+                )
 
 
 def attached_class(model: nn.Module) -> type[PromptedModel]:

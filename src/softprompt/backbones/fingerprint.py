@@ -40,7 +40,7 @@ from softprompt.backbones.compat import TIED
 from softprompt.backbones.folded import Folded, adapters_of, folded
 from softprompt.backbones.packed import beside_parameters
 from softprompt.backbones.remembered import Remembered
-from softprompt.backbones.resting import Resting, where_they_rest
+from softprompt.backbones.resting import Resting, is_sharded, where_they_rest
 from softprompt.backbones.structure import weight_of
 from softprompt.backbones.within import inner
 from softprompt.errors import SoftPromptError
@@ -92,7 +92,7 @@ def fingerprint(model: nn.Module | Pair) -> Fingerprint:
         model: a transformers model, with prompts attached or not, or a `Backbone`.
 
     Raises:
-        SoftPromptError: weights have no numbers (device `meta`), or an adapter's are offloaded.
+        SoftPromptError: weights have no numbers (device `meta`) or are sharded, or an adapter's are offloaded.
     """
     own = bare(model)
     part = inner(own)
@@ -227,6 +227,8 @@ def _pieces(name: str, weight: Weight) -> Iterator[Tensor]:
     numbers = weight if isinstance(weight, Tensor) else weight.read()
     if numbers.is_meta:
         raise SoftPromptError(f"weight {name} is not in memory: load the backbone without offloading")
+    if is_sharded(numbers):
+        raise SoftPromptError(f"weight {name} is sharded over ranks: gather the model's weights first")
     return iter(numbers.detach().flatten().split(_PIECE))
 
 

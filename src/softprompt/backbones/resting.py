@@ -54,6 +54,11 @@ def is_sketched(module: nn.Module, weight: Tensor) -> bool:
     return weight.is_meta and fetching(module) is None
 
 
+def is_sharded(weight: Tensor) -> bool:
+    """Whether a weight is spread over the ranks of a training (torch's `fully_shard`)."""
+    return hasattr(weight, "device_mesh")
+
+
 def where_they_rest(model: nn.Module) -> dict[int, Resting]:
     """The weights of a model that are not in memory, by the identity of their parameters."""
     found: dict[int, Resting] = {}
