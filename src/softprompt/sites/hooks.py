@@ -85,6 +85,8 @@ class Hooks:
         return output if inside or part.decoder is not None else self._states(call, output)
 
     def _whole(self, beneath: Beneath, call: Call, changed: Kwargs) -> Any:
+        ids = changed.get("input_ids")
+        call.batch = len(_tensor(changed["inputs_embeds"] if ids is None else ids))
         call.through_cache = any(call.footprints[row].prefix for row in set(call.rows)) and self.carrier.by_cache
         if call.through_cache:
             counted = bool(self.moving)
@@ -185,7 +187,7 @@ class Hooks:
         states = _tensor(args[0] if by_position else kwargs["hidden_states"])
         if states_below is not None and states_below.leaves_out(layer):
             return states
-        kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states)}
+        kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states.dtype)}
         if call.shared_prefix is not None:
             kwargs = {**kwargs, SHARED_PREFIX: call.shared_prefix}
         if states_below is not None and call.layout is not None and layer == states_below.layer:
@@ -200,17 +202,17 @@ class Hooks:
     def _decoder_layer(self, layer: int, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, states = self._anatomy, _tensor(args[0] if args else kwargs["hidden_states"])
         places: dict[Place, Sequence[nn.Module]] = {"decoder": part.decoder_attentions, "cross": part.cross_attentions}
-        return beneath(*args, **{**kwargs, **self._joined(call, layer, places, states)})
+        call.batch = states.shape[0]
+        return beneath(*args, **{**kwargs, **self._joined(call, layer, places, states.dtype)})
 
     def _joined(
-        self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module | None]], states: Tensor
+        self, call: Call, layer: int, places: Mapping[Place, Sequence[nn.Module | None]], dtype: torch.dtype
     ) -> Kwargs:
         """The keyword that carries a layer's prefixes to its attentions; nothing where no row has one."""
         if call.through_cache:
             return {}
         asked = {place: one for place, own in places.items() if (one := own[layer]) is not None}
-        batch = states.shape[-3]  # Gemma 3n has an axis in front
-        return self.carrier(call.join.of_places(asked, layer, batch, states.dtype), call.carried)
+        return self.carrier(call.join.of_places(asked, layer, call.batch, dtype), call.carried)
 
     def _feed(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""
