@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -120,7 +120,8 @@ def _prefixes(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anat
             if keys.shape[1]:
                 pairs[paths[id(module)]] = keys.detach(), values.detach()
     if anatomy.kind == "causal" and not any(references.has_bias(twin.get_submodule(path)) for path in pairs):
-        return references.by_cache(bare, twin, pairs)
+        with suppress(Unknown):
+            return references.by_cache(bare, twin, pairs)
     told = anatomy.takes_position_ids or anatomy.positions is not None  # else the text stays where it is
     return references.by_attention(bare, twin, pairs, VIRTUAL if producer.shift and told else 0)
 

@@ -100,19 +100,20 @@ def _see_embeddings(bare: Bare, model: PreTrainedModel) -> None:
 
 def by_cache(bare: Bare, model: PreTrainedModel, pairs: Pairs) -> Tensor:
     """Keys and values as a decoder-only model's `past_key_values`."""
-    found = _with_cache(bare, model, pairs, DynamicCache())
+    found = _with_cache(bare, model, pairs)
     if isinstance(found, Unknown):  # hybrids want a cache that knows their layers
-        found = _with_cache(bare, model, pairs, DynamicCache(config=model.config.get_text_config()))
+        found = _with_cache(bare, model, pairs, config=model.config.get_text_config())
     if isinstance(found, Unknown):
         raise found
     return found
 
 
-def _with_cache(bare: Bare, model: PreTrainedModel, pairs: Pairs, cache: DynamicCache) -> Tensor | Unknown:
+def _with_cache(bare: Bare, model: PreTrainedModel, pairs: Pairs, **options: Any) -> Tensor | Unknown:
     length = max(keys.shape[1] for keys, _ in pairs.values())
     mask = torch.ones(1, length + bare.ids.shape[1], dtype=torch.long)
     try:
         with _lent("past_key_values"), torch.no_grad():
+            cache = DynamicCache(**options)
             for place, (path, (keys, values)) in enumerate(pairs.items()):
                 layer = getattr(model.get_submodule(path), "layer_idx", place)
                 cache.update(keys[None].to(model.dtype), values[None].to(model.dtype), layer)

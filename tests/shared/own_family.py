@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .models import BOS, EOS, HIDDEN, PAD, VOCABULARY
 
@@ -17,8 +18,9 @@ class Blueprint(PreTrainedConfig):
 
     model_type = "tower"
 
-    def __init__(self, words: int = VOCABULARY, width: int = HIDDEN, height: int = 3, eyes: int = 4, **rest: Any):
-        self.words, self.width, self.height, self.eyes = words, width, height, eyes
+    def __init__(self, width: int = HIDDEN, listed: bool = True, open: bool = False, **rest: Any):
+        self.words, self.width, self.height, self.eyes = VOCABULARY, width, 3, 4
+        self.listed, self.open = listed, open
         super().__init__(**{"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS, **rest})
 
 
@@ -42,10 +44,33 @@ class Gaze(nn.Module):
         return torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), told).flatten(2)
 
 
+class OpenGaze(Gaze):
+    """The same through a function of AttentionInterface."""
+
+    is_causal = True
+    num_key_value_groups = 1
+
+    def __init__(self, plan: Blueprint) -> None:
+        super().__init__(plan)
+        self.config = plan
+
+    def forward(self, states: Tensor, seen: Tensor | None) -> Tensor:
+        parts = (self.asks, self.shows, self.tells)
+        heads = [part(states).unflatten(-1, (self.eyes, -1)).transpose(1, 2) for part in parts]
+        mask = torch.ones(states.shape[1], states.shape[1], dtype=torch.bool).tril()[None, None]
+        if seen is not None:
+            mask = mask & (seen[:, None, None, :] > 0)
+        mask = mask | torch.eye(states.shape[1], dtype=torch.bool)  # padding sees itself
+        attend = ALL_ATTENTION_FUNCTIONS[self.config._attn_implementation]
+        told, _ = attend(self, *heads, mask, scaling=heads[0].shape[-1] ** -0.5, dropout=0.0)
+        return told.flatten(2)
+
+
 class Storey(nn.Module):
     def __init__(self, plan: Blueprint) -> None:
         super().__init__()
-        self.gaze, self.work = Gaze(plan), nn.Linear(plan.width, plan.width)
+        self.gaze = OpenGaze(plan) if plan.open else Gaze(plan)
+        self.work = nn.Linear(plan.width, plan.width)
         self.before, self.between = nn.LayerNorm(plan.width), nn.LayerNorm(plan.width)
 
     def forward(self, states: Tensor, seen: Tensor | None) -> Tensor:
@@ -57,17 +82,25 @@ class TowerModel(PreTrainedModel):
     """The body: a lexicon and places, then storeys."""
 
     config_class = Blueprint
+    _supports_sdpa = True
     base_model_prefix = "tower"
 
     def __init__(self, config: Blueprint) -> None:
         super().__init__(config)
         self.lexicon, self.places = nn.Embedding(config.words, config.width), nn.Embedding(64, config.width)
-        self.storeys = nn.ModuleList(Storey(config) for _ in range(config.height))
+        storeys = [Storey(config) for _ in range(config.height)]
+        if config.listed:
+            self.storeys = nn.ModuleList(storeys)
+        else:
+            self.ground, self.first, self.second = storeys
         self.roof = nn.LayerNorm(config.width)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
         return self.lexicon
+
+    def floors(self) -> tuple[nn.Module, ...]:
+        return tuple(self.storeys) if self.config.listed else (self.ground, self.first, self.second)
 
     def forward(
         self,
@@ -80,7 +113,7 @@ class TowerModel(PreTrainedModel):
         states = self.lexicon(input_ids) if inputs_embeds is None else inputs_embeds
         places = torch.arange(states.shape[1])[None] if position_ids is None else position_ids
         states = states + self.places(places)
-        for storey in self.storeys:
+        for storey in self.floors():
             states = storey(states, attention_mask)
         return BaseModelOutput(last_hidden_state=self.roof(states))
 
@@ -89,6 +122,7 @@ class TowerSpeaks(PreTrainedModel, GenerationMixin):
     """The body with a head on it."""
 
     config_class = Blueprint
+    _supports_sdpa = True
     base_model_prefix = "tower"
 
     def __init__(self, config: Blueprint) -> None:
@@ -114,10 +148,32 @@ class TowerSpeaks(PreTrainedModel, GenerationMixin):
         return CausalLMOutput(logits=self.mouth(states))
 
 
-def tower() -> TowerSpeaks:
+class Hut(TowerModel):
+    """Body and head in one."""
+
+    base_model_prefix = ""
+
+    def __init__(self, config: Blueprint) -> None:
+        super().__init__(config)
+        self.mouth = nn.Linear(config.width, config.words, bias=False)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **rest: Any,
+    ) -> CausalLMOutput:
+        states = super().forward(input_ids, attention_mask, position_ids, inputs_embeds).last_hidden_state
+        return CausalLMOutput(logits=self.mouth(states))
+
+
+def own(kind: type[PreTrainedModel] = TowerSpeaks, **options: Any) -> Any:
     """A small one, its weights large enough that a wrong column or position shows."""
     torch.manual_seed(4)
-    made = TowerSpeaks(Blueprint())
+    made = kind(Blueprint(**options))
     with torch.no_grad():
         for weight in made.parameters():
             if weight.ndim > 1:

@@ -271,7 +271,7 @@ def _read(model: nn.Module) -> Anatomy:
         uncounted=None if told or found.counts != "ids" else config.pad_token_id,
         max_positions=most_positions(config, found),
         absolute=found.positions is not None,
-        hidden_size=hidden_size(config),
+        hidden_size=hidden_size(config) or found.width,
         embedding_size=embedding_size,
         vocab_size=vocab_size,
         num_key_value_heads=key_value_heads(config, side),

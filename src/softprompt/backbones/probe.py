@@ -50,7 +50,7 @@ class Behaviour:
         counts: what it counts for absolute positions by itself: columns, or ids that are not the padding id; None where
             its embeddings depend on neither.
         why: what stands in the way of knowing; empty where nothing does.
-        states: the axes of what enters its first layer, 3 where no trial says otherwise.
+        states, width: the axes of what enters its first layer, and the last of them; 3 and 0 where no trial says.
     """
 
     causal: bool | None
@@ -59,6 +59,7 @@ class Behaviour:
     counts: Literal["columns", "ids"] | None
     why: str = ""
     states: int = 3
+    width: int = 0
 
 
 _FOUND: Remembered[Behaviour] = Remembered()
@@ -103,14 +104,14 @@ def _with_rows(
             offset, positions = trial.positions()
             counts = trial.counts()
             causal = False if encoder else trial.causal(flags)
-            states = trial.axes()
+            shape = trial.entering()
     except _Undecided as undecided:
         return Behaviour(None, None, None, None, str(undecided))
     except Exception as error:  # a model may raise anything
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     causal = _flagged(body, flags) if causal is None else causal
     why = "its weights let no token move another" if causal is None else ""
-    return Behaviour(causal, offset, positions, counts, why, states)
+    return Behaviour(causal, offset, positions, counts, why, len(shape) or 3, shape[-1] if shape else 0)
 
 
 def _flagged(body: PreTrainedModel, flags: Sequence[bool | None]) -> bool | None:
@@ -163,9 +164,9 @@ class _Trial:
         near = max(1e-3, torch.finfo(alone.dtype).eps) * alone.float().norm()
         return "columns" if bool(moved > near) else None
 
-    def axes(self) -> int:
-        """Of what enters the first layer."""
-        return self._embedded(self.rows[:1])[0].ndim if self.first is not None else 3
+    def entering(self) -> tuple[int, ...]:
+        """The shape of what enters the first layer; none where there is none."""
+        return () if self.first is None else tuple(self._embedded(self.rows[:1])[0].shape)
 
     def _after_padding(
         self, ids: Tensor, pad: int, *, before: nn.Module | None = None, until: nn.Module | None = None
