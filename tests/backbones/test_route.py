@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from softprompt.backbones.route import called_layers, receivers
+from softprompt.backbones.route import called_layers, is_called, receivers
 
 from ..shared.models import model
 
@@ -86,3 +86,13 @@ def test_nothing_hands_states_on() -> None:
     house = House()
     house.storeys = house.lamps
     assert called_layers(house) == ()
+
+
+def test_layers_are_the_texts_where_it_enters_them_by_a_call() -> None:
+    house: Any = House()
+    vars(house)["get_input_embeddings"] = lambda: house.lexicon
+    house.attic = nn.Linear(2, 2)  # nobody goes there
+    assert is_called(house.storeys[0], house)
+    assert not is_called(house.attic, house)
+    house.lexicon.forward = None
+    assert is_called(house.attic, house)  # as far as anybody knows

@@ -70,6 +70,35 @@ def reading_model(model: nn.Module) -> nn.Module:
     return model if part is None or (path and part not in path) else part
 
 
+def is_called(module: nn.Module, body: nn.Module) -> bool:
+    """Whether a body's text enters one of its modules by a call; so it is taken to where the body fails before.
+
+    SqueezeBERT runs its layers' `forward`, past whatever could be put before them; the layers of a tower for sounds,
+    which have a usual name (Granite Speech), are no text's.
+
+    Args:
+        module: a layer.
+        body: takes ids.
+    """
+    embedding, me = input_embedding(body), threading.get_ident()
+    if embedding is None:
+        return True
+
+    def entering(module: nn.Module, args: tuple[object, ...]) -> None:
+        if threading.get_ident() == me:  # another thread may be running the same model
+            raise _Reached
+
+    with untouched(body):
+        handle = module.register_forward_pre_hook(entering)
+        try:
+            body(input_ids=_row(embedding))
+        except Exception:  # a model may raise anything
+            return True
+        finally:
+            handle.remove()
+    return False
+
+
 def called_layers(body: nn.Module) -> tuple[nn.Module, ...]:
     """The members of the list through which a row's states go, in the order of their calls; none where there is none.
 
@@ -141,4 +170,4 @@ def _row(embedding: nn.Module) -> Tensor:
 
 
 class _Reached(Exception):
-    """The input embedding was called."""
+    """What was looked for was called."""
