@@ -22,7 +22,7 @@ from softprompt.backbones.positions import told_positions
 from softprompt.backbones.probe import behaviour
 from softprompt.backbones.readers import Readers, family_of, text_configuration
 from softprompt.backbones.remembered import Remembered, loosened, state_of
-from softprompt.backbones.route import body_by_route, called_layers, is_called, reading_model
+from softprompt.backbones.route import body_by_route, reading_model, text_layers
 from softprompt.backbones.sides import require_run, sides_of
 from softprompt.backbones.structure import (
     attentions_of,
@@ -244,8 +244,7 @@ def _read(model: nn.Module) -> Anatomy:
     body = sides.encoder or body_by_route(sides.decoder or model, config)
     config = text_configuration(body) if sides.decoder else config
     embedding = embedding_of(body, family)
-    layers = layers_of(body, config)
-    layers = layers if layers and is_called(layers[0], body) else called_layers(body)
+    layers = text_layers(body, config)
     attentions = attentions_of(layers)
     takes, positions = told_positions(body, layers)
     found = behaviour(body, layers, attentions, encoder=sides.encoder is not None)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from softprompt.backbones.structure import body_of, input_embedding, weight_of
+from softprompt.backbones.structure import body_of, input_embedding, layers_of, weight_of
 from softprompt.backbones.untouched import untouched
 from softprompt.backbones.within import language_model
 
@@ -68,6 +68,12 @@ def reading_model(model: nn.Module) -> nn.Module:
     part = language_model(model)
     path = () if part is None else receivers(model)
     return model if part is None or (path and part not in path) else part
+
+
+def text_layers(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, ...]:
+    """The layers of a body, by a usual name where its text enters them there, else those that its states go through."""
+    named = layers_of(body, config)
+    return named if named and is_called(named[0], body) else called_layers(body)
 
 
 def is_called(module: nn.Module, body: nn.Module) -> bool:
