@@ -7,18 +7,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pytest
 import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 from torch import Tensor
 
 import softprompt as sp
+from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.fingerprint import fingerprint, num_parameters
 from softprompt.backbones.heads import label_rows
 from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 
 from ..shared.models import fresh, ids, tokenizer
+from ..shared.own_family import own
 from ..shared.prompts import FAMILIES, METHODS, producer
 from ..shared.resting import MAPS, resting
 
@@ -69,6 +72,18 @@ def test_it_has_the_fingerprint_of_the_whole_model(family: str, tmp_path: Path) 
         prompted.save_pretrained(tmp_path / "prompt")
     assert sp.load(tmp_path / "prompt", parted, tokenizer()).method.name == "prompt_tuning"
     assert device_of(parted) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("method", ["prompt_tuning", "capt"])
+def test_layers_that_are_found_by_running_the_model_are_found_where_they_rest(method: str) -> None:
+    whole, parted = own(), own()
+    accelerate.cpu_offload(parted, execution_device="cpu")
+    assert len(read_anatomy(parted).layers) == len(read_anatomy(whole).layers) == len(whole.tower.storeys)
+    found = []
+    for target in (whole, parted):
+        with sp.attach(target, tokenizer(), producer(target, method)) as prompted, torch.no_grad():
+            found.append(prompted(input_ids=ids(5)).logits)
+    torch.testing.assert_close(*found)
 
 
 def test_label_words_are_read_where_they_rest(tmp_path: Path) -> None:

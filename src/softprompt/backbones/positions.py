@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import dig
 from softprompt.backbones.untouched import untouched
 
@@ -63,7 +64,7 @@ def _table(body: PreTrainedModel, layers: Sequence[nn.Module]) -> nn.Module | No
 
 def _takes(body: PreTrainedModel, table: nn.Module) -> bool:
     """Whether a table can be told positions, tried on two tokens: ProphetNet's names them and refuses them."""
-    device = next(body.parameters()).device
+    device = device_of(body)
     ids = torch.full((1, 2), 3, device="cpu" if device.type == "meta" else device)
     told, me = {"position_ids": torch.arange(2, device=ids.device)[None]}, threading.get_ident()
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import body_of, input_embedding, layers_of, weight_of
 from softprompt.backbones.untouched import untouched
 from softprompt.backbones.within import language_model
@@ -172,7 +173,7 @@ def _row(embedding: nn.Module) -> Tensor:
     """Eight words from the middle of the vocabulary, `(1, 8)`: most special tokens stand at its ends."""
     weight = weight_of(embedding)
     middle = weight.shape[0] // 2
-    return torch.arange(middle, middle + _TOKENS, device=weight.device)[None].clamp(max=weight.shape[0] - 1)
+    return torch.arange(middle, middle + _TOKENS, device=device_of(embedding))[None].clamp(max=weight.shape[0] - 1)
 
 
 class _Reached(Exception):
