@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
+from softprompt.backbones.alignment import is_aligned
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.cached import Sizes, cached_sizes
 from softprompt.backbones.compat import looks_attention_up
@@ -159,6 +160,8 @@ class Anatomy:
     def lacks(self) -> dict[str, str]:
         """Of the sites `stream`, `hidden` and `attention` those that cannot be served, each with what is missing."""
         found = {}
+        if not is_aligned(cast("PreTrainedModel", self.body), self.embedding, self.layers):
+            return dict.fromkeys(_EXAMPLES, "the columns that it works on are not its tokens, one by one")
         if any(self.embedding in set(one.modules()) for one in self.lookups):
             found["stream"] = "it looks ids up outside the input embedding, where a virtual token has no row"
         if not self.layers:
@@ -169,10 +172,8 @@ class Anatomy:
             found["hidden"] = found["stream"]
         if self.has_open_attention or self.cached:
             return found
-        if not any(self.attentions):
-            found["attention"] = "its layers have no attention whose keys a prefix could join"
-        else:
-            found["attention"] = "its attention is not an AttentionInterface function"
+        none = "its layers have no attention whose keys a prefix could join"
+        found["attention"] = "its attention is not an AttentionInterface function" if any(self.attentions) else none
         return found
 
     def require_site(self, site: str) -> None:
