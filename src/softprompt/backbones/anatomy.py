@@ -170,10 +170,9 @@ class Anatomy:
             found["hidden"] = f"its layers hand on states of {self.states} axes, not (batch, tokens, hidden)"
         elif "stream" in found:
             found["hidden"] = found["stream"]
-        if self.has_open_attention or self.cached:
-            return found
-        none = "its layers have no attention whose keys a prefix could join"
-        found["attention"] = "its attention is not an AttentionInterface function" if any(self.attentions) else none
+        if not (self.has_open_attention or self.cached):
+            none = "its layers have no attention whose keys a prefix could join"
+            found["attention"] = "its attention is not an AttentionInterface function" if any(self.attentions) else none
         return found
 
     def require_site(self, site: str) -> None:
