@@ -21,9 +21,13 @@ from transformers import (
     EncoderDecoderModel,
     FSMTConfig,
     FSMTForConditionalGeneration,
+    FunnelConfig,
+    FunnelForMaskedLM,
     MllamaForCausalLM,
     PatchTSTConfig,
     PatchTSTModel,
+    PerceiverConfig,
+    PerceiverForMaskedLM,
     ResNetConfig,
     ResNetModel,
     SiglipConfig,
@@ -50,6 +54,8 @@ ONE = {"hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": HEA
 TEXT = {**ONE, "vocab_size": VOCABULARY, "max_position_embeddings": 32, "pad_token_id": 0, "bos_token_id": 1}
 FSMT = {"src_vocab_size": 20, "tgt_vocab_size": 20, "d_model": 8, "encoder_layers": 1, "decoder_layers": 1}
 FSMT |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+LATENT = {"num_latents": 4, "d_latents": 8, "d_model": 8, "num_blocks": 1, "num_self_attends_per_block": 1}
+LATENT |= {"num_self_attention_heads": 2, "num_cross_attention_heads": 2}
 SEEN = {**ONE, "image_size": 8, "patch_size": 4}
 METHODS = [
     PromptTuning(num_virtual_tokens=3),
@@ -97,6 +103,10 @@ TEXTLESS: dict[str, tuple[Any, str]] = {
     "an encoder without configuration": (
         lambda: FSMTForConditionalGeneration(FSMTConfig(**FSMT, langs=["en", "de"])),
         "'fsmt': FSMTEncoder reads text, but has no configuration",
+    ),
+    "columns of its own": (
+        lambda: PerceiverForMaskedLM(PerceiverConfig(**LATENT, vocab_size=20, max_position_embeddings=16)),
+        "'perceiver' gives 16 columns for 6 tokens",
     ),
     "a dict": (
         lambda: whose_config_is({"in_channels": 4}),
@@ -197,3 +207,13 @@ def test_layers_that_read_images_alone_are_no_layers_of_the_text() -> None:
             assert not torch.allclose(found, backbone(input_ids=ROWS[0]).logits, atol=1e-3)
             for row, alone in zip(ROWS, logits(prompted, *padded(ROWS, "left")), strict=True):
                 close(alone, logits(prompted, row)[0])
+
+
+def test_layers_that_take_queries_and_keys_apart_take_no_capsule() -> None:
+    """Funnel's: what is written into the queries is none in the keys. Its input takes virtual tokens as any."""
+    sizes = {"d_model": HIDDEN, "n_head": HEADS, "d_head": 8, "d_inner": 37, "block_sizes": [1, 1]}
+    backbone = shaken(FunnelForMaskedLM(FunnelConfig(vocab_size=VOCABULARY, num_decoder_layers=1, **sizes)))
+    with pytest.raises(SoftPromptError, match="cannot serve the site 'hidden'.*'stream' .such as prompt_tuning"):
+        attach(backbone, tokenizer(), CaPT())
+    with attach(backbone, tokenizer(), PromptTuning(num_virtual_tokens=3)) as prompted, torch.no_grad():
+        assert prompted(input_ids=ROWS[0]).logits.shape == (1, 7, VOCABULARY)

@@ -248,7 +248,7 @@ def _read(model: nn.Module) -> Anatomy:
     attentions = attentions_of(layers)
     takes, positions = told_positions(body, layers)
     found = behaviour(body, layers, attentions, encoder=sides.encoder is not None)
-    require_run(model, found, family)
+    require_run(model, body, found, family)
     kind: BackboneKind = "encoder-decoder" if sides.encoder else kind_of(family, found)
     told = takes or positions is not None
     vocab_size, embedding_size = weight_of(embedding).shape

@@ -6,6 +6,7 @@ Names tell little: a body may stand under `text_model` or `backbone` beside a to
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -74,7 +75,9 @@ def reading_model(model: nn.Module) -> nn.Module:
 def text_layers(body: nn.Module, config: PreTrainedConfig) -> tuple[nn.Module, ...]:
     """The layers of a body, by a usual name where its text enters them there, else those that its states go through."""
     named = layers_of(body, config)
-    return named if named and is_called(named[0], body) else called_layers(body)
+    found = named if named and is_called(named[0], body) else called_layers(body)
+    apart = any("key" in inspect.signature(layer.forward).parameters for layer in found)
+    return () if apart else found  # Funnel's take queries, keys and values, and states in none of them alone
 
 
 def is_called(module: nn.Module, body: nn.Module) -> bool:

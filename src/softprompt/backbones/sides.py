@@ -10,14 +10,18 @@ import inspect
 from dataclasses import dataclass
 from typing import cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.backbones.probe import Behaviour
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import input_embedding
+from softprompt.backbones.untouched import untouched
 from softprompt.errors import SoftPromptError
 
 IDS = "input_ids"
+_TOKENS = 6
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,35 @@ def sides_of(model: nn.Module, family: str) -> Sides:
     return Sides()
 
 
-def require_run(model: nn.Module, found: Behaviour, family: str) -> None:
+def require_run(model: nn.Module, body: PreTrainedModel, found: Behaviour, family: str) -> None:
     """Refuse a model that does not run on text alone where the part of it that reads text can be named (SigLIP).
 
     Raises:
-        SoftPromptError: names it.
+        SoftPromptError: names it; or what runs gives no column for each token (Perceiver).
     """
+    given = _columns(body) if getattr(body, "base_model", body) is not body else None
+    if given is not None and given != _TOKENS:
+        raise SoftPromptError(
+            f"family {family!r} gives {given} columns for {_TOKENS} tokens, so that those of virtual tokens cannot be "
+            "told apart: choose another backbone"
+        )
     names = _readers(model) if found.causal is None else []
     if names:
         raise SoftPromptError(
             f"family {family!r} does not run on ids alone ({found.why}): attach to what reads text in it, "
             f"{' or '.join(names)}"
         )
+
+
+def _columns(body: PreTrainedModel) -> int | None:
+    """How many columns a body whose head is inside it gives for a few tokens; None where it cannot be run on them."""
+    row = torch.arange(5, 5 + _TOKENS, device=device_of(body))[None]
+    try:
+        with untouched(body):
+            first: object = body(input_ids=row, return_dict=True)[0]
+    except Exception:  # a model may raise anything
+        return None
+    return int(first.shape[1]) if isinstance(first, Tensor) and first.ndim == 3 else None
 
 
 def _readers(model: nn.Module) -> list[str]:
