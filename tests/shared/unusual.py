@@ -75,6 +75,13 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     },
     "diffllama": {**_BERT, "num_key_value_heads": 2},
     "doge": {**_BERT, "num_key_value_heads": 2},
+    "lfm2": {
+        **_BERT,
+        "num_key_value_heads": 2,
+        "layer_types": ["conv", "full_attention", "conv"],
+        "block_auto_adjust_ff_dim": False,
+    },
+    "albert": {**_BERT, "embedding_size": 16},
     "ibert": _BERT,
     "gemma3n_text": {
         **_GEMMA,

@@ -175,3 +175,18 @@ def test_words_are_what_the_cache_keeps_of_them() -> None:
     for layer, (keys, values) in zip(cache.layers, build(backbone, tokenizer(), method).keys_values(), strict=True):
         close(keys, layer.keys[0])
         close(values, layer.values[0])
+
+
+@torch.no_grad()
+def test_layers_that_take_the_keys_of_another_take_its_prefix() -> None:
+    """Gemma 3n's last layers: so a prefix is a past there, too, though nothing goes through a cache."""
+    backbone, row = decoder("gemma3n_text"), ids(6, 1)
+    prompt = producer(backbone, PTuningV2(num_virtual_tokens=3, init_std=1.0))
+    assert not key_values(read_anatomy(backbone)).by_cache
+    assert [keys.shape[1] for keys, _ in prompt.keys_values()] == [3, 3, 0, 0]
+    with attach(backbone, tokenizer(), prompt) as prompted:
+        got = prompted(input_ids=row).logits
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(prompt.keys_values()[:2]):
+        cache.update(keys[None], values[None], layer)
+    close(got, backbone(input_ids=row, attention_mask=torch.ones(1, 9), past_key_values=cache).logits)

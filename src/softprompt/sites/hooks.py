@@ -214,8 +214,13 @@ class Hooks:
         """The keyword that carries a layer's prefixes to its attentions; nothing where no row has one."""
         if call.through_cache:
             return {}
-        asked = {place: one for place, own in places.items() if (one := own[layer]) is not None}
-        return self.carrier(call.join.of_places(asked, layer, call.batch, dtype), call.carried)
+        asked: dict[Place, nn.Module] = {}
+        for place, own in places.items():
+            attention = own[layer]
+            if attention is not None:
+                asked[place] = attention
+        source = self.carrier.source(layer) if "body" in asked else layer
+        return self.carrier(call.join.of_places(asked, source, call.batch, dtype), call.carried)
 
     def _feed(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""

@@ -49,11 +49,13 @@ class KeyValues:
         by_keyword: whether layers hand the keywords that they are given on to their attention.
         by_cache: whether prefixes go through the cache, because attention is no function that could be another, or is
             not all that is made of keys and values.
+        sources: of each layer of the body the one whose keys and values it takes, mostly its own; () for that.
     """
 
     heads: Mapping[Place, tuple[Heads | None, ...]]
     by_keyword: bool
     by_cache: bool = False
+    sources: tuple[int, ...] = ()
 
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class Carrier:
     def __init__(self, anatomy: Anatomy) -> None:
         """Of a backbone."""
         self._anatomy, self._by_keyword, self.by_cache = anatomy, True, False
+        self._sources: tuple[int, ...] = ()
 
     def look(self) -> None:
         """See what the layers hand on, in no call of theirs.
@@ -93,7 +96,11 @@ class Carrier:
             SoftPromptError: nothing tells of keys and values.
         """
         found = key_values(self._anatomy)
-        self._by_keyword, self.by_cache = found.by_keyword, found.by_cache
+        self._by_keyword, self.by_cache, self._sources = found.by_keyword, found.by_cache, found.sources
+
+    def source(self, layer: int) -> int:
+        """The layer of the body whose keys and values a layer takes: prefixes stand with those."""
+        return self._sources[layer] if self._sources else layer
 
     def __call__(self, prefixes: tuple[Prefix, ...], carried: dict[nn.Module, object]) -> dict[str, object]:
         """The keyword for a layer's call; none where the open call has to have the prefixes.
@@ -132,8 +139,17 @@ def _look(anatomy: Anatomy) -> KeyValues:
         if any(heads["body"]) and anatomy.cached and _is_not_all(found, anatomy):
             return _cached(anatomy)
         if any(heads["body"]):
-            return KeyValues(heads, by_keyword=marked and all(one.marked for one in found))
+            sources = _sources(found, anatomy.attentions)
+            heads["body"] = tuple(one if sources[i] == i else None for i, one in enumerate(heads["body"]))
+            return KeyValues(heads, by_keyword=marked and all(one.marked for one in found), sources=sources)
     return _told(anatomy)
+
+
+def _sources(found: Sequence[Handed], attentions: Sequence[nn.Module | None]) -> tuple[int, ...]:
+    """Of each layer the first whose attention was handed the very same keys: Gemma 3n's last layers take others'."""
+    handed = {one.attention: one.keys.data_ptr() for one in found}
+    keys = [None if one is None or attentions.count(one) > 1 else handed.get(one) for one in attentions]
+    return tuple(layer if own is None else keys.index(own) for layer, own in enumerate(keys))
 
 
 def _is_not_all(found: Sequence[Handed], anatomy: Anatomy) -> bool:
