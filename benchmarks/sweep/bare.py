@@ -24,11 +24,14 @@ Run = Callable[..., Any]
 
 
 def output(found: Any) -> Tensor:
+    """What a model gave, without its graph."""
+    return given(found).detach().clone()
+
+
+def given(found: Any) -> Tensor:
     """Logits, else the last states, else what comes first."""
-    for name in ("logits", "last_hidden_state"):
-        if isinstance(getattr(found, name, None), Tensor):
-            return getattr(found, name).detach().clone()
-    first: Tensor = found[0].detach().clone()
+    named = [getattr(found, name, None) for name in ("logits", "last_hidden_state")]
+    first: Tensor = next((one for one in named if isinstance(one, Tensor)), found[0])
     return first
 
 
@@ -88,7 +91,6 @@ class Bare:
         """
         self.model = model
         self.two_sided = bool(getattr(model.config, "is_encoder_decoder", False))
-        self.pooled = kind == "seqcls"
         self.generates = kind in ("causal", "seq2seq", "imagetext") and model.can_generate()
         self.start = 1
         self.ids = torch.tensor([ROWS[0]])
@@ -104,6 +106,8 @@ class Bare:
         except Exception as error:
             first = (str(error).strip().splitlines() or [""])[0]
             raise Unknown(f"the bare model takes more than ids and a mask: {type(error).__name__}: {first}") from error
+        by_column = self.output.ndim == 3 and self.output.shape[1] == self.ids.shape[1]
+        self.pooled = kind == "seqcls" or not (self.two_sided or by_column)
         if not torch.isfinite(self.output).all():
             raise Unknown("the bare model gives no finite numbers")
         self.repeats = torch.equal(self.output, self.run(model))
@@ -158,12 +162,24 @@ class Bare:
     @cached_property
     def sees_later(self) -> bool | None:
         """Whether the first token's output is another where the last word is; None where there is no such output."""
-        if self.two_sided or self.pooled or self.output.shape[1] != self.ids.shape[1]:
+        if self.two_sided or self.pooled:
             return None
         other = self.ids.clone()
         other[0, -1] = 60
         moved = (self.run(self.model, other) - self.output).abs().flatten(2).amax(-1)[0]
         return bool(moved[0] > 0.01 * moved[-1])
+
+    def mixes(self, path: str) -> bool:
+        """Whether what enters a layer at one column moves another's output, as no last feed-forward alone does."""
+        twin = self.twin()
+
+        def move(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            states = (args[0] if args else kwargs["hidden_states"]).clone()
+            states[:, 0] += 30 * torch.randn_like(states[:, 0])
+            return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
+
+        twin.get_submodule(path).register_forward_pre_hook(move, with_kwargs=True)
+        return self.two_sided or self.pooled or difference(self.run(twin)[:, 1:], self.output[:, 1:]) > 1e-6
 
     def check_state(self) -> None:
         """See that the model is as it was.
@@ -188,6 +204,11 @@ class Bare:
             "gradients": [(one.requires_grad, one.grad is None) for one in parameters],
             "attention": [getattr(one, "_attn_implementation", None) for one in configs.values()],
         }
+
+
+def paths_in(model: PreTrainedModel) -> dict[int, str]:
+    """The path of each module."""
+    return {id(module): path for path, module in model.named_modules()}
 
 
 def padded(side: str) -> tuple[Tensor, Tensor]:

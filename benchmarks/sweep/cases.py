@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 import softprompt as sp
 
 from . import references
-from .bare import Bare
+from .bare import Bare, paths_in
 from .verdict import Unknown
 
 VIRTUAL = 3  # P
@@ -109,7 +109,7 @@ def _words(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anatomy
 
 def _prefixes(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anatomy) -> Tensor:
     modules = {"body": anatomy.attentions, "decoder": anatomy.decoder_attentions, "cross": anatomy.cross_attentions}
-    paths = _paths(bare)
+    paths = paths_in(bare.model)
     pairs: dict[str, tuple[Tensor, Tensor]] = {}
     for place, name in _places(producer).items():
         for module, (keys, values) in zip(modules[place], getattr(producer, name)(), strict=True):
@@ -119,26 +119,28 @@ def _prefixes(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anat
                 raise Unknown("layers with shared weights")
             if keys.shape[1]:
                 pairs[paths[id(module)]] = keys.detach(), values.detach()
-    if anatomy.kind == "causal" and not any(references.has_bias(twin.get_submodule(path)) for path in pairs):
+    if anatomy.kind == "causal" and all(references.fits_a_cache(twin.get_submodule(path)) for path in pairs):
         with suppress(Unknown):
             return references.by_cache(bare, twin, pairs)
-    told = anatomy.takes_position_ids or anatomy.positions is not None  # else the text stays where it is
-    return references.by_attention(bare, twin, pairs, VIRTUAL if producer.shift and told else 0)
+    return references.by_attention(bare, twin, pairs, VIRTUAL if producer.shift and _takes_positions(anatomy) else 0)
 
 
 def _capsules(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anatomy) -> Tensor:
-    paths = _paths(bare)
-    shift = anatomy.kind == "causal" or not anatomy.absolute
+    paths = paths_in(bare.model)
+    told = _takes_positions(anatomy) or anatomy.uncounted is not None
+    shift = anatomy.kind == "causal" or not anatomy.absolute or not told
     layers = [paths[id(layer)] for layer in anatomy.layers]
     return references.by_layers(bare, twin, producer.table.detach(), producer.start, layers, shift=shift)
 
 
-def _paths(bare: Bare) -> dict[int, str]:
-    return {id(module): path for path, module in bare.model.named_modules()}
+def _takes_positions(anatomy: sp.Anatomy) -> bool:
+    """Whether the text can be told where it stands; else each column takes a position, and a prefix none."""
+    return anatomy.takes_position_ids or anatomy.positions is not None
 
 
 CASES = (
-    Case(sp.PromptTuning(num_virtual_tokens=VIRTUAL), "stream", None, _rows_of_table("virtual token"), _words),
+    # Random vectors, of no word: Gemma 4 tells the embeddings of words from others.
+    Case(sp.PromptTuning(num_virtual_tokens=VIRTUAL), "stream", 0.3, _rows_of_table("virtual token"), _words),
     Case(sp.PTuningV2(num_virtual_tokens=VIRTUAL), "attention", 1.0, _values_of_layers, _prefixes),
     Case(sp.PrefixTuning(num_virtual_tokens=VIRTUAL), "attention", None, _values_of_layers, _prefixes),
     Case(sp.CaPT(), "hidden", 0.5, _rows_of_table("capsule of layer"), _capsules),

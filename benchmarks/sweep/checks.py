@@ -15,7 +15,7 @@ import softprompt as sp
 from softprompt.attached.attach import build
 from softprompt.methods import methods
 
-from .bare import ROW_ALONE, Bare, changed, difference, same
+from .bare import ROW_ALONE, Bare, changed, difference, given, paths_in, same
 from .cases import CASES, Case, filled
 from .generation import Generation
 from .verdict import ERROR, REFUSED, Unknown, Verdict, Wrong, judged
@@ -122,6 +122,10 @@ class Tried:
             self.output = self.bare.run(prompted)
             changed(self.output, self.bare.output, "the prompt", 1e-5)
             idle = [name for name, nudge in self.case.parts(made) if not self._counts(prompted, nudge)]
+            if self.case.site == "hidden" and idle:
+                last = paths_in(self.bare.model)[id(self.anatomy.layers[-1])]
+                place = f"capsule of layer {self.anatomy.num_layers - 1}"
+                idle = [name for name in idle if name != place or self.bare.mixes(last)]
             if idle:
                 raise Wrong(f"without effect: {', '.join(idle)}")
 
@@ -167,8 +171,7 @@ class Tried:
     def gradient(self) -> None:
         """A gradient reaches the prompt and nothing else."""
         with self.attached() as prompted:
-            found = prompted(**self.bare.inputs(self.bare.ids))
-            found = next(getattr(found, name) for name in ("logits", "last_hidden_state") if hasattr(found, name))
+            found = given(prompted(**self.bare.inputs(self.bare.ids)))
             (found.float() * torch.linspace(-1, 1, found.numel()).view_as(found)).mean().backward()
             others = [name for name, one in self.bare.model.named_parameters() if one.grad is not None]
             gradients = [one.grad for one in self.producer.parameters() if one.requires_grad]

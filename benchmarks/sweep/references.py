@@ -116,11 +116,19 @@ def _with_cache(bare: Bare, model: PreTrainedModel, pairs: Pairs, **options: Any
             cache = DynamicCache(**options)
             for place, (path, (keys, values)) in enumerate(pairs.items()):
                 layer = getattr(model.get_submodule(path), "layer_idx", place)
+                if layer is None or layer < 0:
+                    raise LookupError("attention that does not know its layer")
                 cache.update(keys[None].to(model.dtype), values[None].to(model.dtype), layer)
-            got = output(model(input_ids=bare.ids, attention_mask=mask, past_key_values=cache))
+            given = {"input_ids": bare.ids, "attention_mask": mask}
+            lacking = bool(options) or cache.get_seq_length() != length  # hybrids count from 0
+            if lacking and "position_ids" in inspect.signature(model.forward).parameters:
+                given["position_ids"] = torch.arange(length, mask.shape[1])[None]
+            got = output(model(**given, past_key_values=cache))
     except Unknown as fault:
         return fault
-    return got if got.shape == bare.output.shape else Unknown(f"past_key_values: shape {tuple(got.shape)}")
+    if got.shape != bare.output.shape:
+        return Unknown(f"past_key_values: shape {tuple(got.shape)}")
+    return Unknown("past_key_values: they are not read") if torch.equal(got, bare.output) else got
 
 
 def by_attention(bare: Bare, model: PreTrainedModel, pairs: Pairs, shift: int) -> Tensor:
@@ -148,13 +156,15 @@ def by_attention(bare: Bare, model: PreTrainedModel, pairs: Pairs, shift: int) -
     return got
 
 
-def has_bias(module: nn.Module) -> bool:
-    """Whether an attention's function is handed what depends on the distance of two tokens, of which a prefix has none.
+def fits_a_cache(module: nn.Module) -> bool:
+    """Whether a prefix of an attention is what a cache would give it.
 
-    In a cache it would have one.
+    Where its function is handed what depends on the distance of two tokens, a prefix has none, and would have one in a
+    cache; attention that takes its keys from another layer (Gemma 3n) would take that one's prefix from there, too.
     """
     functions = _functions(sys.modules[type(module).__module__]).values()
-    return any("position_bias" in inspect.signature(one).parameters for one in functions)
+    distances = any("position_bias" in inspect.signature(one).parameters for one in functions)
+    return not distances and not getattr(module, "is_kv_shared_layer", False)
 
 
 def _functions(file: ModuleType) -> dict[str, Callable[..., Any]]:
