@@ -20,7 +20,7 @@ from softprompt.sites.attention import Place
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
 from softprompt.sites.key_values import Carrier
-from softprompt.sites.outputs import Output, check_summary, gather, one_row, states_of, with_states
+from softprompt.sites.outputs import Output, gather, mend_summary, one_row, states_of, with_states
 from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve, shown
@@ -241,7 +241,7 @@ class Hooks:
         if shared is not None and not shared.used.issuperset(filter(None, self._anatomy.attentions)):
             return self._run_unshared(shared)
         states = states_of(output)
-        check_summary(call, output, states, self._anatomy.family)
+        mend_summary(call, output, states, self._anatomy.vocab_size)
         if call.select is not None:
             return with_states(output, one_row(gather(states, call.columns(call.select))))
         if call.shared_prefix is not None:

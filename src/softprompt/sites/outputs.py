@@ -10,7 +10,6 @@ from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.forward_call import Call
-from softprompt.sites.producer import view_of
 
 
 class BodyOutput(Protocol):
@@ -52,29 +51,27 @@ def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
     return output
 
 
-def check_summary(call: Call, output: Output, states: Tensor, family: str) -> None:
-    """See that no row's summary is a virtual token's state, whose id is the largest of all (CLIP looks for that).
+def mend_summary(call: Call, output: Output, states: Tensor, vocab_size: int) -> None:
+    """Give rows whose summary is a virtual token's state that of their own token with the largest id.
+
+    Some bodies look for the end token by its id, the largest of all (CLIP with files of old, OWL-ViT), and a virtual
+    one is larger.
 
     Args:
         call: the open call.
         output: of the body.
         states: its last ones, `(B, T, H)`.
-        family: by which the body is named.
-
-    Raises:
-        SoftPromptError: it is.
+        vocab_size: V, where virtual ids begin.
     """
-    pooled = None if torch.compiler.is_compiling() else getattr(output, "pooler_output", None)
-    if call.layout is None or not isinstance(pooled, Tensor) or pooled.shape[-1] != states.shape[-1]:
+    if call.layout is None or torch.compiler.is_compiling() or not isinstance(output, MutableMapping):
         return
-    for group in call.layout.groups:
-        at_slots = view_of(states, group).at_slots  # [U, P, H]
-        own = pooled if group.rows is None else pooled[group.rows]
-        if bool((at_slots == own[:, None]).all(-1).any()):
-            raise SoftPromptError(
-                f"family {family!r} takes the state at a row's largest id for its summary, which is a virtual token's: "
-                "use a method at the site 'attention', such as p_tuning_v2"
-            )
+    pooled = output.get("pooler_output")
+    if not isinstance(pooled, Tensor) or pooled.shape[-1] != states.shape[-1]:
+        return
+    ids = call.layout.ids
+    virtual = (states == pooled[:, None]).all(-1) & (ids >= vocab_size)  # [B, T]
+    own = ids.masked_fill(ids >= vocab_size, -1).argmax(-1, keepdim=True)
+    output["pooler_output"] = torch.where(virtual.any(-1, keepdim=True), gather(states, own)[:, 0], pooled)
 
 
 def one_row(states: Tensor) -> Tensor:
