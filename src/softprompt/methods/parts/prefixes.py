@@ -41,8 +41,8 @@ class Stack:
     @property
     def widths(self) -> list[tuple[Heads, int]]:
         """What stands side by side in a flat row: for each chosen layer its keys, then its values, `K D` each."""
-        own = [heads for place in self.places if (heads := self.heads[place]) is not None]
-        return [(heads, width) for heads in own for width in (heads.keys, heads.values)]
+        own = [self.heads[place] for place in self.places]
+        return [(heads, width) for heads in own if heads is not None for width in (heads.keys, heads.values)]
 
     @property
     def flat(self) -> int:
