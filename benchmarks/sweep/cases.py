@@ -122,7 +122,8 @@ def _prefixes(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anat
     if anatomy.kind == "causal" and all(references.fits_a_cache(twin.get_submodule(path)) for path in pairs):
         with suppress(Unknown):
             return references.by_cache(bare, twin, pairs)
-    return references.by_attention(bare, twin, pairs, VIRTUAL if producer.shift and _takes_positions(anatomy) else 0)
+    moves = (producer.shift or not anatomy.absolute) and _takes_positions(anatomy)
+    return references.by_attention(bare, twin, pairs, VIRTUAL if moves else 0)
 
 
 def _capsules(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anatomy) -> Tensor:
