@@ -16,13 +16,15 @@ from transformers import (
     JambaConfig,
     Lfm2Config,
     PreTrainedConfig,
+    RecurrentGemmaConfig,
+    RwkvConfig,
 )
 
 from softprompt.attached.attach import attach
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.remembered import Remembered
 from softprompt.errors import SoftPromptError
-from softprompt.methods import PrefixTuning, PTuningV2
+from softprompt.methods import CaPT, PrefixTuning, PromptTuning, PTuningV2
 from softprompt.sites import key_values as module
 from softprompt.sites.key_values import Heads, key_values
 
@@ -54,7 +56,7 @@ WANTED = {
 def made(config: PreTrainedConfig) -> Any:
     """A tiny model of its own, with weights large enough to show."""
     torch.manual_seed(0)
-    backbone = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    backbone = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in backbone.parameters():
             if parameter.ndim > 1:
@@ -112,6 +114,35 @@ def test_a_hybrid_has_prefixes_where_it_has_attention(name: str, method: Any) ->
         for _ in range(3):
             step = torch.cat([step, prompted(input_ids=step).logits[:, -1:].argmax(-1)], dim=1)
         assert row.tolist() == step[0].tolist()
+
+
+def test_a_recurrence_that_begins_at_position_0_has_no_prefix() -> None:
+    config = RecurrentGemmaConfig(
+        vocab_size=100, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=1, head_dim=8,
+        intermediate_size=96, lru_width=32, attention_window_size=64, pad_token_id=0,
+        block_types=["recurrent", "recurrent", "attention"],
+    )  # fmt: skip
+    backbone = made(config)
+    with pytest.raises(SoftPromptError, match="begins anew at position 0.*'stream' or 'hidden'"):
+        attach(backbone, tokenizer(), PTuningV2(num_virtual_tokens=3))
+    with attach(backbone, tokenizer(), PromptTuning(num_virtual_tokens=3)) as prompted, torch.no_grad():
+        alone = prompted(input_ids=ids(6)).logits
+        padded = torch.nn.functional.pad(ids(6), (2, 0))
+        mask = torch.nn.functional.pad(torch.ones_like(ids(6)), (2, 0))
+        torch.testing.assert_close(prompted(input_ids=padded, attention_mask=mask).logits[:, 2:], alone)
+
+
+@pytest.mark.parametrize("side", [(2, 0), (0, 2)])
+def test_a_mask_that_a_model_keeps_from_its_body_counts(side: tuple[int, int]) -> None:
+    """RWKV's body sees no mask, and its recurrence no padding."""
+    config = RwkvConfig(vocab_size=100, hidden_size=32, num_hidden_layers=2, context_length=64, pad_token_id=0)
+    for method in (CaPT(init_std=0.5), PromptTuning(num_virtual_tokens=3)):
+        with attach(made(config), tokenizer(), method) as prompted, torch.no_grad():
+            batch = torch.cat([torch.nn.functional.pad(ids(6), side), ids(8, 1)])
+            mask = torch.cat([torch.nn.functional.pad(torch.ones_like(ids(6)), side), torch.ones(1, 8).long()])
+            together = prompted(input_ids=batch, attention_mask=mask).logits
+            torch.testing.assert_close(together[:1, side[0] : side[0] + 6], prompted(input_ids=ids(6)).logits)
+            torch.testing.assert_close(together[1:], prompted(input_ids=batch[1:]).logits)
 
 
 def test_layers_without_attention_cannot_be_chosen() -> None:

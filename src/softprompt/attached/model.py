@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.answering import Answering
@@ -20,7 +20,7 @@ from softprompt.sites.footprint import Footprint
 from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
 from softprompt.sites.held import changing
-from softprompt.sites.hooks import Hooks
+from softprompt.sites.hooks import Hooks, argument_names
 from softprompt.sites.layout import Slots
 from softprompt.sites.outputs import user_length
 from softprompt.sites.padding import moving_sides
@@ -68,7 +68,8 @@ class PromptedModel(Answering):
         self._next_id = self.anatomy.vocab_size
         self._hooks = Hooks(self.anatomy)
         around = self._hooks.around
-        self._around = self._sites = {**around, **_inside(backbone, around, self.anatomy)}
+        inside = _inside(backbone, around, self.anatomy)
+        self._around = self._sites = {backbone: _noting(backbone), **around, **inside}
         self._stand_ins: Mapping[nn.Module, StandIn] = {}
         self._gate = Gate()
         try:
@@ -216,6 +217,18 @@ def _inside(backbone: nn.Module, sites: Mapping[nn.Module, Around], anatomy: Ana
         return user_length(output, call, encoder_decoder=encoder_decoder)
 
     return {part: call_it}
+
+
+def _noting(backbone: nn.Module) -> Around:
+    """Let the call know the mask that the model is given: RWKV's does not hand it on to its body."""
+    names = argument_names(backbone)
+
+    def call_it(call: Call, beneath: Beneath, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        found = {**dict(zip(names, args, strict=False)), **kwargs}.get("attention_mask")
+        call.mask = found if isinstance(found, Tensor) else None
+        return beneath(*args, **kwargs)
+
+    return call_it
 
 
 def _changes_weights(producer: Producer) -> bool:

@@ -42,6 +42,8 @@ def begin(call: Call, anatomy: Anatomy, given: Mapping[str, object]) -> dict[str
     call.calls.clear()
     rows = call.rows_of(ids.shape[0])
     mask, ready = _mask_of(given)
+    if mask is None and ready is None and call.mask is not None and call.mask.shape == ids.shape:
+        mask = call.mask
     if ready is not None and call.inserting and any(call.slots[row].count for row in rows):
         raise SoftPromptError("virtual tokens need an attention_mask of shape (batch, tokens); another form was given")
     seen = _length_seen(given, ids)

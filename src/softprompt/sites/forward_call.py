@@ -43,6 +43,7 @@ class Call:
         shared_prefix: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
         states_below: states that are given in the place of the lowest layers, or recorded for that; None for neither.
+        mask: as the model was given it, `(B, N)`, whatever its body is.
         batch: how many rows the stack runs, whose states may have an axis more than `(batch, tokens, H)`.
         carried: the prefixes of attentions whose layers do not hand their keywords on.
         through_cache: whether prefixes stand in the cache, and are handed to no layer.
@@ -71,6 +72,7 @@ class Call:
     shared_prefix: SharedPrefix | None = None
     shows_states: bool = False
     states_below: RecordedStates | None = None
+    mask: Tensor | None = None
     batch: int = 0
     carried: dict[nn.Module, object] = field(default_factory=dict)
     through_cache: bool = False
