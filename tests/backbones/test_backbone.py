@@ -72,12 +72,12 @@ def test_what_it_tells(family: str) -> None:
 
 
 def test_why_it_cannot_serve_a_site() -> None:
-    from transformers import AutoModelForCausalLM, BloomConfig
+    from transformers import AutoModelForCausalLM, OpenAIGPTConfig
 
-    config = BloomConfig(vocab_size=100, hidden_size=32, n_layer=2, n_head=4)
+    config = OpenAIGPTConfig(vocab_size=100, n_embd=32, n_layer=2, n_head=4)
     backbone = sp.Backbone(AutoModelForCausalLM.from_config(config), tokenizer())
     assert backbone.sites == ("stream", "hidden")
-    assert "family 'bloom' cannot serve the site 'attention'" in str(backbone.refusal("attention"))
+    assert "family 'openai-gpt' cannot serve the site 'attention'" in str(backbone.refusal("attention"))
 
 
 # -- what is remembered, and how long ---------------------------------------------------------------------------------
