@@ -214,3 +214,13 @@ def test_layers_that_take_queries_and_keys_apart_take_no_capsule() -> None:
         attach(backbone, tokenizer(), CaPT())
     with attach(backbone, tokenizer(), PromptTuning(num_virtual_tokens=3)) as prompted, torch.no_grad():
         assert prompted(input_ids=ROWS[0]).logits.shape == (1, 7, VOCABULARY)
+
+
+def test_a_prefix_on_both_sides_takes_no_position() -> None:
+    """As in Prefix-Tuning's code for BART, so where positions turn the keys of the text, too."""
+    backbone = t5gemma()
+    made = producer(backbone, PrefixTuning(num_virtual_tokens=3))
+    with attach(backbone, tokenizer(), made) as prompted:
+        assert prompted.slots[0].prefix == 0
+    with attach(backbone, tokenizer(), producer(backbone, PTuningV2(num_virtual_tokens=3))) as prompted:
+        assert prompted.slots[0].prefix == 3

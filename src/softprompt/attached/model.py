@@ -113,8 +113,9 @@ class PromptedModel(Answering):
         if own.count:
             self.anatomy.require_site("hidden" if own.hidden_layers else "stream")
         counted = self.anatomy.counts_columns
-        shift = own.shift or counted or not self.anatomy.absolute or self.anatomy.kind == "causal"
-        prefix = own.prefix if shift and not counted else 0
+        moves = own.shift or self.anatomy.kind == "causal"
+        shift = moves or counted or not self.anatomy.absolute
+        prefix = own.prefix if moves and not counted else 0
         taken, limit = own.count + prefix, self.anatomy.max_positions
         if limit is not None and taken >= limit:
             raise SoftPromptError(

@@ -17,7 +17,7 @@ class Footprint:
         prefix: keys and values in front of every self-attention of the body (0 at the other sites).
         decoder_prefix: the same in an encoder-decoder's decoder.
         cross_prefix: keys and values in front of every cross-attention of an encoder-decoder's decoder.
-        shift: whether virtual tokens and `prefix` take positions on encoders with absolute positions.
+        shift: whether virtual tokens take positions on encoders with absolute positions, and `prefix` on any encoder.
         hidden_layers: the layers (0..L-1) before which the virtual tokens' states are rewritten.
         first_layer: no state below this layer depends on what is trained.
         visible_to_decoder: whether an encoder-decoder's decoder attends to the virtual tokens' outputs.
