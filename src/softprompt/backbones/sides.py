@@ -89,6 +89,11 @@ def require_run(model: nn.Module, body: PreTrainedModel, found: Behaviour, famil
             f"family {family!r} gives {given} columns for {_TOKENS} tokens, so that those of virtual tokens cannot be "
             "told apart: choose another backbone"
         )
+    if found.causal and getattr(body.config, "ngram", None):  # ProphetNet
+        raise SoftPromptError(
+            f"family {family!r} predicts several tokens at once, from streams of states in which virtual tokens have "
+            "no part: choose another backbone"
+        )
     names = _readers(model) if found.causal is None else []
     if names:
         raise SoftPromptError(
