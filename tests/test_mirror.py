@@ -39,6 +39,8 @@ WHOLE = {
     "backbones/bare": "backbones/test_load.py",
     "backbones/cache": "backbones/test_embedded.py",
     "backbones/projections": "methods/test_lora.py",
+    "backbones/beginning": "sites/test_key_values.py",
+    "backbones/facts": "backbones/test_anatomy.py",
     "backbones/readers": "backbones/test_anatomy.py",
     "backbones/remembered": "backbones/test_backbone.py",
     "backbones/structure": "backbones/test_anatomy.py",

@@ -185,8 +185,8 @@ class Tried:
 
     def half(self) -> str:
         """In bfloat16 the model gives what it gives in float32, as nearly as it does without a prompt."""
-        rounded = self.bare.twin().to(torch.bfloat16)
         try:
+            rounded = self.bare.twin().to(torch.bfloat16)
             plain = self.bare.run(rounded)
         except Exception as error:
             raise Unknown(f"the bare model in bfloat16: {type(error).__name__}") from error

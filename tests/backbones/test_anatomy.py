@@ -17,6 +17,7 @@ from transformers import (
     MambaConfig,
     OPTConfig,
     PretrainedConfig,
+    ReformerConfig,
 )
 
 from softprompt.attached.attach import attach
@@ -107,6 +108,16 @@ def test_a_family_without_attention() -> None:
             assert prompted(input_ids=ids(5)).logits.shape == (1, 5, VOCABULARY)
     with pytest.raises(SoftPromptError, match="'mamba' cannot serve the site 'attention'.*prompt_tuning.*capt"):
         attach(backbone, tokenizer(), METHODS[2])
+
+
+def test_a_family_that_no_prompt_can_be_trained_on() -> None:
+    config = ReformerConfig(
+        vocab_size=VOCABULARY, hidden_size=HIDDEN, attn_layers=["local"], axial_pos_shape=[4, 8], is_decoder=True,
+        axial_pos_embds_dim=[16, 16], num_attention_heads=2, attention_head_size=8, feed_forward_size=32,
+        local_attn_chunk_length=4,
+    )  # fmt: skip
+    with pytest.raises(SoftPromptError, match="'reformer' cannot be prompted.*choose another backbone"):
+        attach(AutoModelForCausalLM.from_config(config), tokenizer(), METHODS[1])
 
 
 class Strange(nn.Module):

@@ -221,7 +221,7 @@ def _inside(backbone: nn.Module, sites: Mapping[nn.Module, Around], anatomy: Ana
 
 
 def _noting(backbone: nn.Module) -> Around:
-    """Let the call know the mask that the model is given: RWKV's does not hand it on to its body."""
+    """Let the call know the mask that the model is given: FNet's does not hand it on to its body."""
     names = argument_names(backbone)
 
     def call_it(call: Call, beneath: Beneath, args: tuple[object, ...], kwargs: dict[str, object]) -> object:

@@ -16,6 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.backbones.alignment import is_aligned
 from softprompt.backbones.bare import Pair, bare
+from softprompt.backbones.beginning import begins_anew
 from softprompt.backbones.cached import Sizes, cached_sizes
 from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.lookups import second_lookups
@@ -32,6 +33,7 @@ from softprompt.backbones.structure import (
     feed_forward_of,
     head_dim,
     hidden_size,
+    is_attention_alone,
     key_value_heads,
     layers_of,
     stack_of,
@@ -144,12 +146,7 @@ class Anatomy:
     @cached_property
     def meets_in_attention(self) -> bool:
         """Whether columns meet in full or sliding attention alone: no convolution, recurrence, or other attention."""
-        kinds = set(getattr(self.config, "layer_types", None) or ())
-        if not kinds <= {"full_attention", "sliding_attention"} or getattr(self.config, "attention_chunk_size", None):
-            return False
-        if None in self.attentions:
-            return False
-        return not any(isinstance(module, nn.Conv1d | nn.RNNBase) for module in self.body.modules())
+        return None not in self.attentions and is_attention_alone(self.body, self.config)
 
     @cached_property
     def cached(self) -> Sizes:
@@ -159,20 +156,21 @@ class Anatomy:
     @cached_property
     def lacks(self) -> dict[str, str]:
         """Of the sites `stream`, `hidden` and `attention` those that cannot be served, each with what is missing."""
-        found = {}
-        if not is_aligned(cast("PreTrainedModel", self.body), self.embedding, self.layers):
+        found, body = dict[str, str](), cast("PreTrainedModel", self.body)
+        if not is_aligned(body, self.embedding, self.layers):
             return dict.fromkeys(_EXAMPLES, "the columns that it works on are not its tokens, one by one")
         if any(self.embedding in set(one.modules()) for one in self.lookups):
-            found["stream"] = "it looks ids up outside the input embedding, where a virtual token has no row"
+            why = "it looks ids up outside the input embedding, where a virtual token has no row"
+            found |= {"stream": why, "hidden": why}
         if not self.layers:
             found["hidden"] = "it has no list of layers that hand states (batch, tokens, hidden) on"
         elif self.states != 3:
             found["hidden"] = f"its layers hand on states of {self.states} axes, not (batch, tokens, hidden)"
-        elif "stream" in found:
-            found["hidden"] = found["stream"]
         if not (self.has_open_attention or self.cached):
             none = "its layers have no attention whose keys a prefix could join"
             found["attention"] = "its attention is not an AttentionInterface function" if any(self.attentions) else none
+        elif self.kind == "causal" and not (self.absolute or self.meets_in_attention) and begins_anew(body):
+            found["attention"] = "it begins anew at position 0, which keys and values in front take from the text"
         return found
 
     def require_site(self, site: str) -> None:
@@ -182,11 +180,13 @@ class Anatomy:
             SoftPromptError: names the family, the site, what is missing, and the sites that it can serve.
         """
         why = self.lacks.get(site)
-        if why is None:
-            return
-        served = [f"{one!r} (such as {name})" for one, name in _EXAMPLES.items() if one not in self.lacks]
-        mend = f"use a method at the site {' or '.join(served)}" if served else "choose another backbone"
-        raise SoftPromptError(f"family {self.family!r} cannot serve the site {site!r}: {why}; {mend}")
+        if why is not None:
+            raise SoftPromptError(f"family {self.family!r} cannot serve the site {site!r}: {why}; {self.besides(site)}")
+
+    def besides(self, site: str) -> str:
+        """What to do where a site is not served."""
+        served = [f"{one!r} (such as {name})" for one, name in _EXAMPLES.items() if one not in {site, *self.lacks}]
+        return f"use a method at the site {' or '.join(served)}" if served else "choose another backbone"
 
     def require_decoder(self) -> None:
         """Raise where there is no decoder whose self- and cross-attention can join a prefix.

@@ -171,6 +171,14 @@ def cross_attention_of(layer: nn.Module) -> nn.Module | None:
     return _named(layer, _CROSS_ATTENTION_NAMES)
 
 
+def is_attention_alone(body: nn.Module, config: PreTrainedConfig) -> bool:
+    """Whether a body's columns meet in full or sliding attention alone, as far as it and its configuration tell."""
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if not kinds <= {"full_attention", "sliding_attention"} or getattr(config, "attention_chunk_size", None):
+        return False
+    return not any(isinstance(module, nn.Conv1d | nn.RNNBase) for module in body.modules())
+
+
 def feed_forward_of(layer: nn.Module) -> nn.Module | None:
     """A layer's feed-forward; a mixture of experts is none, since it looks at several columns at once."""
     found = dig(layer, "mlp")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from softprompt.backbones.facts import UNSERVED
 from softprompt.backbones.positions import position_table
 from softprompt.backbones.probe import Behaviour
 from softprompt.backbones.structure import is_sketch
@@ -14,6 +15,8 @@ from softprompt.errors import SoftPromptError
 
 def kind_of(family: str, found: Behaviour) -> Literal["causal", "encoder"]:
     """A body of which no token sees a later one is a decoder-only model."""
+    if family in UNSERVED:
+        raise SoftPromptError(f"family {family!r} cannot be prompted: {UNSERVED[family]}")
     if found.causal is None:
         raise SoftPromptError(
             f"family {family!r}: whether its tokens see later ones cannot be told ({found.why}): "

@@ -76,8 +76,9 @@ class Hooks:
         changed = self._as_one_row(call, given)
         changed = begin(call, part, given) if changed is None else changed
         inside = part.decoder is None and part.stack is not part.body
+        mask = call.mask if given.get("attention_mask") is None else given["attention_mask"]
         if call.layout is not None and pads(call.layout.mask, self.moving):
-            output = run_apart(call, call.layout, changed, given.get("attention_mask"), partial(self._whole, beneath))
+            output = run_apart(call, call.layout, changed, mask, partial(self._whole, beneath))
             if inside and call.select is not None:
                 output = with_states(output, one_row(gather(output[0], call.select)))
         else:

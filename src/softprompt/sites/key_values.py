@@ -129,7 +129,7 @@ def _attentions(anatomy: Anatomy) -> tuple[nn.Module | None, ...]:
 
 def _look(anatomy: Anatomy) -> KeyValues:
     """By a run whose layers are given a keyword, else by one whose layers are given none, else by the configuration."""
-    _see_no_beginning(anatomy)
+    anatomy.require_site("attention")
     if not anatomy.has_open_attention:
         return _cached(anatomy)
     for marked in (True, False):
@@ -151,30 +151,6 @@ def _sources(found: Sequence[Handed], attentions: Sequence[nn.Module | None]) ->
     handed = {one.attention: one.keys.data_ptr() for one in found}
     keys = [None if one is None or attentions.count(one) > 1 else handed.get(one) for one in attentions]
     return tuple(layer if own is None else keys.index(own) for layer, own in enumerate(keys))
-
-
-def _see_no_beginning(anatomy: Anatomy) -> None:
-    """See that a recurrence does not begin anew at position 0, which a prefix takes from the text (RecurrentGemma).
-
-    Raises:
-        SoftPromptError: it does, so that padding in front would run into the text.
-    """
-    if anatomy.meets_in_attention or anatomy.absolute or not anatomy.takes_position_ids:
-        return
-    body, moved = cast("PreTrainedModel", anatomy.body), False
-    row = trial_rows(body, 1)[:1]
-    order = torch.arange(row.shape[1], device=row.device)[None]
-    with untouched(body), suppress(Exception):  # a model may raise anything
-        first, later = (
-            body.forward(**_known(body, input_ids=row, position_ids=order + start, use_cache=False))[0].float()
-            for start in (0, _SHORT)
-        )
-        moved = bool((first - later).norm() > 1e-2 * first.norm())
-    if moved:
-        raise SoftPromptError(
-            f"family {anatomy.family!r} cannot serve the site 'attention': it begins anew at position 0, which keys "
-            "and values in front take from the text; use a method at the site 'stream' or 'hidden'"
-        )
 
 
 def _is_not_all(found: Sequence[Handed], anatomy: Anatomy) -> bool:
@@ -258,7 +234,7 @@ def _told(anatomy: Anatomy) -> KeyValues:
     if not all(count and size for count, size, _ in sizes.values()):
         raise SoftPromptError(
             f"family {anatomy.family!r} cannot serve the site 'attention': what keys and values its attention takes is "
-            "neither seen in a trial nor told by its configuration; use a method at the site 'stream' or 'hidden'"
+            f"neither seen in a trial nor told by its configuration; {anatomy.besides('attention')}"
         )
     return KeyValues(
         {

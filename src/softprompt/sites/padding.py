@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.facts import FORGETS_PADDING
 from softprompt.backbones.probe import trial_rows
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.resting import device_of
@@ -77,6 +78,8 @@ def _try(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer) -
         return frozenset()
     if getattr(anatomy.config, "attention_type", None) == "block_sparse":
         return frozenset(SIDES)  # BigBird's blocks lie by the columns of a batch, in rows too long for a trial
+    if anatomy.family in FORGETS_PADDING:
+        return frozenset({"left"})
     found = _of_length(anatomy, around, past, 1)
     # Some families take no row as short as eight words.
     return (_of_length(anatomy, around, past, 8) or frozenset()) if found is None else found
