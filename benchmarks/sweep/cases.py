@@ -122,7 +122,7 @@ def _prefixes(bare: Bare, twin: PreTrainedModel, producer: Any, anatomy: sp.Anat
     if anatomy.kind == "causal" and all(references.fits_a_cache(twin.get_submodule(path)) for path in pairs):
         with suppress(Unknown):
             return references.by_cache(bare, twin, pairs)
-    moves = (producer.shift or not anatomy.absolute) and _takes_positions(anatomy)
+    moves = (producer.shift or anatomy.kind == "causal") and _takes_positions(anatomy)
     return references.by_attention(bare, twin, pairs, VIRTUAL if moves else 0)
 
 

@@ -108,15 +108,6 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "index_topk": 64,
         "sliding_window": 64,
     },
-    "funnel": {
-        **{name: value for name, value in _BERT.items() if name not in ("hidden_size", "num_hidden_layers")},
-        "d_model": HIDDEN,
-        "d_head": 8,
-        "d_inner": 37,
-        "n_head": HEADS,
-        "block_sizes": [1, 1],
-        "num_decoder_layers": 1,
-    },
     "led": {
         **_BART,
         "attention_window": 8,

@@ -185,7 +185,7 @@ class Hooks:
         layer = order[call.calls.get(order[0], 0) % len(order)]
         call.calls[order[0]] = call.calls.get(order[0], 0) + 1
         by_position, states_below = bool(args), call.states_below
-        states = given = _tensor(args[0] if by_position else kwargs["hidden_states"])
+        states = _tensor(args[0] if by_position else kwargs["hidden_states"])
         if states_below is not None and states_below.leaves_out(layer):
             return states
         kwargs = {**kwargs, **self._joined(call, layer, {"body": self._anatomy.attentions}, states.dtype)}
@@ -195,10 +195,7 @@ class Hooks:
             states = states_below.enter(states, call.layout)
         if call.layout is not None and not (states_below is not None and layer < states_below.layer):
             states = rewrite(states, layer, call.layout.groups, call.producers, call.footprints)
-        if by_position:  # Funnel's layers are given the states as queries, keys and values
-            output = beneath(states, *(states if one is given else one for one in args[1:]), **kwargs)
-        else:
-            output = beneath(**{**kwargs, "hidden_states": states})
+        output = beneath(states, *args[1:], **kwargs) if by_position else beneath(**{**kwargs, "hidden_states": states})
         if states_below is not None:
             states_below.plain = states_below.plain and isinstance(output, Tensor)
         return output
