@@ -253,7 +253,7 @@ def by_layers(
     called: list[int] = []
     with _lent("its layers"), torch.no_grad():
         for number, path in enumerate(layers):
-            hook = _capsule(number, table[number], called)
+            hook = _capsule(number, table[number], called, 1 + bare.ids.shape[1])
             model.get_submodule(path).register_forward_pre_hook(hook, with_kwargs=True)
         text = embedding_of(bare, model)(bare.ids)
         whole = torch.cat([start[None].to(text.dtype), text], dim=1)
@@ -267,11 +267,11 @@ def by_layers(
     return got if bare.two_sided else got[:, 1:]
 
 
-def _capsule(number: int, vector: Tensor, called: list[int]) -> Callable[..., Any]:
+def _capsule(number: int, vector: Tensor, called: list[int], width: int) -> Callable[..., Any]:
     def write(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         called.append(number)
         states = (args[0] if args else kwargs["hidden_states"]).clone()
-        seen = states[:, 1:] if number == 0 else states
+        seen = states[:, int(number == 0) : width]  # a model may pad inside itself, as Pegasus-X
         states[:, :1] = vector.to(states.dtype) + seen.mean(1, keepdim=True)
         return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
 

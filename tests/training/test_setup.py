@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoModelForCausalLM, Lfm2Config
 
+from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.methods import method
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
-from softprompt.training.setup import by_default, completed
+from softprompt.training.setup import by_default, completed, told_layers
 
 from ..shared.models import model, tokenizer
 from ..shared.prompts import METHODS
@@ -35,6 +37,17 @@ def test_where_nobody_names_a_method_it_is_the_backbones_and_told(
     done = train(model("llama"), tokenizer(), task(tmp_path / "data"), seed=1, output=tmp_path / "run", max_steps=1)
     assert done.record.method == "prefix_tuning"
     assert "method: prefix_tuning (the default for decoder-only models" in capsys.readouterr().err
+
+
+def test_the_layers_that_have_a_prefix_are_told_on_a_hybrid() -> None:
+    config = Lfm2Config(
+        vocab_size=100, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=64, layer_types=["conv", "full_attention", "conv"], pad_token_id=0,
+    )  # fmt: skip
+    part = read_anatomy(AutoModelForCausalLM.from_config(config))
+    assert told_layers(part, method("p_tuning_v2")) == ["prefixes: at the layers with attention alone, 1 of 0 to 2"]
+    assert told_layers(part, method("capt")) == []
+    assert told_layers(read_anatomy(model("llama")), method("p_tuning_v2")) == []
 
 
 def test_a_default_goes_over_many_rows_less_often_unless_the_user_says_how_often() -> None:

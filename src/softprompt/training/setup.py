@@ -140,7 +140,15 @@ def completed(
     """
     found = _completed(backbone, task, method, options, rows)
     rate = told_rate(backbone.anatomy, found.method, found.options)
-    return Completed(found.method, found.options, (*found.told, *rate))
+    return Completed(found.method, found.options, (*found.told, *told_layers(backbone.anatomy, found.method), *rate))
+
+
+def told_layers(anatomy: Anatomy, method: Method) -> list[str]:
+    """One line that says which layers of a hybrid have prefixes; none for other models and methods."""
+    having = [str(layer) for layer, attention in enumerate(anatomy.attentions) if attention is not None]
+    if method.site != "attention" or len(having) == anatomy.num_layers or not having:
+        return []
+    return [f"prefixes: at the layers with attention alone, {', '.join(having)} of 0 to {anatomy.num_layers - 1}"]
 
 
 def told_rate(anatomy: Anatomy, method: Method, options: TrainingOptions) -> list[str]:
