@@ -1,7 +1,7 @@
 """Whether a body begins anew at position 0, which keys and values in front of a text take from it.
 
 RecurrentGemma forgets what came before where a position is 0, so that padding in front of a text that begins at P runs
-into it. A first token sees itself alone: elsewhere it comes out alike wherever it stands, in any precision.
+into it. A first token sees itself alone, and comes out alike wherever it stands but there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from softprompt.backbones.probe import trial_rows
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.untouched import untouched
 
-_LATER = 5  # the other position that a row begins at
+_LATER = (5, 11)  # the other positions that a row begins at, which are to be alike
 _FOUND: Remembered[bool] = Remembered()
 
 
@@ -37,9 +37,10 @@ def _try(body: PreTrainedModel) -> bool:
     order, moved = torch.arange(row.shape[1], device=row.device)[None], False
     cacheless = {"use_cache": False} if "use_cache" in names else {}
     with untouched(body), suppress(Exception):  # a model may raise anything
-        first, later = (
+        first, later, further = (
             body.forward(input_ids=row, position_ids=order + start, **cacheless)[0][0, 0].float()
-            for start in (0, _LATER)
+            for start in (0, *_LATER)
         )
-        moved = bool((first - later).norm() > 1e-2 * first.norm())
+        size = first.norm()
+        moved = bool((first - later).norm() > 1e-2 * size) and bool((further - later).norm() < 1e-3 * size)
     return moved
