@@ -24,7 +24,7 @@ def run(types: Sequence[ModelType], jobs: int) -> Iterator[Found]:
 
     def one(asked: ModelType) -> Found:
         receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=_child, args=(asked, sender))
+        child = context.Process(target=_child, args=(asked, sender, BYTES))
         child.start()
         sender.close()
         try:
@@ -42,13 +42,13 @@ def run(types: Sequence[ModelType], jobs: int) -> Iterator[Found]:
             yield done.result()
 
 
-def _child(asked: ModelType, sender: Connection) -> None:
+def _child(asked: ModelType, sender: Connection, most: int) -> None:
     import logging
     import warnings
 
     import torch
 
-    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
