@@ -114,6 +114,13 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "max_encoder_position_embeddings": POSITIONS,
         "max_decoder_position_embeddings": POSITIONS,
     },
+    "rwkv": {
+        **_TOKENS,
+        "vocab_size": VOCABULARY,
+        "hidden_size": HIDDEN,
+        "num_hidden_layers": 2,
+        "context_length": POSITIONS,
+    },
     "pegasus_x": {**_BART, "block_size": 4, "num_global_tokens": 2, "max_position_embeddings": POSITIONS},
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForCausalLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from softprompt.attached.attach import attach
@@ -15,7 +15,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, PromptTuning, PTuningV2
 
 from ..shared.models import ids, padded, tokenizer
-from ..shared.prompts import close, producer
+from ..shared.prompts import close, logits, producer
 from ..shared.unusual import unusual
 
 # family: tokens of its row, which with a capsule are no multiple of a window; BigBird's sparse attention needs many
@@ -101,6 +101,29 @@ def test_layers_that_are_no_more_called_as_modules_are_told_as_such() -> None:
         assert states(prompted, ids(5), prompts="words").last_hidden_state.shape[1] == 5
         with pytest.raises(SoftPromptError, match="'splinter' does not call its layers as modules.*prompt_tuning"):
             states(prompted, ids(5), prompts="capsules")
+
+
+@pytest.mark.parametrize("method", [PromptTuning(num_virtual_tokens=3), CaPT(init_std=0.5)])
+def test_states_that_are_no_cache_are_left_out(method: Any) -> None:
+    """RWKV writes its states in place and hands its mask to nobody: gradients, padding and generation hold."""
+    backbone = unusual("rwkv", AutoModelForCausalLM)
+    with attach(backbone, tokenizer(), method) as prompted:
+        (table,) = prompted.prompts.parameters()
+        loss = prompted(input_ids=ids(6), labels=ids(6)).loss
+        assert float(torch.autograd.grad(loss, table)[0].abs().sum()) > 0
+        with torch.no_grad():
+            for side in ("left", "right"):
+                rows = [ids(6), ids(8, 1)]
+                for row, found in zip(rows, logits(prompted, *padded(rows, side)), strict=True):
+                    close(found, logits(prompted, row)[0])
+            whole = ids(5)
+            for _ in range(3):
+                seen = torch.ones_like(whole, dtype=torch.bool)
+                seen[:, 5:] = False  # what is generated conditions no capsule
+                last = prompted(input_ids=whole, conditioning_mask=seen).logits[:, -1:]
+                whole = torch.cat([whole, last.argmax(-1)], dim=1)
+            made = prompted.generate(ids(5), max_new_tokens=3, do_sample=False, eos_token_id=None)
+        assert made.tolist() == whole.tolist()
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -24,7 +23,8 @@ from transformers.utils.generic import ModelOutput
 from softprompt.attached.by_lengths import by_lengths
 from softprompt.attached.heard import generate_heard
 from softprompt.attached.only_answers import OnlyAnswers
-from softprompt.backbones.compat import BY_LENGTH, CACHES, CRITERIA, PROCESSORS, cache_in, length_of
+from softprompt.backbones.cached import cache_name
+from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in, length_of
 from softprompt.backbones.within import check_generates
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
@@ -114,8 +114,8 @@ def _with_virtual_tokens(
         _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])
     if kwargs.get("streamer") is not None:
         kwargs["streamer"] = _Streamer(kwargs["streamer"], ids)
-    if not any(name in inspect.signature(model.anatomy.body.forward).parameters for name in CACHES):
-        kwargs["use_cache"] = False  # RWKV and Reformer keep what no cache of transformers is: no step may lean on it
+    if cache_name(model.anatomy.body) is None:
+        kwargs["use_cache"] = False  # or `generate` would leave out columns that no cache holds (RWKV)
     with model.calling(rows, full_mask.bool(), inserting=False):
         shown = _showing_text(backbone, model.anatomy.vocab_size)
         output = shown.generate(input_ids=full, attention_mask=full_mask, **kwargs)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from softprompt.backbones.probe import trial_rows
-from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.untouched import untouched
 
 _FOUND: Remembered[bool] = Remembered()
@@ -30,7 +30,7 @@ def is_aligned(body: PreTrainedModel, embedding: nn.Module, layers: Sequence[nn.
         embedding: its input embedding.
         layers: its layers, or none.
     """
-    state = str({name: value for name, value in vars(body.config).items() if not name.startswith("_")})
+    state = str(settings_of(body))
     return _FOUND.of(body, state, lambda: _try(body, embedding, layers))
 
 

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from softprompt.backbones.probe import trial_rows
-from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.untouched import untouched
 
 _LATER = (5, 11)  # the other positions that a row begins at, which are to be alike
@@ -26,7 +26,7 @@ def begins_anew(body: PreTrainedModel) -> bool:
     Args:
         body: takes ids; one that takes no `position_ids`, or cannot be run on these alone, is taken not to.
     """
-    state = str({name: value for name, value in vars(body.config).items() if not name.startswith("_")})
+    state = str(settings_of(body))
     return _FOUND.of(body, state, lambda: _try(body))
 
 

@@ -17,7 +17,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from softprompt.backbones.compat import CACHES
 from softprompt.backbones.probe import trial_rows
-from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.untouched import untouched
 
@@ -49,8 +49,7 @@ def cached_sizes(body: nn.Module, layers: Sequence[nn.Module]) -> Sizes:
         layers: its layers, in the order of their calls.
     """
     assert isinstance(body, PreTrainedModel)
-    told = {name: value for name, value in vars(body.config).items() if not name.startswith("_")}
-    state = f"{told} {len(layers)} {device_of(body).type}"
+    state = f"{settings_of(body)} {len(layers)} {device_of(body).type}"
     return _FOUND.of(body, state, lambda: _try(body, len(layers)))
 
 

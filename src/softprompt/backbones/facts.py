@@ -6,7 +6,6 @@ from __future__ import annotations
 UNSERVED = {
     "reformer": "it takes gradients in training mode alone, where its hashes and its dropout are drawn anew: choose "
     "another backbone",
-    "rwkv": "its recurrence writes over what a gradient needs: choose another backbone",
 }
 # Decoders whose own mask forgets the padding of columns that a cache holds, so that a padded batch generates otherwise.
 FORGETS_PADDING = frozenset({"git"})

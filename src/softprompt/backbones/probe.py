@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from softprompt.backbones.compat import TorchDispatchMode
-from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import input_embedding, weight_of
 from softprompt.backbones.untouched import untouched
@@ -80,8 +80,7 @@ def behaviour(
     """
     flags = [getattr(attention, "is_causal", None) for attention in attentions if attention is not None]
     weight = weight_of(_embedding(body))
-    told = {name: value for name, value in vars(body.config).items() if not name.startswith("_")}
-    state = f"{told} {flags} {weight.device.type == 'meta'}"
+    state = f"{settings_of(body)} {flags} {weight.device.type == 'meta'}"
     return _FOUND.of(body, state, lambda: _try(body, layers, flags, encoder))
 
 

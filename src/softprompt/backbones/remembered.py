@@ -35,6 +35,12 @@ class Remembered(Generic[T]):
         return known[1]
 
 
+def settings_of(body: nn.Module) -> dict[str, object]:
+    """What a body's configuration says, but for its private values: the state in which a trial of it holds."""
+    config = body.config
+    return {name: value for name, value in vars(config).items() if not name.startswith("_")}
+
+
 def state_of(model: nn.Module) -> tuple[object, ...]:
     """What a reader of a model's structure may go by, to be compared: modules, shapes, configurations, not numbers."""
     state: list[object] = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.cached import cache_name
 from softprompt.backbones.structure import vectors_of
 from softprompt.errors import SoftPromptError
 from softprompt.sites.apart import pads, run_apart
@@ -73,6 +74,8 @@ class Hooks:
     def _body(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True
+        if self._keeps_states:
+            given["use_cache"] = False
         changed = self._as_one_row(call, given)
         changed = begin(call, part, given) if changed is None else changed
         inside = part.decoder is None and part.stack is not part.body
@@ -84,6 +87,15 @@ class Hooks:
         else:
             output = self._whole(beneath, call, changed)
         return output if inside or part.decoder is not None else self._states(call, output)
+
+    @cached_property
+    def _keeps_states(self) -> bool:
+        """Whether the body keeps states between calls in no cache of transformers (RWKV), where they are left out.
+
+        They are written in place, which no gradient goes through, and virtual tokens could not be told from them.
+        """
+        body = self._anatomy.body
+        return cache_name(body) is None and "use_cache" in argument_names(body)
 
     def _whole(self, beneath: Beneath, call: Call, changed: Kwargs) -> Any:
         ids = changed.get("input_ids")

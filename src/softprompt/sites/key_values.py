@@ -19,7 +19,7 @@ from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.probe import trial_rows
-from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.untouched import untouched
 from softprompt.errors import SoftPromptError
 from softprompt.sites.attention import PREFIXES, Handed, Place, Prefix, recording
@@ -72,8 +72,7 @@ def key_values(anatomy: Anatomy) -> KeyValues:
         SoftPromptError: no attention is handed keys and values of the text, and its configuration tells of none.
     """
     body = anatomy.body
-    told = {name: value for name, value in vars(body.config).items() if not name.startswith("_")}
-    state = f"{told} {[id(one) for one in _attentions(anatomy)]} {next(body.parameters()).is_meta}"
+    state = f"{settings_of(body)} {[id(one) for one in _attentions(anatomy)]} {next(body.parameters()).is_meta}"
     return _FOUND.of(body, state, lambda: _look(anatomy))
 
 

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.facts import FORGETS_PADDING
 from softprompt.backbones.probe import trial_rows
-from softprompt.backbones.remembered import Remembered
+from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.untouched import untouched
 from softprompt.sites.asking import Around, Beneath, opened, own_class
@@ -52,7 +52,7 @@ def moving_sides(anatomy: Anatomy, around: Mapping[nn.Module, Around], *, past: 
         past: whether keys and values stand in the cache, from which padding may part the text (MPT).
     """
     body = anatomy.body
-    state = str({name: value for name, value in vars(body.config).items() if not name.startswith("_")})
+    state = str(settings_of(body))
     known, made = (_WITH_PAST, _Past) if past else (_FOUND, lambda _: Producer())
     return known.of(body, (state, device_of(body).type), lambda: _try(anatomy, around, made(anatomy)))
 
