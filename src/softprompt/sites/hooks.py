@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -49,6 +49,8 @@ class Hooks:
         self._anatomy, self.carrier = anatomy, Carrier(anatomy)
         self.moving: frozenset[Side] = frozenset()
         self._shares = True  # until a call shows that the layers keep what they are given from their attention
+        # Found once and here: what is found in a call must be such that the compiler can trace it.
+        self._layers, self._states_left_out = frozenset(anatomy.layers), _keeps_states(anatomy.body)
         self.around = self._arounds(anatomy)
 
     def _arounds(self, part: Anatomy) -> dict[nn.Module, Around]:
@@ -74,7 +76,7 @@ class Hooks:
     def _body(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
         call.began = True
-        if self._keeps_states:
+        if self._states_left_out:
             given["use_cache"] = False
         changed = self._as_one_row(call, given)
         changed = begin(call, part, given) if changed is None else changed
@@ -87,15 +89,6 @@ class Hooks:
         else:
             output = self._whole(beneath, call, changed)
         return output if inside or part.decoder is not None else self._states(call, output)
-
-    @cached_property
-    def _keeps_states(self) -> bool:
-        """Whether the body keeps states between calls in no cache of transformers (RWKV), where they are left out.
-
-        They are written in place, which no gradient goes through, and virtual tokens could not be told from them.
-        """
-        body = self._anatomy.body
-        return cache_name(body) is None and "use_cache" in argument_names(body)
 
     def _whole(self, beneath: Beneath, call: Call, changed: Kwargs) -> Any:
         ids = changed.get("input_ids")
@@ -163,10 +156,6 @@ class Hooks:
                 )
         if lost:
             raise SoftPromptError(f"{lost} of the backbone were replaced since the prompts were attached: attach again")
-
-    @cached_property
-    def _layers(self) -> frozenset[nn.Module]:
-        return frozenset(self._anatomy.layers)
 
     def _embedding(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         if call.layout is None or call.resolved or not call.layout.groups:
@@ -288,6 +277,14 @@ class Hooks:
 def argument_names(module: nn.Module) -> list[str]:
     """The names of a module's forward arguments in their order."""
     return list(inspect.signature(module.forward).parameters)
+
+
+def _keeps_states(body: nn.Module) -> bool:
+    """Whether a body keeps states between calls in no cache of transformers (RWKV), where they are left out.
+
+    They are written in place, which no gradient goes through, and virtual tokens could not be told from them.
+    """
+    return cache_name(body) is None and "use_cache" in argument_names(body)
 
 
 def _tensor(value: object) -> Tensor:
