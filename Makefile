@@ -18,7 +18,7 @@ PAGE_WIDTH := --line-length 80
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-latest lint format docs architecture needs constraints clean
+.PHONY: help demo test test-slow test-latest lint format docs architecture needs schema constraints clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,9 @@ architecture: $(VENV)/.test ## draw the rooms and find the lines that the page o
 
 needs: $(VENV)/.test ## make the tables of what each method needs and costs
 	$(BIN)/python -m docs.needs
+
+schema: $(VENV)/.test ## make the published schema of metrics.json
+	$(BIN)/python -m docs.schema
 
 # `+cpu` and the like name builds that other indexes lack.
 constraints: ## pin what pyproject.toml resolves to today

@@ -1,13 +1,15 @@
 """Tables of options and training defaults, read from the methods themselves so that the pages cannot go stale.
 
 A line `::options capt` becomes the table of that method's options (`::options training` that of training), and
-`::recipes capt` that of its training defaults; `::papers` becomes the table of all methods and their sources. The pages
-of `methods/` enter the navigation by themselves, each under its own first heading. Linked files of the source become
-pages of their own, so that links to lines work without a network.
+`::recipes capt` that of its training defaults; `::papers` becomes the table of all methods and their sources, and
+`::metrics` that of the fields of `metrics.json`, whose published schema lies beside its page. The pages of `methods/`
+enter the navigation by themselves, each under its own first heading. Linked files of the source become pages of their
+own, so that links to lines work without a network.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +18,7 @@ from mkdocs.structure.files import File
 
 from softprompt.methods import methods
 from softprompt.training.options import TrainingOptions
+from softprompt.training.schema import PUBLISHED
 
 SOURCE = re.compile(r"\(\.\./src/softprompt/(?P<file>[\w/]+)\.py#L(?P<line>\d+)\)")
 
@@ -32,7 +35,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Make a page of each file of the source that a page links to; mkdocs calls it once."""
+    """Make a page of each file of the source that a page links to, and copy the schema; mkdocs calls it once."""
     root = Path(config["docs_dir"]).parent / "src" / "softprompt"
     pages = [Path(page.abs_src_path).read_text(encoding="utf-8") for page in files.documentation_pages()]
     for name in sorted({found["file"] for page in pages for found in SOURCE.finditer(page)}):
@@ -40,12 +43,14 @@ def on_files(files: Any, config: Any) -> Any:
         head = f"---\nsearch: {{exclude: true}}\n---\n# {name}.py\n"
         content = f'{head}\n``````{{.python linenums="1"}}\n{code}``````\n'
         files.append(File.generated(config, f"source/{name}.md", content=content))
+    files.append(File.generated(config, PUBLISHED.name, content=PUBLISHED.read_text(encoding="utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the tables in; mkdocs calls it for every page."""
     markdown = re.sub(r"^::papers$", lambda _: _papers(), markdown, flags=re.M)
+    markdown = re.sub(r"^::metrics$", lambda _: _metrics(), markdown, flags=re.M)
     markdown = SOURCE.sub(r"(source/\g<file>.md#__codelineno-0-\g<line>)", markdown)
     markdown = re.sub(r"^::options (\w+)$", lambda found: _options(found[1]), markdown, flags=re.M)
     return re.sub(r"^::recipes (\w+)$", lambda found: _recipes(found[1]), markdown, flags=re.M)
@@ -76,3 +81,20 @@ def _recipes(name: str) -> str:
 def _papers() -> str:
     rows = [f"| `{name}` | [{m.title}]({m.url}) | {m.evidence} |" for name, m in methods(installed=False).items()]
     return "\n".join(["| name | paper | how far it is known |", "|---|---|---|", *rows])
+
+
+def _metrics() -> str:
+    schema = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    rows = ["| field | type | what it is |", "|---|---|---|"]
+    for field, told in schema["properties"].items():
+        absent = "" if field in schema["required"] else "; absent where there is none"
+        rows.append(f"| `{field}` | {_type(told)} | {told['description'].rstrip('.')}{absent} |")
+    return "\n".join(rows)
+
+
+def _type(told: dict[str, Any]) -> str:
+    if "const" in told:
+        return f"`{told['const']}`"
+    if "$ref" in told:
+        return "object"
+    return " or ".join(map(_type, told["anyOf"])) if "anyOf" in told else str(told["type"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -14,8 +15,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 import transformers
+from jsonschema import Draft202012Validator
 
 from softprompt.backbones.arithmetic import ProductRates
+from softprompt.training import finished
+from softprompt.training.schema import PUBLISHED
 
 from .fixtures.opened import bench, expected, inside_old, old  # noqa: F401
 from .shared.pairwise import pairwise
@@ -102,6 +106,21 @@ def _able_machine() -> Iterator[None]:
     rates = ProductRates(float32=1, bfloat16=2, float16=2)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("softprompt.backbones.arithmetic.measured_rates", lambda device: rates)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _published_metrics() -> Iterator[None]:
+    """Whatever `metrics.json` a test's run writes follows the published schema."""
+    follows = Draft202012Validator(json.loads(PUBLISHED.read_text(encoding="utf-8")))
+    write = finished.write_json
+
+    def checked(path: Path, document: Mapping[str, object]) -> None:
+        follows.validate(document)
+        write(path, document)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(finished, "write_json", checked)
         yield
 
 

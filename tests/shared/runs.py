@@ -100,10 +100,12 @@ class Listening(Progress):
 def finished(**changes: Any) -> RunMetrics:
     """What a finished run tells of itself; every field of it may be given."""
     values: dict[str, Any] = {
+        "schema_version": 1,
         "task": "words",
         "method": "prompt_tuning",
         "backbone": "tiny",
         "seed": 3,
+        "dtype": "float32",
         "metric": "accuracy",
         "test": {"accuracy": 0.5, "interval": [0.4, 0.6], "rows": 8},
         "validation": {},
@@ -120,5 +122,6 @@ def finished(**changes: Any) -> RunMetrics:
         "readout": {},
         "options": {},
         "history": [],
+        "course": {},
     }
     return RunMetrics.of({**values, **changes}, "metrics.json")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, WithJsonSchema, field_validator
 
 from softprompt.backbones.fingerprint import Fingerprint
 from softprompt.backbones.tunable import Tunable
@@ -29,7 +29,7 @@ from softprompt.tasks.seen import Division
 FORMAT = 1
 PROMPT_MEND = "restore the file or save the prompt again"
 
-Number = int | float
+Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
 
 
 class Strict(BaseModel):

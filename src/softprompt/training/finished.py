@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, JsonValue, PrivateAttr, ValidationError, ValidationInfo, field_serializer, field_validator
 
@@ -21,6 +22,7 @@ from softprompt.storage.record import Measured, Strict, fault
 from softprompt.storage.summary import measured
 from softprompt.training.divergence import NotFinite
 
+SCHEMA: Literal[1] = 1  # see `training.schema`
 _MEND = "restore the file, or train again in another folder"
 
 
@@ -28,6 +30,7 @@ class RunMetrics(Summarised, Strict):
     """What `metrics.json` holds.
 
     Attributes:
+        schema_version: of the published schema that the file follows; None in files of versions that had none.
         task: its name.
         method: its name.
         backbone: its name.
@@ -58,6 +61,7 @@ class RunMetrics(Summarised, Strict):
         sha256: the checksum of the rest, as it was read; None before the file is written.
     """
 
+    schema_version: Literal[1] | None = None
     task: str
     method: str
     backbone: str
@@ -151,6 +155,10 @@ class RunMetrics(Summarised, Strict):
         Raises:
             SoftPromptError: names the field.
         """
+        version = values.get("schema_version")
+        if isinstance(version, int) and version > SCHEMA:
+            newer = f"schema_version: {version}, but this version reads {SCHEMA}"
+            raise SoftPromptError(f"{where}: {newer}: update softprompt")
         beside = {name: value for name, value in values.items() if name not in cls.model_fields}
         course = values.get("course", beside)
         told = course if isinstance(course, Mapping) else {}

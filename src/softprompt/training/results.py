@@ -27,7 +27,7 @@ from softprompt.tasks.seen import SeenRows
 from softprompt.training import courses
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import Diverged, NotFinite
-from softprompt.training.finished import RunMetrics
+from softprompt.training.finished import SCHEMA, RunMetrics
 from softprompt.training.fitting.best import proved
 from softprompt.training.identity import starts_of
 from softprompt.training.measure import versions
@@ -181,6 +181,7 @@ def metrics_of_run(
     """
     own, head = work.trained_scalars
     values = {
+        "schema_version": SCHEMA,
         **{key: run.identity[key] for key in ("task", "method", "seed", "dtype")},
         "backbone": name_alone(run.backbone.name),
         "metric": run.task.metric,
