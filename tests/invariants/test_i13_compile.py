@@ -123,3 +123,37 @@ def test_what_a_graph_cannot_see_is_an_error() -> None:
             torch.compile(prompted, backend="eager", fullgraph=True)(
                 input_ids=ids(6), position_ids=torch.tensor([[0, 1, 2, 0, 1, 2]])
             )
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "where"),
+    [
+        ("llama", "capt", "mlp"),
+        ("bert", "p_tuning_v2", "query"),
+        ("llama", "prompt_tuning", "embed_tokens"),
+        pytest.param("bert", "capt", "attention", marks=pytest.mark.slow),
+        pytest.param("llama", "full_finetuning", "lm_head", marks=pytest.mark.slow),
+        pytest.param("t5", "p_tuning_v2", "SelfAttention", marks=pytest.mark.slow),
+    ],
+)
+def test_graphs_that_break(family: str, method: str, where: str) -> None:
+    """Part of the call then runs uncompiled, and each part that does not is compiled by itself, for all its modules."""
+    backbone = model(family, layers=2)
+    for name, module in backbone.named_modules():
+        if name.endswith(where):
+            module.forward = _breaking(module.forward)
+    with attached(backbone, method) as prompted, torch.no_grad():
+        batch, mask = padded([ids(6, 1), ids(4, 2)], "left")
+        expected = logits(prompted, batch, mask, use_cache=False)
+        compiled = _with_anatomy(torch.compile(prompted, backend="eager"), prompted)
+        for _ in range(2):
+            for one, other in zip(logits(compiled, batch, mask, use_cache=False), expected, strict=True):
+                close(one, other)
+
+
+def _breaking(forward: Any) -> Any:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        torch._dynamo.graph_break()
+        return forward(*args, **kwargs)
+
+    return run

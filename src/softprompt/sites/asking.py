@@ -9,13 +9,14 @@ call, leave it as it is, bit for bit. A copy or a pickle of such a module is of 
 from __future__ import annotations
 
 import copyreg
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Protocol, SupportsIndex, TypeAlias
+from typing import Any, Protocol, SupportsIndex, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,9 @@ Beneath: TypeAlias = Callable[..., Any]  # a module's own call: what it gives is
 # Works around a module's call: (the open call, the module's own call, its arguments, its keywords) to its output. Of
 # the open call the sites know more than `Open`.
 Around: TypeAlias = Callable[[Any, Beneath, tuple[object, ...], dict[str, object]], object]
+
+
+_T = TypeVar("_T")
 
 
 class Open(Protocol):
@@ -49,19 +53,34 @@ class Open(Protocol):
 _OPEN: ContextVar[Open | None] = ContextVar("softprompt_open_call", default=None)
 
 
-class _Traced:
-    """The open call of code that `torch.compile` traces, which knows no context variables; nobody else sets it."""
+class _Compiled:
+    """The open call in code that `torch.compile` traces, which knows no context variables.
+
+    Where a graph breaks, calls are opened by code of either kind, and code of either kind asks. What traced code opened
+    stands in `traced` until something inside it is opened; `beside` is a copy of the context variable for traced code.
+    """
 
     def __init__(self) -> None:
-        self.call: Open | None = None
+        self.traced: Open | None = None
+        self.beside: Open | None = None
 
 
-_TRACED = _Traced()
+class _Thread(threading.local):
+    """Holds an object for each thread: what traced code writes to the local itself, is lost."""
+
+    def __init__(self) -> None:
+        self.compiled = _Compiled()
+
+
+_THREAD = _Thread()
 
 
 def current() -> Open | None:
     """The call that is open here, or None."""
-    return _TRACED.call if torch.compiler.is_compiling() else _OPEN.get()
+    compiled = _THREAD.compiled
+    if compiled.traced is not None:
+        return compiled.traced
+    return compiled.beside if torch.compiler.is_compiling() else _OPEN.get()
 
 
 class opened:
@@ -70,20 +89,33 @@ class opened:
     def __init__(self, call: Open) -> None:
         """Of the call."""
         self._call = call
-        self._before: Open | None = None
+        self._traced: Open | None = None
         self._token: Token[Open | None] | None = None
 
     def __enter__(self) -> None:
+        compiled = _THREAD.compiled
+        self._traced = compiled.traced
         if torch.compiler.is_compiling():
-            self._before, _TRACED.call = _TRACED.call, self._call
+            compiled.traced = self._call
         else:
-            self._token = _OPEN.set(self._call)
+            compiled.traced, compiled.beside, self._token = None, self._call, _OPEN.set(self._call)
 
     def __exit__(self, *_: object) -> None:
-        if torch.compiler.is_compiling():
-            _TRACED.call = self._before
-        elif self._token is not None:
+        compiled = _THREAD.compiled
+        compiled.traced = self._traced
+        if self._token is not None:
             _OPEN.reset(self._token)
+            compiled.beside = _OPEN.get()
+
+
+def found(table: Mapping[nn.Module, _T], module: nn.Module) -> _T | None:
+    """What a table has for a module, or None; also where `torch.compile` traces no more than a part of the model.
+
+    A part that is compiled by itself then runs for every module of its kind: which of them it is, the compiler looks at
+    where their `id` is asked for, and not where they are keys.
+    """
+    id(module)
+    return table.get(module)
 
 
 @dataclass
@@ -176,7 +208,7 @@ def _asking(own: type, names: frozenset[str]) -> type:
 
     def call(self: nn.Module, *args: object, **kwargs: object) -> object:
         now = current()
-        around = None if now is None else now.around.get(self)
+        around = None if now is None else found(now.around, self)
         if around is None:
             return own.__call__(self, *args, **kwargs)
         return around(now, partial(own.__call__, self), args, kwargs)
@@ -191,8 +223,8 @@ def _asking(own: type, names: frozenset[str]) -> type:
 def _parameter(name: str) -> property:
     def read(self: nn.Module) -> Tensor | None:
         now, own = current(), parameters_of(self)[name]
-        found: Tensor | None = None if now is None else now.tensor(self, name)
-        return own if found is None or own is None else found.to(own.dtype)
+        other: Tensor | None = None if now is None else now.tensor(self, name)
+        return own if other is None or own is None else other.to(own.dtype)
 
     return property(read)
 
@@ -200,9 +232,9 @@ def _parameter(name: str) -> property:
 def _flag() -> property:
     def read(self: nn.Module) -> bool:
         now = current()
-        found: bool | None = None if now is None else now.trains(self)
+        other: bool | None = None if now is None else now.trains(self)
         own: bool = self.__dict__[TRAINING]
-        return own if found is None else found
+        return own if other is None else other
 
     def set_own(self: nn.Module, value: bool) -> None:
         self.__dict__[TRAINING] = value
