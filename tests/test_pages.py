@@ -95,7 +95,8 @@ def check(given: list[str], shown: Shown) -> None:
         assert found["backbone"], given
         assert found["task"] or found["data"], given
     if found.get("method"):
-        assert found["method"] in {*methods(), *OTHERS}
+        named = found["method"] if isinstance(found["method"], list) else [found["method"]]  # as `compare` takes them
+        assert {re.split("[@:]", one)[0] for one in named} <= {*methods(), *OTHERS}
     if str(found.get("backbone")).startswith("embedded:"):
         assert found["backbone"] in ("embedded:gemma3-270m", "embedded:minilm")
     for pair in found.get("set_") or ():

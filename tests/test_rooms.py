@@ -29,7 +29,7 @@ TRAINING = [
     ["preset"],
     ["divergence", "identity", "setup"],
     ["finished", "run_folder", "begun", "fitting", "lengths", "untrained"],
-    ["records", "adaptation", "schema"],
+    ["records", "adaptation", "schema", "specified"],
     ["courses"],
     ["results"],
     ["run"],

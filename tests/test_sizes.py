@@ -20,6 +20,7 @@ _VERB = "a verb: each parameter is an option of the command line, declared on on
 _CALL = "a public call: what may be left out has a name and a default"
 MANY_PARAMETERS = {
     "cli/adapt.py adapt": _VERB,
+    "cli/compare.py compare": _VERB,
     "cli/discretise.py discretise": _VERB,
     "cli/ensemble.py ensemble": _VERB,
     "cli/evaluate.py evaluate": _VERB,

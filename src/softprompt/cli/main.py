@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from softprompt import __version__
 from softprompt.cli.adapt import adapt
 from softprompt.cli.common import telling_interruptions
+from softprompt.cli.compare import compare
 from softprompt.cli.discretise import discretise
 from softprompt.cli.doctor import doctor
 from softprompt.cli.ensemble import ensemble
@@ -72,6 +73,7 @@ def softprompt(version: Version = False) -> None:
 for verb in (
     train,
     multitask,
+    compare,
     select,
     evaluate,
     predict,

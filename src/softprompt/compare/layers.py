@@ -8,12 +8,16 @@ for every seed, into a folder of its own; arms of one seed see the same rows, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.backbones.tunable import Tunable
+from softprompt.compare.executor import Event
+from softprompt.compare.here import HereExecutor
+from softprompt.compare.queue import work_off
 from softprompt.compare.results import Arm, ArmRun, LayerComparison, RunFigures, Share
 from softprompt.compare.significance import TEST, compare
 from softprompt.errors import Interrupted, SoftPromptError
@@ -152,23 +156,49 @@ def select_layers(
     }
 
 
+@dataclass(frozen=True)
+class _ArmCell:
+    """One arm with one seed."""
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.arm.replace(':', '')}-{self.seed}"
+
+
 def _train_arms(
     train_arm: Callable[..., run.Run], arms: Mapping[str, Method], seeds: Sequence[int], folder: Path, show: Progress
 ) -> dict[str, list[RunMetrics]]:
     """The metrics of the runs, by arm; they are trained seed by seed, and what is finished is read."""
-    todo = [(seed, arm) for seed in dict.fromkeys(seeds) for arm in arms]
+    cells = {one.name: one for one in (_ArmCell(arm, seed) for seed in dict.fromkeys(seeds) for arm in arms)}
+    places = {name: place for place, name in enumerate(cells, 1)}
     found: dict[str, list[RunMetrics]] = {arm: [] for arm in arms}
-    for place, (seed, arm) in enumerate(todo):
-        show.say(f"run {place + 1} of {len(todo)}: {arm}, seed {seed}")
-        try:
-            done = train_arm(arms[arm], seed=seed, output=folder / f"{arm.replace(':', '')}-{seed}")
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"stopped in {arm}, seed {seed}: {place} of {len(todo)} runs are finished in {folder}; "
-                "run the same again to go on"
-            ) from None
-        found[arm].append(done.record)
+
+    def do(cell: _ArmCell) -> None:
+        done = train_arm(arms[cell.arm], seed=cell.seed, output=folder / cell.name)
+        found[cell.arm].append(done.record)
         _check_same_head(done, found)
+
+    def hear(event: Event) -> None:
+        cell = cells[event.job]
+        if event.kind == "begun":
+            show.say(f"run {places[event.job]} of {len(cells)}: {cell.arm}, seed {cell.seed}")
+        elif event.kind == "failed":
+            show.say(f"failed: {event.line}")
+
+    executor = HereExecutor(do)
+    for name, end in work_off(cells.values(), executor, hear).items():
+        if end.kind == "stopped":
+            finished = sum(map(len, found.values()))
+            raise Interrupted(
+                f"stopped in {cells[name].arm}, seed {cells[name].seed}: {finished} of {len(cells)} runs are finished "
+                f"in {folder}; run the same again to go on"
+            )
+    for fault in executor.faults.values():
+        raise fault
     return found
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from softprompt.errors import SoftPromptError
-from softprompt.guards import limits
-from softprompt.guards.documents import parse_yaml
-from softprompt.guards.paths import check_file, path_of, reading
+from softprompt.guards.paths import path_of
 from softprompt.guards.registry import unknown
+from softprompt.guards.yaml_files import read_mapping
 from softprompt.presets.definition import Preset
 from softprompt.tasks.loading import first_fault
 
@@ -50,22 +49,8 @@ def preset(name_or_path: str | Path) -> Preset:
         )
     path = path_of(name_or_path, "preset") if own else CATALOG / f"{name_or_path}.yaml"
     where = str(path) if own else path.name
-    values = _read(path, where)
+    values = read_mapping(path, where, "a preset", "method: ...")
     try:
         return Preset.model_validate({"name": path.stem, **values})
     except ValidationError as error:
         raise SoftPromptError(f"preset {where}: {first_fault(error, Preset)}") from None
-
-
-def _read(path: Path, where: str) -> dict[str, object]:
-    check_file(path)
-    with reading(path), path.open("rb") as file:
-        data = file.read(limits.DEFINITION + 1)
-    limits.check(len(data), limits.DEFINITION, "bytes and more", where, "a preset is shorter")
-    try:
-        values = parse_yaml(data.decode("utf-8-sig"), where)
-    except UnicodeDecodeError as error:
-        raise SoftPromptError(f"{where}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
-    if not isinstance(values, dict):
-        raise SoftPromptError(f"{where}: not a YAML mapping; write the preset's keys, as `method: ...`")
-    return {str(key): value for key, value in values.items()}

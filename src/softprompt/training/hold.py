@@ -12,6 +12,10 @@ from softprompt.files.scratch import lock, stands, sweep
 from softprompt.files.whole import make_folder, unwritable
 
 
+class FolderInUse(SoftPromptError):
+    """A folder that another process has in its hands."""
+
+
 @contextmanager
 def hold_folder(folder: Path) -> Iterator[bool]:
     """Keep a run's folder from every other process, and sweep what a killed one left in it.
@@ -25,12 +29,13 @@ def hold_folder(folder: Path) -> Iterator[bool]:
         Whether it was missing.
 
     Raises:
-        SoftPromptError: another run is at work in it, or it cannot be made or read.
+        FolderInUse: another run is at work in it.
+        SoftPromptError: it cannot be made or read.
     """
     fresh, handle = not folder.exists(), _opened(folder)
     try:
         if lock(handle) is False:
-            raise SoftPromptError(f"{folder}: another run is at work in it: wait for it, or choose another output")
+            raise FolderInUse(f"{folder}: another run is at work in it: wait for it, or choose another output")
         if not stands(folder, handle):
             raise SoftPromptError(f"{folder}: another run took the folder away: run the same again")
         sweep(folder, deep=True)

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
-from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.errors import Interrupted
 from softprompt.evaluation.breakdown import Breakdown
 from softprompt.files.places import METRICS
 from softprompt.guards.paths import path_of
@@ -23,21 +23,16 @@ from softprompt.methods.base import Method
 from softprompt.presets.definition import UsedPreset
 from softprompt.progress import Progress
 from softprompt.readouts.cut import told_cuts
-from softprompt.readouts.settled import settled, told_end
+from softprompt.readouts.settled import told_end
 from softprompt.storage.prompt import Prompt, load, save
-from softprompt.tasks import Splits, Task
-from softprompt.tasks.data.watching import watching
-from softprompt.tasks.scoring import check_libraries
-from softprompt.training.begun import as_begun, begun_of, plan_of
+from softprompt.tasks import Task
+from softprompt.training.begun import begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
 from softprompt.training.hold import hold_folder
-from softprompt.training.identity import identity_of
-from softprompt.training.lengths import long_enough, told_length
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, training_options
-from softprompt.training.preset import with_preset
 from softprompt.training.process import alone, reproducible, stop_signal
 from softprompt.training.results import (
     measured_splits,
@@ -48,8 +43,9 @@ from softprompt.training.results import (
     seen_rows,
     taught,
 )
-from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
-from softprompt.training.setup import PROMPT, STATE, RunSpec, completed, readout_spec, too_few
+from softprompt.training.run_folder import check_same, leaving_nothing, take_folder
+from softprompt.training.setup import PROMPT, STATE, RunSpec, too_few
+from softprompt.training.specified import WantedRun, specified
 from softprompt.training.warm_start import check_starts, start_from
 
 __all__ = ["Interrupted", "Run", "open_run", "train"]
@@ -145,25 +141,11 @@ def train(
         >>> (run.folder / "prompt" / "prompt.safetensors").is_file()
         True
     """
-    own = model.named(backbone)
-    made = with_preset(preset, own, task, method, training_options(named, options))
-    task = made.task
-    check_libraries(task)
     show = progress if isinstance(progress, Progress) else Progress(progress)
-    with watching(show.work):
-        splits = task.splits(seed)
-    check_splits(task, splits)
-    method, chosen, told = completed(own, task, made.method, made.options, len(splits.train))
-    folder = output_folder(output, f"{task.name}-{method.name}-{seed}")
-    spec = long_enough(readout_spec(own.model, task, method, chosen), chosen, own, task, method, splits)
-    spec = settled(as_begun(spec, chosen, folder) if resume else spec, task, own)
-    told = (*told, *told_length(spec, chosen))
-    plan = plan_of(own, method, chosen, folder if resume else None, made.source)
-    identity = identity_of(own, task, method, chosen, spec, splits, plan)
-    identity |= made.recorded()
-    run = RunSpec(own, task, method, chosen, spec, splits, identity, folder, show, plan, (*made.told, *told), made)
-    with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
-        done = take_folder(folder, identity, resume, begun_of(own, task))
+    wanted = WantedRun(task, method, training_options(named, options), seed, output, resume, preset)
+    run = specified(model.named(backbone), wanted, show)
+    with hold_folder(run.folder) as fresh, leaving_nothing(run.folder, fresh):
+        done = take_folder(run.folder, run.identity, resume, begun_of(run.backbone, run.task))
         return _begun(run) if done else _trained(run)
 
 
@@ -279,14 +261,3 @@ def _other_versions(before: dict[str, str]) -> str:
     now = versions()
     then = [f"{name} {one} ({now.get(name)} here)" for name, one in before.items() if now.get(name) != one]
     return f" (with {', '.join(then)})" if then else ""
-
-
-def check_splits(task: Task, splits: Splits) -> None:
-    """Make sure that there is something to train on and to choose by.
-
-    Raises:
-        SoftPromptError: there is not.
-    """
-    for name, rows in (("training", splits.train), ("validation", splits.validation)):
-        if not rows:
-            raise SoftPromptError(f"task {task.name!r} has no {name} rows: give data with more rows, or lower shots")

@@ -29,9 +29,10 @@ from softprompt.training.multitask.teachers import check_teachers
 from softprompt.training.options import Plan, TrainingOptions, training_options
 from softprompt.training.preset import Applied
 from softprompt.training.process import alone, reproducible
-from softprompt.training.run import Run, check_splits, open_run
+from softprompt.training.run import Run, open_run
 from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
 from softprompt.training.setup import PROMPT, STATE, RunSpec, readout_spec
+from softprompt.training.specified import check_splits
 
 
 @dataclass(frozen=True)

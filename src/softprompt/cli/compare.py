@@ -1,0 +1,213 @@
+"""`softprompt compare`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from softprompt.cli.common import emit, quiet, table, tell
+from softprompt.cli.completing import backbones_by_name, methods_by_name, tasks_by_name
+from softprompt.cli.options import OUT, Device, Dtype, Json, MaxTestRows, Quiet, Set
+from softprompt.cli.plans import typed_plan
+from softprompt.errors import Interrupted, SoftPromptError, shown
+from softprompt.guards.paths import folder_for
+
+if TYPE_CHECKING:
+    from softprompt.compare.forecast import Forecast
+    from softprompt.compare.ledger import Ledger
+    from softprompt.compare.making import Standing
+    from softprompt.compare.planned import Planned
+
+_USUAL = 2  # workers
+_NAMED = 5  # folders that are told by name
+
+PlanFile = Annotated[Path | None, typer.Argument(help="the plan, a YAML file; or say it with options")]
+TableFolder = Annotated[Path, typer.Option(*OUT, help="folder of the table: a run folder for each cell stands in it")]
+Backbones = Annotated[
+    list[str] | None, typer.Option("--backbone", help="repeat for several", autocompletion=backbones_by_name)
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", help="repeat for several", metavar="NAME[=DATA]", autocompletion=tasks_by_name),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        help="with its preset and options; repeat for several",
+        metavar="NAME[@PRESET][:NAME=VALUE,...]",
+        autocompletion=methods_by_name,
+    ),
+]
+Seeds = Annotated[str | None, typer.Option(help="of the runs; default: 13,21,42")]
+ShotsList = Annotated[
+    str | None, typer.Option(help="rows a class to train on, and as many to validate; or several, as 16,32")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="processes; default: 2, or 1 with one core or with a GPU")]
+Retry = Annotated[bool, typer.Option("--retry", help="try the cells again that failed")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="train nothing: say of each cell what it will cost here")]
+
+
+def compare(
+    out: TableFolder,
+    plan: PlanFile = None,
+    backbone: Backbones = None,
+    task: Tasks = None,
+    method: Methods = None,
+    set_: Set = None,
+    seeds: Seeds = None,
+    shots: ShotsList = None,
+    max_test_rows: MaxTestRows = None,
+    workers: Workers = None,
+    retry: Retry = False,
+    dry_run: DryRun = False,
+    dtype: Dtype = "auto",
+    device: Device = None,
+    json: Json = False,
+    silent: Quiet = False,
+) -> None:
+    """Train a table: methods x tasks x backbones x seeds x shots, each cell a run of its own.
+
+    The same command again goes on where it was stopped: what is finished is never done again.
+
+    Example: softprompt compare plan.yaml --out runs/table
+    """
+    quiet(silent=silent)
+    folder_for(out, "--out")
+    options = {"backbones": backbone, "tasks": task, "methods": method, "set": set_, "seeds": seeds, "shots": shots}
+    found = _planned(plan, {**options, "max_test_rows": max_test_rows}, out, dtype, device)
+    if dry_run:
+        _dry(found, out, workers, json=json, silent=silent)
+        return
+    from softprompt.compare.ledger import Ledger
+    from softprompt.compare.making import standing
+    from softprompt.progress import Progress
+    from softprompt.training.hold import hold_folder
+
+    with hold_folder(out):
+        ledger = Ledger(out, Progress(not silent).say)
+        stands = standing(found, out, ledger, retry=retry)
+        _begin(found, stands, ledger, silent=silent)
+        _make(found, stands, ledger, workers, silent=silent)
+        _finish(found, ledger, out, json=json)
+
+
+def _planned(plan: Path | None, options: dict[str, object], out: Path, dtype: str, device: str | None) -> Planned:
+    """The cells of a plan; its faults are told, a line each."""
+    from softprompt.compare.plan import PlanFaults
+
+    try:
+        asked, where = typed_plan(plan, options)
+        from softprompt.compare.making import CELLS
+        from softprompt.compare.planned import planned
+
+        return planned(asked, where, out.absolute() / CELLS, dtype, device)
+    except PlanFaults as faults:
+        for line in faults.lines:
+            print(f"error: {shown(line)}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _begin(plan: Planned, stands: Standing, ledger: Ledger, *, silent: bool) -> None:
+    """Say how the plan stands."""
+    from softprompt.progress import Progress
+
+    show = Progress(not silent)
+    show.say(f"{len(plan.cells)} cells: {len(stands.done)} done, {len(stands.left)} to do")
+    for cell in stands.failed:
+        known = ledger.outcome(cell.name, plan.digests[cell.name])
+        show.say(f"failed before: {cell.name}: {known.line if known else ''} (--retry tries it again)")
+    if stands.others:
+        named = ", ".join(stands.others[:_NAMED]) + (", ..." if len(stands.others) > _NAMED else "")
+        show.say(f"not of this plan, and left as they are: {named} ({len(stands.others)} in all)")
+
+
+def _make(plan: Planned, stands: Standing, ledger: Ledger, workers: int | None, *, silent: bool) -> None:
+    """Have the cells done that are left."""
+    from softprompt.compare.live import Board, LiveBoard
+    from softprompt.compare.local import LocalExecutor
+    from softprompt.compare.making import make
+    from softprompt.training.process import stop_signal
+
+    if not stands.left:
+        return
+    count, threads = _share(workers, len(stands.left))
+    known = {cell.name: ledger.outcome(cell.name, plan.digests[cell.name]) for cell in stands.done}
+    board = Board(
+        cells={cell.name: cell for cell in plan.cells},
+        done=len(stands.done),
+        failed=len(stands.failed),
+        left=len(stands.left),
+        workers=count,
+        values={name: one.value for name, one in known.items() if one is not None and one.value is not None},
+    )
+    with stop_signal() as stop, LocalExecutor(count, threads) as executor, LiveBoard(board, not silent) as live:
+
+        def stopping() -> bool:
+            asked, stop["asked"] = stop["asked"], False
+            return asked
+
+        make(stands.left, plan, executor, ledger, live.hear, stopping)
+
+
+def _dry(plan: Planned, out: Path, workers: int | None, *, json: bool, silent: bool) -> None:
+    """Say of each cell what it will cost, and of all together."""
+    from softprompt.compare.forecast import forecast
+    from softprompt.compare.ledger import Ledger
+    from softprompt.compare.making import standing
+    from softprompt.progress import Progress
+
+    show = Progress(not silent)
+    stands = standing(plan, out, Ledger(out, show.say), retry=True)
+    count, threads = _share(workers, len(plan.cells))
+    found = forecast(plan, stands, threads, show)
+    if json:
+        emit(found.model_dump())
+        return
+    _show(found, count)
+
+
+def _show(found: Forecast, workers: int) -> None:
+    table(
+        f"{len(found.cells)} cells",
+        ["cell", "rows", "steps", "about", "memory"],
+        [[*one.told()] for one in found.cells],
+        right=(2, 3, 4),
+    )
+    for line in found.lines(workers):
+        tell(line)
+
+
+def _share(workers: int | None, cells: int) -> tuple[int, int]:
+    """How many workers there are, and the threads of each."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usual = 1 if torch.cuda.is_available() else min(_USUAL, cores)
+    count = min(workers or usual, cells)
+    return count, max(1, min(torch.get_num_threads(), cores // count))
+
+
+def _finish(plan: Planned, ledger: Ledger, out: Path, *, json: bool) -> None:
+    """Tell what came out.
+
+    Raises:
+        SoftPromptError: some cells failed.
+        Interrupted: some were not begun, or stopped.
+    """
+    outcomes = {cell.name: ledger.outcome(cell.name, plan.digests[cell.name]) for cell in plan.cells}
+    done = sum(one is not None and one.state == "done" for one in outcomes.values())
+    failed = sum(one is not None and one.state == "failed" for one in outcomes.values())
+    count = len(plan.cells)
+    if json:
+        emit({"cells": {name: one and one.model_dump(exclude={"digest"}) for name, one in outcomes.items()}})
+    if done + failed < count:
+        raise Interrupted(f"{done} of {count} cells are finished in {out}; run the same again to go on")
+    if failed:
+        raise SoftPromptError(f"{failed} of {count} cells failed, as told: mend it and run the same with --retry")
+    if not json:
+        tell(f"{count} cells are finished in {out / 'cells'}")

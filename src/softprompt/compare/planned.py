@@ -1,0 +1,228 @@
+"""A plan whose names were looked for: its cells with their rows, or every fault in it, a line each.
+
+Nothing is trained and no backbone is loaded here. Whether a backbone can serve a method shows in a cell of the two.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple, ParamSpec, TypeVar
+
+from pydantic import JsonValue
+
+from softprompt.backbones.source import locate
+from softprompt.compare.cells import Cell, LoadedTasks, cell_name, digest_of_text, doubled, method_label
+from softprompt.compare.plan import ComparePlan, MethodEntry, PlanFaults
+from softprompt.errors import SoftPromptError
+from softprompt.guards.suggestions import did_you_mean
+from softprompt.methods.base import Method
+from softprompt.methods.registry import METHODS, method
+from softprompt.presets.catalog import preset as preset_of
+from softprompt.tasks import Splits, Task
+from softprompt.tasks.row_hash import RowsHash
+from softprompt.training.options import TrainingOptions, training_options
+from softprompt.training.specified import check_splits
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Settings = dict[str, JsonValue]
+_METHOD, _TRAINING = "method", "training"
+
+
+class Rows(NamedTuple):
+    """How many rows a cell trains, validates and tests on."""
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The cells of a plan.
+
+    Attributes:
+        cells: seed by seed, so that a table that is stopped early has all of its rows.
+        rows: of each cell, by its name.
+        digests: of all that makes a cell the one that it is, by its name.
+    """
+
+    cells: tuple[Cell, ...]
+    rows: Mapping[str, Rows]
+    digests: Mapping[str, str]
+
+
+class _Chosen(NamedTuple):
+    """A method that was looked for: what is set of it, its preset, and a text of all that it comes to."""
+
+    label: str
+    name: str
+    own: _Settings
+    training: _Settings
+    preset: str | None
+    dtype: str | None
+    text: str
+
+
+class _Source(NamedTuple):
+    """A task's rows for one seed, and a text of all that they come to."""
+
+    name: str
+    rows: Rows
+    text: str
+
+
+@dataclass
+class _Faults:
+    """What is wrong in a plan, as it is found."""
+
+    where: str
+    lines: list[str] = field(default_factory=list)
+
+    def of(self, place: str, look: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+        """What a look gives; its fault is noted with the key where it stands."""
+        try:
+            return look(*args, **kwargs)
+        except SoftPromptError as error:
+            self.lines.append(f"{self.where}: {place}: {error}")
+            return None
+
+
+def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", device: str | None = None) -> Planned:
+    """Look for everything that a plan names.
+
+    Args:
+        plan: with its keys in order.
+        where: it stands, for messages.
+        folder: of the cells' folders.
+        dtype: of the backbones; with `auto` that of a preset counts.
+        device: for the backbones.
+
+    Raises:
+        PlanFaults: a line for each fault.
+    """
+    faults = _Faults(where)
+    for place, name in enumerate(plan.backbones):
+        faults.of(f"backbones[{place}]", locate, name)
+    chosen = [faults.of(f"methods[{place}]", _chosen, one) for place, one in enumerate(plan.methods)]
+    sources = _sources(plan, faults)
+    cells, rows, digests = list[Cell](), dict[str, Rows](), dict[str, str]()
+    for key, backbone, one in product(sources, plan.backbones, chosen):
+        source, (task, shots, seed) = sources[key], key
+        if source is None or one is None:
+            continue
+        name = cell_name(source.name, one.label, backbone, (shots, plan.max_test_rows), seed)
+        cell = Cell(
+            **_of_task(plan, task, shots, seed),
+            name=name,
+            folder=str(folder / name),
+            backbone=backbone,
+            dtype=one.dtype or "auto" if dtype == "auto" else dtype,
+            device=device,
+            method=one.name,
+            method_options=one.own,
+            training_options=one.training,
+            preset=one.preset,
+        )
+        cells.append(cell)
+        rows[name] = source.rows
+        digests[name] = digest_of_text(source.text, one.text, backbone, cell.dtype, str(device), str(seed))
+    twice = doubled(cells)
+    faults.lines += [f"{where}: the cell {name} stands twice: leave one out, or name it otherwise" for name in twice]
+    if faults.lines:
+        raise PlanFaults(faults.lines)
+    return Planned(tuple(cells), rows, digests)
+
+
+def _of_task(plan: ComparePlan, task: int, shots: int | None, seed: int) -> dict[str, str | int | None]:
+    """What a cell is told of its rows."""
+    entry = plan.tasks[task]
+    rows = {"seed": seed, "shots": shots, "max_test_rows": plan.max_test_rows}
+    return {"task": entry.name, "data": entry.data, **rows}
+
+
+def _sources(plan: ComparePlan, faults: _Faults) -> dict[tuple[int, int | None, int], _Source | None]:
+    """The rows of every task, number of shots and seed; a task with a fault is looked at no further."""
+    known, bad = LoadedTasks(), set[int]()
+    found: dict[tuple[int, int | None, int], _Source | None] = {}
+    for seed, task, shots in product(plan.seeds, range(len(plan.tasks)), plan.shots):
+        if task in bad:
+            continue
+        asked = Cell(**_of_task(plan, task, shots, seed), name="", folder="", backbone="", method="")
+        found[task, shots, seed] = own = faults.of(f"tasks[{task}]", _source, known, asked)
+        if own is None:
+            bad.add(task)
+    return found
+
+
+def _source(known: LoadedTasks, asked: Cell) -> _Source:
+    """The rows of a cell.
+
+    Raises:
+        SoftPromptError: a fault in the task or its data, or no rows to train, choose or test on.
+    """
+    if asked.task is None and asked.data is None:
+        raise SoftPromptError("neither a name nor data: give one, as {name: sst2}")
+    task = known.of(asked)
+    splits = task.splits(asked.seed)
+    check_splits(task, splits)
+    if not splits.test:
+        raise SoftPromptError(f"task {task.name!r} has no labelled test rows to compare on: give data that have some")
+    counts = Rows(len(splits.train), len(splits.validation), len(splits.test))
+    return _Source(task.name, counts, _text_of(task, splits))
+
+
+def _text_of(task: Task, splits: Splits) -> str:
+    hashes = [RowsHash.of(part).model_dump(mode="json") for part in (splits.train, splits.validation, splits.test)]
+    return json.dumps([task.model_dump(mode="json"), hashes], sort_keys=True, default=str)
+
+
+def _chosen(entry: MethodEntry) -> _Chosen:
+    """A method with its options and its preset.
+
+    Raises:
+        SoftPromptError: no such method, option or preset, a value that an option cannot have, or a preset of another.
+    """
+    preset = None if entry.preset is None else preset_of(entry.preset)
+    if entry.name is None and preset is None:
+        raise SoftPromptError("neither a name nor a preset: give one, as {name: capt}")
+    if preset is not None and entry.name not in (None, preset.method):
+        raise SoftPromptError(f"preset {preset.name} is of method {preset.method}: leave the name {entry.name} out")
+    name = entry.name if preset is None else preset.method
+    assert name is not None
+    own, training = _sorted_out(entry.settings, METHODS.get(name))
+    made, options = method(name, **own), training_options(training)
+    known = [made.model_dump(mode="json"), options.model_dump(mode="json"), preset and preset.model_dump(mode="json")]
+    text = json.dumps([name, *known, sorted(own), sorted(training)], sort_keys=True)
+    dtype = None if preset is None else preset.dtype
+    return _Chosen(method_label(name, entry.preset, entry.settings), name, own, training, entry.preset, dtype, text)
+
+
+def _sorted_out(settings: Mapping[str, JsonValue], kind: type[Method]) -> tuple[_Settings, _Settings]:
+    """The options of the method and those of training; a name that both have takes a prefix, as in `--set`.
+
+    Raises:
+        SoftPromptError: neither has it, or both have it.
+    """
+    fields = {_METHOD: set(kind.model_fields), _TRAINING: set(TrainingOptions.model_fields)}
+    found: dict[str, _Settings] = {_METHOD: {}, _TRAINING: {}}
+    for key, value in settings.items():
+        owner, _, name = key.rpartition(".")
+        owners = [one for one, names in fields.items() if name in names and owner in ("", one)]
+        if len(owners) > 1:
+            raise SoftPromptError(
+                f"set {key}: the method and the training both have it: write method.{key} or training.{key}"
+            )
+        if not owners:
+            meant = did_you_mean(name, sorted(set().union(*fields.values())))
+            there = ", ".join(sorted(fields[_METHOD])) or "none"
+            raise SoftPromptError(
+                f"set {key}: no such option; {meant}{kind.name} has {there}; training has "
+                f"{', '.join(sorted(fields[_TRAINING]))}"
+            )
+        found[owners[0]][name] = value
+    return found[_METHOD], found[_TRAINING]

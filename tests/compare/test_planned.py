@@ -1,0 +1,104 @@
+"""What a plan names is looked for: its cells, what makes each of them another, and every fault before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softprompt.compare.plan import PlanFaults
+
+from ..shared.tables_of_runs import Bench
+
+
+def test_every_cell_once_seed_by_seed(own: Bench, tmp_path: Path) -> None:
+    found = own.planned(tmp_path, methods=["capt", {"name": "lora", "set": {"rank": 4}}], shots=[2, 4], seeds=[1, 2])
+    wanted = itertools.product((1, 2), (2, 4), ("capt", "lora"))
+    assert [(cell.seed, cell.shots, cell.method) for cell in found.cells] == list(wanted)
+    assert found.cells[3].name == "words-lora,rank=4-llama-4shots-1"
+    assert found.cells[3].folder == str(tmp_path / "cells" / found.cells[3].name)
+    assert found.cells[3].method_options == {"rank": 4}
+    assert {cell.name: tuple(found.rows[cell.name][:2]) for cell in found.cells if cell.seed == 1} == {
+        cell.name: (2 * cell.shots, 2 * cell.shots) for cell in found.cells if cell.shots and cell.seed == 1
+    }
+    assert len(set(found.digests.values())) == len(found.cells)
+
+
+def test_a_digest_changes_with_whatever_makes_another_run(own: Bench, tmp_path: Path) -> None:
+    def digests(**changes: Any) -> set[str]:
+        return set(own.planned(tmp_path, **{"methods": ["capt"], "seeds": [1], **changes}).digests.values())
+
+    assert digests() == digests()
+    rows = own.folder / "others.jsonl"
+    lines = (own.folder / "rows.jsonl").read_text().splitlines()
+    rows.write_text("\n".join([*lines[:-1], json.dumps({"text": "w99", "label": "1"})]) + "\n")
+    others = [
+        {"methods": [{"name": "capt", "set": {"epochs": 3}}]},
+        {"methods": [{"name": "capt", "set": {"select": "first:1"}}]},
+        {"methods": [{"preset": "capt-paper"}]},
+        {"seeds": [2]},
+        {"max_test_rows": 2},
+        {"tasks": [{**own.document["tasks"][0], "data": str(rows)}]},
+    ]
+    found = [digests(**one) for one in others]
+    assert len(set().union(digests(), *found)) == 1 + len(others)
+
+
+def test_options_go_to_whoever_has_them(own: Bench, tmp_path: Path) -> None:
+    both = {"name": "lora", "set": {"rank": 2, "max_steps": 3, "method.dropout": 0.1, "training.dropout": True}}
+    cell = own.planned(tmp_path, methods=[both], seeds=[1]).cells[0]
+    assert cell.method_options == {"rank": 2, "dropout": 0.1}
+    assert cell.training_options == {"max_steps": 3, "dropout": True}
+
+
+def test_every_fault_is_told_with_its_key(own: Bench, tmp_path: Path) -> None:
+    with pytest.raises(PlanFaults) as raised:
+        own.planned(
+            tmp_path,
+            backbones=[own.document["backbones"][0], "/no/model"],
+            tasks=["sst_2x", {"name": "sst2", "data": "/no/rows.tsv"}, {}, own.document["tasks"][0]],
+            methods=[
+                "prompttuning",
+                {"name": "lora", "set": {"rnk": 4}},
+                {"name": "lora", "set": {"rank": "many"}},
+                {"name": "lora", "set": {"dropout": 0.1}},
+                {"name": "lora", "preset": "capt-paper"},
+                {"preset": "capt-papr"},
+                {},
+                "capt",
+            ],
+        )
+    wanted = [
+        ("backbones[1]", "backbone /no/model does not exist"),
+        ("methods[0]", "no method named 'prompttuning': did you mean 'prompt_tuning'?"),
+        ("methods[1]", "set rnk: no such option; did you mean 'rank'?"),
+        ("methods[2]", "option 'rank' of method 'lora'"),
+        ("methods[3]", "set dropout: the method and the training both have it: write method.dropout or training"),
+        ("methods[4]", "preset capt-paper is of method capt: leave the name lora out"),
+        ("methods[5]", "no preset named 'capt-papr': did you mean 'capt-paper'?"),
+        ("methods[6]", "neither a name nor a preset"),
+        ("tasks[0]", "no task 'sst_2x'; did you mean 'sst2'?"),
+        ("tasks[1]", "/no/rows.tsv"),
+        ("tasks[2]", "neither a name nor data"),
+    ]
+    lines = raised.value.lines
+    assert len(lines) == len(wanted)
+    for line, (place, said) in zip(lines, wanted, strict=True):
+        assert line.startswith(f"plan.yaml: {place}: "), line
+        assert said in line
+
+
+def test_what_stands_twice_is_told(own: Bench, tmp_path: Path) -> None:
+    with pytest.raises(PlanFaults, match="the cell words-capt-llama-1 stands twice: leave one out"):
+        own.planned(tmp_path, methods=["capt", "capt"], seeds=[1])
+
+
+def test_data_alone_tell_the_task(own: Bench, tmp_path: Path) -> None:
+    rows = tmp_path / "tickets.csv"
+    rows.write_text("text,team\n" + "".join(f"parcel {n} is late,{('post', 'tech')[n % 2]}\n" for n in range(40)))
+    found = own.planned(tmp_path, tasks=[{"data": str(rows)}], methods=["capt"], seeds=[1])
+    assert (found.cells[0].task, found.cells[0].data) == (None, str(rows))
+    assert found.cells[0].name == "tickets-capt-llama-1"
