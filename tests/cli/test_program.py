@@ -121,6 +121,7 @@ def test_json_is_one_document_progress_is_beside_it_and_quiet_leaves_it_out(
 QUIET = {
     "train",
     "multitask",
+    "compare",
     "select",
     "evaluate",
     "predict",
@@ -139,5 +140,5 @@ def test_each_verb_that_shows_progress_can_be_quiet() -> None:
 
 
 def test_out_is_output_wherever_a_run_is_written() -> None:
-    for name in ("train", "multitask", "select", "adapt"):
+    for name in ("train", "multitask", "compare", "select", "adapt"):
         assert next(one for one in COMMANDS[name].params if one.name == "out").opts == ["--out", "--output"]

@@ -28,17 +28,27 @@ _NAMED = 5  # folders that are told by name
 PlanFile = Annotated[Path | None, typer.Argument(help="the plan, a YAML file; or say it with options")]
 TableFolder = Annotated[Path, typer.Option(*OUT, help="folder of the table: a run folder for each cell stands in it")]
 Backbones = Annotated[
-    list[str] | None, typer.Option("--backbone", help="repeat for several", autocompletion=backbones_by_name)
+    list[str] | None,
+    typer.Option(
+        "--backbone",
+        help="hub name, folder, GGUF file or embedded:NAME; repeat for several",
+        autocompletion=backbones_by_name,
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,
-    typer.Option("--task", help="repeat for several", metavar="NAME[=DATA]", autocompletion=tasks_by_name),
+    typer.Option(
+        "--task",
+        help="a name or a YAML file, and where its rows are; =DATA alone tells the task; repeat for several",
+        metavar="NAME[=DATA]",
+        autocompletion=tasks_by_name,
+    ),
 ]
 Methods = Annotated[
     list[str] | None,
     typer.Option(
         "--method",
-        help="with its preset and options; repeat for several",
+        help="a method, a paper's settings, and options; repeat for several",
         metavar="NAME[@PRESET][:NAME=VALUE,...]",
         autocompletion=methods_by_name,
     ),

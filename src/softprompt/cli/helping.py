@@ -14,8 +14,8 @@ GROUPS = {
     "Rows": "data text label column validation_data test_data test_size split shots seed max_test_rows max_rows "
     "skip_bad encoding file field source_data source_task no_effect pooled",
     "Training": "set_ learning_rate epochs steps distillation accumulate max_length saves keep_at",
-    "Machine": "dtype device batch_size",
-    "Output": "out page k json silent clean num_beams length_penalty",
+    "Machine": "dtype device batch_size workers",
+    "Output": "out retry dry_run page k json silent clean num_beams length_penalty",
     "Other": "",
 }
 _KINDS = {"path": "PATH", "str": "TEXT", "int": "N", "int range": "N", "float": "NUMBER", "float range": "NUMBER"}
