@@ -53,6 +53,7 @@ WHOLE = {
     "compare/making": "cli/test_compare.py",
     "compare/outlook": "cli/test_compare.py",
     "compare/results": "compare/test_layers.py",
+    "compare/table": "compare/test_tabulate.py",
     "compare/worker": "compare/test_local.py",
     "explain/vectors": "explain/test_nearest.py",
     "guards/limits": "attacks/test_bombs.py",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from softprompt.backbones.backbone import Backbone
     from softprompt.backbones.load import load_backbone
     from softprompt.compare.layers import select_layers
+    from softprompt.compare.rendering import Results, results
     from softprompt.errors import Interrupted, SoftPromptError
     from softprompt.evaluation.ensemble import Ensemble
     from softprompt.evaluation.pooled import pooled_metrics
@@ -61,6 +62,7 @@ _WHERE = {
     "tasks": "Task",
     "training.adaptation.run": "adapt",
     "compare.layers": "select_layers",
+    "compare.rendering": "Results results",
     "training.multitask.run": "MultitaskRun train_multitask",
     "training.options": "TrainingOptions",
     "training.run": "Run open_run train",
@@ -80,6 +82,7 @@ __all__ = [
     "Prompt",
     "PromptedModel",
     "Recipe",
+    "Results",
     "Run",
     "SoftPromptError",
     "Task",
@@ -98,6 +101,7 @@ __all__ = [
     "read_anatomy",
     "register",
     "register_anatomy",
+    "results",
     "save",
     "select_layers",
     "similarity_of",

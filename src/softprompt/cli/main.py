@@ -22,6 +22,7 @@ from softprompt.cli.multitask import multitask
 from softprompt.cli.predict import predict
 from softprompt.cli.presets import presets
 from softprompt.cli.program import run
+from softprompt.cli.results import results
 from softprompt.cli.select import select
 from softprompt.cli.task import task
 from softprompt.cli.tasks import tasks
@@ -75,6 +76,7 @@ for verb in (
     multitask,
     compare,
     select,
+    results,
     evaluate,
     predict,
     ensemble,

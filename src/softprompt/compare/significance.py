@@ -9,6 +9,11 @@ It asks whether the difference would hold for other seeds, on these test rows. I
 exceed 2.48 s before p < 0.05, with 5 seeds 1.24 s. A test over pooled rows and seeds (McNemar) would look stronger, but
 all seeds answer the same test rows, so its pairs are not independent; and a sign test cannot get below 2 / 2^n, 0.0625
 for 5 seeds. Several comparisons with one reference are adjusted by Holm's step-down method.
+
+Whether it would hold for other rows, with these seeds, asks the permutation test of `compare.resampling`, where the
+answers to the rows are there. A difference is worth telling where it holds for both, so the p of a table is the larger
+of the two (`larger`): a test of "either is chance", whose level is kept whatever the two have to do with one another
+(R. L. Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", 1982).
 """
 
 from __future__ import annotations
@@ -63,6 +68,11 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Paired:
     error = deviation / math.sqrt(count)
     reach = float(stdtrit(count - 1, 0.975)) * error
     return Paired(count, mean, (mean - reach, mean + reach), 2 * float(stdtr(count - 1, -abs(mean) / error)))
+
+
+def larger(p_seeds: float | None, p_rows: float | None) -> float | None:
+    """The p that a difference is chance in seeds or in rows; of the one alone where the other cannot be asked."""
+    return max((p for p in (p_seeds, p_rows) if p is not None), default=None)
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

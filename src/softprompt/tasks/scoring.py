@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.tasks.definition import TaskDefinition
-from softprompt.tasks.metrics import METRICS, Array, Metric, Prediction
+from softprompt.tasks.metrics import METRICS, Array, Metric, Prediction, Scored
 from softprompt.tasks.overlap import check_library
 from softprompt.tasks.rows import Row
 
@@ -58,6 +58,12 @@ def value_of(task: TaskDefinition, rows: Sequence[Row], predictions: Sequence[Pr
     _check(task, rows, predictions)
     metric = METRICS[task.metric]
     return float(metric.value(_units(metric, rows, metric.statistics(task, rows, predictions)).sum(axis=0)))
+
+
+def sums_of_units(task: Scored, metric: str, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """What a metric is made of, one vector a unit `(units, S)`: a row, or all rows of a group; see `tasks.metrics`."""
+    own = METRICS[metric]
+    return _units(own, rows, own.statistics(task, rows, predictions))
 
 
 def check_libraries(task: TaskDefinition) -> None:

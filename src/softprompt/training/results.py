@@ -13,9 +13,11 @@ from torch import Tensor
 from softprompt.backbones.source import name_alone
 from softprompt.backbones.tunable import Tunable
 from softprompt.evaluation.breakdown import Breakdown, breakdown
+from softprompt.evaluation.predictions import PREDICTIONS, Predictions
 from softprompt.evaluation.score import scored
 from softprompt.files import strict_json
 from softprompt.files.places import METRICS, TENSORS, folder_of
+from softprompt.readouts import Outcome
 from softprompt.readouts.cut import told_cuts
 from softprompt.storage.prompt import Prompt
 from softprompt.storage.record import Measured, carried
@@ -41,11 +43,18 @@ class MeasuredSplits(NamedTuple):
         validation: of the first.
         test: of the others.
         breakdown: what stands behind the score of the others, or of the first where there are no others.
+        predictions: the answers to the others; None where there are none.
     """
 
     validation: Measured
     test: Measured
     breakdown: Breakdown | None
+    predictions: Predictions | None
+
+    def write_predictions(self, folder: Path) -> None:
+        """Write the answers to the test rows into a run's folder."""
+        if self.predictions is not None:
+            self.predictions.write(folder / PREDICTIONS)
 
 
 def taught(work: Work) -> NotFinite | None:
@@ -82,15 +91,18 @@ def measured_splits(run: RunSpec, work: Work, seen: SeenRows) -> MeasuredSplits:
     Raises:
         SoftPromptError: they are not finite.
     """
-    validation, behind = _measured(work, run.splits.validation, "validation", replace(seen, validation=frozenset()))
-    test, of_test = _measured(work, run.splits.test, "test", seen)
-    return MeasuredSplits(validation, test, of_test or behind)
+    validation, behind, _ = _measured(work, run.splits.validation, "validation", replace(seen, validation=frozenset()))
+    test, of_test, outcomes = _measured(work, run.splits.test, "test", seen)
+    answers = Predictions.of(work.task, run.splits.test, outcomes) if outcomes else None
+    return MeasuredSplits(validation, test, of_test or behind, answers)
 
 
-def _measured(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> tuple[Measured, Breakdown | None]:
+def _measured(
+    work: Work, rows: Sequence[Row], name: str, seen: SeenRows
+) -> tuple[Measured, Breakdown | None, Sequence[Outcome]]:
     """Of a split, answered once; a published file may hold a text in two."""
     if not rows:
-        return Measured(), None
+        return Measured(), None, ()
     items = [work.readout.encode(row) for row in rows]
     if name == "test":  # what was cut of the others was told before the training
         for line in told_cuts(items, work.readout_spec, "test rows"):
@@ -103,7 +115,8 @@ def _measured(work: Work, rows: Sequence[Row], name: str, seen: SeenRows) -> tup
     if known:
         work.show.say(f"  note: {known} of the {len(rows)} {name} rows read like rows that it was trained or chosen on")
     behind = breakdown(work.task, rows, found.outcomes, name)
-    return Measured.model_validate_json(strict_json.dumps({**found.scores, "seen_rows": known})), behind
+    told = Measured.model_validate_json(strict_json.dumps({**found.scores, "seen_rows": known}))
+    return told, behind, found.outcomes
 
 
 def rows_in_input(work: Work) -> Tensor | None:

@@ -218,6 +218,7 @@ def _train(run: RunSpec) -> Run:
     prompt = prompt_of(run, work, measured, seen, start)
     save(prompt, run.folder / PROMPT)
     metrics = metrics_of_run(run, work, prompt, measured, memory=memory, diverged=diverged)
+    measured.write_predictions(run.folder)
     metrics = metrics.write(run.folder / METRICS)
     if diverged is not None:
         raise kept(diverged, run.folder / PROMPT)

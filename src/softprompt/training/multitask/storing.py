@@ -52,6 +52,7 @@ def store_task(
     prompt = prompt_of(spec, work, measured, seen, None)
     save(prompt, spec.folder / PROMPT)
     metrics = metrics_of_run(spec, work, prompt, measured, memory=memory, diverged=None)
+    measured.write_predictions(spec.folder)
     return Run(spec.folder, metrics.write(spec.folder / METRICS), prompt)
 
 

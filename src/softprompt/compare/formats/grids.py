@@ -1,0 +1,196 @@
+"""A table as grids of texts, which a terminal, Markdown and LaTeX show alike: scores, tests, costs, ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from softprompt.backbones.tunable import percentage
+from softprompt.compare.ranks import LEVEL, Ranks
+from softprompt.compare.table import CellFigures, Costs, Sheet, Table
+
+BEST, SECOND = "best", "second"
+
+
+class Entry(NamedTuple):
+    """A cell of a grid.
+
+    Attributes:
+        text: in it.
+        mark: `best` or `second` of its column, or empty.
+    """
+
+    text: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts; its first column is names, the others are figures.
+
+    Attributes:
+        title: above it.
+        columns: their heads.
+        rows: as long as the heads.
+        foot: lines below it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    foot: tuple[str, ...] = ()
+
+
+def grids_of(table: Table) -> list[Grid]:
+    """The grids of a table, sheet by sheet."""
+    return [grid for sheet in table.sheets for grid in _of_sheet(sheet, table.baseline)]
+
+
+def _of_sheet(sheet: Sheet, baseline: str | None) -> Iterator[Grid]:
+    yield _scores(sheet, baseline)
+    for column in sheet.columns:
+        yield _tests(sheet, column.label, baseline)
+    yield _costs(sheet)
+    if sheet.ranks is not None:
+        yield _ranks(sheet, sheet.ranks)
+
+
+def _scores(sheet: Sheet, baseline: str | None) -> Grid:
+    """Methods by tasks, and the suites' averages."""
+    standing = {column.label: sheet.standing(column.label) for column in sheet.columns}
+    best = {name: max((one.mean for one in own.values()), default=None) for name, own in sheet.suites.items()}
+    rows = []
+    for method in sheet.methods:
+        entries = [Entry(method)]
+        for column in sheet.columns:
+            cell = sheet.cells.get((method, column.label))
+            entries.append(Entry("" if cell is None else score(cell), _mark(standing[column.label], method)))
+        for name, own in sheet.suites.items():
+            average = own.get(method)
+            told = "" if average is None else with_deviation(average.mean, average.deviation)
+            entries.append(Entry(told, BEST if average is not None and average.mean == best[name] else ""))
+        rows.append(tuple(entries))
+    metrics = {column.metric for column in sheet.columns}
+    one = metrics.pop() if len(metrics) == 1 else None
+    heads = [column.label if one else f"{column.label} {column.metric}" for column in sheet.columns]
+    foot = ["mean over seeds and their deviation; (n/m): runs of n of m seeds"]
+    if baseline is not None:
+        foot.append(f"*: another than {baseline}, p < {LEVEL} after Holm's correction")
+    return Grid(f"{one or 'scores'} on {sheet.backbone}", ("method", *heads, *sheet.suites), tuple(rows), tuple(foot))
+
+
+def _mark(standing: tuple[str | None, str | None], method: str) -> str:
+    return {standing[1]: SECOND, standing[0]: BEST}.get(method, "")
+
+
+def score(cell: CellFigures) -> str:
+    """A mean with its deviation, how many seeds it has where some are missing, and a star where it beats chance."""
+    seeds = len(cell.scores)
+    part = f" ({seeds}/{seeds + len(cell.missing)})" if cell.missing else ""
+    found = cell.comparison
+    sure = found is not None and found.p_holm is not None and found.p_holm < LEVEL
+    return f"{with_deviation(cell.mean, cell.deviation)}{part}{'*' if sure else ''}"
+
+
+def with_deviation(mean: float, deviation: float | None) -> str:
+    """As papers print it: 0.853 ±.012."""
+    if deviation is None:
+        return f"{mean:.3f}"
+    return f"{mean:.3f} ±{deviation:.3f}".replace("±0.", "±.")
+
+
+def _tests(sheet: Sheet, label: str, baseline: str | None) -> Grid:
+    """One task: intervals, and the comparison with the baseline."""
+    column = next(one for one in sheet.columns if one.label == label)
+    own = {method: sheet.cells[method, label] for method in sheet.methods if (method, label) in sheet.cells}
+    compared = any(cell.comparison is not None for cell in own.values())
+    heads = ["method", column.metric, "95 % interval", "seeds"]
+    heads += ["diff.", "p seeds", "p rows", "Holm"] if compared else []
+    rows = []
+    for method, cell in sorted(own.items(), key=lambda item: -item[1].mean):
+        mean = Entry(with_deviation(cell.mean, cell.deviation), _mark(sheet.standing(label), method))
+        entries = [Entry(method), mean, *_spread(cell)]
+        rows.append((*entries, *(_comparison(cell) if compared else ())))
+    over = sorted({cell.interval.over for cell in own.values() if cell.interval is not None})
+    foot = [f"intervals over {' or '.join(over)}"] if over else []
+    if compared:
+        foot.append(f"diff.: to {baseline}; p seeds: paired t test over seeds; p rows: permutation test over rows")
+        foot.append("Holm: the larger p after Holm's correction for the comparisons of this table")
+    return Grid(f"{label} on {sheet.backbone}, {column.test_rows} test rows", tuple(heads), tuple(rows), tuple(foot))
+
+
+def _spread(cell: CellFigures) -> list[Entry]:
+    ends = "" if cell.interval is None else f"{cell.interval.low:.3f}-{cell.interval.high:.3f}"
+    seeds = len(cell.scores)
+    told = f"{seeds}/{seeds + len(cell.missing)}" if cell.missing else str(seeds)
+    return [Entry(ends), Entry(told)]
+
+
+def _comparison(cell: CellFigures) -> list[Entry]:
+    found = cell.comparison
+    if found is None:
+        return [Entry("")] * 4
+    return [Entry(f"{found.difference:+.3f}"), *(Entry(chance(p)) for p in (found.p_seeds, found.p_rows, found.p_holm))]
+
+
+def chance(p: float | None) -> str:
+    """A probability in three digits; empty where there is none."""
+    return "" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _costs(sheet: Sheet) -> Grid:
+    """What the methods cost over the tasks."""
+    heads = ("method", "trained", "tunable %", "stored", "seconds", "rows/s", "search s")
+    rows = tuple((Entry(method), *map(Entry, _cost(_of(sheet, method)))) for method in sheet.methods)
+    foot = (
+        "trained, stored: scalars, the most of the tasks; tunable: trained for a hundred of the backbone's (in",
+        "brackets without the head); seconds and rows/s: of training, means of the tasks; search s: what training",
+        "the method's other settings among these runs took",
+    )
+    return Grid(f"costs on {sheet.backbone}", heads, rows, foot)
+
+
+def _of(sheet: Sheet, method: str) -> list[Costs]:
+    return [cell.costs for (own, _), cell in sheet.cells.items() if own == method]
+
+
+def _cost(costs: list[Costs]) -> Iterator[str]:
+    yield f"{max(one.trained for one in costs):,}"
+    yield share(max(costs, key=lambda one: one.tunable or 0.0))
+    yield f"{max(one.stored for one in costs):,}"
+    yield f"{sum(one.seconds for one in costs) / len(costs):,.1f}"
+    rates = [one.rows_per_second for one in costs if one.rows_per_second is not None]
+    yield f"{sum(rates) / len(rates):,.1f}" if rates else ""
+    searches = [one.search_seconds for one in costs if one.search_seconds is not None]
+    yield f"{sum(searches):,.0f}" if searches else ""
+
+
+def share(costs: Costs) -> str:
+    """The share of the backbone that is trained, in percent, and in brackets without the head where that is another."""
+    if costs.tunable is None or costs.tunable_without_head is None:
+        return ""
+    whole, without = percentage(costs.tunable), percentage(costs.tunable_without_head)
+    return whole if costs.tunable == costs.tunable_without_head else f"{whole} ({without})"
+
+
+def _ranks(sheet: Sheet, ranks: Ranks) -> Grid:
+    pairs = zip(ranks.methods, ranks.mean, strict=True)
+    rows = tuple((Entry(method), Entry(f"{mean:.2f}", BEST if mean == ranks.mean[0] else "")) for method, mean in pairs)
+    title = f"average rank over {ranks.tasks} tasks on {sheet.backbone}"
+    return Grid(title, ("method", "rank"), rows, tuple(rank_lines(ranks)))
+
+
+def rank_lines(ranks: Ranks) -> Iterator[str]:
+    """What the tests say of ranks."""
+    if ranks.chance is not None:
+        yield f"Friedman's test that all are alike: p = {chance(ranks.chance)}"
+    yield f"Nemenyi, {100 * LEVEL:.0f} %: two methods differ where their ranks are {ranks.distance:.2f} apart or more"
+
+
+def told(table: Table) -> Iterator[str]:
+    """What stands below all grids: notes, and what was left out."""
+    for note in table.notes:
+        yield f"note: {note}"
+    for one in table.left_out:
+        yield f"left out: {one.folder}: {one.reason}"

@@ -1,0 +1,93 @@
+"""What a method is called in a table: its name, and behind it the options in which its runs differ.
+
+Runs of one method with other options are other ways of training, and never averaged. Only differences on one task and
+backbone count: options that change from task to task alone, as a table of tuned rates has them, are one method's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from softprompt.compare.gathering import FinishedRun
+from softprompt.methods.registry import methods
+from softprompt.training.options import TrainingOptions
+
+# They change the speed alone, or stand in the readout as what they come to.
+_NO_MATTER = frozenset({"threads", "eval_batch_size", "gradient_checkpointing", "max_length", "answer_end"})
+_READOUT = {"max_length": None, "answer_end": "no"}  # what they are where an earlier version wrote none
+
+
+def names_of(columns: Iterable[Sequence[FinishedRun]]) -> dict[Path, str]:
+    """The name of each run's method by the run's folder.
+
+    Args:
+        columns: the runs of each task and backbone.
+    """
+    together = [{run.folder: _settings(run) for run in runs} for runs in columns]
+    method_of = {folder: _method(own) for column in together for folder, own in column.items()}
+    differing: dict[str, list[str]] = {}
+    for column in together:
+        for method in sorted({method_of[folder] for folder in column}):
+            own = [settings for folder, settings in column.items() if method_of[folder] == method]
+            known = differing.setdefault(method, [])
+            known += [name for name in _names(own) if name not in known and len({one.get(name) for one in own}) > 1]
+    names: dict[Path, str] = {}
+    for column in together:
+        for folder, settings in column.items():
+            method = method_of[folder]
+            names[folder] = _named(method, settings, differing[method])
+    return names
+
+
+def _method(settings: Mapping[str, str]) -> str:
+    return str(json.loads(settings["method"]))
+
+
+def _names(own: Sequence[Mapping[str, str]]) -> list[str]:
+    """The options of some runs, the preset first, which explains others."""
+    return sorted({name for one in own for name in one}, key=lambda name: (name != "preset", name))
+
+
+def _named(method: str, settings: Mapping[str, str], differing: Sequence[str]) -> str:
+    """The method with what its run has otherwise than its defaults, of what differs."""
+    usual = _defaults(method)
+    told = [
+        f"{name}={_text(settings[name])}" for name in differing if settings.get(name, "null") != usual.get(name, "null")
+    ]
+    return f"{method} ({', '.join(told)})" if told else method
+
+
+def _text(value: str) -> str:
+    found = json.loads(value)
+    return found if isinstance(found, str) else value
+
+
+def _settings(run: FinishedRun) -> dict[str, str]:
+    """The options of a run by name, as JSON; what is as it ever was stands there whether it was written or not."""
+    method = run.record.method
+    own: dict[str, object] = {"method": method}
+    own |= run.part("method_options")
+    training = {name: value for name, value in run.part("training_options").items() if name not in _NO_MATTER}
+    own |= {_unlike(name, own): value for name, value in training.items()}
+    own |= {name: run.part("readout").get(name, usual) for name, usual in _READOUT.items()}
+    if run.record.preset is not None:
+        own["preset"] = run.record.preset.name
+    if "together_with" in run.identity:
+        own["together_with"] = run.identity["together_with"]
+    return {**_defaults(method), **{name: json.dumps(value, sort_keys=True) for name, value in own.items()}}
+
+
+def _defaults(method: str) -> dict[str, str]:
+    """The default of every option, as JSON; of a method of a package that is not installed those of training alone."""
+    known = methods().get(method)
+    own: dict[str, object] = {} if known is None else known().model_dump(mode="json")
+    training = TrainingOptions().model_dump(mode="json")
+    own |= {_unlike(name, own): value for name, value in training.items() if name not in _NO_MATTER}
+    return {name: json.dumps(value, sort_keys=True) for name, value in own.items()}
+
+
+def _unlike(name: str, others: Mapping[str, object]) -> str:
+    """A name of training that no option of the method has."""
+    return f"training.{name}" if name in others else name

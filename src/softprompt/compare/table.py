@@ -1,0 +1,145 @@
+"""A table of finished runs, as values: a sheet a backbone, methods by tasks, and behind each cell its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from softprompt.compare.comparable import Column
+from softprompt.compare.gathering import FinishedRun, LeftOut
+from softprompt.compare.ranks import Ranks
+from softprompt.compare.suites import SuiteAverage
+
+
+class Interval(NamedTuple):
+    """A 95 % interval of a mean score.
+
+    Attributes:
+        low: its lower end.
+        high: its upper end.
+        over: what is drawn: `rows and seeds`, `seeds` where a run has no predictions, or `rows` of a single run.
+    """
+
+    low: float
+    high: float
+    over: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A cell beside the baseline of its task, over the seeds that both have.
+
+    Attributes:
+        difference: of the means.
+        seeds: how many both have.
+        p_seeds: of the paired t test over seeds; None where there is none to be made.
+        p_rows: of the permutation test over rows; None where answers are missing or alike.
+        p: the larger of the two, or the one that there is.
+        p_holm: `p` after Holm's correction for all comparisons of the task and backbone.
+    """
+
+    difference: float
+    seeds: int
+    p_seeds: float | None
+    p_rows: float | None
+    p: float | None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a cell's runs cost.
+
+    Attributes:
+        trained: scalars, the most of the runs, those of a head among them.
+        stored: scalars, likewise.
+        stored_bytes: likewise.
+        tunable: the trained scalars for a hundred of the backbone's; None where no run tells it.
+        tunable_without_head: likewise without those of a head.
+        seconds: of training, the mean of the runs.
+        rows_per_second: of training, likewise; None where no run tells it.
+        peak_memory_bytes: the most of the runs.
+        search_seconds: of training the method's other settings on this task and backbone; None where there are none.
+    """
+
+    trained: int
+    stored: int
+    stored_bytes: int
+    tunable: float | None
+    tunable_without_head: float | None
+    seconds: float
+    rows_per_second: float | None
+    peak_memory_bytes: int
+    search_seconds: float | None
+
+
+@dataclass(frozen=True)
+class CellFigures:
+    """A method on a task.
+
+    Attributes:
+        scores: by seed.
+        missing: seeds of the task that the method has no run of.
+        mean: of the scores.
+        deviation: of the sample; None for one seed.
+        interval: of the mean; None where nothing can be drawn.
+        comparison: with the baseline; None for the baseline itself, without one, and where no seed is shared.
+        costs: of the runs.
+        runs: by seed.
+    """
+
+    scores: Mapping[int, float]
+    missing: tuple[int, ...]
+    mean: float
+    deviation: float | None
+    interval: Interval | None
+    comparison: Comparison | None
+    costs: Costs
+    runs: Mapping[int, FinishedRun]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Everything on one backbone.
+
+    Attributes:
+        backbone: its name.
+        columns: the tasks.
+        methods: by what they are called, the best first.
+        cells: by method and the column's label.
+        ranks: over tasks, of the methods that have them all; None for a single task or method.
+        suites: averages by suite and method, of the methods that have all of a suite's tasks.
+    """
+
+    backbone: str
+    columns: tuple[Column, ...]
+    methods: tuple[str, ...]
+    cells: Mapping[tuple[str, str], CellFigures]
+    ranks: Ranks | None
+    suites: Mapping[str, Mapping[str, SuiteAverage]]
+
+    def standing(self, label: str) -> tuple[str | None, str | None]:
+        """The best method of a column, and the second; of equal means the first by name."""
+        own = sorted((-cell.mean, method) for (method, column), cell in self.cells.items() if column == label)
+        names = [method for _, method in own[:2]]
+        return names[0] if names else None, names[1] if len(names) > 1 else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Finished runs as a table.
+
+    Attributes:
+        sheets: one a backbone.
+        baseline: the method that others are compared with; None for no comparison.
+        left_out: folders that are in no sheet, with the reasons.
+        notes: what a reader should know.
+        runs: how many are in it.
+    """
+
+    sheets: tuple[Sheet, ...]
+    baseline: str | None
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    runs: int = field(default=0)

@@ -1,0 +1,62 @@
+"""What stands in the grids that a terminal, Markdown and LaTeX show."""
+
+from __future__ import annotations
+
+import pytest
+
+from softprompt.compare.formats.grids import BEST, SECOND, chance, grids_of, told, with_deviation
+
+from ...shared.compared import compared
+
+
+def test_each_backbone_has_scores_tests_costs_and_ranks() -> None:
+    titles = [grid.title for grid in grids_of(compared())]
+    assert titles == [
+        "accuracy on big_model",
+        "sst2 on big_model, 24 test rows",
+        "costs on big_model",
+        "accuracy on tiny",
+        "sst2 on tiny, 24 test rows",
+        "trec on tiny, 24 test rows",
+        "words on tiny, 24 test rows",
+        "costs on tiny",
+        "average rank over 3 tasks on tiny",
+    ]
+    assert all(len(row) == len(grid.columns) for grid in grids_of(compared()) for row in grid.rows)
+
+
+def test_each_task_has_one_best_and_one_second_and_a_star_is_a_small_p() -> None:
+    table = compared()
+    sheet, scores = table.sheets[1], grids_of(table)[3]
+    for place in (1, 2, 3):
+        marks = [row[place].mark for row in scores.rows]
+        assert (marks.count(BEST), marks.count(SECOND)) == (1, 1)
+        means = {row[0].text: sheet.cells[row[0].text, scores.columns[place]].mean for row in scores.rows}
+        best = next(row[0].text for row in scores.rows if row[place].mark == BEST)
+        assert means[best] == max(means.values())
+    for row in scores.rows:
+        for place, label in enumerate(scores.columns[1:], 1):
+            found = sheet.cells[row[0].text, label].comparison
+            starred = found is not None and found.p_holm is not None and found.p_holm < 0.05
+            assert row[place].text.endswith("*") == starred
+    lora = next(row for row in scores.rows if row[0].text == "lora")
+    assert lora[2].text.endswith("(1/2)")
+
+
+def test_what_is_left_out_is_told_with_its_reason() -> None:
+    lines = list(told(compared()))
+    assert len([line for line in lines if line.startswith("left out: ")]) == 1
+    assert lines[-1].endswith("begun: not finished: the command that began it goes on with it")
+
+
+@pytest.mark.parametrize(("p", "text"), [(None, ""), (0.0004, "<0.001"), (0.0496, "0.050"), (1.0, "1.000")])
+def test_chances(p: float | None, text: str) -> None:
+    assert chance(p) == text
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [(0.8533, 0.012, "0.853 ±.012"), (0.5, None, "0.500"), (12.0, 1.5, "12.000 ±1.500"), (0.9, 0.0, "0.900 ±.000")],
+)
+def test_deviations_are_printed_as_papers_do(mean: float, deviation: float | None, text: str) -> None:
+    assert with_deviation(mean, deviation) == text
