@@ -22,12 +22,15 @@ class Format(str, Enum):
     LATEX = "latex"
     CSV = "csv"
     JSON = "json"
+    HTML = "html"
 
 
 RunFolders = Annotated[
     list[Path], typer.Argument(help="runs, and folders of runs at any depth, as train and compare write them")
 ]
-Form = Annotated[Format, typer.Option("--format", help="of the table; latex takes booktabs")]
+Form = Annotated[
+    Format, typer.Option("--format", help="of the table; latex takes booktabs, html is one page that needs no network")
+]
 Baseline = Annotated[
     str | None, typer.Option(help="the method that others are compared with, as the table calls it; default: none")
 ]

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from softprompt.compare.formats.document import as_csv, as_json, document
 from softprompt.compare.formats.latex import as_latex
 from softprompt.compare.formats.markdown import as_markdown
+from softprompt.compare.formats.page import as_page
 from softprompt.compare.formats.text import as_text
 from softprompt.compare.table import Table
 from softprompt.compare.tabulate import tabulate
@@ -26,6 +27,7 @@ FORMATS: Mapping[str, Callable[[Table], str]] = {
     "latex": as_latex,
     "csv": as_csv,
     "json": as_json,
+    "html": as_page,
 }
 
 
@@ -43,7 +45,7 @@ class Results(Summarised):
         """The table as a text.
 
         Args:
-            how: `text`, `markdown`, `latex`, `csv` or `json`.
+            how: `text`, `markdown`, `latex`, `csv`, `json` or `html`.
 
         Raises:
             SoftPromptError: another word.

@@ -48,15 +48,15 @@ def grids_of(table: Table) -> list[Grid]:
 
 
 def _of_sheet(sheet: Sheet, baseline: str | None) -> Iterator[Grid]:
-    yield _scores(sheet, baseline)
+    yield scores_grid(sheet, baseline)
     for column in sheet.columns:
-        yield _tests(sheet, column.label, baseline)
-    yield _costs(sheet)
+        yield tests_grid(sheet, column.label, baseline)
+    yield costs_grid(sheet)
     if sheet.ranks is not None:
-        yield _ranks(sheet, sheet.ranks)
+        yield ranks_grid(sheet, sheet.ranks)
 
 
-def _scores(sheet: Sheet, baseline: str | None) -> Grid:
+def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
     """Methods by tasks, and the suites' averages."""
     standing = {column.label: sheet.standing(column.label) for column in sheet.columns}
     best = {name: max((one.mean for one in own.values()), default=None) for name, own in sheet.suites.items()}
@@ -100,7 +100,7 @@ def with_deviation(mean: float, deviation: float | None) -> str:
     return f"{mean:.3f} ±{deviation:.3f}".replace("±0.", "±.")
 
 
-def _tests(sheet: Sheet, label: str, baseline: str | None) -> Grid:
+def tests_grid(sheet: Sheet, label: str, baseline: str | None) -> Grid:
     """One task: intervals, and the comparison with the baseline."""
     column = next(one for one in sheet.columns if one.label == label)
     own = {method: sheet.cells[method, label] for method in sheet.methods if (method, label) in sheet.cells}
@@ -139,7 +139,7 @@ def chance(p: float | None) -> str:
     return "" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
-def _costs(sheet: Sheet) -> Grid:
+def costs_grid(sheet: Sheet) -> Grid:
     """What the methods cost over the tasks."""
     heads = ("method", "trained", "tunable %", "stored", "seconds", "rows/s", "search s")
     rows = tuple((Entry(method), *map(Entry, _cost(_of(sheet, method)))) for method in sheet.methods)
@@ -174,7 +174,8 @@ def share(costs: Costs) -> str:
     return whole if costs.tunable == costs.tunable_without_head else f"{whole} ({without})"
 
 
-def _ranks(sheet: Sheet, ranks: Ranks) -> Grid:
+def ranks_grid(sheet: Sheet, ranks: Ranks) -> Grid:
+    """Average ranks, and what the tests say of them."""
     pairs = zip(ranks.methods, ranks.mean, strict=True)
     rows = tuple((Entry(method), Entry(f"{mean:.2f}", BEST if mean == ranks.mean[0] else "")) for method, mean in pairs)
     title = f"average rank over {ranks.tasks} tasks on {sheet.backbone}"
@@ -184,7 +185,8 @@ def _ranks(sheet: Sheet, ranks: Ranks) -> Grid:
 def rank_lines(ranks: Ranks) -> Iterator[str]:
     """What the tests say of ranks."""
     if ranks.chance is not None:
-        yield f"Friedman's test that all are alike: p = {chance(ranks.chance)}"
+        told = chance(ranks.chance)
+        yield f"Friedman's test that all are alike: p {told if told.startswith('<') else f'= {told}'}"
     yield f"Nemenyi, {100 * LEVEL:.0f} %: two methods differ where their ranks are {ranks.distance:.2f} apart or more"
 
 

@@ -1,0 +1,236 @@
+"""A table as a page: one file that fetches nothing, to be sorted, filtered and opened cell by cell.
+
+Whatever stands in a run's files is text here: jinja escapes it, and a content security policy keeps the page from
+loading anything, so that even what were overlooked could send nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from softprompt.compare.comparable import Column
+from softprompt.compare.formats.drawings import Point, Scale, curves_drawn, interval_drawn, ranks_drawn, scale_of
+from softprompt.compare.formats.grids import Entry, Grid, costs_grid, ranks_grid, scores_grid, tests_grid
+from softprompt.compare.gathering import FinishedRun
+from softprompt.compare.table import CellFigures, Sheet, Table
+from softprompt.errors import shortened, shown
+
+_TEXT, _NAME = 160, 40  # characters of a mistake's text, and of its labels
+_PAIRS = 3  # of a run's classes that are confused most
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A cell of a table on the page.
+
+    Attributes:
+        text: in it.
+        value: that it is sorted by; empty goes last.
+        mark: `best` or `second`.
+        task: that its column is of, where the page may show that of one task alone.
+        opens: the detail that it opens.
+        picture: in the place of a text.
+    """
+
+    text: str
+    value: str
+    mark: str = ""
+    task: str = ""
+    opens: str = ""
+    picture: Markup = field(default_factory=Markup)
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """A line of a table: of which method, and its cells."""
+
+    method: str
+    cells: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column, and the task that it is of."""
+
+    text: str
+    task: str = ""
+
+
+@dataclass(frozen=True)
+class ShownGrid:
+    """A table on the page; a grid with what can be opened, and a picture above it."""
+
+    heading: str
+    title: str
+    heads: tuple[Head, ...]
+    rows: tuple[ShownRow, ...]
+    foot: tuple[str, ...]
+    task: str = ""
+    picture: Markup = field(default_factory=Markup)
+
+
+@dataclass(frozen=True)
+class ShownSheet:
+    """Everything on one backbone."""
+
+    backbone: str
+    grids: tuple[ShownGrid, ...]
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """A run of a cell."""
+
+    seed: int
+    value: str
+    seconds: str
+    folder: str
+    colour: int
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What a cell opens: its runs with their curves, and their errors."""
+
+    name: str
+    title: str
+    metric: str
+    curves: Markup
+    runs: tuple[ShownRun, ...]
+    confused: tuple[tuple[str, ...], ...]
+    worst: tuple[tuple[str, ...], ...]
+
+
+def as_page(table: Table) -> str:
+    """The page."""
+    names = {
+        (sheet.backbone, *key): f"c{place}-{index}"
+        for place, sheet in enumerate(table.sheets)
+        for index, key in enumerate(sheet.cells)
+    }
+    tasks = dict.fromkeys(column.label for sheet in table.sheets for column in sheet.columns)
+    source = files("softprompt.compare.formats").joinpath("page.html.jinja").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
+    return environment.from_string(source).render(
+        table=table,
+        filters={"backbone": [sheet.backbone for sheet in table.sheets], "task": list(tasks)},
+        sheets=[_sheet(sheet, table.baseline, names) for sheet in table.sheets],
+        details=[detail for sheet in table.sheets for detail in _details(sheet, names)],
+    )
+
+
+def _plain(value: object) -> object:
+    """A text without what a terminal, or a reader's eye, would obey."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else shown(value)
+
+
+def _sheet(sheet: Sheet, baseline: str | None, names: dict[tuple[str, str, str], str]) -> ShownSheet:
+    grids = [_scores(sheet, scores_grid(sheet, baseline), names)]
+    if sheet.ranks is not None:
+        picture = ranks_drawn(sheet.ranks)
+        grids.append(_whole("Average ranks", ranks_grid(sheet, sheet.ranks), picture))
+    grids += [_tests(sheet, column, tests_grid(sheet, column.label, baseline), baseline) for column in sheet.columns]
+    grids.append(_whole("Costs", costs_grid(sheet)))
+    return ShownSheet(sheet.backbone, tuple(grids))
+
+
+def _scores(sheet: Sheet, grid: Grid, names: dict[tuple[str, str, str], str]) -> ShownGrid:
+    """Methods by tasks, each score a button."""
+    labels = [column.label for column in sheet.columns]
+    rows = []
+    for row in grid.rows:
+        method, *entries = row
+        cells = [_shown(method)]
+        for place, entry in enumerate(entries):
+            label = labels[place] if place < len(labels) else ""
+            cell = sheet.cells.get((method.text, label))
+            opens = "" if cell is None else names[sheet.backbone, method.text, label]
+            value = _number(entry.text) if cell is None else f"{cell.mean}"
+            cells.append(Shown(entry.text, value, entry.mark, label, opens))
+        rows.append(ShownRow(method.text, tuple(cells)))
+    tasks = ["", *labels, *[""] * (len(grid.columns) - 1 - len(labels))]
+    heads = [Head(text, label) for text, label in zip(grid.columns, tasks, strict=True)]
+    return ShownGrid("", grid.title, tuple(heads), tuple(rows), grid.foot)
+
+
+def _tests(sheet: Sheet, column: Column, grid: Grid, baseline: str | None) -> ShownGrid:
+    """One task, its intervals drawn on one scale."""
+    cells = [sheet.cells[row[0].text, column.label] for row in grid.rows]
+    scale = scale_of(cells)
+    own = sheet.cells.get((baseline, column.label)) if baseline is not None else None
+    rows = []
+    for row, cell in zip(grid.rows, cells, strict=True):
+        first, score, *others = map(_shown, row)
+        drawn = Shown("", f"{cell.mean}", picture=interval_drawn(cell, scale, None if own is None else own.mean))
+        rows.append(ShownRow(first.text, (first, score, drawn, *others)))
+    heads = (*grid.columns[:2], _between(scale), *grid.columns[2:])
+    return ShownGrid(column.label, grid.title, tuple(map(Head, heads)), tuple(rows), grid.foot, column.label)
+
+
+def _between(scale: Scale) -> str:
+    return f"{scale.low:.3f} to {scale.high:.3f}"
+
+
+def _whole(heading: str, grid: Grid, picture: Markup | None = None) -> ShownGrid:
+    rows = tuple(ShownRow(row[0].text, tuple(map(_shown, row))) for row in grid.rows)
+    return ShownGrid(heading, grid.title, tuple(map(Head, grid.columns)), rows, grid.foot, "", picture or Markup())
+
+
+def _shown(entry: Entry) -> Shown:
+    return Shown(entry.text, _number(entry.text), entry.mark)
+
+
+def _number(text: str) -> str:
+    """What a text is sorted by: its first number, or itself."""
+    first = text.replace(",", "").lstrip("<").split(" ")[0].split("/")[0]
+    try:
+        return f"{float(first)}"
+    except ValueError:
+        return text
+
+
+def _details(sheet: Sheet, names: dict[tuple[str, str, str], str]) -> Iterator[Detail]:
+    for (method, label), cell in sheet.cells.items():
+        column = next(one for one in sheet.columns if one.label == label)
+        runs = enumerate(cell.runs.items())
+        yield Detail(
+            name=names[sheet.backbone, method, label],
+            title=f"{method} on {label}, {sheet.backbone}",
+            metric=column.metric,
+            curves=curves_drawn({str(seed): _curve(run) for seed, run in cell.runs.items()}, column.metric),
+            runs=tuple(_run(cell, place, seed, run) for place, (seed, run) in runs),
+            confused=tuple(row for seed, run in cell.runs.items() for row in _confused(seed, run)),
+            worst=tuple(row for seed, run in cell.runs.items() for row in _worst(seed, run)),
+        )
+
+
+def _run(cell: CellFigures, place: int, seed: int, run: FinishedRun) -> ShownRun:
+    seconds = f"{run.record.train_seconds:,.1f}"
+    return ShownRun(seed, f"{cell.scores[seed]:.3f}", seconds, str(run.folder), place % 6)
+
+
+def _curve(run: FinishedRun) -> list[Point]:
+    """The main metric of the validation rows by step."""
+    points = [(one.get("step"), one.get(run.record.metric)) for one in run.record.history]
+    return [
+        (float(step), float(value))
+        for step, value in points
+        if isinstance(step, (int, float)) and isinstance(value, (int, float))
+    ]
+
+
+def _confused(seed: int, run: FinishedRun) -> Iterator[tuple[str, ...]]:
+    found = run.record.breakdown
+    for one in () if found is None else found.confused[:_PAIRS]:
+        yield str(seed), shortened(one.label, _NAME), shortened(one.answer, _NAME), str(one.rows)
+
+
+def _worst(seed: int, run: FinishedRun) -> Iterator[tuple[str, ...]]:
+    found = run.record.breakdown
+    for one in () if found is None else found.worst:
+        yield str(seed), shortened(one.label, _NAME), shortened(one.answer, _NAME), shortened(one.text, _TEXT)
