@@ -62,6 +62,7 @@ WHOLE = {
     "guards/yaml_files": "presets/test_catalog.py",
     "readouts/columns_head": "readouts/test_tag_head.py",
     "readouts/context": "readouts/test_choose.py",
+    "readouts/continuations": "readouts/test_candidates.py",
     "readouts/single_column": "readouts/test_label_words.py",
     "readouts/surround": "readouts/test_label_words.py",
     "storage/attached": "attached/test_saving.py",

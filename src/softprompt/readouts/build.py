@@ -34,7 +34,7 @@ def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: Read
         anatomy.hidden_size,
         anatomy.vocab_size,
         _limit(anatomy, footprint, spec.max_length),
-        _decoder_start(backbone.model) if anatomy.kind == "encoder-decoder" else None,
+        decoder_start_of(backbone.model) if anatomy.kind == "encoder-decoder" else None,
         backbone.has_lm_head,
         partial(label_rows, backbone.model),
         footprint.count,
@@ -76,7 +76,12 @@ def _longest_answer(model: nn.Module, anatomy: Anatomy, footprint: Footprint) ->
     return positions - footprint.prefix if anatomy.kind == "encoder-decoder" and positions is not None else None
 
 
-def _decoder_start(model: nn.Module) -> int:
+def decoder_start_of(model: nn.Module) -> int:
+    """The id with which an encoder-decoder's decoder begins.
+
+    Raises:
+        SoftPromptError: its configuration names none.
+    """
     config = model.config
     start: int | None = getattr(config, "decoder_start_token_id", None)
     if start is None:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.answers import NO_END, Ending, Ids
-from softprompt.readouts.base import Batch, Item, Outcome, Readout, inputs
+from softprompt.readouts.base import Batch, Item, Outcome, Readout
+from softprompt.readouts.continuations import answer_logits, behind_texts, in_decoder
 from softprompt.readouts.spec import Scoring
 from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
@@ -105,20 +106,10 @@ class Candidates(Readout):
         targets = [items[o].targets[c] for o, c in chosen]
         batch["owners"], goal = batch["rows"], batch["targets"]
         if self.decoder_start is not None:
-            batch["input_ids"], batch["attention_mask"] = pad([text.ids for text in texts], self.filler)
-            start = torch.full_like(goal[:, :1], self.decoder_start)
-            batch["decoder_input_ids"] = torch.cat([start, goal[:, :-1]], dim=1)
-            batch["columns"] = torch.arange(goal.shape[1]).expand(len(chosen), -1)
-            return batch
+            return batch | in_decoder([text.ids for text in texts], goal, self.filler, self.decoder_start)
         heads = [text.ids[: text.choice] for text in texts]  # all of it where the template has no choice
-        starts = torch.tensor([len(head) for head in heads])
         sequences = [(*head, *answer) for head, answer in zip(heads, targets, strict=True)]
-        batch["input_ids"], batch["attention_mask"] = pad(sequences, self.filler)
-        ahead = torch.arange(goal.shape[1])[None, :]
-        # The token at a column is predicted one column before it.
-        batch["columns"] = (starts[:, None] - 1 + ahead).clamp(max=batch["input_ids"].shape[1] - 1)
-        batch["conditioning_mask"] = torch.arange(batch["input_ids"].shape[1])[None, :] < starts[:, None]
-        return batch
+        return batch | behind_texts(sequences, [len(head) for head in heads], goal, self.filler)
 
     def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Log-likelihoods of the candidates, fp32, `(rows, most candidates)`; minus infinity for those absent."""
@@ -223,10 +214,7 @@ class Candidates(Readout):
 
     def token_logits(self, prompted: Attached, batch: Batch, prompts: Rows) -> tuple[Tensor, Tensor]:
         """The logit of each target token, and log Z of the vocabulary there: fp32, shapes `(candidates, tokens)`."""
-        given = inputs(prompted, batch, prompts)
-        if self.decoder_start is not None:
-            given["decoder_input_ids"] = batch["decoder_input_ids"]
-        logits: Tensor = prompted(**given, positions=batch["columns"], use_cache=False).logits.float()
+        logits = answer_logits(prompted, batch, prompts)
         return logits.gather(-1, batch["targets"][..., None])[..., 0], logits.logsumexp(-1)
 
 
