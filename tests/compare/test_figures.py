@@ -111,4 +111,5 @@ def test_costs_are_the_most_and_the_mean_of_the_runs(tmp_path: Path) -> None:
     cell(tmp_path / "b", "capt", 2, train_seconds=20.0, trained_parameters=300, tunable=None)
     found = cells(tmp_path)["capt"].costs
     assert (found.seconds, found.trained, found.rows_per_second, found.search_seconds) == (15.0, 300, 4.0, 60.0)
-    assert found.tunable == 0.617
+    assert found.tunable is not None
+    assert found.tunable.percent == 0.617

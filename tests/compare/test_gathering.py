@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from softprompt.compare.formats.document import as_json
 from softprompt.compare.gathering import gather
+from softprompt.compare.tabulate import tabulate
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.predictions import PREDICTIONS
 from softprompt.files.manifest import sealed
@@ -113,3 +115,13 @@ def test_where_there_is_no_run_it_is_said(tmp_path: Path) -> None:
             gather([tmp_path / name])
     with pytest.raises(SoftPromptError, match="is empty"):
         gather([""])
+
+
+@pytest.mark.parametrize("value", [None, [], 3, "x", True, {"train": 3, "test": [1]}, {"test": {"texts": {}}}])
+def test_an_identity_that_is_none_of_ours_is_no_traceback(value: object, tmp_path: Path) -> None:
+    names = ("shots", "rows", "fingerprint", "method_options", "training_options", "readout", "seed", "protocol")
+    for place, name in enumerate(names):
+        cell(tmp_path / name, seed=place, identity={name: value})
+    found = tabulate([tmp_path])
+    assert found.runs + len(found.left_out) == len(names)
+    assert as_json(found)

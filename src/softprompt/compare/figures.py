@@ -112,13 +112,11 @@ def costs_of(runs: Sequence[FinishedRun], searched: float | None) -> Costs:
     records = [run.record for run in runs]
     shares = [one.tunable for one in records if one.tunable is not None]
     rates = [one.rows_per_second for one in records if one.rows_per_second is not None]
-    share = max(shares, key=lambda one: one.percent, default=None)
     return Costs(
         trained=max(one.trained_parameters for one in records),
         stored=max(one.stored_parameters for one in records),
         stored_bytes=max(one.stored_bytes for one in records),
-        tunable=None if share is None else share.percent,
-        tunable_without_head=None if share is None else share.percent_without_head,
+        tunable=max(shares, key=lambda one: one.percent, default=None),
         seconds=fmean(one.train_seconds for one in records),
         rows_per_second=fmean(rates) if rates else None,
         peak_memory_bytes=max(one.peak_memory_bytes for one in records),

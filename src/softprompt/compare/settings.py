@@ -82,7 +82,7 @@ def _settings(run: FinishedRun) -> dict[str, str]:
 def _defaults(method: str) -> dict[str, str]:
     """The default of every option, as JSON; of a method of a package that is not installed those of training alone."""
     known = methods().get(method)
-    own: dict[str, object] = {} if known is None else known().model_dump(mode="json")
+    own: dict[str, object] = {} if known is None else known.model_construct().model_dump(mode="json", warnings=False)
     training = TrainingOptions().model_dump(mode="json")
     own |= {_unlike(name, own): value for name, value in training.items() if name not in _NO_MATTER}
     return {name: json.dumps(value, sort_keys=True) for name, value in own.items()}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from softprompt.backbones.tunable import Tunable
 from softprompt.compare.comparable import Column
 from softprompt.compare.gathering import FinishedRun, LeftOut
 from softprompt.compare.ranks import Ranks
@@ -55,8 +56,7 @@ class Costs:
         trained: scalars, the most of the runs, those of a head among them.
         stored: scalars, likewise.
         stored_bytes: likewise.
-        tunable: the trained scalars for a hundred of the backbone's; None where no run tells it.
-        tunable_without_head: likewise without those of a head.
+        tunable: the trained scalars as a share of the backbone's, the most of the runs; None where no run tells it.
         seconds: of training, the mean of the runs.
         rows_per_second: of training, likewise; None where no run tells it.
         peak_memory_bytes: the most of the runs.
@@ -66,8 +66,7 @@ class Costs:
     trained: int
     stored: int
     stored_bytes: int
-    tunable: float | None
-    tunable_without_head: float | None
+    tunable: Tunable | None
     seconds: float
     rows_per_second: float | None
     peak_memory_bytes: int

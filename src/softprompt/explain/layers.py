@@ -13,6 +13,7 @@ from markupsafe import Markup
 from plotly.subplots import make_subplots
 
 from softprompt.backbones.tunable import Tunable
+from softprompt.compare.formats.grids import chance
 from softprompt.compare.results import Arm, LayerComparison
 from softprompt.explain.page import LOOK, filled, inert, write_page
 
@@ -154,16 +155,12 @@ def arm_difference(arm: Arm) -> tuple[str, str, str, str]:
     if found is None:
         return "", "", "", ""
     interval = "" if found["interval"] is None else "{:+.3f} to {:+.3f}".format(*found["interval"])
-    return f"{found['mean']:+.3f}", interval, _chance(found["p"]), _chance(found["p_holm"])
+    return f"{found['mean']:+.3f}", interval, chance(found["p"]), chance(found["p_holm"])
 
 
 def tunable(arm: Arm) -> str:
     """The share of the backbone that an arm trains, in percent, and without its head; empty where no run tells it."""
     return "" if arm["tunable"] is None else Tunable(**arm["tunable"]).told()
-
-
-def _chance(p: float | None) -> str:
-    return "" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def _table(found: LayerComparison) -> Markup:

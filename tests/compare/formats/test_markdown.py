@@ -6,6 +6,8 @@ import re
 from html import unescape
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from softprompt.compare.formats.grids import BEST, SECOND, grids_of
@@ -44,3 +46,12 @@ def test_a_renderer_shows_what_stands_in_the_grids(hostile: bool) -> None:
 def test_texts_are_shown_as_they_are(text: str) -> None:
     found = READER.render(f"x {escaped(text)}")
     assert unescape(found) == f"<p>x {text}</p>\n"
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text("ab1 \\`*_{}[]()#+-.!|<>&~:;=\"'/", min_size=1, max_size=12))
+def test_any_name_is_a_cell_as_it_is(text: str) -> None:
+    name = f"x{text}x"
+    found = READER.render(f"| {escaped(name)} | b |\n| --- | --- |\n| a | {escaped(name)} |\n")
+    own = [unescape(one) for one in re.findall(r"<t[hd]>(.*?)</t[hd]>", found, re.S)]
+    assert own == [name, "b", "a", name]

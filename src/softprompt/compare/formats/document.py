@@ -18,18 +18,9 @@ FORMAT = 1
 _OF_COLUMN = ("backbone", "task", "metric", "shots", "training_rows", "test_rows")
 _OF_SCORE = ("method", "mean", "deviation", "low", "high", "interval_over", "seeds", "missing_seeds")
 _OF_TEST = ("difference", "compared_seeds", "p_seeds", "p_rows", "p", "p_holm")
-_OF_COST = (
-    "trained",
-    "stored",
-    "stored_bytes",
-    "tunable",
-    "tunable_without_head",
-    "seconds",
-    "rows_per_second",
-    "peak_memory_bytes",
-    "search_seconds",
-)
-CELL = (*_OF_COLUMN, *_OF_SCORE, *_OF_TEST, *_OF_COST)
+_OF_COST = ("trained", "stored", "stored_bytes", "seconds", "rows_per_second", "peak_memory_bytes", "search_seconds")
+_OF_SHARE = {"tunable": "percent", "tunable_without_head": "percent_without_head"}
+CELL = (*_OF_COLUMN, *_OF_SCORE, *_OF_TEST, *_OF_COST, *_OF_SHARE)
 
 
 def as_json(table: Table) -> str:
@@ -90,6 +81,7 @@ def _cell(column: Column, method: str, cell: CellFigures) -> dict[str, JsonValue
         **dict(zip(_OF_SCORE, scores, strict=True)),
         **{name: _tested(cell, name) for name in _OF_TEST},
         **{name: getattr(cell.costs, name) for name in _OF_COST},
+        **{name: getattr(cell.costs.tunable, own, None) for name, own in _OF_SHARE.items()},
     }
 
 

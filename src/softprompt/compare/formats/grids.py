@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from softprompt.backbones.tunable import percentage
 from softprompt.compare.ranks import LEVEL, Ranks
 from softprompt.compare.table import CellFigures, Costs, Sheet, Table
 
@@ -157,21 +156,14 @@ def _of(sheet: Sheet, method: str) -> list[Costs]:
 
 def _cost(costs: list[Costs]) -> Iterator[str]:
     yield f"{max(one.trained for one in costs):,}"
-    yield share(max(costs, key=lambda one: one.tunable or 0.0))
+    shares = [one.tunable for one in costs if one.tunable is not None]
+    yield max(shares, key=lambda one: one.percent).told() if shares else ""
     yield f"{max(one.stored for one in costs):,}"
     yield f"{sum(one.seconds for one in costs) / len(costs):,.1f}"
     rates = [one.rows_per_second for one in costs if one.rows_per_second is not None]
     yield f"{sum(rates) / len(rates):,.1f}" if rates else ""
     searches = [one.search_seconds for one in costs if one.search_seconds is not None]
     yield f"{sum(searches):,.0f}" if searches else ""
-
-
-def share(costs: Costs) -> str:
-    """The share of the backbone that is trained, in percent, and in brackets without the head where that is another."""
-    if costs.tunable is None or costs.tunable_without_head is None:
-        return ""
-    whole, without = percentage(costs.tunable), percentage(costs.tunable_without_head)
-    return whole if costs.tunable == costs.tunable_without_head else f"{whole} ({without})"
 
 
 def ranks_grid(sheet: Sheet, ranks: Ranks) -> Grid:
