@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from softprompt.compare.formats.grids import BEST, SECOND, chance, grids_of, told, with_deviation
+from softprompt.compare.formats.grids import BEST, SECOND, chance, grids_of, score, told, with_deviation
+from softprompt.compare.table import Comparison
 
 from ...shared.compared import compared
 
@@ -37,7 +40,7 @@ def test_each_task_has_one_best_and_one_second_and_a_star_is_a_small_p() -> None
     for row in scores.rows:
         for place, label in enumerate(scores.columns[1:], 1):
             found = sheet.cells[row[0].text, label].comparison
-            starred = found is not None and found.p_holm is not None and found.p_holm < 0.05
+            starred = found is not None and found.seeds > 1 and found.p_holm is not None and found.p_holm < 0.05
             assert row[place].text.endswith("*") == starred
     lora = next(row for row in scores.rows if row[0].text == "lora")
     assert lora[2].text.endswith("(1/2)")
@@ -47,6 +50,13 @@ def test_what_is_left_out_is_told_with_its_reason() -> None:
     lines = list(told(compared()))
     assert len([line for line in lines if line.startswith("left out: ")]) == 1
     assert lines[-1].endswith("begun: not finished: the command that began it goes on with it")
+
+
+def test_one_seed_has_no_star_however_small_its_p() -> None:
+    cell = next(iter(compared().sheets[1].cells.values()))
+    sure = Comparison(0.2, 2, 0.01, 0.001, 0.01, 0.01)
+    assert score(replace(cell, comparison=sure)).endswith("*")
+    assert not score(replace(cell, comparison=replace(sure, seeds=1, p_seeds=None))).endswith("*")
 
 
 @pytest.mark.parametrize(("p", "text"), [(None, ""), (0.0004, "<0.001"), (0.0496, "0.050"), (1.0, "1.000")])

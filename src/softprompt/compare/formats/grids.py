@@ -75,7 +75,7 @@ def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
     heads = [column.label if one else f"{column.label} {column.metric}" for column in sheet.columns]
     foot = ["mean over seeds and their deviation; (n/m): runs of n of m seeds"]
     if baseline is not None:
-        foot.append(f"*: another than {baseline}, p < {LEVEL} after Holm's correction")
+        foot.append(f"*: another than {baseline} over two seeds or more, p < {LEVEL} after Holm's correction")
     return Grid(f"{one or 'scores'} on {sheet.backbone}", ("method", *heads, *sheet.suites), tuple(rows), tuple(foot))
 
 
@@ -88,7 +88,7 @@ def score(cell: CellFigures) -> str:
     seeds = len(cell.scores)
     part = f" ({seeds}/{seeds + len(cell.missing)})" if cell.missing else ""
     found = cell.comparison
-    sure = found is not None and found.p_holm is not None and found.p_holm < LEVEL
+    sure = found is not None and found.seeds > 1 and found.p_holm is not None and found.p_holm < LEVEL
     return f"{with_deviation(cell.mean, cell.deviation)}{part}{'*' if sure else ''}"
 
 
@@ -143,9 +143,9 @@ def costs_grid(sheet: Sheet) -> Grid:
     heads = ("method", "trained", "tunable %", "stored", "seconds", "rows/s", "search s")
     rows = tuple((Entry(method), *map(Entry, _cost(_of(sheet, method)))) for method in sheet.methods)
     foot = (
-        "trained, stored: scalars, the most of the tasks; tunable: trained for a hundred of the backbone's (in",
-        "brackets without the head); seconds and rows/s: of training, means of the tasks; search s: what training",
-        "the method's other settings among these runs took",
+        "trained, stored: scalars, the most of the tasks; seconds, rows/s: of training, means of the tasks",
+        "tunable %: trained for a hundred of the backbone's parameters, in brackets without the head",
+        "search s: what training the method's other settings among these runs took",
     )
     return Grid(f"costs on {sheet.backbone}", heads, rows, foot)
 

@@ -31,6 +31,7 @@ def as_text(table: Table, *, styled: bool = False) -> str:
     console = Console(file=stream, width=WIDTH, force_terminal=styled, color_system="standard" if styled else None)
     for grid in grids_of(table):
         for piece in _pieces(grid):
+            console.print(Text(shown(piece.title), "table.title"), soft_wrap=True)
             console.print(_drawn(piece))
             stream.write("".join(f"{line}\n" for foot in piece.foot for line in _wrapped(foot)) + "\n")
     stream.write("".join(f"{line}\n" for one in told(table) for line in _wrapped(one)))
@@ -63,7 +64,7 @@ def _pieces(grid: Grid) -> Iterator[Grid]:
 
 
 def _drawn(grid: Grid) -> Drawn:
-    drawn = Drawn(title=Text(shown(grid.title), "table.title"), title_justify="left", header_style="bold")
+    drawn = Drawn(header_style="bold")
     for place, head in enumerate(grid.columns):
         figures = place > 0
         drawn.add_column(Text(shown(head)), justify="right" if figures else "left", overflow="fold", no_wrap=figures)
