@@ -56,6 +56,8 @@ def test_a_bad_cell_is_a_line_and_the_rest_of_the_table_comes(own: Bench, tmp_pa
     assert told.err.splitlines()[-1] == "error: 2 of 4 cells failed, as told: mend it and run the same with --retry"
     done = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/metrics.json")}
     assert len(done) == 2
+    assert "prompt_tuning" in told.out  # the table of what there is
+    assert f"softprompt results {out}" in told.out
 
     told = ask(*words)  # nothing to do, and quickly so
     assert "4 cells: 2 done, 0 to do" in told.err

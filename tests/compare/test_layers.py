@@ -11,10 +11,11 @@ import pytest
 
 import softprompt as sp
 from softprompt.backbones import anatomy, fingerprint
-from softprompt.errors import Interrupted
+from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.training import run
 
 from ..shared.models import LAYERS, model, tokenizer
-from ..shared.runs import QUICK, Interrupting
+from ..shared.runs import QUICK, Interrupting, Listening
 from ..shared.runs import task as words_task
 
 
@@ -45,6 +46,28 @@ def test_a_stop_between_runs_is_told_as_well(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("softprompt.training.run.train", stopped)
     with pytest.raises(Interrupted, match=r"0 of 2 runs are finished"):
         select(tmp_path)
+
+
+def test_an_arm_that_fails_is_told_at_once_and_the_others_are_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = run.train
+
+    def failing(backbone: Any, task: Any, method: Any, **options: Any) -> Any:
+        if str(method.select) == "first:1":
+            raise SoftPromptError("this arm cannot be")
+        return train(backbone, task, method, **options)
+
+    monkeypatch.setattr("softprompt.training.run.train", failing)
+    heard = Listening()
+    with pytest.raises(SoftPromptError, match="^this arm cannot be$"):
+        select(tmp_path, heard, arms=("first", "last", "all"))
+    assert "failed: this arm cannot be" in heard.lines
+    assert [(tmp_path / "runs" / f"{arm}-3" / "metrics.json").is_file() for arm in ("first1", "last1", "all")] == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_what_is_kept_by_default(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,7 @@ def test_a_table_that_is_killed_three_times_is_the_undisturbed_one(own: Bench, t
     meanwhile(lambda: in_the_middle(out, 1), lambda: os.kill(os.getpid(), signal.SIGINT))
     told = ask(*words, seconds=600)
     assert told.code == 130, told
+    assert "stopping: what runs writes its state" in told.err
     assert "of 4 cells are finished" in told.err
     assert "run the same again to go on" in told.err
     before = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/metrics.json")}
@@ -123,6 +125,20 @@ def test_a_worker_that_dies_twice_fails_its_cell_alone(
         ends = work_off(cells, executor, heard.append)
     assert [event.kind for event in heard if event.kind != "idle"] == ["lost", "failed"]
     assert ends[cells[0].name].line == "its worker ended twice (exit code 1: no torch here): try it by itself"
+
+
+def test_a_backbone_that_cannot_be_read_fails_its_own_cells(own: Bench, tmp_path: Path) -> None:
+    """It was there when the plan was looked at; the worker goes on with another."""
+    shutil.copytree(own.folder / "llama", tmp_path / "gone")
+    backbones = [str(tmp_path / "gone"), *own.document["backbones"]]
+    cells = own.planned(tmp_path / "out", backbones=backbones, seeds=[1], methods=own.document["methods"][:1]).cells
+    (tmp_path / "gone" / "model.safetensors").write_bytes(b"no weights")
+    with LocalExecutor(1, 1) as executor:
+        ends = work_off(cells, executor, lambda event: None)
+    bad, good = (ends[cell.name] for cell in cells)
+    assert (bad.kind, good.kind) == ("failed", "done")
+    assert bad.line.startswith(f"backbone {tmp_path / 'gone'} ")
+    assert good.found["metric"] == "accuracy"
 
 
 def test_cells_of_one_backbone_go_to_the_worker_that_has_it(own: Bench, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from softprompt.errors import Interrupted, SoftPromptError, shown
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from softprompt.compare.cells import Cell
     from softprompt.compare.forecast import Forecast
     from softprompt.compare.ledger import Ledger
     from softprompt.compare.making import Standing
@@ -159,6 +162,8 @@ def _make(plan: Planned, stands: Standing, ledger: Ledger, workers: int | None, 
 
         def stopping() -> bool:
             asked, stop["asked"] = stop["asked"], False
+            if asked:
+                live.say("stopping: what runs writes its state; asked again, it ends at once")
             return asked
 
         make(stands.left, plan, executor, ledger, live.hear, stopping)
@@ -210,14 +215,23 @@ def _finish(plan: Planned, ledger: Ledger, out: Path, *, json: bool) -> None:
         Interrupted: some were not begun, or stopped.
     """
     outcomes = {cell.name: ledger.outcome(cell.name, plan.digests[cell.name]) for cell in plan.cells}
-    done = sum(one is not None and one.state == "done" for one in outcomes.values())
-    failed = sum(one is not None and one.state == "failed" for one in outcomes.values())
-    count = len(plan.cells)
+    states = {name: one.state for name, one in outcomes.items() if one is not None}
+    done = [cell for cell in plan.cells if states.get(cell.name) == "done"]
+    failed, count = len(states) - len(done), len(plan.cells)
     if json:
         emit({"cells": {name: one and one.model_dump(exclude={"digest"}) for name, one in outcomes.items()}})
-    if done + failed < count:
-        raise Interrupted(f"{done} of {count} cells are finished in {out}; run the same again to go on")
+    elif done:
+        _print_table(done, out)
+    if len(states) < count:
+        raise Interrupted(f"{len(done)} of {count} cells are finished in {out}; run the same again to go on")
     if failed:
         raise SoftPromptError(f"{failed} of {count} cells failed, as told: mend it and run the same with --retry")
-    if not json:
-        tell(f"{count} cells are finished in {out / 'cells'}")
+
+
+def _print_table(done: Sequence[Cell], out: Path) -> None:
+    """The table of the cells that are finished; folders of other plans are not in it."""
+    from softprompt.compare.formats.text import as_text
+    from softprompt.compare.rendering import results
+
+    sys.stdout.write(as_text(results(*(cell.folder for cell in done)).table, styled=sys.stdout.isatty()))
+    tell(f"other forms of it: softprompt results {out}")

@@ -147,10 +147,20 @@ def cell_name(task: str, method: str, backbone: str, rows: tuple[int | None, int
         >>> cell_name("sst2", "capt", "embedded:minilm", (16, None), 13)
         'sst2-capt-minilm-16shots-13'
     """
-    model = re.split("[:/]", name_alone(backbone))[-1]
     limits = [f"{count}{unit}" for count, unit in zip(rows, ("shots", "test"), strict=True) if count is not None]
-    name = _OTHERS.sub("_", "-".join([task, method, model, *limits, str(seed)]))
+    name = _OTHERS.sub("_", "-".join([task, method, short_backbone(backbone), *limits, str(seed)]))
     return name if len(name) <= _LONGEST else f"{name[:_KEPT]}~{digest_of_text(name)[:10]}"
+
+
+def short_backbone(name: str) -> str:
+    """The last part of a backbone's name.
+
+    Example:
+        >>> from softprompt.compare.cells import short_backbone
+        >>> short_backbone("embedded:minilm")
+        'minilm'
+    """
+    return re.split("[:/]", name_alone(name))[-1]
 
 
 def digest_of_text(*texts: str) -> str:

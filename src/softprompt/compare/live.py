@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean
 from typing import Self
 
@@ -16,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from softprompt.compare.cells import Cell, method_label
+from softprompt.compare.cells import Cell, method_label, short_backbone
 from softprompt.compare.executor import Event
 from softprompt.errors import shortened, shown
 
@@ -101,7 +102,8 @@ class Board:
         left = self.time_left()
         failed = f", {self.failed} failed" if self.failed else ""
         told = "" if left is None or not self.left else f", about {duration(left)} left"
-        return f"{self.done} of {len(self.cells)} cells done{failed}, {len(self.running)} running{told}"
+        hand = f"{len(self.running)} running" if self.running or self.seconds or not self.left else "the workers begin"
+        return f"{self.done} of {len(self.cells)} cells done{failed}, {hand}{told}"
 
     def best(self) -> list[str]:
         """The best method so far of each task and backbone, by the mean of its seeds."""
@@ -109,7 +111,7 @@ class Board:
         for name, value in self.values.items():
             cell = self.cells[name]
             label = method_label(cell.method, cell.preset, {**cell.method_options, **cell.training_options})
-            group = (cell.task or cell.data, cell.backbone, cell.shots)
+            group = (Path(cell.task or cell.data or "").stem, short_backbone(cell.backbone), cell.shots)
             groups.setdefault(group, {}).setdefault(label, []).append(value)
         return [self._best_line(group, found) for group, found in groups.items()]
 
@@ -152,8 +154,12 @@ class LiveBoard:
     def hear(self, event: Event) -> None:
         """Take an event, and tell the end of a cell."""
         self._board.hear(event)
-        line = self._line(event)
-        if line and self._shown:
+        if line := self._line(event):
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """One line, above what is drawn."""
+        if self._shown:
             self._console.print(Text(shown(line)), soft_wrap=True)
 
     def _line(self, event: Event) -> str:
