@@ -47,6 +47,7 @@ WHOLE = {
     "backbones/untouched": "invariants/test_i11_detach.py",
     "backbones/verdicts": "backbones/test_probe.py",
     "cli/common": "cli/test_program.py",
+    "compare/beside": "cli/test_search.py",
     "compare/executor": "compare/test_queue.py",
     "compare/forecast": "cli/test_compare.py",
     "compare/here": "compare/test_queue.py",

@@ -105,7 +105,7 @@ def compare(
         ledger = Ledger(out, Progress(not silent).say)
         stands = standing(found, out, ledger, retry=retry)
         _begin(found, stands, ledger, silent=silent)
-        _make(found, stands, ledger, workers, silent=silent)
+        make_cells(found, stands, ledger, workers, silent=silent)
         _finish(found, ledger, out, json=json)
 
 
@@ -139,7 +139,7 @@ def _begin(plan: Planned, stands: Standing, ledger: Ledger, *, silent: bool) -> 
         show.say(f"not of this plan, and left as they are: {named} ({len(stands.others)} in all)")
 
 
-def _make(plan: Planned, stands: Standing, ledger: Ledger, workers: int | None, *, silent: bool) -> None:
+def make_cells(plan: Planned, stands: Standing, ledger: Ledger, workers: int | None, *, silent: bool) -> None:
     """Have the cells done that are left."""
     from softprompt.compare.live import Board, LiveBoard
     from softprompt.compare.local import LocalExecutor
@@ -148,7 +148,7 @@ def _make(plan: Planned, stands: Standing, ledger: Ledger, workers: int | None, 
 
     if not stands.left:
         return
-    count, threads = _share(workers, len(stands.left))
+    count, threads = share(workers, len(stands.left))
     known = {cell.name: ledger.outcome(cell.name, plan.digests[cell.name]) for cell in stands.done}
     board = Board(
         cells={cell.name: cell for cell in plan.cells},
@@ -178,7 +178,7 @@ def _dry(plan: Planned, out: Path, workers: int | None, *, json: bool, silent: b
 
     show = Progress(not silent)
     stands = standing(plan, out, Ledger(out, show.say), retry=True)
-    count, threads = _share(workers, len(plan.cells))
+    count, threads = share(workers, len(plan.cells))
     found = forecast(plan, stands, threads, show)
     if json:
         emit(found.model_dump())
@@ -197,7 +197,7 @@ def _show(found: Forecast, workers: int) -> None:
         tell(line)
 
 
-def _share(workers: int | None, cells: int) -> tuple[int, int]:
+def share(workers: int | None, cells: int) -> tuple[int, int]:
     """How many workers there are, and the threads of each."""
     import torch
 

@@ -14,7 +14,8 @@ GROUPS = {
     "baseline metric",
     "Rows": "data text label column validation_data test_data test_size split shots seed max_test_rows max_rows "
     "skip_bad encoding file field source_data source_task no_effect pooled",
-    "Training": "set_ learning_rate epochs steps distillation accumulate max_length saves keep_at",
+    "Training": "set_ over trials minutes folds learning_rate epochs steps distillation accumulate max_length "
+    "saves keep_at",
     "Machine": "dtype device batch_size workers",
     "Output": "out form retry dry_run page k json silent clean num_beams length_penalty",
     "Other": "",

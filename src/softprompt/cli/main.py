@@ -23,6 +23,7 @@ from softprompt.cli.predict import predict
 from softprompt.cli.presets import presets
 from softprompt.cli.program import run
 from softprompt.cli.results import results
+from softprompt.cli.search import search
 from softprompt.cli.select import select
 from softprompt.cli.task import task
 from softprompt.cli.tasks import tasks
@@ -75,6 +76,7 @@ for verb in (
     train,
     multitask,
     compare,
+    search,
     select,
     results,
     evaluate,

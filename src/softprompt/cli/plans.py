@@ -51,7 +51,7 @@ _OPTIONS = {"backbones": "--backbone", "tasks": "--task", "methods": "--method"}
 def document(given: Mapping[str, object]) -> dict[str, object]:
     """A plan's keys of options as they were typed."""
     found: dict[str, object] = {}
-    pairs = _settings(_texts(given.get("set")), "--set")
+    pairs = typed_settings(_texts(given.get("set")), "--set")
     for name, value in given.items():
         if name == "tasks":
             found[name] = [_task(one) for one in _texts(value)]
@@ -79,7 +79,7 @@ def typed_method(text: str) -> dict[str, JsonValue]:
     name, _, preset = head.partition("@")
     found: dict[str, JsonValue] = {key: value for key, value in (("name", name), ("preset", preset)) if value}
     if colon:
-        found["set"] = _settings(rest.split(","), f"--method {text}")
+        found["set"] = typed_settings(rest.split(","), f"--method {text}")
     return found
 
 
@@ -89,7 +89,16 @@ def _task(text: str) -> dict[str, str]:
     return {key: value for key, value in (("name", name), ("data", data)) if value}
 
 
-def _settings(pairs: Sequence[str], option: str) -> dict[str, JsonValue]:
+def typed_settings(pairs: Sequence[str], option: str) -> dict[str, JsonValue]:
+    """What is set of a method and of training, by name.
+
+    Args:
+        pairs: as `name=value`.
+        option: that they were given to.
+
+    Raises:
+        SoftPromptError: an option without `=`, or one that is given twice.
+    """
     found: dict[str, JsonValue] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -14,6 +14,7 @@ from softprompt.backbones.source import name_alone
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.tasks import Task
+from softprompt.tasks.data.folds import Fold, of_fold
 from softprompt.training.options import training_options
 from softprompt.training.run import Run, train
 from softprompt.training.specified import WantedRun
@@ -40,6 +41,8 @@ class Cell(BaseModel):
         seed: of the split, the first values and the order of rows.
         shots: rows a class; None for all.
         max_test_rows: at most so many test rows; None for all.
+        fold: of the training and validation rows that is tested on in place of the test rows, see
+            `softprompt.tasks.data.folds`; None for the task's own division.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -58,6 +61,7 @@ class Cell(BaseModel):
     seed: int
     shots: int | None = None
     max_test_rows: int | None = None
+    fold: Fold | None = None
 
     @property
     def loading(self) -> tuple[str, str, str | None]:
@@ -82,7 +86,9 @@ class LoadedTasks:
         key = (cell.task, cell.data, cell.shots, cell.max_test_rows, cell.seed if cell.task is None else None)
         if key not in self._known:
             self._known[key] = _task(cell).reading_once()
-        return self._known[key]
+        known = self._known[key]
+        own = known.source
+        return known if cell.fold is None or own is None else known.with_source(of_fold(own, cell.fold))
 
 
 def _task(cell: Cell) -> Task:

@@ -30,7 +30,7 @@ from softprompt.training.specified import check_splits
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Settings = dict[str, JsonValue]
-_METHOD, _TRAINING = "method", "training"
+METHOD, TRAINING = "method", "training"
 
 
 class Rows(NamedTuple):
@@ -194,7 +194,7 @@ def _chosen(entry: MethodEntry) -> _Chosen:
         raise SoftPromptError(f"preset {preset.name} is of method {preset.method}: leave the name {entry.name} out")
     name = entry.name if preset is None else preset.method
     assert name is not None
-    own, training = _sorted_out(entry.settings, METHODS.get(name))
+    own, training = by_owner(entry.settings, METHODS.get(name))
     made, options = method(name, **own), training_options(training)
     known = [made.model_dump(mode="json"), options.model_dump(mode="json"), preset and preset.model_dump(mode="json")]
     text = json.dumps([name, *known, sorted(own), sorted(training)], sort_keys=True)
@@ -202,14 +202,14 @@ def _chosen(entry: MethodEntry) -> _Chosen:
     return _Chosen(method_label(name, entry.preset, entry.settings), name, own, training, entry.preset, dtype, text)
 
 
-def _sorted_out(settings: Mapping[str, JsonValue], kind: type[Method]) -> tuple[_Settings, _Settings]:
+def by_owner(settings: Mapping[str, JsonValue], kind: type[Method]) -> tuple[_Settings, _Settings]:
     """The options of the method and those of training; a name that both have takes a prefix, as in `--set`.
 
     Raises:
         SoftPromptError: neither has it, or both have it.
     """
-    fields = {_METHOD: set(kind.model_fields), _TRAINING: set(TrainingOptions.model_fields)}
-    found: dict[str, _Settings] = {_METHOD: {}, _TRAINING: {}}
+    fields = {METHOD: set(kind.model_fields), TRAINING: set(TrainingOptions.model_fields)}
+    found: dict[str, _Settings] = {METHOD: {}, TRAINING: {}}
     for key, value in settings.items():
         owner, _, name = key.rpartition(".")
         owners = [one for one, names in fields.items() if name in names and owner in ("", one)]
@@ -219,10 +219,10 @@ def _sorted_out(settings: Mapping[str, JsonValue], kind: type[Method]) -> tuple[
             )
         if not owners:
             meant = did_you_mean(name, sorted(set().union(*fields.values())))
-            there = ", ".join(sorted(fields[_METHOD])) or "none"
+            there = ", ".join(sorted(fields[METHOD])) or "none"
             raise SoftPromptError(
                 f"set {key}: no such option; {meant}{kind.name} has {there}; training has "
-                f"{', '.join(sorted(fields[_TRAINING]))}"
+                f"{', '.join(sorted(fields[TRAINING]))}"
             )
         found[owners[0]][name] = value
-    return found[_METHOD], found[_TRAINING]
+    return found[METHOD], found[TRAINING]

@@ -172,10 +172,12 @@ class Task(Summarised, FromFile):
 
         A file that is changed is read again. The records stay in memory as long as this task does.
         """
+        return self.with_source(self._source and self._source.reading_once())
+
+    def with_source(self, source: DataSource | None) -> Task:
+        """The same task with its rows from another source."""
         task = self.model_copy()
-        if self._source is not None:
-            reader = RecordReader(keep=True, encoding=self._source.encoding)
-            task._source = replace(self._source, reader=reader)
+        task._source = source
         return task
 
     def summary(self) -> Summary:

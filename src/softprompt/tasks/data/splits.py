@@ -94,6 +94,10 @@ class DataSource:
         given = {"validation": self.validation_data, "test": self.test_data}
         return {part: place for part, place in given.items() if place is not None}
 
+    def reading_once(self) -> DataSource:
+        """The same source, whose files are read once; see `Task.reading_once`."""
+        return replace(self, reader=RecordReader(keep=True, encoding=self.encoding))
+
     def splits(self, task: TaskDefinition, seed: int, *, few_shot: bool = True) -> Splits:
         """Read, build and divide the rows; without `few_shot` no shots are drawn, unless the test rows are the rest."""
         records, divided = sources.records_of(task, self.data, seed, self.shots, self.reader)

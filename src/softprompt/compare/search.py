@@ -1,0 +1,262 @@
+"""A search: configurations of one method are tried, the best by validation is kept, and stands beside the default.
+
+A trial is as many cells as there are folds (`softprompt.tasks.data.folds`), or one cell without test rows. No cell of a
+trial sees the task's test rows, so nothing that is chosen can be chosen by them. Every trial runs its whole training: a
+rate that falls linearly to zero makes a curve that is cut at half and a curve of half the steps two different things,
+and with cells of seconds to minutes the whole is what is wanted to be known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from softprompt.compare.cells import Cell, digest_of_text
+from softprompt.compare.choice import Choice, Score, chosen
+from softprompt.compare.executor import Event, Executor
+from softprompt.compare.queue import work_off
+from softprompt.compare.ranges import Range, Value, default_of, usual_ranges, with_values
+from softprompt.compare.study import Trial, Trials
+from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.files.places import METRICS
+from softprompt.progress import Progress
+from softprompt.storage.record import Measured
+from softprompt.tasks import Task
+from softprompt.tasks.data.folds import Fold
+from softprompt.tasks.data.sampling import stratum_of
+from softprompt.training.finished import RunMetrics, read_metrics
+
+TRIALS = "trials"  # the folder of the trials' cells
+FOLDS, _ENOUGH = 4, 64  # folds where a class has fewer training rows than this; both our choice
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and for how long.
+
+    Attributes:
+        cell: with all that is set; its name and folder are nobody's.
+        ranges: that are searched; empty for the usual ones.
+        folds: that each trial is measured on; 1 for the validation rows.
+        trials: at most, the default among them; None for as many as the minutes allow.
+        minutes: after which no trial is begun; None for as long as the trials take.
+        workers: processes that work at a time.
+        folder: of the search.
+    """
+
+    cell: Cell
+    ranges: tuple[Range, ...]
+    folds: int
+    trials: int | None
+    minutes: float | None
+    workers: int
+    folder: Path
+
+    @property
+    def at_once(self) -> int:
+        """Trials that run side by side; what is proposed follows from the trials before these."""
+        return max(1, self.workers // self.folds)
+
+    def cells_of(self, trial: Trial, ranges: Sequence[Range]) -> tuple[Cell, ...]:
+        """The cells of a trial; those of the default set nothing of what is searched."""
+        values = trial.values if trial.number else {}
+        made = with_values(self.cell, ranges, values)
+        name = f"{trial.number:03d}-{digest_of_text(json.dumps(sorted(values.items())))[:8]}"
+        places = [(f"{name}-{place + 1}of{self.folds}" if self.folds > 1 else name) for place in range(self.folds)]
+        return tuple(
+            made.model_copy(
+                update={"name": one, "folder": str(self.folder / TRIALS / one), "fold": Fold(place, self.folds)}
+            )
+            for place, one in enumerate(places)
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        ranges: that were searched.
+        trials: all of them.
+        choice: among those.
+        metric: the task's main one.
+    """
+
+    ranges: tuple[Range, ...]
+    trials: tuple[Trial, ...]
+    choice: Choice
+    metric: str
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """The options of what was taken; none where it is the default."""
+        return self.trials[self.choice.place].values if self.choice.place else {}
+
+    @property
+    def seconds(self) -> float:
+        """That the trials' cells took."""
+        return sum(one.seconds for one in self.trials)
+
+
+def usual_folds(task: Task, seed: int) -> int:
+    """Four folds where a class has fewer than 64 rows to train on, else none.
+
+    Args:
+        task: with its rows.
+        seed: of their division.
+    """
+    stratum, counts = stratum_of(task), dict[object, int]()
+    for row in task.splits(seed).train:
+        counts[stratum(row)] = counts.get(stratum(row), 0) + 1
+    return FOLDS if min(counts.values()) < _ENOUGH and not task.references else 1
+
+
+class Searching:
+    """A search at work.
+
+    Args:
+        search: what is searched.
+        asked: what it is of, for a search that goes on.
+        executor: that trains cells.
+        show: progress.
+        stopping: whether it was asked to stop since it was last called.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        asked: Mapping[str, JsonValue],
+        executor: Executor[Cell],
+        show: Progress,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """See the class."""
+        self._search, self._executor, self._show, self._stopping = search, executor, show, stopping
+        over: list[JsonValue] = [one.told() for one in search.ranges]
+        own = {**asked, "over": over, "folds": search.folds, "seed": search.cell.seed}
+        self._trials = Trials(search.folder, search.cell.seed, own)
+
+    def run(self) -> Found:
+        """Try the default first, then what the sampler proposes, and choose.
+
+        Raises:
+            SoftPromptError: the default failed.
+            Interrupted: it was asked to stop.
+        """
+        default, seconds = Trial(0, {}), 0.0
+        cells = self._search.cells_of(default, ())
+        if not self._trials.all:
+            self._show.say(f"trial 0: the default, {_counted(self._search.folds)}")
+            seconds, line = self._done([default], ())[0]
+            if line:
+                raise SoftPromptError(f"the default itself failed: {line}")
+        record = read_metrics(Path(cells[0].folder) / METRICS)
+        ranges = self._search.ranges or usual_ranges(self._search.cell, record.options)
+        if not self._trials.all:
+            inside = {one.name: one.place_of(default_of(one, self._defaults(record))) for one in ranges}
+            values = {name: value for name, value in inside.items() if value is not None}
+            self._trials.add_default(ranges, values, self._scores(default, ()), seconds)
+        self._show.say("searched: " + ", ".join(one.told() for one in ranges))
+        self._go_on(ranges)
+        return self._choice(ranges, record.metric)
+
+    def _defaults(self, record: RunMetrics) -> Mapping[str, Mapping[str, JsonValue]]:
+        """The options of the default, those among them that no recipe has."""
+        from softprompt.training.options import training_options
+
+        plain = training_options(self._search.cell.training_options).model_dump(mode="json")
+        return {**record.options, "training": {**plain, **record.options["training"]}}
+
+    def _go_on(self, ranges: Sequence[Range]) -> None:
+        """Finish what runs, and try more until there are enough."""
+        while True:
+            known = self._trials.all
+            running = [one for one in known if one.scores is None]
+            if not running and self._enough(known):
+                return
+            while not (running and (len(known) - 1) % self._search.at_once == 0) and not self._full(known):
+                running.append(self._trials.ask(ranges))
+                known = self._trials.all
+            for trial, (seconds, line) in zip(running, self._done(running, ranges), strict=True):
+                self._trials.tell(trial.number, [] if line else self._scores(trial, ranges), seconds, line)
+                self._tell(trial.number)
+
+    def _full(self, known: Sequence[Trial]) -> bool:
+        return self._search.trials is not None and len(known) >= self._search.trials
+
+    def _enough(self, known: Sequence[Trial]) -> bool:
+        """Whether no more trials are begun: so many were, or so long did they take with the workers there are."""
+        search = self._search
+        spent = sum(one.seconds for one in known) / min(search.workers, search.folds * search.at_once)
+        return self._full(known) or (search.minutes is not None and spent >= 60 * search.minutes)
+
+    def _done(self, trials: Sequence[Trial], ranges: Sequence[Range]) -> list[tuple[float, str]]:
+        """Have the cells of trials done; of each trial the seconds, and the line of its fault.
+
+        Raises:
+            Interrupted: some did not end.
+        """
+        cells = {one.number: self._search.cells_of(one, ranges) for one in trials}
+        every = [cell for own in cells.values() for cell in own]
+        with self._show.work("cells of trials", len(every), "cells") as tick:
+
+            def hear(event: Event) -> None:
+                if event.kind in ("done", "failed"):
+                    tick(1, note=event.job)
+
+            ends = work_off(every, self._executor, hear, self._stopping)
+        if any(cell.name not in ends or ends[cell.name].kind == "stopped" for cell in every):
+            ended = sum(one.scores is not None for one in self._trials.all)
+            raise Interrupted(f"{ended} trials have ended in {self._search.folder}; run the same again to go on")
+        return [_ended(own, ends) for own in cells.values()]
+
+    def _measured(self, trial: Trial, ranges: Sequence[Range]) -> list[Score]:
+        """What the cells of a trial come to: on the fold that was held out, or on the validation rows."""
+        found = []
+        for cell in self._search.cells_of(trial, ranges):
+            record = read_metrics(Path(cell.folder) / METRICS)
+            own: Measured = record.validation if self._search.folds == 1 else record.test
+            value, ends = own.value(record.metric), own.interval
+            assert value is not None  # as `RunMetrics` makes sure of
+            assert ends is not None
+            found.append((float(value), (float(ends[0]), float(ends[1]))))
+        return found
+
+    def _scores(self, trial: Trial, ranges: Sequence[Range]) -> list[float]:
+        return [value for value, _ in self._measured(trial, ranges)]
+
+    def _choice(self, ranges: tuple[Range, ...], metric: str) -> Found:
+        trials = tuple(self._trials.all)
+        scores = [self._measured(one, ranges) if one.scores else [] for one in trials]
+        return Found(ranges, trials, chosen(scores), metric)
+
+    def _tell(self, number: int) -> None:
+        """A line of a trial that ended."""
+        known = self._trials.all
+        one, best = known[number], max(two.mean for two in known if two.scores)
+        words = ", ".join(f"{name}={_short(value)}" for name, value in one.values.items())
+        told = f"{one.mean:.3f} (default {known[0].mean:.3f}, best {best:.3f})" if one.scores else f"failed: {one.line}"
+        self._show.say(f"trial {number}: {words}: {told}")
+
+
+def _ended(cells: Sequence[Cell], ends: Mapping[str, Event]) -> tuple[float, str]:
+    """The seconds of a trial's cells, and the first fault."""
+    faults = [ends[cell.name].line for cell in cells if ends[cell.name].kind == "failed"]
+    seconds = 0.0
+    for cell in cells:
+        told, path = ends[cell.name].found.get("seconds"), Path(cell.folder) / METRICS
+        trained = read_metrics(path).train_seconds if ends[cell.name].kind == "done" else 0.0
+        seconds += max(trained, told if isinstance(told, float) else 0.0)  # a cell that went on took longer than now
+    return seconds, faults[0] if faults else ""
+
+
+def _counted(folds: int) -> str:
+    return "measured on the validation rows" if folds == 1 else f"measured on {folds} folds that are held out in turn"
+
+
+def _short(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
