@@ -111,3 +111,16 @@ def test_runs_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     assert found.runs + len(found.left_out) == len(set(tmp_path.rglob("run.json")))
     assert found.runs > 40
     assert any("tell no answers" in note for note in found.notes)
+
+
+def test_a_task_of_two_sizes_is_in_no_average(tmp_path: Path) -> None:
+    for task, metric in SUITES[0].metrics.items():
+        given = {"metric": metric, "test": {metric: 0.5, "rows": 4, "interval": [0, 1]}, "predictions": False}
+        cell(tmp_path / task, "capt", 1, task=task, **given)
+    rows = {"count": 4, "block": 1, "texts": ["a"] * 4, "labels": ["l"] * 4, "unordered": "a"}
+    big = {"rows": {"train": {"count": 3000}, "test": rows}}
+    assert tabulate([tmp_path]).sheets[0].suites
+    cell(tmp_path / "rte-big", "capt", 1, task="rte", identity=big)
+    found = tabulate([tmp_path])
+    assert found.sheets[0].suites == {}
+    assert f"tiny: no average of {SUITES[0].name}: rte stands there twice" in found.notes

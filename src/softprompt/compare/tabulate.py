@@ -108,17 +108,18 @@ def _suites(
     found: dict[str, dict[str, SuiteAverage]] = {}
     notes = []
     for suite in SUITES:
-        had: dict[int | None, dict[str, str]] = defaultdict(dict)  # labels by task, of each number of shots
-        for column in columns:
-            if column.task in suite.metrics:
-                had[column.shots].setdefault(column.task, column.label)
-        for shots, labels in had.items():
+        for shots in dict.fromkeys(column.shots for column in columns):
+            own = [column for column in columns if column.shots == shots and column.task in suite.metrics]
+            labels = {column.task: column.label for column in own}
             name = suite.name if shots is None else f"{suite.name}, {shots} shots"
-            lacking = [task for task in suite.metrics if task not in labels]
+            lacking = [f"without {task}" for task in suite.metrics if task not in labels]
+            lacking += [
+                f"{task} stands there twice" for task, count in Counter(one.task for one in own).items() if count > 1
+            ]
             if lacking and 2 * len(labels) >= len(suite.metrics):
-                notes.append(f"{columns[0].backbone}: no average of {name}: without {', '.join(lacking)}")
-            own = {} if lacking else _averages(cells, methods, suite, labels)
-            found |= {name: own} if own else {}
+                notes.append(f"{columns[0].backbone}: no average of {name}: {', '.join(lacking)}")
+            averages = {} if lacking else _averages(cells, methods, suite, labels)
+            found |= {name: averages} if averages else {}
     return found, notes
 
 
