@@ -8,7 +8,8 @@ sums that a metric f is made of (`tasks.metrics`) for each seed s, the score of 
 **Interval.** Seeds and rows are drawn with replacement, each for itself, so that a row that is drawn twice is so for
 every seed: all seeds answer the same rows, and their scores are not independent. It is the pigeonhole bootstrap of
 A. B. Owen (2007), "The pigeonhole bootstrap", <https://arxiv.org/abs/0712.1111>, for crossed factors (rows and columns
-of a table), which errs on the wide side. Percentiles of `scipy.stats.bootstrap`, 2000 draws from a fixed seed.
+of a table), which errs on the wide side where rows spread most; three seeds that spread more than the rows are too few
+for it (`docs/results.md` has how often it covers). Percentiles of `scipy.stats.bootstrap`, 2000 draws of a fixed seed.
 
 **Test.** Whether two methods answer rows alike: under that hypothesis a row's answers may be exchanged between them,
 those of all seeds together, since they are about one row. `scipy.stats.permutation_test` exchanges rows at random (all
