@@ -95,7 +95,7 @@ def test_the_type_and_the_place_of_the_weights(half: Path, monkeypatch: pytest.M
     def elsewhere(*given: Any) -> dict[str, Any]:
         return {**own(*given), "device": "cuda"}
 
-    monkeypatch.setattr("softprompt.training.run.identity_of", elsewhere)
+    monkeypatch.setattr("softprompt.training.specified.identity_of", elsewhere)
     with pytest.raises(SoftPromptError, match="trained on cpu, and the backbone is on cuda now: load it with --device"):
         begin(half / "run", half / "data", resume=True)
 

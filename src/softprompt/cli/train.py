@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ from softprompt.cli.options import (
     MetricsJson,
     PresetName,
     Quiet,
+    ReportTo,
     Resume,
     RowsAStep,
     RunOut,
@@ -93,6 +95,7 @@ def train(
     encoding: Encoding = None,
     dtype: Dtype = "auto",
     device: Device = None,
+    report_to: ReportTo = None,
     resume: Resume = False,
     json: MetricsJson = False,
     silent: Quiet = False,
@@ -106,18 +109,22 @@ def train(
     """
     quiet(silent=silent)
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
-    pairs = with_named(set_, **named, init_from=init_from)
+    pairs = with_named(set_, **named, init_from=init_from, report_to=report_to)
     given = Given(out, backbone, task, template, method, pairs, select, Columns.of(text, label), preset)
     given.check(data, resume=resume)
-    record = given.record(resume=resume)
+    record, shown = given.record(resume=resume), not silent
     seed = seed if seed is not None else 13 if record is None else record.seed
     rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
     frozen, loaded, chosen, training = _settled(given, record, rows, dtype, device, silent=silent)
-    from softprompt.training.run import train as run
-
-    begun, shown = given.preset_of(record), not silent
-    done = run(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, preset=begun, progress=shown)
+    begun = given.preset_of(record)
+    done = _run()(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, preset=begun, progress=shown)
     _report(done, out, json, silent)
+
+
+def _run() -> Callable[..., Run]:
+    from softprompt.training.run import train as run  # seconds of imports
+
+    return run
 
 
 def _settled(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import OptimizerName, Recipe
@@ -15,6 +15,8 @@ from softprompt.readouts.answers import AnswerEnd
 from softprompt.readouts.registry import KnownReadout
 from softprompt.readouts.spec import MOST_BEAMS, LossName, PoolingName, Scoring
 from softprompt.tasks.text.truncation import Truncation
+
+Tracker: TypeAlias = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 SHORT, LONG = 256, 512  # see `softprompt.training.lengths`, which chooses where `max_length` is None
 
@@ -92,6 +94,18 @@ class TrainingOptions(Options):
     dropout: bool = Field(False, description="let the frozen backbone's dropout work while training")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: torch's own choice")
+    # It is never written: a run is the same whoever looks on.
+    report_to: tuple[Tracker, ...] = Field(
+        (),
+        exclude=True,
+        description="trackers that show it: tensorboard, mlflow, wandb, trackio, with commas",
+    )
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        """One name, or several with commas between them, as a command line has them."""
+        return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given or ()
 
 
 def training_options(named: Mapping[str, object], options: TrainingOptions | None = None) -> TrainingOptions:
@@ -113,7 +127,7 @@ def training_options(named: Mapping[str, object], options: TrainingOptions | Non
     twice = [name for name in named if name in options.model_fields_set]
     if twice:
         raise SoftPromptError(f"{twice[0]} stands in options and is given by its name, too: leave one of them out")
-    return training_options({**options.model_dump(exclude_unset=True), **named})
+    return training_options({**{name: getattr(options, name) for name in options.model_fields_set}, **named})
 
 
 class Plan(BaseModel):

@@ -15,6 +15,7 @@ from softprompt.tasks import Splits, Task
 from softprompt.tasks.data.watching import watching
 from softprompt.tasks.scoring import check_libraries
 from softprompt.training.begun import as_begun, plan_of
+from softprompt.training.fitting.tracking import check_trackers
 from softprompt.training.identity import identity_of
 from softprompt.training.lengths import long_enough, told_length
 from softprompt.training.options import TrainingOptions
@@ -60,6 +61,7 @@ def specified(backbone: Backbone, wanted: WantedRun, show: Progress) -> RunSpec:
     made = with_preset(wanted.preset, backbone, wanted.task, wanted.method, wanted.options)
     task = made.task
     check_libraries(task)
+    check_trackers(made.options.report_to)
     with watching(show.work):
         splits = task.splits(wanted.seed)
     check_splits(task, splits)

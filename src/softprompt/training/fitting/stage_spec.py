@@ -13,6 +13,7 @@ from softprompt.readouts import Item
 from softprompt.tasks import Task
 from softprompt.training.fitting.record import FitRecord
 from softprompt.training.fitting.task_model import TaskModel
+from softprompt.training.fitting.tracking import FOLDER
 from softprompt.training.options import Plan, TrainingOptions
 
 
@@ -45,6 +46,21 @@ class Stage:
     seed: int
     show: Progress
     stopping: Callable[[], bool]
+
+    @property
+    def run(self) -> Path:
+        """The folder of its run."""
+        return self.folder.parent if self.name is None else self.folder.parent.parent
+
+    @property
+    def run_name(self) -> str:
+        """What trackers call it: the run's folder, and the stage where there are several."""
+        return self.run.name if self.name is None else f"{self.run.name}-{self.name}"
+
+    @property
+    def shown_in(self) -> Path:
+        """Where a tracker's files go."""
+        return self.run / FOLDER / (self.name or "")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from softprompt.training.fitting.resumable import ResumableTrainer, arguments
 from softprompt.training.fitting.stage_spec import Stage
 from softprompt.training.fitting.t5x_adafactor import t5x_adafactor
 from softprompt.training.fitting.task_model import TaskModel
+from softprompt.training.fitting.tracking import reported, trackers
 
 OnStep = Callable[[int, int, str | None], None]
 
@@ -45,7 +46,7 @@ class SoftPromptTrainer(ResumableTrainer):
     def __init__(self, stage: Stage, on_step: OnStep) -> None:
         """See the class."""
         self.trained, self.plan, self.options, self.task = stage.trained, stage.plan, stage.options, stage.task
-        self.folder, self.metric = stage.folder, stage.task.metric
+        self.folder, self.metric, self.named = stage.folder, stage.task.metric, stage.run_name
         self.validation = list(stage.validation)
         self.selection = BestState()
         self.seconds_before = 0.0
@@ -59,6 +60,8 @@ class SoftPromptTrainer(ResumableTrainer):
             data_collator=self._collate,
         )
         self.prepare()
+        for tracker in trackers(self.options.report_to, stage.shown_in):
+            self.add_callback(tracker)
         self.add_callback(_Steps(self, on_step, stage.stopping))
         self.started = time.monotonic()
 
@@ -68,6 +71,7 @@ class SoftPromptTrainer(ResumableTrainer):
             self.folder,
             next(self.trained.parameters()).device,
             seed,
+            run_name=self.named,
             num_train_epochs=plan.epochs,
             max_steps=options.max_steps or -1,
             per_device_train_batch_size=plan.batch_size,
@@ -128,6 +132,10 @@ class SoftPromptTrainer(ResumableTrainer):
         train_loss = sum(self.losses) / len(self.losses) if self.losses else None
         self.losses.clear()
         self.history.append({"step": self.state.global_step, "train_loss": train_loss, **metrics})
+        if self.options.report_to:
+            assert self.lr_scheduler is not None
+            told = reported(train_loss, float(self.lr_scheduler.get_last_lr()[0]), metrics)
+            self.callback_handler.on_log(self.args, self.state, self.control, told)
         return metrics
 
     def after_step(self) -> None:

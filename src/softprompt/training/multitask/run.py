@@ -20,6 +20,7 @@ from softprompt.tasks.data.watching import watching
 from softprompt.tasks.scoring import check_libraries
 from softprompt.training.begun import plan_of
 from softprompt.training.finished import damage
+from softprompt.training.fitting.tracking import check_trackers
 from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
 from softprompt.training.lengths import long_enough
@@ -109,6 +110,7 @@ def train_multitask(
     own, chosen = model.named(backbone), training_options(named, options)
     made = method_of(method) if isinstance(method, str) else method
     _check(made, tasks)
+    check_trackers(chosen.report_to)
     check_teachers(tasks, teachers or {}, distillation, chosen)
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = output_folder(output, f"multitask-{made.name}-{seed}")
