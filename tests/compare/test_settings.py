@@ -71,3 +71,19 @@ def test_a_preset_and_company_are_settings(tmp_path: Path) -> None:
         "prompt_tuning",
         "prompt_tuning (together_with=2)",
     ]
+
+
+def test_a_preset_stands_for_its_options_and_what_was_changed_is_told(tmp_path: Path) -> None:
+    lester = {"name": "lester", "run": "t5", "changed": {}}
+    rate = {"training_options": {"learning_rate": 0.3, "optimizer": "adafactor"}}
+    other = {"training_options": {"learning_rate": 0.1, "optimizer": "adafactor"}}
+    own = runs(tmp_path / "own", rate, rate, preset=lester)
+    usual = runs(tmp_path / "usual", {}, {})
+    assert names([*own, *usual]) == ["prompt_tuning (preset=lester)"] * 2 + ["prompt_tuning"] * 2
+    changed = runs(tmp_path / "changed", other, preset=lester)
+    assert names([*own[:1], *changed, *usual[:1]]) == [
+        "prompt_tuning (preset=lester, learning_rate=0.3)",
+        "prompt_tuning (preset=lester, learning_rate=0.1)",
+        "prompt_tuning",
+    ]
+    assert names(own) == ["prompt_tuning"] * 2

@@ -1,12 +1,14 @@
 """What a method is called in a table: its name, and behind it the options in which its runs differ.
 
 Runs of one method with other options are other ways of training, and never averaged. Only differences on one task and
-backbone count: options that change from task to task alone, as a table of tuned rates has them, are one method's.
+backbone count: options that change from task to task alone, as a table of tuned rates has them, are one method's. Where
+presets differ their names stand for their options, and options are told where runs of one preset differ in them.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from softprompt.training.options import TrainingOptions
 
 # They change the speed alone, or stand in the readout as what they come to.
 _NO_MATTER = frozenset({"threads", "eval_batch_size", "gradient_checkpointing", "max_length", "answer_end"})
+_PRESET = "preset"
 _READOUT = {"max_length": None, "answer_end": "no"}  # what they are where an earlier version wrote none
 
 
@@ -26,36 +29,36 @@ def names_of(columns: Iterable[Sequence[FinishedRun]]) -> dict[Path, str]:
         columns: the runs of each task and backbone.
     """
     together = [{run.folder: _settings(run) for run in runs} for runs in columns]
-    method_of = {folder: _method(own) for column in together for folder, own in column.items()}
-    differing: dict[str, list[str]] = {}
+    differing: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for column in together:
-        for method in sorted({method_of[folder] for folder in column}):
-            own = [settings for folder, settings in column.items() if method_of[folder] == method]
-            known = differing.setdefault(method, [])
-            known += [name for name in _names(own) if name not in known and len({one.get(name) for one in own}) > 1]
-    names: dict[Path, str] = {}
-    for column in together:
-        for folder, settings in column.items():
-            method = method_of[folder]
-            names[folder] = _named(method, settings, differing[method])
-    return names
+        for group in {_group(own) for own in column.values()}:
+            differing[group] |= _differing([own for own in column.values() if _group(own) == group])
+        for method in {own["method"] for own in column.values()}:
+            presets = {own.get(_PRESET) for own in column.values() if own["method"] == method}
+            differing[(method,)] |= {_PRESET} if len(presets) > 1 else set()
+    return {
+        folder: _named(own, sorted(differing[own["method"],]) + sorted(differing[_group(own)]))
+        for column in together
+        for folder, own in column.items()
+    }
 
 
-def _method(settings: Mapping[str, str]) -> str:
-    return str(json.loads(settings["method"]))
+def _group(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Runs whose options are compared with one another: a preset explains those that others have otherwise."""
+    return settings["method"], settings.get(_PRESET, "")
 
 
-def _names(own: Sequence[Mapping[str, str]]) -> list[str]:
-    """The options of some runs, the preset first, which explains others."""
-    return sorted({name for one in own for name in one}, key=lambda name: (name != "preset", name))
+def _differing(own: Sequence[Mapping[str, str]]) -> set[str]:
+    """The options in which some runs are not all alike."""
+    return {name for name in {name for one in own for name in one} if len({one.get(name) for one in own}) > 1}
 
 
-def _named(method: str, settings: Mapping[str, str], differing: Sequence[str]) -> str:
+def _named(settings: Mapping[str, str], differing: Sequence[str]) -> str:
     """The method with what its run has otherwise than its defaults, of what differs."""
+    method = _text(settings["method"])
     usual = _defaults(method)
-    told = [
-        f"{name}={_text(settings[name])}" for name in differing if settings.get(name, "null") != usual.get(name, "null")
-    ]
+    own = [name for name in differing if settings.get(name, "null") != usual.get(name, "null")]
+    told = [f"{name}={_text(settings[name])}" for name in own]
     return f"{method} ({', '.join(told)})" if told else method
 
 
@@ -73,7 +76,7 @@ def _settings(run: FinishedRun) -> dict[str, str]:
     own |= {_unlike(name, own): value for name, value in training.items()}
     own |= {name: run.part("readout").get(name, usual) for name, usual in _READOUT.items()}
     if run.record.preset is not None:
-        own["preset"] = run.record.preset.name
+        own[_PRESET] = run.record.preset.name
     if "together_with" in run.identity:
         own["together_with"] = run.identity["together_with"]
     return {**_defaults(method), **{name: json.dumps(value, sort_keys=True) for name, value in own.items()}}
