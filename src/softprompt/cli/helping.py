@@ -17,7 +17,7 @@ GROUPS = {
     "Training": "set_ over trials minutes folds learning_rate epochs steps distillation accumulate max_length "
     "saves keep_at",
     "Machine": "dtype device batch_size workers",
-    "Output": "out form retry dry_run page k json silent clean num_beams length_penalty",
+    "Output": "out form report_to retry dry_run page k json silent clean num_beams length_penalty",
     "Other": "",
 }
 _KINDS = {"path": "PATH", "str": "TEXT", "int": "N", "int range": "N", "float": "NUMBER", "float range": "NUMBER"}
