@@ -55,6 +55,8 @@ def test_a_file_has_a_line_for_each_end() -> None:
         for event in (
             Event(kind="begun", job="c1"),
             Event(kind="idle"),
+            Event(kind="told", job="c1", line="warning: few rows"),
+            Event(kind="told", job="c2", line="warning: few rows"),
             Event(kind="step", job="c1", work="training", done=3, total=10, unit="steps"),
             done("c1", 0.75),
             Event(kind="lost", job="c2", line="its worker ended (killed)"),
@@ -62,6 +64,7 @@ def test_a_file_has_a_line_for_each_end() -> None:
         ):
             live.hear(event)
     lines = out.getvalue().splitlines()
+    assert lines.pop(0) == "c1: warning: few rows"  # and not for each cell
     assert lines[0].startswith("c1: accuracy 0.750  (2 of 4 cells done, 0 running, about ")
     assert lines[1:] == ["c2: its worker ended (killed)", "failed: c2: cannot\\nbe"]
 

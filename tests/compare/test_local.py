@@ -20,6 +20,7 @@ from softprompt.compare.cells import LoadedTasks, train_cell
 from softprompt.compare.executor import Event
 from softprompt.compare.local import LocalExecutor
 from softprompt.compare.queue import work_off
+from softprompt.compare.worker import _Reporting
 from softprompt.progress import Progress
 
 from ..shared.commands import ask
@@ -109,6 +110,26 @@ def test_a_table_that_is_killed_three_times_is_the_undisturbed_one(own: Bench, t
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert {path.name: outcome(path) for path in (out / "cells").iterdir()} == expected
     assert not Path(f"/proc/{worker[0]}").exists()
+
+
+def test_a_workers_progress_is_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning is told; a step is, too, but not more often than somebody could read."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    heard: list[Event] = []
+    show = _Reporting(heard.append, "c")
+    show.say("  warning: few rows")
+    show.say("a head, since there are no words")
+    with show.work("training", 0, "steps") as tick:
+        tick(1, total=9)
+        now[0] += 1
+        tick(2, note="0.7")
+        tick()
+    assert [(one.kind, one.line, one.done, one.total, one.note) for one in heard] == [
+        ("told", "warning: few rows", 0, 0, ""),
+        ("step", "", 0, 0, ""),
+        ("step", "", 3, 9, "0.7"),
+    ]
 
 
 def test_a_worker_that_dies_twice_fails_its_cell_alone(

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-Kind = Literal["begun", "step", "done", "failed", "lost", "stopped", "idle"]
+Kind = Literal["begun", "step", "told", "done", "failed", "lost", "stopped", "idle"]
 ENDS: tuple[Kind, ...] = ("done", "failed", "stopped")
 
 
@@ -30,9 +30,9 @@ class Event(BaseModel):
     """What happened to a job, as one line of JSON where it comes from another process.
 
     Attributes:
-        kind: `begun`; `step` of its work; `done`, `failed` and `stopped` are its ends, and a job that is stopped goes
-            on another time; `lost` is a job whose worker died and that is done again; `idle` is of no job: nothing
-            has happened for a while.
+        kind: `begun`; `step` of its work; `told`, a warning; `done`, `failed` and `stopped` are its ends, and a job
+            that is stopped goes on another time; `lost` is a job whose worker died and that is done again; `idle` is
+            of no job: nothing has happened for a while.
         job: its name.
         line: what is told of it: a fault, where it stopped, or why it was lost.
         work: what a step is of.

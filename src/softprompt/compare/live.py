@@ -137,6 +137,7 @@ class LiveBoard:
         """See the class."""
         self._board, self._shown, self._console = board, shown, console or Console(stderr=True)
         self._live: Live | None = None
+        self._told: set[str] = set()  # warnings: most of a table's cells have the same
 
     def __enter__(self) -> Self:
         """Begin to draw, where there is a terminal."""
@@ -168,6 +169,10 @@ class LiveBoard:
             value = event.found.get("value")
             figure = f"{event.found.get('metric')} {value:.3f}" if isinstance(value, float) else "done"
             return f"{event.job}: {figure}" + ("" if self._live is not None else f"  ({self._board.head()})")
+        if event.kind == "told":
+            new = event.line not in self._told
+            self._told.add(event.line)
+            return f"{event.job}: {event.line}" if new else ""
         return {"failed": f"failed: {event.job}: {event.line}", "lost": f"{event.job}: {event.line}"}.get(
             event.kind, ""
         )

@@ -29,6 +29,7 @@ from softprompt.guards.paths import reason
 from softprompt.progress import Progress
 from softprompt.training.hold import FolderInUse
 
+_WARNING = "warning:"
 _OFTEN = 0.2  # seconds between two events of a step
 _PATIENCE = 60.0  # seconds that the worker of an earlier table has to leave a cell
 
@@ -49,17 +50,22 @@ class _Reporting(Progress):
         super().__init__(shown=False)
         self._send, self._job = send, job
 
+    def say(self, message: str) -> None:
+        """Tell a warning; what else a run says of itself stands in its files."""
+        if message.strip().startswith(_WARNING):
+            self._send(Event(kind="told", job=self._job, line=message.strip()))
+
     @contextmanager
     def work(self, name: str, total: int, unit: str) -> Iterator[Callable[..., None]]:
         """Tell one piece of work."""
-        done, told, count, word = 0, 0.0, total, ""
+        so_far, told, count, word = 0, 0.0, total, ""
 
-        def advance(more: int = 1, note: str | None = None, total: int | None = total) -> None:
-            nonlocal done, told, count, word
-            done, count, word = done + more, count if total is None else total, word if note is None else note
+        def advance(done: int = 1, note: str | None = None, total: int | None = None) -> None:
+            nonlocal so_far, told, count, word
+            so_far, count, word = so_far + done, count if total is None else total, word if note is None else note
             if time.monotonic() - told >= _OFTEN:
                 told = time.monotonic()
-                step = {"work": name, "done": done, "total": count, "unit": unit, "note": word}
+                step = {"work": name, "done": so_far, "total": count, "unit": unit, "note": word}
                 self._send(Event(kind="step", job=self._job, **step))
 
         advance(0)
