@@ -122,6 +122,7 @@ QUIET = {
     "train",
     "multitask",
     "compare",
+    "search",
     "select",
     "evaluate",
     "predict",

@@ -11,7 +11,7 @@ import typer
 
 from softprompt.cli.common import emit, quiet, table, tell
 from softprompt.cli.completing import backbones_by_name, methods_by_name, tasks_by_name
-from softprompt.cli.options import OUT, Device, Dtype, Json, MaxTestRows, Quiet, Set
+from softprompt.cli.options import OUT, Device, Dtype, Json, MaxTestRows, Quiet, Set, Workers
 from softprompt.cli.plans import typed_plan
 from softprompt.errors import Interrupted, SoftPromptError, shown
 from softprompt.guards.paths import folder_for
@@ -60,7 +60,6 @@ Seeds = Annotated[str | None, typer.Option(help="of the runs; default: 13,21,42"
 ShotsList = Annotated[
     str | None, typer.Option(help="rows a class to train on, and as many to validate; or several, as 16,32")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="processes; default: 2, or 1 with one core or with a GPU")]
 Retry = Annotated[bool, typer.Option("--retry", help="try the cells again that failed")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="train nothing: say of each cell what it will cost here")]
 

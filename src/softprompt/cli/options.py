@@ -119,6 +119,7 @@ Dtype = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="for the backbone, as cpu or cuda:1; default: the first GPU, or the CPU")
 ]
+Workers = Annotated[int | None, typer.Option(min=1, help="processes; default: 2, or 1 with one core or with a GPU")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="results alone: no progress and no notes")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 MetricsJson = Annotated[bool, typer.Option("--json", help="print metrics.json")]

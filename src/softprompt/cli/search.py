@@ -26,6 +26,7 @@ from softprompt.cli.options import (
     Set,
     Shots,
     TaskName,
+    Workers,
 )
 from softprompt.cli.plans import WHERE, typed_settings
 from softprompt.cli.settings import whole_numbers
@@ -70,7 +71,6 @@ Folds = Annotated[
     ),
 ]
 SearchSeeds = Annotated[str, typer.Option("--seeds", help="of the runs in the end; the trials have the first")]
-Workers = Annotated[int | None, typer.Option(min=1, help="processes; default: 2, or 1 with one core or with a GPU")]
 
 
 def search(
@@ -178,13 +178,16 @@ def _searched(wanted: Search, asked: Mapping[str, JsonValue], *, silent: bool) -
     from softprompt.training.process import stop_signal
 
     count, threads = share(wanted.workers, wanted.folds * wanted.at_once)
+    show = Progress(not silent)
     with stop_signal() as stop, LocalExecutor(count, threads) as executor:
 
         def stopping() -> bool:
-            asked_now, stop["asked"] = stop["asked"], False
-            return asked_now
+            now, stop["asked"] = stop["asked"], False
+            if now:
+                show.say("stopping: what runs writes its state; asked again, it ends at once")
+            return now
 
-        return Searching(wanted, asked, executor, Progress(not silent), stopping).run()
+        return Searching(wanted, asked, executor, show, stopping).run()
 
 
 def _found_entry(entry: Mapping[str, JsonValue], found: Found, wanted: Search) -> list[dict[str, JsonValue]]:

@@ -1,9 +1,12 @@
 """A search: configurations of one method are tried, the best by validation is kept, and stands beside the default.
 
 A trial is as many cells as there are folds (`softprompt.tasks.data.folds`), or one cell without test rows. No cell of a
-trial sees the task's test rows, so nothing that is chosen can be chosen by them. Every trial runs its whole training: a
-rate that falls linearly to zero makes a curve that is cut at half and a curve of half the steps two different things,
-and with cells of seconds to minutes the whole is what is wanted to be known.
+trial sees the task's test rows, so nothing that is chosen can be chosen by them.
+
+Every trial runs its whole training; successive halving is left out, which is our choice and not a measured one. Most
+recipes let the rate fall linearly to zero. So a training of fewer epochs is another one, whose rate falls sooner, and
+its ranking is another; and of whole trainings, looked at in the middle, those of high rates still lack what the fall
+brings, so that halving would prefer low rates. What saves time is `patience`: a run that gets no better stops.
 """
 
 from __future__ import annotations
