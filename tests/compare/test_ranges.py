@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,3 +108,12 @@ def test_the_usual_ranges_are_around_the_default() -> None:
     none = head.model_copy(update={"training_options": {"head_learning_rate": 0.1}})
     with pytest.raises(SoftPromptError, match="say with --over what to search"):
         usual_ranges(none, {**defaults, "method": {}})
+
+
+def test_the_ranges_of_the_page_can_be_searched() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+    typed = re.findall(r"--over (\w+=\S+)", page) + re.findall(r"^\| `(\w+=\S+)` \|", page, re.M)
+    assert len(typed) == 8
+    for text in typed:
+        method_of = "spt" if text.startswith("select") else "prompt_tuning"
+        assert typed_ranges([text], CELL.model_copy(update={"method": method_of}))

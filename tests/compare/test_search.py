@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from softprompt.compare.cells import Cell, LoadedTasks
+from softprompt.compare.executor import Event
 from softprompt.compare.here import HereExecutor
 from softprompt.compare.ranges import typed_ranges
 from softprompt.compare.search import Search, Searching, usual_folds
@@ -193,6 +194,26 @@ def test_minutes_are_those_of_the_workers(tmp_path: Path, run: Any) -> None:
     timed = {"trials": None, "minutes": 3.0}
     assert len(run(Land(), search(tmp_path / "one", **timed)).trials) == 6
     assert len(run(Land(), search(tmp_path / "two", **timed, workers=2)).trials) == 13  # the first ran alone
+
+
+class Telling(HereExecutor[Cell]):
+    """Each cell has the same warning."""
+
+    def events(self) -> Iterator[Event]:
+        for event in super().events():
+            if event.kind == "begun":
+                yield Event(kind="told", job=event.job, line="warning: few rows")
+            yield event
+
+
+def test_what_every_trial_warns_of_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    land, said = Land(), list[str]()
+    monkeypatch.setattr("softprompt.compare.search.read_metrics", land.read)
+    show = Progress(False)
+    monkeypatch.setattr(show, "say", said.append)
+    Searching(search(tmp_path, trials=3), {}, Telling(land.do), show).run()
+    assert [line.partition(": ")[2] for line in said if "few rows" in line] == ["warning: few rows"]
+    assert sum("trial 2: " in line for line in said) == 1
 
 
 def test_another_search_in_the_same_folder_is_refused(tmp_path: Path, run: Any) -> None:

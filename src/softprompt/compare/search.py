@@ -139,6 +139,7 @@ class Searching:
     ) -> None:
         """See the class."""
         self._search, self._executor, self._show, self._stopping = search, executor, show, stopping
+        self._told: set[str] = set()
         over: list[JsonValue] = [one.told() for one in search.ranges]
         own = {**asked, "over": over, "folds": search.folds, "seed": search.cell.seed}
         self._trials = Trials(search.folder, search.cell.seed, own)
@@ -210,6 +211,9 @@ class Searching:
             def hear(event: Event) -> None:
                 if event.kind in ("done", "failed"):
                     tick(1, note=event.job)
+                if event.kind in ("told", "lost") and event.line not in self._told:
+                    self._told.add(event.line)  # most trials have the same warnings
+                    self._show.say(f"{event.job}: {event.line}")
 
             ends = work_off(every, self._executor, hear, self._stopping)
         if any(cell.name not in ends or ends[cell.name].kind == "stopped" for cell in every):
