@@ -44,6 +44,7 @@ _CONTRACT = "a public call: without its docstring, which tells each argument, it
 _HELP = "a verb of many options: without its docstring, which its help shows, it fits"
 LONG = {
     "backbones/load.py load_backbone": _CONTRACT,
+    "cli/compare.py compare": _HELP,
     "cli/evaluate.py evaluate": _HELP,
     "cli/explain.py nearest": _HELP,
     "cli/search.py search": _HELP,

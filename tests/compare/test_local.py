@@ -138,7 +138,7 @@ def test_a_worker_that_dies_twice_fails_its_cell_alone(
     """Both workers of the cell die at once: this one's Python ends before it reads anything."""
     (tmp_path / "sitecustomize.py").write_text("")
     cells = own.planned(tmp_path / "out").cells[:1]
-    monkeypatch.setattr("softprompt.compare.local._PACKAGE", tmp_path)
+    monkeypatch.setattr("softprompt.compare.child._PACKAGE", tmp_path)
     (tmp_path / "softprompt").mkdir()
     (tmp_path / "softprompt" / "__init__.py").write_text("raise SystemExit('no torch here')")
     heard: list[Event] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from softprompt.cli.common import emit, quiet, table, tell
 from softprompt.cli.completing import backbones_by_name, methods_by_name, tasks_by_name
 from softprompt.cli.options import OUT, Device, Dtype, Json, MaxTestRows, Quiet, Set, Workers
+from softprompt.cli.placing import Place, place_of, share
 from softprompt.cli.plans import typed_plan
 from softprompt.errors import Interrupted, SoftPromptError, shown
 from softprompt.guards.paths import folder_for
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from softprompt.compare.making import Standing
     from softprompt.compare.planned import Planned
 
-_USUAL = 2  # workers
 _NAMED = 5  # folders that are told by name
 
 PlanFile = Annotated[Path | None, typer.Argument(help="the plan, a YAML file; or say it with options")]
@@ -60,6 +59,17 @@ Seeds = Annotated[str | None, typer.Option(help="of the runs; default: 13,21,42"
 ShotsList = Annotated[
     str | None, typer.Option(help="rows a class to train on, and as many to validate; or several, as 16,32")
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on", metavar="ray|ray://ADDRESS", help="a cluster: one on this machine or at RAY_ADDRESS, or the one there"
+    ),
+]
+StoreAddress = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="a folder that all nodes of a cluster reach, as s3://BUCKET/TABLE"),
+]
+Gpus = Annotated[float | None, typer.Option(min=0, help="of a worker in a cluster; default: 1 where it has any")]
 Retry = Annotated[bool, typer.Option("--retry", help="try the cells again that failed")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="train nothing: say of each cell what it will cost here")]
 
@@ -75,6 +85,9 @@ def compare(
     shots: ShotsList = None,
     max_test_rows: MaxTestRows = None,
     workers: Workers = None,
+    on: On = None,
+    store: StoreAddress = None,
+    gpus: Gpus = None,
     retry: Retry = False,
     dry_run: DryRun = False,
     dtype: Dtype = "auto",
@@ -90,6 +103,7 @@ def compare(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
+    place = place_of(workers, on, store, gpus, out)
     options = {"backbones": backbone, "tasks": task, "methods": method, "set": set_, "seeds": seeds, "shots": shots}
     found = _planned(plan, {**options, "max_test_rows": max_test_rows}, out, dtype, device)
     if dry_run:
@@ -104,7 +118,7 @@ def compare(
         ledger = Ledger(out, Progress(not silent).say)
         stands = standing(found, out, ledger, retry=retry)
         _begin(found, stands, ledger, silent=silent)
-        make_cells(found, stands, ledger, workers, silent=silent)
+        make_cells(found, stands, ledger, place, silent=silent)
         _finish(found, ledger, out, json=json)
 
 
@@ -138,26 +152,24 @@ def _begin(plan: Planned, stands: Standing, ledger: Ledger, *, silent: bool) -> 
         show.say(f"not of this plan, and left as they are: {named} ({len(stands.others)} in all)")
 
 
-def make_cells(plan: Planned, stands: Standing, ledger: Ledger, workers: int | None, *, silent: bool) -> None:
+def make_cells(plan: Planned, stands: Standing, ledger: Ledger, place: Place, *, silent: bool) -> None:
     """Have the cells done that are left."""
     from softprompt.compare.live import Board, LiveBoard
-    from softprompt.compare.local import LocalExecutor
     from softprompt.compare.making import make
     from softprompt.training.process import stop_signal
 
     if not stands.left:
         return
-    count, threads = share(workers, len(stands.left))
     known = {cell.name: ledger.outcome(cell.name, plan.digests[cell.name]) for cell in stands.done}
-    board = Board(
-        cells={cell.name: cell for cell in plan.cells},
-        done=len(stands.done),
-        failed=len(stands.failed),
-        left=len(stands.left),
-        workers=count,
-        values={name: one.value for name, one in known.items() if one is not None and one.value is not None},
-    )
-    with stop_signal() as stop, LocalExecutor(count, threads) as executor, LiveBoard(board, not silent) as live:
+    with place.executor(len(stands.left), silent=silent) as executor, stop_signal() as stop:
+        board = Board(
+            cells={cell.name: cell for cell in plan.cells},
+            done=len(stands.done),
+            failed=len(stands.failed),
+            left=len(stands.left),
+            workers=executor.workers,
+            values={name: one.value for name, one in known.items() if one is not None and one.value is not None},
+        )
 
         def stopping() -> bool:
             asked, stop["asked"] = stop["asked"], False
@@ -165,7 +177,8 @@ def make_cells(plan: Planned, stands: Standing, ledger: Ledger, workers: int | N
                 live.say("stopping: what runs writes its state; asked again, it ends at once")
             return asked
 
-        make(stands.left, plan, executor, ledger, live.hear, stopping)
+        with LiveBoard(board, not silent) as live:
+            make(stands.left, plan, executor, ledger, live.hear, stopping)
 
 
 def _dry(plan: Planned, out: Path, workers: int | None, *, json: bool, silent: bool) -> None:
@@ -194,16 +207,6 @@ def _show(found: Forecast, workers: int) -> None:
     )
     for line in found.lines(workers):
         tell(line)
-
-
-def share(workers: int | None, cells: int) -> tuple[int, int]:
-    """How many workers there are, and the threads of each."""
-    import torch
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    usual = 1 if torch.cuda.is_available() else min(_USUAL, cores)
-    count = min(workers or usual, cells)
-    return count, max(1, min(torch.get_num_threads(), cores // count))
 
 
 def _finish(plan: Planned, ledger: Ledger, out: Path, *, json: bool) -> None:

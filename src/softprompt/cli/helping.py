@@ -16,7 +16,7 @@ GROUPS = {
     "skip_bad encoding file field source_data source_task no_effect pooled",
     "Training": "set_ over trials minutes folds learning_rate epochs steps distillation accumulate max_length "
     "saves keep_at",
-    "Machine": "dtype device batch_size workers",
+    "Machine": "dtype device batch_size workers on store gpus",
     "Output": "out form report_to retry dry_run page k json silent clean num_beams length_penalty",
     "Other": "",
 }

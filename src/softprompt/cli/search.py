@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, quiet, table, tell
-from softprompt.cli.compare import make_cells, share
+from softprompt.cli.compare import make_cells
 from softprompt.cli.completing import methods_by_name
 from softprompt.cli.options import (
     OUT,
@@ -28,6 +28,7 @@ from softprompt.cli.options import (
     TaskName,
     Workers,
 )
+from softprompt.cli.placing import Place, share
 from softprompt.cli.plans import WHERE, typed_settings
 from softprompt.cli.settings import whole_numbers
 from softprompt.errors import Interrupted, SoftPromptError
@@ -213,7 +214,7 @@ def _beside(plan: Planned, out: Path, workers: int | None, *, silent: bool) -> d
     from softprompt.progress import Progress
 
     ledger = Ledger(out, Progress(not silent).say)
-    make_cells(plan, standing(plan, out, ledger, retry=True), ledger, workers, silent=silent)
+    make_cells(plan, standing(plan, out, ledger, retry=True), ledger, Place(workers, out), silent=silent)
     for cell in plan.cells:
         end = ledger.outcome(cell.name, plan.digests[cell.name])
         if end is None:

@@ -1,110 +1,42 @@
 """The executor of one machine: worker processes, each with its share of the threads and one backbone at a time.
 
 A worker takes the cells of the backbone that it has first. One that dies (a kill, a machine without memory) costs its
-cell one more try, which goes on where the run's state was written last. The processes stand in sessions of their own,
-so that Ctrl-C is the parent's alone; where the parent is killed, they notice the end of their input, write their state
-and leave.
+cell one more try, which goes on where the run's state was written last. Where the parent is killed, they write their
+state and leave.
 """
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import ValidationError
 
 from softprompt.compare.cells import Cell
+from softprompt.compare.child import Child
+from softprompt.compare.doing import Request
 from softprompt.compare.executor import ENDS, Event
-from softprompt.compare.worker import Request
 
 _IDLE = 0.2  # seconds without news
-_LEAVING = 60.0  # seconds that workers have to leave
-_PACKAGE = Path(__file__).parents[2]
-_QUIET = {
-    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "PYTHONIOENCODING": "utf-8",
-    "PYTHONSAFEPATH": "1",  # no module of the current folder stands for one of the library's
-    "PYTHONWARNINGS": "ignore",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
 
 _News = tuple["_Process", str | None]
 
 
-class _Process:
+class _Process(Child):
     """A worker's process, its cell and its backbone."""
 
     def __init__(self, threads: int, news: queue.SimpleQueue[_News]) -> None:
         self.cell: Cell | None = None
         self.backbone: tuple[str, str, str | None] | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (`left` closes it)
-        paths = [str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        own = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(paths)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "softprompt.compare.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, **_QUIET, **own},
-            start_new_session=True,
-            encoding="utf-8",
-        )
-        self._listener = threading.Thread(target=self._listen, args=(news,), daemon=True)
-        self._listener.start()
-
-    def _listen(self, news: queue.SimpleQueue[_News]) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            news.put((self, line))
-        news.put((self, None))
+        own = {"OMP_NUM_THREADS": str(threads)}
+        super().__init__("softprompt.compare.worker", own, lambda line: news.put((self, line)))
 
     def give(self, request: Request) -> None:
-        """Hand a cell over; that a process is gone shows at its other end."""
-        assert self._process.stdin is not None
+        """Hand a cell over."""
         self.cell, self.backbone = request.cell, request.cell.loading
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(request.model_dump_json(exclude_defaults=True) + "\n")
-            self._process.stdin.flush()
-
-    def signal(self, number: int) -> None:
-        """Send a signal; to one that has left, none."""
-        self._process.send_signal(number)
-
-    def leave(self) -> None:
-        """Say that nothing more comes."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-
-    def left(self) -> str:
-        """Wait until it has left; why it did."""
-        self.leave()
-        try:
-            code = self._process.wait(_LEAVING)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        self._listener.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        with self._errors as errors:
-            errors.seek(0)
-            said = errors.read().decode("utf-8", "replace").split("\n")
-        if code == -signal.SIGKILL:
-            return "killed, as by a system that is out of memory"
-        if code < 0:
-            return f"signal {signal.Signals(-code).name}"
-        return f"exit code {code}{next((f': {line.strip()}' for line in reversed(said) if line.strip()), '')}"
+        self.say(request.model_dump_json(exclude_defaults=True))
 
 
 class LocalExecutor:
@@ -114,11 +46,14 @@ class LocalExecutor:
         workers: how many processes at the most.
         threads: of each.
         kind: what is done with a cell: it is trained, or looked at.
+
+    Attributes:
+        workers: at the most.
     """
 
     def __init__(self, workers: int, threads: int, kind: Literal["train", "look"] = "train") -> None:
         """See the class."""
-        self._most, self._threads, self._kind = workers, threads, kind
+        self.workers, self._threads, self._kind = workers, threads, kind
         self._waiting: list[Cell] = []
         self._processes: list[_Process] = []
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
@@ -165,7 +100,7 @@ class LocalExecutor:
     def _hand_out(self) -> None:
         """Give a cell to each process that has none, and begin as many processes as there is work for."""
         idle = [one for one in self._processes if one.cell is None]
-        while self._waiting and (idle or len(self._processes) < self._most):
+        while self._waiting and (idle or len(self._processes) < self.workers):
             process = idle.pop() if idle else self._begun()
             cell = self._chosen(process)
             self._waiting.remove(cell)

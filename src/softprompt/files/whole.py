@@ -22,10 +22,22 @@ _AT_ONCE = 8  # files that are synced together: a disk commits many in the time 
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
+    """Fill a fresh folder beside `folder`, which takes its place with a manifest; see `placing`.
+
+    Raises:
+        SoftPromptError: the place cannot be written (no rights, full disk).
+    """
+    with placing(folder) as beside:
+        yield beside
+        (beside / MANIFEST).write_text(manifest_of(beside), encoding="utf-8")
+
+
+@contextmanager
+def placing(folder: Path) -> Iterator[Path]:
     """Fill a fresh folder beside `folder`, which takes its place in one rename once it is complete.
 
-    The folder gets a manifest. Whatever fails, and whenever the process is killed, what `folder` held before is still
-    there, or comes back with the next sweep.
+    Whatever fails, and whenever the process is killed, what `folder` held before is still there, or comes back with
+    the next sweep.
 
     Raises:
         SoftPromptError: the place cannot be written (no rights, full disk).
@@ -35,7 +47,6 @@ def replacing(folder: Path) -> Iterator[Path]:
         sweep(folder.parent)
         with scratch(folder.parent) as beside:
             yield beside
-            (beside / MANIFEST).write_text(manifest_of(beside), encoding="utf-8")
             settle(beside)
             _exchange(beside, folder)
     except OSError as error:

@@ -1,0 +1,184 @@
+"""The executor of a cluster: what Ray tells becomes events, and a table is the local executor's to the byte.
+
+Ray itself is stood in for by a module of the tests' own; where it is installed, the slow tests ask it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import softprompt as sp
+from softprompt.compare.cells import Cell, LoadedTasks, train_cell
+from softprompt.compare.executor import Event
+from softprompt.compare.on_ray import RayExecutor, Share, Wanted, share
+from softprompt.compare.queue import work_off
+from softprompt.compare.ray_lines import Node
+from softprompt.compare.store import Store
+from softprompt.errors import SoftPromptError
+from softprompt.progress import Progress
+
+from ..shared.stand_in_ray import stand_in
+from ..shared.tables_of_runs import Bench, outcome
+
+HERE = socket.gethostname()
+TWO = Wanted(workers=2, threads=1, gpus=None, cells=9)
+
+
+@pytest.fixture
+def without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module that stands in for Ray, here and in the processes of this one."""
+    folder = stand_in(tmp_path / "modules")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    return folder
+
+
+def undisturbed(own: Bench, out: Path) -> dict[str, Any]:
+    """What each cell comes to that is trained in this process, by itself."""
+    backbone, tasks, found = sp.load_backbone(str(own.folder / "llama")), LoadedTasks(), {}
+    for cell in own.planned(out).cells:
+        found[cell.name] = outcome(train_cell(cell, backbone, tasks.of(cell), Progress(False)).folder)
+    return found
+
+
+def ends(
+    cells: tuple[Cell, ...], executor: RayExecutor, heard: list[Event], stop_after: int | None = None
+) -> dict[str, Event]:
+    """Have cells done; a stop is asked for once so many have begun."""
+
+    def stopping() -> bool:
+        nonlocal stop_after
+        asked = stop_after is not None and sum(event.kind == "begun" for event in heard) >= stop_after
+        stop_after = None if asked else stop_after
+        return asked
+
+    with executor:
+        return work_off(cells, executor, heard.append, stopping)
+
+
+def kinds(heard: list[Event], name: str) -> list[str]:
+    return [event.kind for event in heard if event.job == name and event.kind != "step"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wanted", "expected"),
+    [
+        ([(2, 0)], Wanted(None, 64, None, 60), Share(2, 1, 0.0)),
+        ([(1, 0)], Wanted(None, 64, None, 60), Share(1, 1, 0.0)),
+        ([(8, 0)], Wanted(None, 8, None, 1), Share(1, 8, 0.0)),
+        ([(8, 0)], Wanted(None, 2, None, 60), Share(2, 2, 0.0)),
+        ([(8, 0), (16, 0)], Wanted(None, 64, None, 60), Share(4, 6, 0.0)),
+        ([(8, 0), (16, 0)], Wanted(8, 64, None, 60), Share(8, 3, 0.0)),
+        ([(4, 0), (32, 4)], Wanted(None, 64, None, 60), Share(4, 8, 1.0)),
+        ([(4, 0), (32, 4)], Wanted(None, 64, 0.5, 60), Share(8, 4, 0.5)),
+        ([(4, 0), (32, 4)], Wanted(None, 64, 0.0, 60), Share(4, 4, 0.0)),
+        ([(0, 0)], Wanted(None, 64, None, 60), Share(1, 1, 0.0)),
+    ],
+)
+def test_the_share_of_a_worker(nodes: list[tuple[int, int]], wanted: Wanted, expected: Share) -> None:
+    assert share([Node(cpus=cpus, gpus=gpus) for cpus, gpus in nodes], wanted) == expected
+
+
+def test_a_table_of_a_cluster_is_the_undisturbed_one(
+    own: Bench, tmp_path: Path, without_ray: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker dies twice, one as often as can be; a cell cannot be begun, and one has no backbone."""
+    expected = undisturbed(own, tmp_path / "plain")
+    cells, store = own.planned(tmp_path / "out").cells, Store(str(tmp_path / "store"))
+    good, again, dead, never = (cell.name for cell in cells)
+    bad = cells[0].model_copy(update={"name": "bad", "backbone": str(tmp_path / "none")})
+    monkeypatch.setenv("STAND_IN", json.dumps({"deaths": {again: 2, dead: 4}, "never": [never]}))
+    heard, said = list[Event](), list[str]()
+    found = ends((bad, *cells), RayExecutor(None, TWO, tmp_path / "out", store, said.append), heard)
+    assert {name: event.kind for name, event in found.items()} == {
+        "bad": "failed",
+        good: "done",
+        again: "done",
+        dead: "failed",
+        never: "failed",
+    }
+    assert kinds(heard, again) == ["begun", "lost", "begun", "lost", "begun", "done"]
+    assert found["bad"].line.endswith(f"(on {HERE})")
+    assert found[dead].line == "its worker ended 4 times (WorkerCrashedError): try it by itself"
+    assert found[never].line == (
+        "a node cannot begin it (ModuleNotFoundError: No module named 'softprompt'): install softprompt on every node "
+        "as it is here"
+    )
+    assert {path.name: outcome(path) for path in (tmp_path / "out" / "cells").iterdir()} == {
+        name: expected[name] for name in (good, again)
+    }
+    assert said == ["a cluster on this machine: 2 nodes; 2 workers at a time, each with 1 thread"]
+    asked = json.loads((without_ray / "ray" / "init.json").read_text())
+    assert (asked["address"], asked["threads"]) == ("local", "1")
+
+
+def test_a_cluster_that_is_gone_stops_its_cells_and_says_so(
+    own: Bench, tmp_path: Path, without_ray: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = own.planned(tmp_path).cells
+    monkeypatch.setenv("STAND_IN", json.dumps({"gone": [cells[1].name]}))
+    heard, said = list[Event](), list[str]()
+    executor = RayExecutor("ray://head:10001", TWO._replace(workers=None), tmp_path, None, said.append)
+    found = ends(cells, executor, heard)
+    assert found[cells[0].name].kind == "done"
+    assert {found[cell.name].kind for cell in cells[1:] if cell.name in found} == {"stopped"}
+    assert said[0] == "ray://head:10001: 2 nodes; 2 workers at a time, each with 1 thread and 1 GPU"
+    assert said[1].startswith("the cluster is gone (exit code 1")
+    assert said[1].endswith("): start the same again once it is back")
+
+
+def test_what_was_made_without_the_store_goes_there_and_a_stop_drops_what_waits(
+    own: Bench, tmp_path: Path, without_ray: Path
+) -> None:
+    cells, store, heard = own.planned(tmp_path / "out").cells, Store(str(tmp_path / "store")), list[Event]()
+    first = Path(cells[0].folder)
+    train_cell(cells[0], sp.load_backbone(cells[0].backbone), LoadedTasks().of(cells[0]), Progress(False))
+    finished = (first / "metrics.json").read_bytes()
+    executor = RayExecutor(None, TWO, tmp_path / "out", store, lambda line: None)
+    found = ends(cells, executor, heard, stop_after=1)
+    assert found[cells[0].name].kind == "done"
+    assert (first / "metrics.json").read_bytes() == finished, "it was not made again"
+    assert store.fetch(cells[0].name, tmp_path / "back") == "done"
+    assert set(found) <= {cell.name for cell in cells[:2]}, "what waited was never begun"
+
+
+def test_no_cluster_and_no_ray_are_one_line_each(
+    tmp_path: Path, without_ray: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = RayExecutor("ray://nowhere:1", TWO, tmp_path, None, lambda line: None)
+    with pytest.raises(SoftPromptError, match=r"ray://nowhere:1 cannot be joined \(nobody answers\): check the addre"):
+        executor.__enter__()
+    monkeypatch.setattr("softprompt.compare.on_ray.find_spec", lambda name: None)
+    with pytest.raises(SoftPromptError, match=r"pip install 'softprompt\[cluster\]', or leave --on out"):
+        executor.__enter__()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
+def test_ray_itself_begins_a_cell_again_whose_worker_is_killed(own: Bench, tmp_path: Path) -> None:
+    """By SIGKILL in the middle of a cell."""
+    expected = undisturbed(own, tmp_path / "plain")
+    cells, store, heard = own.planned(tmp_path / "out").cells, Store(str(tmp_path / "store")), list[Event]()
+    killed = list[int]()
+
+    def hear(event: Event) -> None:
+        heard.append(event)
+        if event.kind == "step" and event.work == "training" and not killed:
+            names = {one.pid: " ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)}
+            killed.extend(pid for pid, name in names.items() if name.startswith(f"ray::{event.job[:20]}"))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with RayExecutor(None, TWO, tmp_path / "out", store, lambda line: None) as executor:
+        found = work_off(cells, executor, hear)
+    assert {event.kind for event in found.values()} == {"done"}
+    assert "lost" in {event.kind for event in heard}
+    assert {path.name: outcome(path) for path in (tmp_path / "out" / "cells").iterdir()} == expected
