@@ -73,9 +73,6 @@ LearningRate = Annotated[float | None, typer.Option(help="of the prompt, also --
 Epochs = Annotated[int | None, typer.Option(help="passes over the training rows, also --set epochs=...")]
 RowsAStep = Annotated[int | None, typer.Option(help="rows a step, also --set batch_size=...")]
 MaxLength = Annotated[int | None, typer.Option(help="most tokens of a row, also --set max_length=...")]
-ReportTo = Annotated[
-    str | None, typer.Option(help="show the training in tensorboard, mlflow, wandb or trackio; several with commas")
-]
 Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in --out")]
 
 # Rows.

@@ -26,7 +26,6 @@ from softprompt.cli.options import (
     MetricsJson,
     PresetName,
     Quiet,
-    ReportTo,
     Resume,
     RowsAStep,
     RunOut,
@@ -52,6 +51,9 @@ if TYPE_CHECKING:
     from softprompt.training.run import Run
 
 BackboneName = Annotated[str | None, BACKBONE]
+ReportTo = Annotated[
+    str | None, typer.Option(help="show the training in tensorboard, mlflow, wandb or trackio; several with commas")
+]
 MethodName = Annotated[
     str | None,
     typer.Option(
