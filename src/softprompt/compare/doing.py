@@ -29,7 +29,7 @@ _PATIENCE = 60.0  # seconds that the worker of an earlier table has to leave a c
 class Request(BaseModel):
     """What a worker is asked to do with a cell: to train it, or to measure what it will cost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["train", "look"]
     cell: Cell

@@ -48,7 +48,7 @@ class Order(BaseModel):
         store: the address of the store; None without one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cell: Cell
     threads: int

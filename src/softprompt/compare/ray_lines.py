@@ -10,7 +10,7 @@ from softprompt.compare.on_node import Order
 class _Line(BaseModel):
     """What parent and child tell one another."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Setup(_Line):
