@@ -24,6 +24,7 @@ def words(own: Bench, out: Path, *more: Any) -> list[Any]:
     return ["search", "--backbone", own.folder / "llama", *data, *method, *quick, "--out", out, *more]
 
 
+@pytest.mark.slow  # kills and stops are tested in compare/test_search.py, in one process
 def test_a_search_goes_on_and_tells_what_it_found(own: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     searched = ["--over", "num_virtual_tokens=1,3", "--over", "learning_rate=1e-3..1:log"]

@@ -17,10 +17,10 @@ import pytest
 
 import softprompt as sp
 from softprompt.compare.cells import LoadedTasks, train_cell
+from softprompt.compare.doing import _Reporting
 from softprompt.compare.executor import Event
 from softprompt.compare.local import LocalExecutor
 from softprompt.compare.queue import work_off
-from softprompt.compare.worker import _Reporting
 from softprompt.progress import Progress
 
 from ..shared.commands import ask

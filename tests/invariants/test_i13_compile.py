@@ -129,8 +129,8 @@ def test_what_a_graph_cannot_see_is_an_error() -> None:
     ("family", "method", "where"),
     [
         ("llama", "capt", "mlp"),
-        ("bert", "p_tuning_v2", "query"),
-        ("llama", "prompt_tuning", "embed_tokens"),
+        pytest.param("llama", "prompt_tuning", "embed_tokens", marks=pytest.mark.slow),
+        pytest.param("bert", "p_tuning_v2", "query", marks=pytest.mark.slow),
         pytest.param("bert", "capt", "attention", marks=pytest.mark.slow),
         pytest.param("llama", "full_finetuning", "lm_head", marks=pytest.mark.slow),
         pytest.param("t5", "p_tuning_v2", "SelfAttention", marks=pytest.mark.slow),

@@ -5,7 +5,6 @@ Nothing is trained and no backbone is loaded here. Whether a backbone can serve 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -18,6 +17,7 @@ from softprompt.backbones.source import locate
 from softprompt.compare.cells import Cell, LoadedTasks, cell_name, digest_of_text, doubled, method_label
 from softprompt.compare.plan import ComparePlan, MethodEntry, PlanFaults
 from softprompt.errors import SoftPromptError
+from softprompt.files.strict_json import dumps
 from softprompt.guards.suggestions import did_you_mean
 from softprompt.methods.base import Method
 from softprompt.methods.registry import METHODS, method
@@ -178,7 +178,7 @@ def _source(known: LoadedTasks, asked: Cell) -> _Source:
 
 def _text_of(task: Task, splits: Splits) -> str:
     hashes = [RowsHash.of(part).model_dump(mode="json") for part in (splits.train, splits.validation, splits.test)]
-    return json.dumps([task.model_dump(mode="json"), hashes], sort_keys=True, default=str)
+    return dumps([task.model_dump(mode="json"), hashes], indent=None, sorted_names=True)
 
 
 def _chosen(entry: MethodEntry) -> _Chosen:
@@ -197,7 +197,7 @@ def _chosen(entry: MethodEntry) -> _Chosen:
     own, training = by_owner(entry.settings, METHODS.get(name))
     made, options = method(name, **own), training_options(training)
     known = [made.model_dump(mode="json"), options.model_dump(mode="json"), preset and preset.model_dump(mode="json")]
-    text = json.dumps([name, *known, sorted(own), sorted(training)], sort_keys=True)
+    text = dumps([name, *known, sorted(own), sorted(training)], indent=None, sorted_names=True)
     dtype = None if preset is None else preset.dtype
     return _Chosen(method_label(name, entry.preset, entry.settings), name, own, training, entry.preset, dtype, text)
 

@@ -11,7 +11,6 @@ brings, so that halving would prefer low rates. What saves time is `patience`: a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from softprompt.compare.ranges import Range, Value, default_of, usual_ranges, wi
 from softprompt.compare.study import Trial, Trials
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.places import METRICS
+from softprompt.files.strict_json import dumps
 from softprompt.progress import Progress
 from softprompt.storage.record import Measured
 from softprompt.tasks import Task
@@ -68,7 +68,7 @@ class Search:
         """The cells of a trial; those of the default set nothing of what is searched."""
         values = trial.values if trial.number else {}
         made = with_values(self.cell, ranges, values)
-        name = f"{trial.number:03d}-{digest_of_text(json.dumps(sorted(values.items())))[:8]}"
+        name = f"{trial.number:03d}-{digest_of_text(dumps(sorted(values.items()), indent=None))[:8]}"
         places = [(f"{name}-{place + 1}of{self.folds}" if self.folds > 1 else name) for place in range(self.folds)]
         return tuple(
             made.model_copy(

@@ -7,12 +7,13 @@ presets differ their names stand for their options, and options are told where r
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from softprompt.compare.gathering import FinishedRun
+from softprompt.files.strict_json import dumps
+from softprompt.guards.documents import json_value
 from softprompt.methods.registry import methods
 from softprompt.training.options import TrainingOptions
 
@@ -63,7 +64,7 @@ def _named(settings: Mapping[str, str], differing: Sequence[str]) -> str:
 
 
 def _text(value: str) -> str:
-    found = json.loads(value)
+    found = json_value(value)
     return found if isinstance(found, str) else value
 
 
@@ -79,7 +80,7 @@ def _settings(run: FinishedRun) -> dict[str, str]:
         own[_PRESET] = run.record.preset.name
     if "together_with" in run.identity:
         own["together_with"] = run.identity["together_with"]
-    return {**_defaults(method), **{name: json.dumps(value, sort_keys=True) for name, value in own.items()}}
+    return {**_defaults(method), **{name: dumps(value, indent=None, sorted_names=True) for name, value in own.items()}}
 
 
 def _defaults(method: str) -> dict[str, str]:
@@ -88,7 +89,7 @@ def _defaults(method: str) -> dict[str, str]:
     own: dict[str, object] = {} if known is None else known.model_construct().model_dump(mode="json", warnings=False)
     training = TrainingOptions().model_dump(mode="json")
     own |= {_unlike(name, own): value for name, value in training.items() if name not in _NO_MATTER}
-    return {name: json.dumps(value, sort_keys=True) for name, value in own.items()}
+    return {name: dumps(value, indent=None, sorted_names=True) for name, value in own.items()}
 
 
 def _unlike(name: str, others: Mapping[str, object]) -> str:

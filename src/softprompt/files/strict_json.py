@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from softprompt.errors import OBEYED
 
 
-def dumps(value: object, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+def dumps(value: object, *, indent: int | None = 2, ascii_only: bool = False, sorted_names: bool = False) -> str:
     """JSON text, with null for every number that is not finite, that any encoding can write and no terminal obeys.
 
     Args:
         value: plain values.
         indent: spaces a level; None puts all on one line.
         ascii_only: escape every letter beyond ASCII.
+        sorted_names: put names in their order, so that equal values are equal texts.
     """
+    write = partial(json.dumps, indent=indent, ensure_ascii=ascii_only, allow_nan=False, sort_keys=sorted_names)
     try:
-        text = json.dumps(value, indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+        text = write(value)
     except ValueError:
-        text = json.dumps(finite(value), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+        text = write(finite(value))
     return OBEYED.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
 
 
