@@ -105,14 +105,18 @@ def measured_rates(device: torch.device) -> ProductRates:
     return _rates_of(this_machine(device), device)
 
 
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def this_machine(device: torch.device) -> Machine:
     """What the rates of a device depend on here."""
     named: Callable[[torch.device], str] | None = getattr(torch.get_device_module(device), "get_device_name", None)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Machine(
         device=device.type if named is None or device.type == "cpu" else f"{device.type} {named(device)}",
         processor=hashlib.sha256(_processor().encode()).hexdigest(),
-        cores=cores,
+        cores=usable_cores(),
         threads=torch.get_num_threads(),
         torch=f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()}",
         precision=torch.get_float32_matmul_precision(),

@@ -72,7 +72,9 @@ def share(workers: int | None, cells: int) -> tuple[int, int]:
     """How many workers there are on this machine, and the threads of each."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from softprompt.backbones.arithmetic import usable_cores
+
+    cores = usable_cores()
     usual = 1 if torch.cuda.is_available() else min(_USUAL, cores)
     count = min(workers or usual, cells)
     return count, max(1, min(torch.get_num_threads(), cores // count))

@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from pydantic import ValidationError
 
+from softprompt.backbones.arithmetic import usable_cores
 from softprompt.compare.cells import Cell
 from softprompt.compare.child import Child
 from softprompt.compare.executor import ENDS, Event
@@ -110,7 +111,7 @@ class RayExecutor:
             raise SoftPromptError("Ray is not installed: pip install 'softprompt[cluster]', or leave --on out")
         if self._store is not None:
             self._store.check()
-        here = Node(cpus=_cores(), gpus=_gpus())
+        here = Node(cpus=usable_cores(), gpus=_gpus())
         own = share([here], self._wanted)
         variables = {name: os.environ.get(name, value) for name, value in _RAY.items()}
         if self._address is None:
@@ -128,7 +129,7 @@ class RayExecutor:
         self._child.left()
 
     def _join(self, own: Share) -> None:
-        cpus = max(_cores(), own.workers * own.threads)
+        cpus = max(usable_cores(), own.workers * own.threads)
         self._child.say(Setup(address=self._address, cpus=cpus).model_dump_json())
         line = self._news.get()
         joined = Joined(fault=self._child.left()) if line is None else Joined.model_validate_json(line)
@@ -244,10 +245,6 @@ def bring(store: Store, cell: Cell, finished: bool) -> None:
 def counted(number: float, what: str) -> str:
     """A number of things: `1 node`, `2 nodes`, `0.5 GPU`."""
     return f"{number:g} {what}{'s' if number > 1 else ''}"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> int:

@@ -108,7 +108,7 @@ class opened:
             compiled.beside = _OPEN.get()
 
 
-def found(table: Mapping[nn.Module, _T], module: nn.Module) -> _T | None:
+def entry_of(table: Mapping[nn.Module, _T], module: nn.Module) -> _T | None:
     """What a table has for a module, or None; also where `torch.compile` traces no more than a part of the model.
 
     A part that is compiled by itself then runs for every module of its kind: which of them it is, the compiler looks at
@@ -208,7 +208,7 @@ def _asking(own: type, names: frozenset[str]) -> type:
 
     def call(self: nn.Module, *args: object, **kwargs: object) -> object:
         now = current()
-        around = None if now is None else found(now.around, self)
+        around = None if now is None else entry_of(now.around, self)
         if around is None:
             return own.__call__(self, *args, **kwargs)
         return around(now, partial(own.__call__, self), args, kwargs)

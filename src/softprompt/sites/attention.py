@@ -38,7 +38,7 @@ from softprompt.backbones.compat import (
     untwinned,
 )
 from softprompt.errors import SoftPromptError
-from softprompt.sites.asking import current, found
+from softprompt.sites.asking import current, entry_of
 from softprompt.sites.held import changing, hold
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, Attend, SharedPrefix, attend_shared
 
@@ -165,7 +165,7 @@ def _joining(implementation: str) -> Attend:
 def _carried(module: nn.Module) -> object:
     """What the open call has for an attention whose layer keeps its keywords to itself."""
     call = current()
-    return () if call is None else found(call.carried, module) or ()
+    return () if call is None else entry_of(call.carried, module) or ()
 
 
 def _with(

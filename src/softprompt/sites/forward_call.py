@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.sites.asking import Around, found
+from softprompt.sites.asking import Around, entry_of
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.joining import Join
 from softprompt.sites.layer_skipping import RecordedStates
@@ -82,7 +82,7 @@ class Call:
 
     def tensor(self, module: nn.Module, name: str) -> Tensor | None:
         """What stands in the place of a module's parameter, or None."""
-        stand_in = found(self.stand_ins, module)
+        stand_in = entry_of(self.stand_ins, module)
         return None if stand_in is None else stand_in.tensors.get(name)
 
     def trains(self, module: nn.Module) -> bool | None:

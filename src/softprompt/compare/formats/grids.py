@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,16 @@ class Entry(NamedTuple):
 
     text: str
     mark: str = ""
+
+    def written(self, escaped: Callable[[str], str], marks: Mapping[str, str]) -> str:
+        """The text in a language of documents.
+
+        Args:
+            escaped: gives a text that is shown as it is.
+            marks: for each mark a text with `{}` where the marked one stands.
+        """
+        text = escaped(self.text)
+        return marks[self.mark].replace("{}", text) if text and self.mark else text
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from softprompt.compare.formats.grids import BEST, SECOND, Entry, Grid, grids_of, told
+from softprompt.compare.formats.grids import BEST, SECOND, Grid, grids_of, told
 from softprompt.compare.table import Table
 from softprompt.errors import shown
 
+_MARKS = {BEST: r"\textbf{{}}", SECOND: r"\underline{{}}"}
 _COMMANDS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -45,17 +46,10 @@ def _grid(grid: Grid) -> Iterator[str]:
     yield rf"{' & '.join(map(escaped, grid.columns))} \\"
     yield r"\midrule"
     for row in grid.rows:
-        yield rf"{' & '.join(map(_entry, row))} \\"
+        yield rf"{' & '.join(entry.written(escaped, _MARKS) for entry in row)} \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\end{table}"
-
-
-def _entry(entry: Entry) -> str:
-    text = escaped(entry.text)
-    if not text or not entry.mark:
-        return text
-    return {BEST: rf"\textbf{{{text}}}", SECOND: rf"\underline{{{text}}}"}[entry.mark]
 
 
 def escaped(text: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from softprompt.compare.formats.grids import BEST, SECOND, Entry, Grid, grids_of, told
+from softprompt.compare.formats.grids import BEST, SECOND, Grid, grids_of, told
 from softprompt.compare.table import Table
 from softprompt.errors import shown
 
+_MARKS = {BEST: "**{}**", SECOND: "<u>{}</u>"}
 # What Markdown, or HTML inside it, would obey.
 _OBEYED = re.compile(r"([\\`*_{}\[\]()#+!|<>&~-])")
 
@@ -26,7 +27,7 @@ def _grid(grid: Grid) -> Iterator[str]:
     yield _line([escaped(head) for head in grid.columns])
     yield _line(["---", *["---:"] * (len(grid.columns) - 1)])
     for row in grid.rows:
-        yield _line([_entry(entry) for entry in row])
+        yield _line([entry.written(escaped, _MARKS) for entry in row])
     if grid.foot:
         yield ""
         yield "<br>".join(map(escaped, grid.foot))
@@ -34,13 +35,6 @@ def _grid(grid: Grid) -> Iterator[str]:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _entry(entry: Entry) -> str:
-    text = escaped(entry.text)
-    if not text or not entry.mark:
-        return text
-    return {BEST: f"**{text}**", SECOND: f"<u>{text}</u>"}[entry.mark]
 
 
 def escaped(text: str) -> str:
