@@ -14,7 +14,7 @@ from softprompt.compare.cells import Cell, LoadedTasks
 from softprompt.compare.executor import Event
 from softprompt.compare.here import HereExecutor
 from softprompt.compare.ranges import typed_ranges
-from softprompt.compare.search import Search, Searching, usual_folds
+from softprompt.compare.search import Search, Searching
 from softprompt.compare.study import JOURNAL, Trial
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.progress import Progress
@@ -245,11 +245,3 @@ def test_no_cell_of_a_trial_has_a_test_row(own: Bench, tmp_path: Path) -> None:
             assert rows
             assert not rows & test
             assert bool(splits.test) == (folds > 1)
-
-
-def test_few_rows_have_folds(own: Bench, tmp_path: Path) -> None:
-    base = own.planned(tmp_path).cells[0]
-    task = LoadedTasks().of(base)
-    assert usual_folds(task, 1) == 4
-    many = task.with_data([{"text": f"w{place}", "label": str(place % 2)} for place in range(180)])
-    assert usual_folds(many, 1) == 1

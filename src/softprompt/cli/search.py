@@ -156,8 +156,9 @@ def _wanted(
 ) -> tuple[Search, dict[str, JsonValue]]:
     """What is searched, and what it is of."""
     from softprompt.compare.cells import LoadedTasks
+    from softprompt.compare.folding import usual_folds
     from softprompt.compare.ranges import typed_ranges
-    from softprompt.compare.search import Search, usual_folds
+    from softprompt.compare.search import Search
 
     cell = plan.cells[0]
     count = folds or usual_folds(LoadedTasks().of(cell), cell.seed)

@@ -28,13 +28,10 @@ from softprompt.files.places import METRICS
 from softprompt.files.strict_json import dumps
 from softprompt.progress import Progress
 from softprompt.storage.record import Measured
-from softprompt.tasks import Task
 from softprompt.tasks.data.folds import Fold
-from softprompt.tasks.data.sampling import stratum_of
 from softprompt.training.finished import RunMetrics, read_metrics
 
 TRIALS = "trials"  # the folder of the trials' cells
-FOLDS, _ENOUGH = 4, 64  # folds where a class has fewer training rows than this; both our choice
 
 
 @dataclass(frozen=True)
@@ -103,19 +100,6 @@ class Found:
     def seconds(self) -> float:
         """That the trials' cells took."""
         return sum(one.seconds for one in self.trials)
-
-
-def usual_folds(task: Task, seed: int) -> int:
-    """Four folds where a class has fewer than 64 rows to train on, else none.
-
-    Args:
-        task: with its rows.
-        seed: of their division.
-    """
-    stratum, counts = stratum_of(task), dict[object, int]()
-    for row in task.splits(seed).train:
-        counts[stratum(row)] = counts.get(stratum(row), 0) + 1
-    return FOLDS if min(counts.values()) < _ENOUGH and not task.references else 1
 
 
 class Searching:
