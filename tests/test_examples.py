@@ -75,6 +75,7 @@ def test_the_kubernetes_job_is_yaml_with_our_plan_and_command() -> None:
         "s3://BUCKET/table",
     )
     (workers,) = cluster["workerGroupSpecs"]
+    assert cluster["authOptions"] == {"mode": "token"}
     pods = [head["containers"][0], workers["template"]["spec"]["containers"][0]]
     assert pods[0]["image"] == pods[1]["image"]
     assert pods[0]["envFrom"] == pods[1]["envFrom"]

@@ -5,6 +5,8 @@ Every import counts, those inside functions and those for types alone as well.
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from .shared.imports import PACKAGE, circles, graph, imports_of, modules
@@ -131,3 +133,13 @@ def test_no_import_runs_upwards() -> None:
 
 def test_no_files_import_one_another() -> None:
     assert circles(graph()) == []
+
+
+def test_a_name_of_the_room_of_tables_is_one_thing() -> None:
+    """Its classes and functions are handed from file to file; each form has its own way to escape a text."""
+    known: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body if module.startswith("compare.") else []:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and not node.name.startswith("_"):
+                known.setdefault(node.name, []).append(module)
+    assert {name for name, places in known.items() if len(places) > 1} == {"main", "escaped"}

@@ -10,13 +10,13 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softprompt.cli.plans import document, typed_method, typed_plan
+from softprompt.cli.plans import typed_keys, typed_method, typed_plan
 from softprompt.compare.plan import plan_of
 from softprompt.errors import SoftPromptError
 
 
 def test_options_say_what_a_file_would() -> None:
-    typed = document(
+    typed = typed_keys(
         {
             "backbones": ["tiny"],
             "tasks": ["sst2", "mr=DATA/mr", "=tickets.csv"],
@@ -55,7 +55,7 @@ def test_options_say_what_a_file_would() -> None:
 )
 def test_what_cannot_be_read_is_one_line(given: dict[str, object], line: str) -> None:
     with pytest.raises(SoftPromptError, match=re.escape(line)):
-        document(given)
+        typed_keys(given)
 
 
 def test_a_file_or_options_and_not_both(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ..shared.run_folders import cell
 
 
 def columns(folder: Path, metric: str | None = None) -> tuple[list[Column], list[LeftOut]]:
-    return columns_of(gather([folder])[0], metric)
+    return columns_of(gather([folder]).finished, metric)
 
 
 def seeds(column: Column) -> list[tuple[str, int]]:

@@ -15,24 +15,24 @@ from softprompt.compare.tabulate import tabulate
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.predictions import PREDICTIONS
 from softprompt.files.manifest import sealed
-from softprompt.training.divergence import NotFinite
 
-from ..shared.run_folders import answers, cell
+from ..shared.run_folders import answers, cell, diverged
 from ..shared.runs import finished
 
 
 def reasons(*folders: Path) -> dict[str, str]:
     """Why folders are left out, by their names."""
-    return {one.folder.name: one.reason for one in gather(folders)[1]}
+    return {one.folder.name: one.reason for one in gather(folders).left}
 
 
 def test_runs_lie_at_any_depth_and_each_counts_once(tmp_path: Path) -> None:
     cell(tmp_path / "a", seed=1)
     cell(tmp_path / "deep" / "er" / "b", seed=2)
     (tmp_path / "deep" / "empty").mkdir()
-    found, left = gather([tmp_path, tmp_path / "deep", tmp_path / "a"])
+    gathered = gather([tmp_path, tmp_path / "deep", tmp_path / "a"])
+    found = gathered.finished
     assert [run.folder.name for run in found] == ["a", "b"]
-    assert left == []
+    assert gathered.left == []
     assert found[0].predictions == answers([1, 1, 1, 0])
     assert (found[0].training_rows, found[0].shots, found[0].backbone) == (32, None, ("111122223333", "float32"))
 
@@ -42,7 +42,7 @@ def test_folders_of_a_run_are_not_searched_and_links_not_followed(tmp_path: Path
     for name in ("state", "prompt", ".hidden"):
         shutil.copytree(run, tmp_path / "a" / name / "old")
     os.symlink(tmp_path, tmp_path / "circle")
-    assert len(gather([tmp_path])[0]) == 1
+    assert len(gather([tmp_path]).finished) == 1
 
 
 def test_what_is_left_out_says_why(tmp_path: Path) -> None:
@@ -63,13 +63,25 @@ def test_what_is_left_out_says_why(tmp_path: Path) -> None:
     assert found["second"] == f"a copy of {tmp_path / 'first'}"
 
 
-def test_a_run_that_diverged_is_left_out(tmp_path: Path) -> None:
-    told = dict.fromkeys(NotFinite.__annotations__, None)
-    values: dict[str, object] = {**told, "what": "loss", "step": 3}
-    run = cell(tmp_path / "a")
-    document = {name: one for name, one in json.loads((run / "metrics.json").read_text()).items() if name != "sha256"}
-    (run / "metrics.json").write_text(json.dumps(sealed({**document, "diverged": values})))
-    assert "diverged" in reasons(tmp_path)["a"]
+def test_a_run_that_diverged_stands_apart(tmp_path: Path) -> None:
+    cell(tmp_path / "a", seed=1)
+    diverged(cell(tmp_path / "b", seed=2))
+    found = gather([tmp_path])
+    assert [run.folder.name for run in found.finished] == ["a"]
+    assert [run.folder.name for run in found.diverged] == ["b"]
+    assert found.left == []
+
+
+def test_the_trials_of_a_search_are_no_runs_of_a_table(tmp_path: Path) -> None:
+    cell(tmp_path / "cells" / "a")
+    for place in range(3):
+        cell(tmp_path / "trials" / f"00{place}", seed=place)
+    assert len(gather([tmp_path]).finished) == 4, "a folder of that name alone is no search's"
+    (tmp_path / "trials.journal").touch()
+    found = gather([tmp_path])
+    assert [run.folder.name for run in found.finished] == ["a"]
+    assert reasons(tmp_path) == {"trials": "3 runs of a search's trials: they were measured on rows to choose by"}
+    assert reasons(tmp_path / "trials" / "001")["trials"].startswith("1 run of a search's trials")
 
 
 def test_answers_of_another_run_are_refused(tmp_path: Path) -> None:
@@ -79,7 +91,7 @@ def test_answers_of_another_run_are_refused(tmp_path: Path) -> None:
     (run / PREDICTIONS).write_text("{}")
     assert PREDICTIONS in reasons(tmp_path)["a"]
     (run / PREDICTIONS).unlink()
-    assert gather([tmp_path])[0][0].predictions is None
+    assert gather([tmp_path]).finished[0].predictions is None
 
 
 def test_answers_of_a_metric_that_is_not_here_are_passed_over(tmp_path: Path) -> None:
@@ -87,9 +99,9 @@ def test_answers_of_a_metric_that_is_not_here_are_passed_over(tmp_path: Path) ->
     changes = {"metric": "own_metric"}
     run = cell(tmp_path / "a")
     finished(test=scores, **changes).write(run / "metrics.json")
-    found, left = gather([tmp_path])
-    assert left == []
-    assert found[0].predictions is None
+    found = gather([tmp_path])
+    assert found.left == []
+    assert found.finished[0].predictions is None
 
 
 def test_each_of_several_tasks_is_a_run(tmp_path: Path) -> None:
@@ -100,8 +112,9 @@ def test_each_of_several_tasks_is_a_run(tmp_path: Path) -> None:
     (whole / "run.json").write_text(json.dumps({"method": "mpt", "seed": 13, "tasks": tasks}))
     assert "not finished" in reasons(tmp_path)["both"]
     (whole / "metrics.json").write_text(json.dumps(sealed({"method": "mpt"})))
-    found, left = gather([tmp_path])
-    assert left == []
+    gathered = gather([tmp_path])
+    found = gathered.finished
+    assert gathered.left == []
     assert [(run.record.task, run.shots, run.training_rows) for run in found] == [("one", 4, 8), ("two", 4, 8)]
     assert found[0].identity["together_with"] == 1
 

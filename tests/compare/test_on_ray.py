@@ -119,6 +119,8 @@ def test_a_table_of_a_cluster_is_the_undisturbed_one(
     assert said == ["a cluster on this machine: 2 nodes; 2 workers at a time, each with 1 thread"]
     asked = json.loads((without_ray / "ray" / "init.json").read_text())
     assert (asked["address"], asked["threads"]) == ("local", "1")
+    queue = json.loads((without_ray / "ray" / "queue.json").read_text())
+    assert queue == {"node": "the driver's node", "soft": False}, "no other node's loss is the news'"
 
 
 def test_a_cluster_that_is_gone_stops_its_cells_and_says_so(

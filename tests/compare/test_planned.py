@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def test_a_digest_changes_with_whatever_makes_another_run(own: Bench, tmp_path: 
     ]
     found = [digests(**one) for one in others]
     assert len(set().union(digests(), *found)) == 1 + len(others)
+
+
+def test_who_looks_on_makes_no_other_cell(own: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is the same with a tracker; one whose package is missing is a fault of the plan, not of each cell."""
+    monkeypatch.setattr("softprompt.training.fitting.tracking.import_module", lambda name: name)
+    entries: list[dict[str, Any]] = [{"rank": 2}, {"rank": 2, "report_to": "mlflow"}]
+    entries.append({"rank": 2, "training.report_to": ["mlflow", "tensorboard"]})
+    alone, *shown = (own.planned(tmp_path, methods=[{"name": "lora", "set": one}], seeds=[1]) for one in entries)
+    for one in shown:
+        assert (one.cells[0].name, one.digests) == (alone.cells[0].name, alone.digests)
+    assert shown[1].cells[0].training_options == {"report_to": ["mlflow", "tensorboard"]}
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(PlanFaults, match=r"plan.yaml: methods\[0\]: report_to=trackio: the package"):
+        own.planned(tmp_path, methods=[{"name": "lora", "set": {"report_to": "trackio"}}])
 
 
 def test_options_go_to_whoever_has_them(own: Bench, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_folders_may_be_several_and_their_order_is_none(tmp_path: Path) -> None:
     few(tmp_path / "a", ("capt",))
     few(tmp_path / "b", ("lora",))
     one = sp.results(tmp_path / "a", tmp_path / "b").as_dict()
-    assert one["cells"] == sp.results(tmp_path / "b", tmp_path / "a").as_dict()["cells"]
+    assert one["results"] == sp.results(tmp_path / "b", tmp_path / "a").as_dict()["results"]
 
 
 def test_it_says_what_it_is(tmp_path: Path) -> None:

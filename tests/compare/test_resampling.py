@@ -113,6 +113,11 @@ def test_equal_answers_have_no_test() -> None:
     assert chance_over_rows(units(hits), units(hits)) is None
 
 
+def test_a_single_row_that_differs_shows_nothing() -> None:
+    ours, theirs = [[1, 0, 1, 1]], [[1, 0, 0, 1]]
+    assert chance_over_rows(units(ours), units(theirs)) == exact(ours, theirs) == 1.0
+
+
 def test_a_metric_that_is_no_mean_is_made_of_exchanged_sums() -> None:
     """Macro-F1, by hand over all ways."""
     label = [0, 1, 0, 1, 1, 0]

@@ -15,8 +15,9 @@ from softprompt.compare.executor import Event
 from softprompt.compare.here import HereExecutor
 from softprompt.compare.ranges import typed_ranges
 from softprompt.compare.search import Search, Searching
-from softprompt.compare.study import JOURNAL, Trial
+from softprompt.compare.study import Trial
 from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.files.places import JOURNAL
 from softprompt.progress import Progress
 from softprompt.training.finished import RunMetrics
 

@@ -14,7 +14,7 @@ from ..shared.run_folders import cell
 def runs(folder: Path, *identities: dict[str, Any], method: str = "prompt_tuning", **changes: Any) -> list[FinishedRun]:
     for place, identity in enumerate(identities):
         cell(folder / str(place), method, place, identity=identity, **changes)
-    return gather([folder])[0]
+    return gather([folder]).finished
 
 
 def names(*columns: list[FinishedRun]) -> list[str]:

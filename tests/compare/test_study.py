@@ -11,8 +11,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from softprompt.compare.ranges import Range
-from softprompt.compare.study import JOURNAL, Trials
+from softprompt.compare.study import Trials
 from softprompt.errors import SoftPromptError
+from softprompt.files.places import JOURNAL
 
 RANGES = (
     Range("learning_rate", "training", 0.001, 1.0, log=True),

@@ -16,12 +16,12 @@ from ..fixtures.kinds import ARCHIVE
 from ..shared.run_folders import cell, few
 
 
-def test_a_sheet_a_backbone_and_a_cell_a_method_and_task(tmp_path: Path) -> None:
+def test_a_sheet_a_backbone_and_a_result_a_method_and_task(tmp_path: Path) -> None:
     few(tmp_path / "words")
     cell(tmp_path / "other", "capt", 13, backbone="big", identity={"fingerprint": {"weights": "ff", "head": ""}})
     found = tabulate([tmp_path])
     assert [sheet.backbone for sheet in found.sheets] == ["big", "tiny"]
-    assert set(found.sheets[1].cells) == {("capt", "words"), ("lora", "words")}
+    assert set(found.sheets[1].results) == {("capt", "words"), ("lora", "words")}
     assert found.sheets[1].methods == ("capt", "lora")
     assert found.sheets[1].standing("words") == ("capt", "lora")
     assert found.sheets[0].standing("words") == ("capt", None)
@@ -74,9 +74,9 @@ def test_other_settings_are_what_a_search_cost(tmp_path: Path) -> None:
         identity = {"training_options": {"learning_rate": rate}}
         cell(tmp_path / str(rate), "capt", 1, identity=identity, train_seconds=seconds)
     cell(tmp_path / "lora", "lora", 1)
-    cells = tabulate([tmp_path]).sheets[0].cells
-    assert cells["capt (learning_rate=0.3)", "words"].costs.search_seconds == 50.0
-    assert cells["lora", "words"].costs.search_seconds is None
+    results = tabulate([tmp_path]).sheets[0].results
+    assert results["capt (learning_rate=0.3)", "words"].costs.search_seconds == 50.0
+    assert results["lora", "words"].costs.search_seconds is None
 
 
 def test_what_a_reader_should_know_is_noted(tmp_path: Path) -> None:
@@ -108,7 +108,8 @@ def test_runs_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     with tarfile.open(ARCHIVE) as packed:
         packed.extractall(tmp_path, filter="data")
     found = tabulate([tmp_path])
-    assert found.runs + len(found.left_out) == len(set(tmp_path.rglob("run.json")))
+    failed = sum(len(runs) for sheet in found.sheets for runs in sheet.failures.values())
+    assert found.runs + failed + len(found.left_out) == len(set(tmp_path.rglob("run.json")))
     assert found.runs > 40
     assert any("tell no answers" in note for note in found.notes)
 

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from softprompt.compare.ledger import CELLS, LEDGER, Outcome
 from softprompt.evaluation.predictions import PREDICTIONS, Predictions
+from softprompt.files.manifest import sealed
+from softprompt.training.divergence import NotFinite
 
 from .runs import finished
 
@@ -61,6 +64,31 @@ def cell(
     if predictions:
         given.write(folder / PREDICTIONS)
     return folder
+
+
+def diverged(run: Path) -> Path:
+    """A run folder as a training leaves it that diverged at step 3."""
+    fault: NotFinite = {
+        "step": 3,
+        "what": "loss",
+        "value": "nan",
+        "running": 5,
+        "stage": None,
+        "best_step": 1,
+        "rates": {"learning_rate": 10.0},
+        "max_grad_norm": 1.0,
+    }
+    document = {name: one for name, one in json.loads((run / "metrics.json").read_text()).items() if name != "sha256"}
+    (run / "metrics.json").write_text(json.dumps(sealed({**document, "diverged": fault})))
+    return run
+
+
+def ledger(table: Path, **told: dict[str, Any]) -> Path:
+    """The ledger of a table, by the names of its cells; what an outcome is not told is that of the others here."""
+    usual: dict[str, Any] = {"digest": "a", "state": "done", "task": "words", "backbone": "tiny", "seed": 13}
+    cells = {name: Outcome(**{**usual, **one}).model_dump() for name, one in told.items()}
+    (table / LEDGER).write_text(json.dumps({"cells": cells}))
+    return table / CELLS
 
 
 def hits(method: str, seed: int, rate: float = 0.6) -> list[bool]:

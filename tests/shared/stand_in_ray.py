@@ -43,6 +43,8 @@ class Queue:
 
     def __init__(self, maxsize: int = 0, *, actor_options: dict[str, Any] | None = None) -> None:
         self._items: list[str] = []
+        where = (actor_options or {})["scheduling_strategy"]
+        note("queue", {"node": where.node, "soft": where.soft})
 
     def put(self, item: str) -> None:
         self._items.append(item)
@@ -53,6 +55,23 @@ class Queue:
     def get_nowait_batch(self, count: int) -> list[str]:
         found, self._items = self._items[:count], self._items[count:]
         return found
+
+
+class NodeAffinitySchedulingStrategy:
+    """Where an actor is to be."""
+
+    def __init__(self, node_id: str, soft: bool) -> None:
+        self.node, self.soft = node_id, soft
+
+
+def note(name: str, told: dict[str, Any]) -> None:
+    """Write beside this module what was asked of it."""
+    folder = Path(sys.modules[__name__].__file__ or "").parent
+    (folder / f"{name}.json").write_text(json.dumps(told))
+
+
+def get_runtime_context() -> SimpleNamespace:
+    return SimpleNamespace(get_node_id=lambda: "the driver's node")
 
 
 class Task:
@@ -98,8 +117,7 @@ def init(address: str, **options: Any) -> None:
     if address.startswith("ray://nowhere"):
         raise ConnectionError("nobody\nanswers")
     print("Ray prints", address)
-    noted = Path(sys.modules[__name__].__file__ or "").parent / "init.json"
-    noted.write_text(json.dumps({"address": address, **options, "threads": os.environ.get("OMP_NUM_THREADS")}))
+    note("init", {"address": address, **options, "threads": os.environ.get("OMP_NUM_THREADS")})
 
 
 def nodes() -> list[dict[str, Any]]:
@@ -148,4 +166,6 @@ def stand_in(folder: Path) -> Path:
     (folder / "ray" / "__init__.py").write_text(Path(__file__).read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "ray" / "util" / "__init__.py").write_text("", encoding="utf-8")
     (folder / "ray" / "util" / "queue.py").write_text("from ray import Queue\n", encoding="utf-8")
+    strategies = "from ray import NodeAffinitySchedulingStrategy\n"
+    (folder / "ray" / "util" / "scheduling_strategies.py").write_text(strategies, encoding="utf-8")
     return folder

@@ -11,15 +11,12 @@ import typer
 from softprompt.cli.common import emit, quiet, table, tell
 from softprompt.cli.completing import backbones_by_name, methods_by_name, tasks_by_name
 from softprompt.cli.options import OUT, Device, Dtype, Json, MaxTestRows, Quiet, Set, Workers
-from softprompt.cli.placing import Place, place_of, share
+from softprompt.cli.placing import Place, place_of, workers_here
 from softprompt.cli.plans import typed_plan
 from softprompt.errors import Interrupted, SoftPromptError, shown
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from softprompt.compare.cells import Cell
     from softprompt.compare.forecast import Forecast
     from softprompt.compare.ledger import Ledger
     from softprompt.compare.making import Standing
@@ -128,7 +125,7 @@ def _planned(plan: Path | None, options: dict[str, object], out: Path, dtype: st
 
     try:
         asked, where = typed_plan(plan, options)
-        from softprompt.compare.making import CELLS
+        from softprompt.compare.ledger import CELLS
         from softprompt.compare.planned import planned
 
         return planned(asked, where, out.absolute() / CELLS, dtype, device)
@@ -190,7 +187,7 @@ def _dry(plan: Planned, out: Path, workers: int | None, *, json: bool, silent: b
 
     show = Progress(not silent)
     stands = standing(plan, out, Ledger(out, show.say), retry=True)
-    count, threads = share(workers, len(plan.cells))
+    count, threads = workers_here(workers, len(plan.cells))
     found = forecast(plan, stands, threads, show)
     if json:
         emit(found.model_dump())
@@ -223,17 +220,20 @@ def _finish(plan: Planned, ledger: Ledger, out: Path, *, json: bool) -> None:
     if json:
         emit({"cells": {name: one and one.model_dump(exclude={"digest"}) for name, one in outcomes.items()}})
     elif done:
-        _print_table(done, out)
+        _print_table(plan, ledger, out)
     if len(states) < count:
         raise Interrupted(f"{len(done)} of {count} cells are finished in {out}; run the same again to go on")
     if failed:
         raise SoftPromptError(f"{failed} of {count} cells failed, as told: mend it and run the same with --retry")
 
 
-def _print_table(done: Sequence[Cell], out: Path) -> None:
-    """The table of the cells that are finished; folders of other plans are not in it."""
+def _print_table(plan: Planned, ledger: Ledger, out: Path) -> None:
+    """The table of the plan's cells; folders of other plans are not in it."""
     from softprompt.compare.formats.text import as_text
-    from softprompt.compare.rendering import results
+    from softprompt.compare.tabulate import tabulate
 
-    sys.stdout.write(as_text(results(*(cell.folder for cell in done)).table, styled=sys.stdout.isatty()))
+    ended = [(Path(cell.folder), ledger.outcome(cell.name, plan.digests[cell.name])) for cell in plan.cells]
+    known = {folder: one for folder, one in ended if one is not None}
+    folders = [folder for folder in known if folder.is_dir()]
+    sys.stdout.write(as_text(tabulate(folders, cells=known), styled=sys.stdout.isatty()))
     tell(f"other forms of it: softprompt results {out}")

@@ -42,7 +42,7 @@ class Place(NamedTuple):
         if self.on is None:
             from softprompt.compare.local import LocalExecutor
 
-            return LocalExecutor(*share(self.workers, cells))
+            return LocalExecutor(*workers_here(self.workers, cells))
         import torch
 
         from softprompt.compare.on_ray import RayExecutor, Wanted
@@ -68,7 +68,7 @@ def place_of(workers: int | None, on: str | None, store: str | None, gpus: float
     return Place(workers, out, on, store, gpus)
 
 
-def share(workers: int | None, cells: int) -> tuple[int, int]:
+def workers_here(workers: int | None, cells: int) -> tuple[int, int]:
     """How many workers there are on this machine, and the threads of each."""
     import torch
 

@@ -42,13 +42,13 @@ def typed_plan(plan: Path | None, options: Mapping[str, object]) -> tuple[Compar
     missing = [_OPTIONS[name] for name in ("backbones", "tasks", "methods") if name not in given]
     if missing:
         raise typer.BadParameter(f"no {', '.join(missing)}: give it, or a plan's YAML file")
-    return plan_of(document(given), WHERE), WHERE
+    return plan_of(typed_keys(given), WHERE), WHERE
 
 
 _OPTIONS = {"backbones": "--backbone", "tasks": "--task", "methods": "--method"}
 
 
-def document(given: Mapping[str, object]) -> dict[str, object]:
+def typed_keys(given: Mapping[str, object]) -> dict[str, object]:
     """A plan's keys of options as they were typed."""
     found: dict[str, object] = {}
     pairs = typed_settings(_texts(given.get("set")), "--set")

@@ -28,7 +28,7 @@ from softprompt.cli.options import (
     TaskName,
     Workers,
 )
-from softprompt.cli.placing import Place, share
+from softprompt.cli.placing import Place, workers_here
 from softprompt.cli.plans import WHERE, typed_settings
 from softprompt.cli.settings import whole_numbers
 from softprompt.errors import Interrupted, SoftPromptError
@@ -136,7 +136,7 @@ def _given(**values: str | int | None) -> dict[str, JsonValue]:
 
 def planned_cells(keys: Mapping[str, object], out: Path, dtype: str, device: str | None) -> Planned:
     """The cells of the runs on all seeds; faults are told, a line each."""
-    from softprompt.compare.making import CELLS
+    from softprompt.compare.ledger import CELLS
     from softprompt.compare.plan import PlanFaults, plan_of
     from softprompt.compare.planned import planned
 
@@ -162,7 +162,7 @@ def _wanted(
 
     cell = plan.cells[0]
     count = folds or usual_folds(LoadedTasks().of(cell), cell.seed)
-    processes, _ = share(workers, 2**16)
+    processes, _ = workers_here(workers, 2**16)
     search = Search(cell, typed_ranges(over, cell), count, most[0], most[1], processes, out.absolute())
     asked: dict[str, JsonValue] = {
         name: value
@@ -179,7 +179,7 @@ def _searched(wanted: Search, asked: Mapping[str, JsonValue], *, silent: bool) -
     from softprompt.progress import Progress
     from softprompt.training.process import stop_signal
 
-    count, threads = share(wanted.workers, wanted.folds * wanted.at_once)
+    count, threads = workers_here(wanted.workers, wanted.folds * wanted.at_once)
     show = Progress(not silent)
     with stop_signal() as stop, LocalExecutor(count, threads) as executor:
 

@@ -26,7 +26,7 @@ class _Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Arm(_Told):
+class SearchArm(_Told):
     """A configuration on all seeds.
 
     Attributes:
@@ -83,7 +83,7 @@ class SearchRecord(_Told):
     gain: float
     error: float
     seconds: float
-    arms: tuple[Arm, ...] = ()
+    arms: tuple[SearchArm, ...] = ()
 
 
 def settings_of(found: Found, method: str) -> dict[str, JsonValue]:
@@ -126,10 +126,10 @@ def _tried(one: Trial) -> TriedValues:
     )
 
 
-def _arm(name: str, found: Found, cells: tuple[Cell, ...]) -> Arm:
+def _arm(name: str, found: Found, cells: tuple[Cell, ...]) -> SearchArm:
     records = [read_metrics(Path(cell.folder) / METRICS) for cell in cells]
     test = [float(one.test.value(one.metric) or 0.0) for one in records]
-    return Arm(
+    return SearchArm(
         name=name,
         values=_json(found.values) if name == FOUND else {},
         seeds=tuple(cell.seed for cell in cells),

@@ -1,4 +1,4 @@
-"""One cell of a table: the scores of a method's runs on a task, with interval, test and costs."""
+"""One result of a table: the scores of a method's runs on a task, with interval, test and costs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from softprompt.compare.comparable import Column
 from softprompt.compare.gathering import FinishedRun
 from softprompt.compare.resampling import Answered, Units, chance_over_rows, interval
 from softprompt.compare.significance import holm, larger, paired
-from softprompt.compare.table import CellFigures, Comparison, Costs, Interval
+from softprompt.compare.table import Comparison, Costs, Interval, Result
 
 ROWS_AND_SEEDS, SEEDS, ROWS = "rows and seeds", "seeds", "rows"
 
 
-def cells_of(
+def results_of(
     column: Column, runs: Mapping[str, Mapping[int, FinishedRun]], baseline: str | None, searched: Mapping[str, float]
-) -> dict[str, CellFigures]:
-    """The cells of a column by method, each compared with the baseline's, where that has runs of the same seeds.
+) -> dict[str, Result]:
+    """The results of a column by method, each compared with the baseline's, where that has runs of the same seeds.
 
     Args:
         column: of the table.
@@ -31,22 +31,22 @@ def cells_of(
     """
     seeds = sorted({seed for own in runs.values() for seed in own})
     answered = {run.folder: _answered(run, column.metric) for own in runs.values() for run in own.values()}
-    cells = {
-        method: _cell(own, seeds, _units(own, answered, column.metric), column.metric, searched.get(method))
+    results = {
+        method: _result(own, seeds, _units(own, answered, column.metric), column.metric, searched.get(method))
         for method, own in runs.items()
     }
-    if baseline not in cells:
-        return cells
+    if baseline not in results:
+        return results
     compared: dict[str, Comparison] = {}
-    for method, cell in cells.items():
-        both = [seed for seed in cell.scores if seed in cells[baseline].scores]
+    for method, result in results.items():
+        both = [seed for seed in result.scores if seed in results[baseline].scores]
         if method != baseline and both:
-            pair = [{seed: one.runs[seed] for seed in both} for one in (cell, cells[baseline])]
+            pair = [{seed: one.runs[seed] for seed in both} for one in (result, results[baseline])]
             units = [_units(own, answered, column.metric) for own in pair]
-            compared[method] = _compared((cell, cells[baseline]), both, units)
+            compared[method] = _compared((result, results[baseline]), both, units)
     adjusted = holm([one.p for one in compared.values()])
     told = {method: replace(one, p_holm=p) for (method, one), p in zip(compared.items(), adjusted, strict=True)}
-    return {method: replace(cell, comparison=told.get(method)) for method, cell in cells.items()}
+    return {method: replace(result, comparison=told.get(method)) for method, result in results.items()}
 
 
 def _answered(run: FinishedRun, metric: str) -> Answered | None:
@@ -62,12 +62,12 @@ def _units(runs: Mapping[int, FinishedRun], answered: Mapping[Path, Answered | N
     return Units.of(metric, found) if len(found) == len(runs) else None
 
 
-def _cell(
+def _result(
     runs: Mapping[int, FinishedRun], seeds: Sequence[int], units: Units | None, metric: str, searched: float | None
-) -> CellFigures:
+) -> Result:
     scores = {seed: float(run.record.test.value(metric) or 0.0) for seed, run in runs.items()}
     values = list(scores.values())
-    return CellFigures(
+    return Result(
         scores=scores,
         missing=tuple(seed for seed in seeds if seed not in scores),
         mean=fmean(values),
@@ -97,8 +97,8 @@ def _interval(
     return None if told is None or record.metric != metric else Interval(float(told[0]), float(told[1]), ROWS)
 
 
-def _compared(pair: tuple[CellFigures, CellFigures], seeds: Sequence[int], units: Sequence[Units | None]) -> Comparison:
-    """A cell and the baseline's over the seeds of both."""
+def _compared(pair: tuple[Result, Result], seeds: Sequence[int], units: Sequence[Units | None]) -> Comparison:
+    """A result and the baseline's over the seeds of both."""
     ours, theirs = pair
     by_seed = paired([ours.scores[seed] for seed in seeds], [theirs.scores[seed] for seed in seeds])
     own, other = units

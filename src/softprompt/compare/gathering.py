@@ -1,28 +1,32 @@
-"""The finished runs below any folders, and what of them cannot stand in a table, with the reason.
+"""The finished runs below any folders, those that failed, and what else cannot stand in a table, with the reason.
 
 A run is told by its two files alone: `run.json` says what it was begun as, `metrics.json` what came out. So folders of
-`train`, of `compare`, of `select` and of earlier versions are read alike, wherever they lie. Nothing is loaded.
+`train`, of `compare`, of `select` and of earlier versions are read alike, wherever they lie. Nothing is loaded. Runs
+that diverged say so themselves; cells that failed stand in the ledger of their table. The trials of a search are no
+runs of a table: they were measured on rows to choose by.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from softprompt.compare.ledger import CELLS, LEDGER, Outcome, outcomes_of
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.predictions import PREDICTIONS, Predictions, read_predictions
 from softprompt.files.documents import LONG, read_document
-from softprompt.files.places import METRICS, RUN, TASKS
+from softprompt.files.places import JOURNAL, METRICS, RUN, TASKS, TRIALS
 from softprompt.guards.paths import path_of
 from softprompt.tasks.metrics import METRICS as SCORES
 from softprompt.training.finished import RunMetrics, read_metrics
 
 _INSIDE = frozenset({"state", "prompt", "shared"})  # folders of a run's own
+_TRIED = "they were measured on rows to choose by"
 _CLOSE = 1e-9  # a score that is computed again is the same but for the order of its sums
 
 
@@ -33,9 +37,16 @@ class LeftOut(NamedTuple):
     reason: str
 
 
+class FailedCell(NamedTuple):
+    """A cell of a table that ended in a fault, and how its ledger tells it."""
+
+    folder: Path
+    outcome: Outcome
+
+
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run that can stand in a table.
+    """A run with its metrics.
 
     Attributes:
         folder: that it lies in.
@@ -87,36 +98,100 @@ class FinishedRun:
         return known or self.record.backbone, self.record.dtype or ""
 
 
-def gather(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[FinishedRun], list[LeftOut]]:
-    """The finished runs in and below folders, by their paths, and what is left out.
+class Gathered(NamedTuple):
+    """What lies in and below folders.
+
+    Attributes:
+        finished: runs that can stand in a table.
+        diverged: runs whose score is that of an earlier state.
+        failed: cells that ended in a fault.
+        cells: how the cells ended of which a ledger tells, by their folders.
+        left: what is left out.
+    """
+
+    finished: list[FinishedRun]
+    diverged: list[FinishedRun]
+    failed: list[FailedCell]
+    cells: Mapping[Path, Outcome]
+    left: list[LeftOut]
+
+
+def gather(folders: Sequence[str | os.PathLike[str]], known: Mapping[Path, Outcome] | None = None) -> Gathered:
+    """The runs in and below folders, by their paths.
 
     Links inside a folder are not followed.
+
+    Args:
+        folders: to be looked through.
+        known: how cells ended, by their folders, beside those of which ledgers in the folders tell.
 
     Raises:
         SoftPromptError: a folder that is none, or no run at all below them.
     """
     found: list[FinishedRun] = []
     left: list[LeftOut] = []
-    for place in dict.fromkeys(place for folder in folders for place in _places(path_of(folder, "run"))):
-        run = _run(place)
+    places, cells = _places(folders, left)
+    cells |= known or {}
+    for place in places:
+        run = None if place in cells and cells[place].state == "failed" and not _ended(place) else _run(place)
         if isinstance(run, LeftOut):
             left.append(run)
         elif run is not None:
             found.append(run)
-    if not found and not left:
+    failed = [FailedCell(place, own) for place, own in cells.items() if own.state == "failed" and not _ended(place)]
+    if not found and not left and not failed:
         told = ", ".join(map(str, folders)) or "no folder"
         raise SoftPromptError(f"{told}: no run there: name folders that softprompt train or compare wrote")
-    return _once(found, left), left
+    once = _once(found, left)
+    finished = [run for run in once if run.record.diverged is None]
+    return Gathered(finished, [run for run in once if run not in finished], failed, cells, left)
 
 
-def _places(folder: Path) -> Iterator[Path]:
-    """Folders below one that hold a run, finished or not."""
-    if not folder.is_dir():
-        raise SoftPromptError(f"{folder} is no folder: name folders of runs")
-    for place, inside, files in os.walk(folder):
-        inside[:] = sorted(name for name in inside if name not in _INSIDE and not name.startswith("."))
-        if RUN in files or (METRICS in files and Path(place).parent.name == TASKS):
-            yield Path(place)
+def _ended(folder: Path) -> bool:
+    """Whether a run wrote what came out, be it that it diverged."""
+    return (folder / METRICS).is_file()
+
+
+def _places(folders: Sequence[str | os.PathLike[str]], left: list[LeftOut]) -> tuple[list[Path], dict[Path, Outcome]]:
+    """Folders that hold a run, finished or not, and how the cells ended of which a ledger tells."""
+    places: dict[Path, None] = {}
+    cells: dict[Path, Outcome] = {}
+    trials: dict[Path, int] = {}
+    for given in folders:
+        folder = path_of(given, "run")
+        if not folder.is_dir():
+            raise SoftPromptError(f"{folder} is no folder: name folders of runs")
+        for name, inside, files in os.walk(folder):
+            place = Path(name)
+            inside[:] = sorted(one for one in inside if one not in _INSIDE and not one.startswith("."))
+            if LEDGER in files:
+                cells |= _told_cells(place, left)
+            if RUN not in files and not (METRICS in files and place.parent.name == TASKS):
+                continue
+            if (search := _trials_of(place)) is not None:
+                trials[search] = trials.get(search, 0) + 1
+            else:
+                places[place] = None
+    left += [
+        LeftOut(search, f"{count} {'run' if count == 1 else 'runs'} of a search's trials: {_TRIED}")
+        for search, count in trials.items()
+    ]
+    return [*places], cells
+
+
+def _trials_of(run: Path) -> Path | None:
+    """The folder of a search's trials that a run is one of."""
+    trials = run.parent
+    return trials if trials.name == TRIALS and (trials.parent / JOURNAL).is_file() else None
+
+
+def _told_cells(table: Path, left: list[LeftOut]) -> dict[Path, Outcome]:
+    """How the cells of a table ended; a ledger that cannot be read is told."""
+    try:
+        return {table / CELLS / name: one for name, one in outcomes_of(table).items()}
+    except SoftPromptError as error:
+        left.append(LeftOut(table / LEDGER, str(error).removeprefix(f"{table / LEDGER}: ")))
+        return {}
 
 
 def _run(folder: Path) -> FinishedRun | LeftOut | None:
@@ -144,7 +219,7 @@ def _finished(folder: Path) -> FinishedRun | None:
         raise SoftPromptError("not finished: the command that began it goes on with it")
     record = read_metrics(folder / METRICS)
     if record.diverged is not None:
-        raise SoftPromptError("diverged, so that its score is that of an earlier state")
+        return FinishedRun(folder, record, identity, None)
     if not record.test.figures():
         raise SoftPromptError("no test rows were scored")
     return FinishedRun(folder, record, identity, _predictions(folder, record))

@@ -18,7 +18,7 @@ from softprompt.backbones.tunable import Tunable
 from softprompt.compare.executor import Event
 from softprompt.compare.here import HereExecutor
 from softprompt.compare.queue import work_off
-from softprompt.compare.results import Arm, ArmRun, LayerComparison, RunFigures, Share
+from softprompt.compare.results import Arm, ArmRun, LayerComparison, RunFigures, TunableShare
 from softprompt.compare.significance import TEST, compare
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.score import figure, interval_of
@@ -226,7 +226,7 @@ def figures_of(metrics: RunMetrics) -> RunFigures:
     }
 
 
-def _share(found: Tunable) -> Share:
+def _share(found: Tunable) -> TunableShare:
     return {
         "backbone_parameters": found.backbone_parameters,
         "percent": found.percent,

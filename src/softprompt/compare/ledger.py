@@ -19,6 +19,7 @@ from softprompt.storage.record import fault
 from softprompt.training.fitting.checkpoint import set_aside
 
 LEDGER = "compare.json"
+CELLS = "cells"  # the folder of the cells' folders, beside it
 
 
 class Outcome(BaseModel):
@@ -31,6 +32,11 @@ class Outcome(BaseModel):
         metric: the task's main one.
         value: of the test rows.
         seconds: it took.
+        task: the task's name; empty where an earlier version wrote none of what follows.
+        method: with what is set of it, as `compare.cells.method_label` has it.
+        backbone: its name.
+        shots: rows a class; None for all.
+        seed: of the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -41,6 +47,11 @@ class Outcome(BaseModel):
     metric: str = ""
     value: float | None = None
     seconds: float = 0.0
+    task: str = ""
+    method: str = ""
+    backbone: str = ""
+    shots: int | None = None
+    seed: int = 0
 
 
 class _Written(BaseModel):
@@ -83,11 +94,23 @@ class Ledger:
         if not self._path.exists():
             return _Written()
         try:
-            values = read_document(self._path, longest=LONG)
-            try:
-                return _Written.model_validate(values)
-            except ValidationError as error:
-                raise SoftPromptError(f"{self._path}: {fault(error, values)}") from None
+            return _Written(cells=outcomes_of(self._path.parent))
         except SoftPromptError as error:
             self._say(f"{error}; kept as {set_aside(self._path).name}, and made again")
             return _Written()
+
+
+def outcomes_of(folder: Path) -> dict[str, Outcome]:
+    """How the cells of a table ended, by their names.
+
+    Args:
+        folder: of the table, in which there is a ledger.
+
+    Raises:
+        SoftPromptError: it cannot be read.
+    """
+    values = read_document(folder / LEDGER, longest=LONG)
+    try:
+        return _Written.model_validate(values).cells
+    except ValidationError as error:
+        raise SoftPromptError(f"{folder / LEDGER}: {fault(error, values)}") from None

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from softprompt.compare.cells import Cell
+from softprompt.backbones.source import name_alone
+from softprompt.compare.cells import Cell, method_label
 from softprompt.compare.executor import Event, Executor
-from softprompt.compare.ledger import Ledger, Outcome
+from softprompt.compare.ledger import CELLS, Ledger, Outcome
 from softprompt.compare.planned import Planned
 from softprompt.compare.queue import work_off
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import METRICS
 from softprompt.guards.paths import entries
-
-CELLS = "cells"  # the folder of the cells' folders
 
 
 @dataclass(frozen=True)
@@ -79,21 +78,32 @@ def make(
     Returns:
         The end of each cell that ended.
     """
+    by_name = {cell.name: cell for cell in plan.cells}
 
     def noting(event: Event) -> None:
         if event.kind in ("done", "failed"):
-            ledger.note(event.job, _outcome(plan.digests[event.job], event))
+            ledger.note(event.job, _outcome(plan, by_name[event.job], event))
         hear(event)
 
     return work_off(cells, executor, noting, stopping)
 
 
-def _outcome(digest: str, event: Event) -> Outcome:
+def _outcome(plan: Planned, cell: Cell, event: Event) -> Outcome:
+    label = method_label(cell.method, cell.preset, {**cell.method_options, **cell.training_options})
+    outcome = Outcome(
+        digest=plan.digests[cell.name],
+        state="done" if event.kind == "done" else "failed",
+        line=event.line,
+        task=plan.tasks[cell.name],
+        method=label,
+        backbone=name_alone(cell.backbone),
+        shots=cell.shots,
+        seed=cell.seed,
+    )
     if event.kind == "failed":
-        return Outcome(digest=digest, state="failed", line=event.line)
+        return outcome
     metric, value, seconds = (event.found.get(name) for name in ("metric", "value", "seconds"))
     if not isinstance(metric, str) or not isinstance(seconds, float):
         raise SoftPromptError(f"cell {event.job}: an executor told no metric and no seconds of it: tell its authors")
-    return Outcome(
-        digest=digest, state="done", metric=metric, value=value if isinstance(value, float) else None, seconds=seconds
-    )
+    value = value if isinstance(value, float) else None
+    return outcome.model_copy(update={"metric": metric, "value": value, "seconds": seconds, "line": ""})

@@ -140,9 +140,9 @@ class RayExecutor:
         self._share = own if self._address is None else share(joined.nodes, self._wanted)
         self.workers = self._share.workers
         workers, threads, gpus = self._share
-        each = counted(threads, "thread") + (f" and {counted(gpus, 'GPU')}" if gpus else "")
-        at_a_time = f"{counted(workers, 'worker')} at a time"
-        self._say(f"{where}: {counted(len(joined.nodes), 'node')}; {at_a_time}, each with {each}")
+        each = amount(threads, "thread") + (f" and {amount(gpus, 'GPU')}" if gpus else "")
+        at_a_time = f"{amount(workers, 'worker')} at a time"
+        self._say(f"{where}: {amount(len(joined.nodes), 'node')}; {at_a_time}, each with {each}")
 
     def submit(self, job: Cell) -> None:
         """Take a cell."""
@@ -242,7 +242,7 @@ def bring(store: Store, cell: Cell, finished: bool) -> None:
             raise _Nothing
 
 
-def counted(number: float, what: str) -> str:
+def amount(number: float, what: str) -> str:
     """A number of things: `1 node`, `2 nodes`, `0.5 GPU`."""
     return f"{number:g} {what}{'s' if number > 1 else ''}"
 

@@ -52,14 +52,14 @@ class _Keys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class TaskEntry(_Keys):
+class PlannedTask(_Keys):
     """A task: a name or a YAML file, with its data; or data alone that tell the task."""
 
     name: StrictStr | None = None
     data: StrictStr | None = None
 
 
-class MethodEntry(_Keys):
+class PlannedMethod(_Keys):
     """A method with options, its own and those of training; or a paper's preset, which names it."""
 
     name: StrictStr | None = None
@@ -81,10 +81,10 @@ class ComparePlan(_Keys):
 
     backbones: Annotated[tuple[StrictStr, ...], BeforeValidator(_listed), Field(min_length=1)]
     tasks: Annotated[
-        tuple[Annotated[TaskEntry, BeforeValidator(_named)], ...], BeforeValidator(_listed), Field(min_length=1)
+        tuple[Annotated[PlannedTask, BeforeValidator(_named)], ...], BeforeValidator(_listed), Field(min_length=1)
     ]
     methods: Annotated[
-        tuple[Annotated[MethodEntry, BeforeValidator(_named)], ...], BeforeValidator(_listed), Field(min_length=1)
+        tuple[Annotated[PlannedMethod, BeforeValidator(_named)], ...], BeforeValidator(_listed), Field(min_length=1)
     ]
     seeds: Annotated[
         tuple[Annotated[StrictInt, Field(ge=0, lt=1 << 32)], ...], BeforeValidator(_listed), Field(min_length=1)
@@ -161,7 +161,7 @@ def _bounds(place: str) -> str:
 
 def _keys_at(above: Sequence[object]) -> list[str]:
     """The keys that a mapping of a plan may have."""
-    own: dict[str, type[BaseModel]] = {"tasks": TaskEntry, "methods": MethodEntry}
+    own: dict[str, type[BaseModel]] = {"tasks": PlannedTask, "methods": PlannedMethod}
     model = own[str(above[0])] if above else ComparePlan
     return [one.alias or name for name, one in model.model_fields.items()]
 

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from softprompt.backbones.source import locate
 from softprompt.compare.cells import Cell, LoadedTasks, cell_name, digest_of_text, doubled, method_label
-from softprompt.compare.plan import ComparePlan, MethodEntry, PlanFaults
+from softprompt.compare.plan import ComparePlan, PlanFaults, PlannedMethod
 from softprompt.errors import SoftPromptError
 from softprompt.files.strict_json import dumps
 from softprompt.guards.suggestions import did_you_mean
@@ -24,6 +24,7 @@ from softprompt.methods.registry import METHODS, method
 from softprompt.presets.catalog import preset as preset_of
 from softprompt.tasks import Splits, Task
 from softprompt.tasks.row_hash import RowsHash
+from softprompt.training.fitting.tracking import check_trackers
 from softprompt.training.options import TrainingOptions, training_options
 from softprompt.training.specified import check_splits
 
@@ -31,6 +32,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Settings = dict[str, JsonValue]
 METHOD, TRAINING = "method", "training"
+_LOOKING_ON = {name for name, field in TrainingOptions.model_fields.items() if field.exclude}
 
 
 class Rows(NamedTuple):
@@ -49,11 +51,13 @@ class Planned:
         cells: seed by seed, so that a table that is stopped early has all of its rows.
         rows: of each cell, by its name.
         digests: of all that makes a cell the one that it is, by its name.
+        tasks: the name of its task, by its name.
     """
 
     cells: tuple[Cell, ...]
     rows: Mapping[str, Rows]
     digests: Mapping[str, str]
+    tasks: Mapping[str, str]
 
 
 class _Chosen(NamedTuple):
@@ -110,7 +114,7 @@ def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", de
         faults.of(f"backbones[{place}]", locate, name)
     chosen = [faults.of(f"methods[{place}]", _chosen, one) for place, one in enumerate(plan.methods)]
     sources = _sources(plan, faults)
-    cells, rows, digests = list[Cell](), dict[str, Rows](), dict[str, str]()
+    cells, rows, digests, tasks = list[Cell](), dict[str, Rows](), dict[str, str](), dict[str, str]()
     for key, backbone, one in product(sources, plan.backbones, chosen):
         source, (task, shots, seed) = sources[key], key
         if source is None or one is None:
@@ -129,13 +133,13 @@ def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", de
             preset=one.preset,
         )
         cells.append(cell)
-        rows[name] = source.rows
+        rows[name], tasks[name] = source.rows, source.name
         digests[name] = digest_of_text(source.text, one.text, backbone, cell.dtype, str(device), str(seed))
     twice = doubled(cells)
     faults.lines += [f"{where}: the cell {name} stands twice: leave one out, or name it otherwise" for name in twice]
     if faults.lines:
         raise PlanFaults(faults.lines)
-    return Planned(tuple(cells), rows, digests)
+    return Planned(tuple(cells), rows, digests, tasks)
 
 
 def _of_task(plan: ComparePlan, task: int, shots: int | None, seed: int) -> dict[str, str | int | None]:
@@ -181,11 +185,12 @@ def _text_of(task: Task, splits: Splits) -> str:
     return dumps([task.model_dump(mode="json"), hashes], indent=None, sorted_names=True)
 
 
-def _chosen(entry: MethodEntry) -> _Chosen:
+def _chosen(entry: PlannedMethod) -> _Chosen:
     """A method with its options and its preset.
 
     Raises:
-        SoftPromptError: no such method, option or preset, a value that an option cannot have, or a preset of another.
+        SoftPromptError: no such method, option or preset, a value that an option cannot have, a preset of another, or
+            a tracker whose package is missing.
     """
     preset = None if entry.preset is None else preset_of(entry.preset)
     if entry.name is None and preset is None:
@@ -196,10 +201,17 @@ def _chosen(entry: MethodEntry) -> _Chosen:
     assert name is not None
     own, training = by_owner(entry.settings, METHODS.get(name))
     made, options = method(name, **own), training_options(training)
+    check_trackers(options.report_to)
     known = [made.model_dump(mode="json"), options.model_dump(mode="json"), preset and preset.model_dump(mode="json")]
-    text = dumps([name, *known, sorted(own), sorted(training)], indent=None, sorted_names=True)
+    text = dumps([name, *known, sorted(own), sorted(_counting(training))], indent=None, sorted_names=True)
     dtype = None if preset is None else preset.dtype
-    return _Chosen(method_label(name, entry.preset, entry.settings), name, own, training, entry.preset, dtype, text)
+    label = method_label(name, entry.preset, _counting(entry.settings))
+    return _Chosen(label, name, own, training, entry.preset, dtype, text)
+
+
+def _counting(settings: _Settings) -> _Settings:
+    """Settings without who looks on, which makes no other cell."""
+    return {key: value for key, value in settings.items() if key.removeprefix(f"{TRAINING}.") not in _LOOKING_ON}
 
 
 def by_owner(settings: Mapping[str, JsonValue], kind: type[Method]) -> tuple[_Settings, _Settings]:

@@ -36,10 +36,13 @@ class _Driver:
         self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         import ray
         from ray.util.queue import Queue
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._ray, self._task = ray, ray.remote(do)
-        # Of no job's resources, and begun again elsewhere where its node dies: some news are lost, and no cell is.
-        self._news = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
+        # Of no job's resources, and on the driver's own node (the head, where a client drives): it is lost with no
+        # other, and begun again where it alone is killed, when some news are lost and no cell is.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._news = Queue(actor_options={"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here})
         self._running: dict[object, str] = {}
         self._begun: Counter[str] = Counter()
         self._stops = 0
@@ -93,7 +96,7 @@ class _Driver:
     def _relay(self) -> None:
         """Tell the workers' news; a cell that begins again has lost a worker."""
         lines: list[str] = []
-        with suppress(Exception):  # the actor that keeps them is on its way to another node
+        with suppress(Exception):  # the actor that keeps them is being begun again
             lines = self._news.get_nowait_batch(self._news.qsize())
         for line in lines:
             event = Event.model_validate_json(line)

@@ -36,7 +36,7 @@ class Results(Summarised):
     """A table of finished runs.
 
     Attributes:
-        table: as values: a sheet a backbone, in it a cell for each method and task.
+        table: as values: a sheet a backbone, in it a result for each method and task.
     """
 
     table: Table
@@ -76,7 +76,7 @@ class Results(Summarised):
         """What a notebook shows of it."""
         facts = []
         for sheet in self.table.sheets:
-            best = [f"{column.label}: {sheet.standing(column.label)[0]}" for column in sheet.columns]
+            best = [f"{column.label}: {sheet.standing(column.label)[0] or 'none'}" for column in sheet.columns]
             facts += [("backbone", sheet.backbone), ("best", ", ".join(best))]
         facts += [("left out", f"{len(self.table.left_out)} folders")] if self.table.left_out else []
         return Summary(f"Results of {self.table.runs} runs", facts)
@@ -86,9 +86,10 @@ def results(*folders: str | PathLike[str], baseline: str | None = None, metric: 
     """A table of the finished runs in and below folders, whoever began them; no backbone is loaded.
 
     Only what is comparable stands together: the same task, backbone, number of shots and test rows. What is left out
-    (`table.left_out`) says why: runs that are not finished, that diverged, or that were tested on other rows.
+    (`table.left_out`) says why: runs that are not finished, or that were tested on other rows. Runs that failed or
+    diverged are counted beside the scores of their method (`compare.failures`).
 
-    A cell's interval is a bootstrap over seeds and rows (`compare.resampling`). A comparison with the baseline is a
+    A result's interval is a bootstrap over seeds and rows (`compare.resampling`). A comparison with the baseline is a
     paired t test over seeds and a permutation test over rows; its p is the larger of the two, and Holm's correction is
     for all comparisons on a task and backbone (`compare.significance`).
 

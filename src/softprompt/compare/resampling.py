@@ -140,8 +140,8 @@ def chance_over_rows(ours: Units, theirs: Units) -> float | None:
     """
     apart = [one - other for one, other in zip(ours.sums, theirs.sums, strict=True)]
     differing = np.flatnonzero(sum(abs(one).sum(axis=1) for one in apart))
-    if not len(differing):
-        return None
+    if len(differing) < 2:  # of one row there are two ways, and each is as large as half of them
+        return 1.0 if len(differing) else None
     totals = [(one.sum(axis=0), other.sum(axis=0)) for one, other in zip(ours.sums, theirs.sums, strict=True)]
     moves = [one[differing] for one in apart]
 

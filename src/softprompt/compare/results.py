@@ -18,7 +18,7 @@ class Difference(TypedDict):
     p_holm: float | None
 
 
-class Summary(TypedDict):
+class GroupFigures(TypedDict):
     """A group's figures over its seeds.
 
     Attributes:
@@ -32,7 +32,7 @@ class Summary(TypedDict):
     difference: Difference | None
 
 
-class Share(TypedDict):
+class TunableShare(TypedDict):
     """The trained scalars as a share of the backbone's parameters: what `backbones.tunable.Tunable` holds."""
 
     backbone_parameters: int
@@ -59,7 +59,7 @@ class RunFigures(TypedDict):
     test: Scores
     train_seconds: float
     trained_parameters: int
-    tunable: NotRequired[Share | None]
+    tunable: NotRequired[TunableShare | None]
     stored_parameters: int
     kept_layers: NotRequired[list[int] | None]
 
@@ -82,7 +82,7 @@ class ArmRun(TypedDict):
     kept_layers: Sequence[int] | None
 
 
-class Arm(Summary):
+class Arm(GroupFigures):
     """A choice of layers, over its seeds.
 
     Attributes:
@@ -97,7 +97,7 @@ class Arm(Summary):
 
     arm: str
     trained_parameters: int
-    tunable: Share | None
+    tunable: TunableShare | None
     stored_parameters: int
     seconds: float
     share: Sequence[float] | None

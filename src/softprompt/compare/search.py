@@ -24,14 +24,12 @@ from softprompt.compare.queue import work_off
 from softprompt.compare.ranges import Range, Value, default_of, usual_ranges, with_values
 from softprompt.compare.study import Trial, Trials
 from softprompt.errors import Interrupted, SoftPromptError
-from softprompt.files.places import METRICS
+from softprompt.files.places import METRICS, TRIALS
 from softprompt.files.strict_json import dumps
 from softprompt.progress import Progress
 from softprompt.storage.record import Measured
 from softprompt.tasks.data.folds import Fold
 from softprompt.training.finished import RunMetrics, read_metrics
-
-TRIALS = "trials"  # the folder of the trials' cells
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from statistics import fmean, stdev
 
 from scipy.special import stdtr, stdtrit
 
-from softprompt.compare.results import Difference, Summary
+from softprompt.compare.results import Difference, GroupFigures
 
 TEST = "paired t test over seeds, two-sided; p_holm: Holm over the comparisons with the reference"
 _LEAST = 1e-12  # a deviation below it is the rounding of equal differences
@@ -93,7 +93,7 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def compare(groups: Mapping[str, Mapping[int, float]], reference: str) -> dict[str, Summary]:
+def compare(groups: Mapping[str, Mapping[int, float]], reference: str) -> dict[str, GroupFigures]:
     """Mean and deviation of each group, and its difference to the reference.
 
     Args:

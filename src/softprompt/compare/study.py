@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from softprompt.compare.ranges import Range, Value
 from softprompt.errors import SoftPromptError
+from softprompt.files.places import JOURNAL
 from softprompt.guards.paths import reason
 
-JOURNAL = "trials.journal"
 _RANDOM = (
     6  # trials before the sampler leans on any, the default among them: Optuna's 10 would be half of a search of 20
 )

@@ -1,9 +1,10 @@
-"""A table of finished runs, as values: a sheet a backbone, methods by tasks, and behind each cell its runs."""
+"""A table of finished runs, as values: a sheet a backbone, methods by tasks, and behind each result its runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from softprompt.backbones.tunable import Tunable
@@ -29,7 +30,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A cell beside the baseline of its task, over the seeds that both have.
+    """A result beside the baseline of its task, over the seeds that both have.
 
     Attributes:
         difference: of the means.
@@ -50,7 +51,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a cell's runs cost.
+    """What a result's runs cost.
 
     Attributes:
         trained: scalars, the most of the runs, those of a head among them.
@@ -74,8 +75,8 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class CellFigures:
-    """A method on a task.
+class Result:
+    """A method on a task, over its seeds.
 
     Attributes:
         scores: by seed.
@@ -98,6 +99,20 @@ class CellFigures:
     runs: Mapping[int, FinishedRun]
 
 
+class Failure(NamedTuple):
+    """A run that gave no score.
+
+    Attributes:
+        seed: of the run.
+        line: what became of it.
+        folder: that it was to lie in.
+    """
+
+    seed: int
+    line: str
+    folder: Path
+
+
 @dataclass(frozen=True)
 class Sheet:
     """Everything on one backbone.
@@ -106,7 +121,8 @@ class Sheet:
         backbone: its name.
         columns: the tasks.
         methods: by what they are called, the best first.
-        cells: by method and the column's label.
+        results: by method and the column's label.
+        failures: runs that gave no score, likewise; a method may have nothing else.
         ranks: over tasks, of the methods that have them all; None for a single task or method.
         suites: averages by suite and method, of the methods that have all of a suite's tasks.
     """
@@ -114,13 +130,22 @@ class Sheet:
     backbone: str
     columns: tuple[Column, ...]
     methods: tuple[str, ...]
-    cells: Mapping[tuple[str, str], CellFigures]
+    results: Mapping[tuple[str, str], Result]
+    failures: Mapping[tuple[str, str], tuple[Failure, ...]]
     ranks: Ranks | None
     suites: Mapping[str, Mapping[str, SuiteAverage]]
 
+    def whole(self, method: str, label: str) -> bool:
+        """Whether a method has a score on a task, and no run of it failed there."""
+        return (method, label) in self.results and (method, label) not in self.failures
+
     def standing(self, label: str) -> tuple[str | None, str | None]:
-        """The best method of a column, and the second; of equal means the first by name."""
-        own = sorted((-cell.mean, method) for (method, column), cell in self.cells.items() if column == label)
+        """The best method of a column, and the second, of those without failures; of equal means the first by name."""
+        own = sorted(
+            (-result.mean, method)
+            for (method, column), result in self.results.items()
+            if column == label and self.whole(method, column)
+        )
         names = [method for _, method in own[:2]]
         return names[0] if names else None, names[1] if len(names) > 1 else None
 
@@ -132,7 +157,7 @@ class Table:
     Attributes:
         sheets: one a backbone.
         baseline: the method that others are compared with; None for no comparison.
-        left_out: folders that are in no sheet, with the reasons.
+        left_out: folders that are in no sheet, with the reasons; those of failures are in `failures` of theirs.
         notes: what a reader should know.
         runs: how many are in it.
     """

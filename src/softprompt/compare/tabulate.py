@@ -4,66 +4,102 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import inf
 from os import PathLike
 from pathlib import Path
+from statistics import fmean
 
 from softprompt.compare.comparable import Column, columns_of
-from softprompt.compare.figures import cells_of
+from softprompt.compare.failures import Named, named
+from softprompt.compare.figures import results_of
 from softprompt.compare.gathering import FinishedRun, LeftOut, gather
+from softprompt.compare.ledger import Outcome
 from softprompt.compare.ranks import Ranks, ranked
-from softprompt.compare.settings import names_of
 from softprompt.compare.suites import SUITES, Suite, SuiteAverage, average
-from softprompt.compare.table import CellFigures, Sheet, Table
+from softprompt.compare.table import Failure, Result, Sheet, Table
 from softprompt.errors import SoftPromptError
 
 _Runs = Mapping[str, Mapping[int, FinishedRun]]  # by method and seed
 
 
-def tabulate(folders: Sequence[str | PathLike[str]], baseline: str | None = None, metric: str | None = None) -> Table:
+def tabulate(
+    folders: Sequence[str | PathLike[str]],
+    baseline: str | None = None,
+    metric: str | None = None,
+    cells: Mapping[Path, Outcome] | None = None,
+) -> Table:
     """The table of the runs below folders; see `results`.
+
+    Args:
+        folders: with runs.
+        baseline: the method that others are compared with.
+        metric: of all scores; by default each task's main metric.
+        cells: how cells ended, by their folders, beside those of which ledgers in the folders tell.
 
     Raises:
         SoftPromptError: no finished run, no method of the baseline's name, or no run with the metric.
     """
-    runs, left = gather(folders)
-    columns, more = columns_of(runs, metric)
-    left += more
+    gathered = gather(folders, cells)
+    columns, more = columns_of(gathered.finished, metric)
+    found = named(gathered, columns)
+    left = [*gathered.left, *more, *found.left]
     if not columns:
         first = left[0]
         raise SoftPromptError(f"{first.folder}: {first.reason}" + (f", and {len(left) - 1} more" if left[1:] else ""))
-    names = names_of([column.runs for column in columns])
-    known = list(dict.fromkeys(names.values()))
+    known = list(dict.fromkeys(found.methods[run.folder] for column in columns for run in column.runs))
     if baseline is not None and baseline not in known:
         raise SoftPromptError(
             f"baseline {baseline!r} is no method of these runs: choose from {', '.join(sorted(known))}"
         )
     sheets, notes = [], list(_notes(columns))
     for backbone in dict.fromkeys(column.backbone for column in columns):
-        sheet, told, twice = _sheet([one for one in columns if one.backbone == backbone], names, baseline)
+        sheet, told, twice = _sheet([one for one in columns if one.backbone == backbone], found, baseline)
         sheets.append(sheet)
         notes += told
         left += twice
-    counted = sum(len(cell.runs) for sheet in sheets for cell in sheet.cells.values())
+    counted = sum(len(result.runs) for sheet in sheets for result in sheet.results.values())
     return Table(tuple(sheets), baseline, tuple(sorted(left)), tuple(dict.fromkeys(notes)), counted)
 
 
-def _sheet(
-    columns: Sequence[Column], names: Mapping[Path, str], baseline: str | None
-) -> tuple[Sheet, list[str], list[LeftOut]]:
+def _sheet(columns: Sequence[Column], found: Named, baseline: str | None) -> tuple[Sheet, list[str], list[LeftOut]]:
     """Everything on one backbone, what a reader should know of it, and runs that were run twice."""
-    cells: dict[tuple[str, str], CellFigures] = {}
+    results: dict[tuple[str, str], Result] = {}
+    failures: dict[tuple[str, str], tuple[Failure, ...]] = {}
     left: list[LeftOut] = []
     for column in columns:
-        runs, twice = _by_method(column, names)
-        own = cells_of(column, runs, baseline, _searched(runs))
-        cells |= {(method, column.label): cell for method, cell in own.items()}
-        left += twice
-    methods = sorted({method for method, _ in cells})
-    ranks, unranked = _ranks(cells, methods, columns)
-    suites, incomplete = _suites(cells, methods, columns)
-    order = _ordered(cells, methods, ranks, columns)
-    labels = tuple(columns)
-    return Sheet(columns[0].backbone, labels, tuple(order), cells, ranks, suites), [*unranked, *incomplete], left
+        runs, twice = _by_method(column, found.methods)
+        own = results_of(column, runs, baseline, _searched(runs))
+        results |= {(method, column.label): result for method, result in own.items()}
+        failed, again = _failed(column, found, runs)
+        failures |= failed
+        left += [*twice, *again]
+    methods = tuple(sorted({method for method, _ in (*results, *failures)}))
+    sheet = Sheet(columns[0].backbone, tuple(columns), methods, results, failures, None, {})
+    ranks, unranked = _ranks(sheet)
+    suites, incomplete = _suites(sheet)
+    made = replace(sheet, methods=_ordered(sheet, ranks), ranks=ranks, suites=suites)
+    return made, [*unranked, *incomplete], left
+
+
+def _failed(
+    column: Column, found: Named, runs: _Runs
+) -> tuple[dict[tuple[str, str], tuple[Failure, ...]], list[LeftOut]]:
+    """What failed in a column, by method and label; what was done again elsewhere is told."""
+    failures: dict[tuple[str, str], tuple[Failure, ...]] = {}
+    left: list[LeftOut] = []
+    for (backbone, method, label), own in found.failures.items():
+        if (backbone, label) != (column.backbone, column.label):
+            continue
+        done = runs.get(method, {})
+        left += [
+            LeftOut(one.folder, f"{one.line}; done again in {done[seed].folder}")
+            for seed, one in own.items()
+            if seed in done
+        ]
+        if kept := tuple(one for seed, one in sorted(own.items()) if seed not in done):
+            failures[method, label] = kept
+    return failures, left
 
 
 def _by_method(column: Column, names: Mapping[Path, str]) -> tuple[_Runs, list[LeftOut]]:
@@ -88,28 +124,27 @@ def _searched(runs: _Runs) -> dict[str, float]:
     return {method: cost for method, cost in others.items() if cost}
 
 
-def _ranks(
-    cells: Mapping[tuple[str, str], CellFigures], methods: Sequence[str], columns: Sequence[Column]
-) -> tuple[Ranks | None, list[str]]:
-    """The ranks of the methods that have every task, and a line that names the others."""
-    labels = [column.label for column in columns]
-    whole = [method for method in methods if all((method, label) in cells for label in labels)]
-    found = ranked([[cells[method, label].mean for method in whole] for label in labels], whole)
-    others = [method for method in methods if method not in whole]
-    if found is None or not others:
-        return found, []
-    return found, [f"{columns[0].backbone}: without a rank, for a task is missing: {', '.join(others)}"]
+def _ranks(sheet: Sheet) -> tuple[Ranks | None, list[str]]:
+    """The ranks of the methods that have every task, and lines that name the others."""
+    labels = [column.label for column in sheet.columns]
+    lacking = [method for method in sheet.methods if not all((method, label) in sheet.results for label in labels)]
+    failed = [method for method in sheet.methods if any((method, label) in sheet.failures for label in labels)]
+    whole = [method for method in sheet.methods if method not in (*lacking, *failed)]
+    found = ranked([[sheet.results[method, label].mean for method in whole] for label in labels], whole)
+    if found is None:
+        return None, []
+    reasons = {"a task is missing": [one for one in lacking if one not in failed], "a run of theirs failed": failed}
+    told = [f"without a rank, for {reason}: {', '.join(own)}" for reason, own in reasons.items() if own]
+    return found, [f"{sheet.backbone}: {line}" for line in told]
 
 
-def _suites(
-    cells: Mapping[tuple[str, str], CellFigures], methods: Sequence[str], columns: Sequence[Column]
-) -> tuple[dict[str, dict[str, SuiteAverage]], list[str]]:
+def _suites(sheet: Sheet) -> tuple[dict[str, dict[str, SuiteAverage]], list[str]]:
     """The averages of the suites that a method has all tasks of, and lines that say what others lack."""
     found: dict[str, dict[str, SuiteAverage]] = {}
     notes = []
     for suite in SUITES:
-        for shots in dict.fromkeys(column.shots for column in columns):
-            own = [column for column in columns if column.shots == shots and column.task in suite.metrics]
+        for shots in dict.fromkeys(column.shots for column in sheet.columns):
+            own = [column for column in sheet.columns if column.shots == shots and column.task in suite.metrics]
             labels = {column.task: column.label for column in own}
             name = suite.name if shots is None else f"{suite.name}, {shots} shots"
             lacking = [f"without {task}" for task in suite.metrics if task not in labels]
@@ -117,41 +152,40 @@ def _suites(
                 f"{task} stands there twice" for task, count in Counter(one.task for one in own).items() if count > 1
             ]
             if lacking and 2 * len(labels) >= len(suite.metrics):
-                notes.append(f"{columns[0].backbone}: no average of {name}: {', '.join(lacking)}")
-            averages = {} if lacking else _averages(cells, methods, suite, labels)
+                notes.append(f"{sheet.backbone}: no average of {name}: {', '.join(lacking)}")
+            averages = {} if lacking else _averages(sheet, suite, labels)
             found |= {name: averages} if averages else {}
     return found, notes
 
 
-def _averages(
-    cells: Mapping[tuple[str, str], CellFigures], methods: Sequence[str], suite: Suite, labels: Mapping[str, str]
-) -> dict[str, SuiteAverage]:
-    """The average of each method that has every task with the suite's metric."""
+def _averages(sheet: Sheet, suite: Suite, labels: Mapping[str, str]) -> dict[str, SuiteAverage]:
+    """The average of each method that has every task with the suite's metric, and no failure."""
     found = {}
-    for method in methods:
-        scores = [_scores(cells.get((method, label)), suite.metrics[task]) for task, label in labels.items()]
-        if all(scores):
+    for method in sheet.methods:
+        own = {task: sheet.results[method, one] for task, one in labels.items() if sheet.whole(method, one)}
+        scores = [_scores(result, suite.metrics[task]) for task, result in own.items()]
+        if len(scores) == len(labels) and all(scores):
             found[method] = average(scores)
     return found
 
 
-def _scores(cell: CellFigures | None, metric: str) -> list[float]:
-    runs = () if cell is None else cell.runs.values()
-    values = [run.record.test.value(metric) for run in runs]
+def _scores(result: Result, metric: str) -> list[float]:
+    values = [run.record.test.value(metric) for run in result.runs.values()]
     return [] if None in values else [float(value) for value in values if value is not None]
 
 
-def _ordered(
-    cells: Mapping[tuple[str, str], CellFigures], methods: Sequence[str], ranks: Ranks | None, columns: Sequence[Column]
-) -> list[str]:
-    """The methods, best first: by their ranks, and those without one by the mean of what they have."""
+def _ordered(sheet: Sheet, ranks: Ranks | None) -> tuple[str, ...]:
+    """The methods, best first: by their ranks, those without one by the mean of what they have, and those without."""
     place = {} if ranks is None else {method: index for index, method in enumerate(ranks.methods)}
-    means = {
-        method: [cells[method, column.label].mean for column in columns if (method, column.label) in cells]
-        for method in methods
-    }
-    last = len(methods)
-    return sorted(methods, key=lambda one: (place.get(one, last), -sum(means[one]) / len(means[one]), one))
+    means: dict[str, list[float]] = defaultdict(list)
+    for (method, _), result in sheet.results.items():
+        means[method].append(result.mean)
+
+    def key(method: str) -> tuple[int, float, str]:
+        own = means[method]
+        return place.get(method, len(place)), -fmean(own) if own else inf, method
+
+    return tuple(sorted(sheet.methods, key=key))
 
 
 def _notes(columns: Sequence[Column]) -> Iterator[str]:

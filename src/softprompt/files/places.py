@@ -9,6 +9,7 @@ from softprompt.guards.paths import unicode_path_of
 
 RUN, METRICS = "run.json", "metrics.json"
 TASKS = "tasks"  # in a run of several tasks: a run for each
+JOURNAL, TRIALS = "trials.journal", "trials"  # of a search: what its trials came to, and the folder of their runs
 TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
 # A checkpoint of PEFT's.
 ADAPTER, ADAPTER_WEIGHTS, ADAPTER_PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"

@@ -21,18 +21,18 @@ def parts(drawn: Markup, kind: str) -> list[dict[str, str]]:
 
 def test_an_interval_stands_where_its_values_are() -> None:
     sheet = compared().sheets[1]
-    cells = [sheet.cells[method, "sst2"] for method in sheet.methods]
-    scale = scale_of(cells)
-    for cell in cells:
-        drawn = interval_drawn(cell, scale, 0.5)
-        assert cell.interval is not None
+    results = [sheet.results[method, "sst2"] for method in sheet.methods]
+    scale = scale_of(results)
+    for result in results:
+        drawn = interval_drawn(result, scale, 0.5)
+        assert result.interval is not None
         (reach,), (mean,), (base,) = (parts(drawn, kind) for kind in ("reach", "mean", "base"))
-        assert float(reach["x1"]) == scale.at(cell.interval.low)
-        assert float(reach["x2"]) == scale.at(cell.interval.high)
-        assert float(mean["cx"]) == scale.at(cell.mean)
+        assert float(reach["x1"]) == scale.at(result.interval.low)
+        assert float(reach["x2"]) == scale.at(result.interval.high)
+        assert float(mean["cx"]) == scale.at(result.mean)
         assert float(base["x1"]) == scale.at(0.5)
-        assert len(parts(drawn, "seed")) == len(cell.scores)
-    ends = [end for cell in cells if cell.interval for end in cell.interval[:2]]
+        assert len(parts(drawn, "seed")) == len(result.scores)
+    ends = [end for result in results if result.interval for end in result.interval[:2]]
     assert scale.low <= min(ends) < max(ends) <= scale.high
 
 

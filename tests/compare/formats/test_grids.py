@@ -34,12 +34,12 @@ def test_each_task_has_one_best_and_one_second_and_a_star_is_a_small_p() -> None
     for place in (1, 2, 3):
         marks = [row[place].mark for row in scores.rows]
         assert (marks.count(BEST), marks.count(SECOND)) == (1, 1)
-        means = {row[0].text: sheet.cells[row[0].text, scores.columns[place]].mean for row in scores.rows}
+        means = {row[0].text: sheet.results[row[0].text, scores.columns[place]].mean for row in scores.rows}
         best = next(row[0].text for row in scores.rows if row[place].mark == BEST)
         assert means[best] == max(means.values())
     for row in scores.rows:
         for place, label in enumerate(scores.columns[1:], 1):
-            found = sheet.cells[row[0].text, label].comparison
+            found = sheet.results[row[0].text, label].comparison
             starred = found is not None and found.seeds > 1 and found.p_holm is not None and found.p_holm < 0.05
             assert row[place].text.endswith("*") == starred
     lora = next(row for row in scores.rows if row[0].text == "lora")
@@ -53,10 +53,15 @@ def test_what_is_left_out_is_told_with_its_reason() -> None:
 
 
 def test_one_seed_has_no_star_however_small_its_p() -> None:
-    cell = next(iter(compared().sheets[1].cells.values()))
+    sheet = compared().sheets[1]
+    key, result = next(iter(sheet.results.items()))
     sure = Comparison(0.2, 2, 0.01, 0.001, 0.01, 0.01)
-    assert score(replace(cell, comparison=sure)).endswith("*")
-    assert not score(replace(cell, comparison=replace(sure, seeds=1, p_seeds=None))).endswith("*")
+
+    def told(comparison: Comparison) -> str:
+        return score(replace(sheet, results={key: replace(result, comparison=comparison)}), *key)
+
+    assert told(sure).endswith("*")
+    assert not told(replace(sure, seeds=1, p_seeds=None)).endswith("*")
 
 
 @pytest.mark.parametrize(("p", "text"), [(None, ""), (0.0004, "<0.001"), (0.0496, "0.050"), (1.0, "1.000")])

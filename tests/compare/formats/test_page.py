@@ -62,14 +62,14 @@ def page() -> Read:
 
 def test_each_score_opens_a_detail_that_is_there(page: Read) -> None:
     opens = [one["data-opens"] for one in page.all("button") if "data-opens" in one]
-    assert len(opens) == len(set(opens)) == sum(len(sheet.cells) for sheet in compared().sheets)
+    assert len(opens) == len(set(opens)) == sum(len(sheet.results) for sheet in compared().sheets)
     assert {one["id"] for one in page.all("dialog")} == set(opens)
 
 
 def test_marks_pictures_and_filters(page: Read) -> None:
     sheets = compared().sheets
     kinds = [one["class"] for one in page.all("svg")]
-    assert kinds.count("interval") == sum(len(sheet.cells) for sheet in sheets)
+    assert kinds.count("interval") == sum(len(sheet.results) for sheet in sheets)
     assert kinds.count("ranks") == 1
     marks = [one.get("class") for one in page.all("td")]
     assert BEST in marks

@@ -30,8 +30,8 @@ def test_many_columns_are_shown_in_parts_that_each_have_the_names() -> None:
     sheet = table.sheets[1]
     own = sheet.columns[0]
     many = [replace(own, label=f"task number {place}") for place in range(12)]
-    cells = {(method, one.label): sheet.cells[method, own.label] for method in sheet.methods for one in many}
-    wide = replace(table, sheets=(replace(sheet, columns=tuple(many), cells=cells, ranks=None),))
+    results = {(method, one.label): sheet.results[method, own.label] for method in sheet.methods for one in many}
+    wide = replace(table, sheets=(replace(sheet, columns=tuple(many), results=results, ranks=None),))
     text = as_text(wide)
     tables = [line for line in text.splitlines() if not line.startswith(("left out", " "))]
     assert max(map(len, tables)) <= 100

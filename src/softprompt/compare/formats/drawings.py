@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from softprompt.compare.ranks import Ranks
-from softprompt.compare.table import CellFigures
+from softprompt.compare.table import Result
 
 _WIDE, _HIGH, _EDGE = 200, 22, 8  # of an interval
 _LINE = 20  # between two names of the picture of ranks
@@ -41,27 +41,27 @@ class Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
 
-def scale_of(cells: Sequence[CellFigures]) -> Scale:
+def scale_of(results: Sequence[Result]) -> Scale:
     """One scale for the intervals of a task."""
-    ends = [end for cell in cells if cell.interval is not None for end in cell.interval[:2]]
-    values = [*ends, *(value for cell in cells for value in cell.scores.values())]
+    ends = [end for result in results if result.interval is not None for end in result.interval[:2]]
+    values = [*ends, *(value for result in results for value in result.scores.values())]
     return Scale(min(values), max(values), _EDGE, _WIDE - _EDGE)
 
 
-def interval_drawn(cell: CellFigures, scale: Scale, baseline: float | None) -> Markup:
+def interval_drawn(result: Result, scale: Scale, baseline: float | None) -> Markup:
     """A mean as a dot, its interval as a line, its seeds as rings, and the baseline's mean as a broken line."""
     middle = _HIGH / 2
     parts = []
     if baseline is not None:
         parts.append(_line("base", (scale.at(baseline), 1), (scale.at(baseline), _HIGH - 1)))
-    if cell.interval is not None:
-        low, high = scale.at(cell.interval.low), scale.at(cell.interval.high)
+    if result.interval is not None:
+        low, high = scale.at(result.interval.low), scale.at(result.interval.high)
         parts.append(_line("reach", (low, middle), (high, middle)))
-    parts += [f'<circle class="seed" cx="{scale.at(value)}" cy="{middle}" r="3"/>' for value in cell.scores.values()]
-    parts.append(f'<circle class="mean" cx="{scale.at(cell.mean)}" cy="{middle}" r="4"/>')
-    told = f"mean {cell.mean:.3f}"
-    if cell.interval is not None:
-        told += f", interval {cell.interval.low:.3f} to {cell.interval.high:.3f}"
+    parts += [f'<circle class="seed" cx="{scale.at(value)}" cy="{middle}" r="3"/>' for value in result.scores.values()]
+    parts.append(f'<circle class="mean" cx="{scale.at(result.mean)}" cy="{middle}" r="4"/>')
+    told = f"mean {result.mean:.3f}"
+    if result.interval is not None:
+        told += f", interval {result.interval.low:.3f} to {result.interval.high:.3f}"
     return _drawn(_WIDE, _HIGH, told, parts, "interval")
 
 

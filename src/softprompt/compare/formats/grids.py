@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from softprompt.compare.ranks import LEVEL, Ranks
-from softprompt.compare.table import CellFigures, Costs, Sheet, Table
+from softprompt.compare.table import Comparison, Costs, Result, Sheet, Table
 
 BEST, SECOND = "best", "second"
+FAILED = "failed: runs without a score, which the mean is without: it is neither best nor second"
 
 
 class Entry(NamedTuple):
-    """A cell of a grid.
+    """A field of a grid.
 
     Attributes:
         text: in it.
@@ -71,10 +72,8 @@ def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
     best = {name: max((one.mean for one in own.values()), default=None) for name, own in sheet.suites.items()}
     rows = []
     for method in sheet.methods:
-        entries = [Entry(method)]
-        for column in sheet.columns:
-            cell = sheet.cells.get((method, column.label))
-            entries.append(Entry("" if cell is None else score(cell), _mark(standing[column.label], method)))
+        labels = [column.label for column in sheet.columns]
+        entries = [Entry(method), *(Entry(score(sheet, method, one), _mark(standing[one], method)) for one in labels)]
         for name, own in sheet.suites.items():
             average = own.get(method)
             told = "" if average is None else with_deviation(average.mean, average.deviation)
@@ -84,6 +83,7 @@ def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
     one = metrics.pop() if len(metrics) == 1 else None
     heads = [column.label if one else f"{column.label} {column.metric}" for column in sheet.columns]
     foot = ["mean over seeds and their deviation; (n/m): runs of n of m seeds"]
+    foot += [FAILED] if sheet.failures else []
     if baseline is not None:
         foot.append(f"*: another than {baseline} over two seeds or more, p < {LEVEL} after Holm's correction")
     return Grid(f"{one or 'scores'} on {sheet.backbone}", ("method", *heads, *sheet.suites), tuple(rows), tuple(foot))
@@ -93,13 +93,27 @@ def _mark(standing: tuple[str | None, str | None], method: str) -> str:
     return {standing[1]: SECOND, standing[0]: BEST}.get(method, "")
 
 
-def score(cell: CellFigures) -> str:
-    """A mean with its deviation, how many seeds it has where some are missing, and a star where it beats chance."""
-    seeds = len(cell.scores)
-    part = f" ({seeds}/{seeds + len(cell.missing)})" if cell.missing else ""
-    found = cell.comparison
-    sure = found is not None and found.seeds > 1 and found.p_holm is not None and found.p_holm < LEVEL
-    return f"{with_deviation(cell.mean, cell.deviation)}{part}{'*' if sure else ''}"
+def score(sheet: Sheet, method: str, label: str) -> str:
+    """A mean with its deviation, how many seeds it has where some are missing or failed, a star where it is sure."""
+    failures, result = len(sheet.failures.get((method, label), ())), sheet.results.get((method, label))
+    if result is None:
+        return f"{failures} failed" if failures else ""
+    seeds = seeds_told(sheet, method, label)
+    part = ", ".join([*([seeds] if "/" in seeds else []), *([f"{failures} failed"] if failures else [])])
+    star = "*" if not failures and _sure(result.comparison) else ""
+    return f"{with_deviation(result.mean, result.deviation)}{f' ({part})' if part else ''}{star}"
+
+
+def _sure(found: Comparison | None) -> bool:
+    return found is not None and found.seeds > 1 and found.p_holm is not None and found.p_holm < LEVEL
+
+
+def seeds_told(sheet: Sheet, method: str, label: str) -> str:
+    """How many seeds a mean is of, and of how many where some are missing or failed: `3`, or `2/3`."""
+    result = sheet.results.get((method, label))
+    done, missing = (0, ()) if result is None else (len(result.scores), result.missing)
+    others = {*missing, *(one.seed for one in sheet.failures.get((method, label), ()))}
+    return f"{done}/{done + len(others)}" if others else str(done)
 
 
 def with_deviation(mean: float, deviation: float | None) -> str:
@@ -112,32 +126,36 @@ def with_deviation(mean: float, deviation: float | None) -> str:
 def tests_grid(sheet: Sheet, label: str, baseline: str | None) -> Grid:
     """One task: intervals, and the comparison with the baseline."""
     column = next(one for one in sheet.columns if one.label == label)
-    own = {method: sheet.cells[method, label] for method in sheet.methods if (method, label) in sheet.cells}
-    compared = any(cell.comparison is not None for cell in own.values())
-    heads = ["method", column.metric, "95 % interval", "seeds"]
+    own = {method: sheet.results[method, label] for method in sheet.methods if (method, label) in sheet.results}
+    compared = any(result.comparison is not None for result in own.values())
+    failed = {method: len(runs) for (method, one), runs in sheet.failures.items() if one == label}
+    heads = ["method", column.metric, "95 % interval", "seeds", *(["failed"] if failed else [])]
     heads += ["diff.", "p seeds", "p rows", "Holm"] if compared else []
     rows = []
-    for method, cell in sorted(own.items(), key=lambda item: -item[1].mean):
-        mean = Entry(with_deviation(cell.mean, cell.deviation), _mark(sheet.standing(label), method))
-        entries = [Entry(method), mean, *_spread(cell)]
-        rows.append((*entries, *(_comparison(cell) if compared else ())))
-    over = sorted({cell.interval.over for cell in own.values() if cell.interval is not None})
+    for method in [*sorted(own, key=lambda one: -own[one].mean), *(one for one in failed if one not in own)]:
+        entries = [Entry(method), *_spread(own.get(method), _mark(sheet.standing(label), method))]
+        entries.append(Entry(seeds_told(sheet, method, label)))
+        entries += [Entry(str(failed.get(method, "")))] if failed else []
+        rows.append((*entries, *(_comparison(own.get(method)) if compared else ())))
+    over = sorted({result.interval.over for result in own.values() if result.interval is not None})
     foot = [f"intervals over {' or '.join(over)}"] if over else []
+    foot += [FAILED] if failed else []
     if compared:
         foot.append(f"diff.: to {baseline}; p seeds: paired t test over seeds; p rows: permutation test over rows")
         foot.append("Holm: the larger p after Holm's correction for the comparisons of this table")
     return Grid(f"{label} on {sheet.backbone}, {column.test_rows} test rows", tuple(heads), tuple(rows), tuple(foot))
 
 
-def _spread(cell: CellFigures) -> list[Entry]:
-    ends = "" if cell.interval is None else f"{cell.interval.low:.3f}-{cell.interval.high:.3f}"
-    seeds = len(cell.scores)
-    told = f"{seeds}/{seeds + len(cell.missing)}" if cell.missing else str(seeds)
-    return [Entry(ends), Entry(told)]
+def _spread(result: Result | None, mark: str) -> list[Entry]:
+    """A mean and its interval; nothing where no run gave a score."""
+    if result is None:
+        return [Entry(""), Entry("")]
+    ends = "" if result.interval is None else f"{result.interval.low:.3f}-{result.interval.high:.3f}"
+    return [Entry(with_deviation(result.mean, result.deviation), mark), Entry(ends)]
 
 
-def _comparison(cell: CellFigures) -> list[Entry]:
-    found = cell.comparison
+def _comparison(result: Result | None) -> list[Entry]:
+    found = None if result is None else result.comparison
     if found is None:
         return [Entry("")] * 4
     return [Entry(f"{found.difference:+.3f}"), *(Entry(chance(p)) for p in (found.p_seeds, found.p_rows, found.p_holm))]
@@ -161,10 +179,13 @@ def costs_grid(sheet: Sheet) -> Grid:
 
 
 def _of(sheet: Sheet, method: str) -> list[Costs]:
-    return [cell.costs for (own, _), cell in sheet.cells.items() if own == method]
+    return [result.costs for (own, _), result in sheet.results.items() if own == method]
 
 
 def _cost(costs: list[Costs]) -> Iterator[str]:
+    if not costs:
+        yield from [""] * 6
+        return
     yield f"{max(one.trained for one in costs):,}"
     shares = [one.tunable for one in costs if one.tunable is not None]
     yield max(shares, key=lambda one: one.percent).told() if shares else ""
@@ -193,8 +214,17 @@ def rank_lines(ranks: Ranks) -> Iterator[str]:
 
 
 def told(table: Table) -> Iterator[str]:
-    """What stands below all grids: notes, and what was left out."""
+    """What stands below all grids: notes, what failed, and what was left out."""
     for note in table.notes:
         yield f"note: {note}"
+    for folder, line in failed(table):
+        yield f"{folder}: {line}"
     for one in table.left_out:
         yield f"left out: {one.folder}: {one.reason}"
+
+
+def failed(table: Table) -> Iterator[tuple[str, str]]:
+    """The folders of the runs that gave no score, and what became of each."""
+    for sheet in table.sheets:
+        for runs in sheet.failures.values():
+            yield from ((str(one.folder), one.line) for one in runs)

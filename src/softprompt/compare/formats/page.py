@@ -1,4 +1,4 @@
-"""A table as a page: one file that fetches nothing, to be sorted, filtered and opened cell by cell.
+"""A table as a page: one file that fetches nothing, to be sorted, filtered and opened result by result.
 
 Whatever stands in a run's files is text here: jinja escapes it, and a content security policy keeps the page from
 loading anything, so that even what were overlooked could send nothing.
@@ -15,9 +15,9 @@ from markupsafe import Markup
 
 from softprompt.compare.comparable import Column
 from softprompt.compare.formats.drawings import Point, Scale, curves_drawn, interval_drawn, ranks_drawn, scale_of
-from softprompt.compare.formats.grids import Entry, Grid, costs_grid, ranks_grid, scores_grid, tests_grid
+from softprompt.compare.formats.grids import Entry, Grid, costs_grid, failed, ranks_grid, scores_grid, tests_grid
 from softprompt.compare.gathering import FinishedRun
-from softprompt.compare.table import CellFigures, Sheet, Table
+from softprompt.compare.table import Failure, Result, Sheet, Table
 from softprompt.errors import shortened, shown
 
 _TEXT, _NAME = 160, 40  # characters of a mistake's text, and of its labels
@@ -26,7 +26,7 @@ _PAIRS = 3  # of a run's classes that are confused most
 
 @dataclass(frozen=True)
 class Shown:
-    """A cell of a table on the page.
+    """A field of a table on the page.
 
     Attributes:
         text: in it.
@@ -47,10 +47,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class ShownRow:
-    """A line of a table: of which method, and its cells."""
+    """A line of a table: of which method, and its fields."""
 
     method: str
-    cells: tuple[Shown, ...]
+    fields: tuple[Shown, ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class ShownSheet:
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run of a cell."""
+    """A run of a result."""
 
     seed: int
     value: str
@@ -95,13 +95,14 @@ class ShownRun:
 
 @dataclass(frozen=True)
 class Detail:
-    """What a cell opens: its runs with their curves, and their errors."""
+    """What a result opens: its runs with their curves, and their errors."""
 
     name: str
     title: str
     metric: str
     curves: Markup
     runs: tuple[ShownRun, ...]
+    failures: tuple[Failure, ...]
     confused: tuple[tuple[str, ...], ...]
     worst: tuple[tuple[str, ...], ...]
 
@@ -111,13 +112,14 @@ def as_page(table: Table) -> str:
     names = {
         (sheet.backbone, *key): f"c{place}-{index}"
         for place, sheet in enumerate(table.sheets)
-        for index, key in enumerate(sheet.cells)
+        for index, key in enumerate(_keys(sheet))
     }
     tasks = dict.fromkeys(column.label for sheet in table.sheets for column in sheet.columns)
     source = files("softprompt.compare.formats").joinpath("page.html.jinja").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
     return environment.from_string(source).render(
         table=table,
+        failed=list(failed(table)),
         filters={"backbone": [sheet.backbone for sheet in table.sheets], "task": list(tasks)},
         sheets=[_sheet(sheet, table.baseline, names) for sheet in table.sheets],
         details=[detail for sheet in table.sheets for detail in _details(sheet, names)],
@@ -145,14 +147,14 @@ def _scores(sheet: Sheet, grid: Grid, names: dict[tuple[str, str, str], str]) ->
     rows = []
     for row in grid.rows:
         method, *entries = row
-        cells = [_shown(method)]
+        fields = [_shown(method)]
         for place, entry in enumerate(entries):
             label = labels[place] if place < len(labels) else ""
-            cell = sheet.cells.get((method.text, label))
-            opens = "" if cell is None else names[sheet.backbone, method.text, label]
-            value = _number(entry.text) if cell is None else f"{cell.mean}"
-            cells.append(Shown(entry.text, value, entry.mark, label, opens))
-        rows.append(ShownRow(method.text, tuple(cells)))
+            result = sheet.results.get((method.text, label))
+            opens = names.get((sheet.backbone, method.text, label), "")
+            value = f"{result.mean}" if result is not None else "" if opens else _number(entry.text)
+            fields.append(Shown(entry.text, value, entry.mark, label, opens))
+        rows.append(ShownRow(method.text, tuple(fields)))
     tasks = ["", *labels, *[""] * (len(grid.columns) - 1 - len(labels))]
     heads = [Head(text, label) for text, label in zip(grid.columns, tasks, strict=True)]
     return ShownGrid("", grid.title, tuple(heads), tuple(rows), grid.foot)
@@ -160,13 +162,16 @@ def _scores(sheet: Sheet, grid: Grid, names: dict[tuple[str, str, str], str]) ->
 
 def _tests(sheet: Sheet, column: Column, grid: Grid, baseline: str | None) -> ShownGrid:
     """One task, its intervals drawn on one scale."""
-    cells = [sheet.cells[row[0].text, column.label] for row in grid.rows]
-    scale = scale_of(cells)
-    own = sheet.cells.get((baseline, column.label)) if baseline is not None else None
+    results = [sheet.results.get((row[0].text, column.label)) for row in grid.rows]
+    scale = scale_of([one for one in results if one is not None])
+    own = sheet.results.get((baseline, column.label)) if baseline is not None else None
     rows = []
-    for row, cell in zip(grid.rows, cells, strict=True):
+    for row, result in zip(grid.rows, results, strict=True):
         first, score, *others = map(_shown, row)
-        drawn = Shown("", f"{cell.mean}", picture=interval_drawn(cell, scale, None if own is None else own.mean))
+        drawn = Shown("", "")
+        if result is not None:
+            picture = interval_drawn(result, scale, None if own is None else own.mean)
+            drawn = Shown("", f"{result.mean}", picture=picture)
         rows.append(ShownRow(first.text, (first, score, drawn, *others)))
     heads = (*grid.columns[:2], _between(scale), *grid.columns[2:])
     return ShownGrid(column.label, grid.title, tuple(map(Head, heads)), tuple(rows), grid.foot, column.label)
@@ -195,23 +200,31 @@ def _number(text: str) -> str:
 
 
 def _details(sheet: Sheet, names: dict[tuple[str, str, str], str]) -> Iterator[Detail]:
-    for (method, label), cell in sheet.cells.items():
+    for method, label in _keys(sheet):
         column = next(one for one in sheet.columns if one.label == label)
-        runs = enumerate(cell.runs.items())
+        result = sheet.results.get((method, label))
+        runs = {} if result is None else result.runs
         yield Detail(
             name=names[sheet.backbone, method, label],
             title=f"{method} on {label}, {sheet.backbone}",
             metric=column.metric,
-            curves=curves_drawn({str(seed): _curve(run) for seed, run in cell.runs.items()}, column.metric),
-            runs=tuple(_run(cell, place, seed, run) for place, (seed, run) in runs),
-            confused=tuple(row for seed, run in cell.runs.items() for row in _confused(seed, run)),
-            worst=tuple(row for seed, run in cell.runs.items() for row in _worst(seed, run)),
+            curves=curves_drawn({str(seed): _curve(run) for seed, run in runs.items()}, column.metric),
+            runs=tuple(_run(result, place, seed) for place, seed in enumerate(runs)) if result is not None else (),
+            failures=sheet.failures.get((method, label), ()),
+            confused=tuple(row for seed, run in runs.items() for row in _confused(seed, run)),
+            worst=tuple(row for seed, run in runs.items() for row in _worst(seed, run)),
         )
 
 
-def _run(cell: CellFigures, place: int, seed: int, run: FinishedRun) -> ShownRun:
+def _keys(sheet: Sheet) -> list[tuple[str, str]]:
+    """What can be opened: methods and columns with runs, and those whose runs all failed."""
+    return [*dict.fromkeys((*sheet.results, *sheet.failures))]
+
+
+def _run(result: Result, place: int, seed: int) -> ShownRun:
+    run = result.runs[seed]
     seconds = f"{run.record.train_seconds:,.1f}"
-    return ShownRun(seed, f"{cell.scores[seed]:.3f}", seconds, str(run.folder), place % 6)
+    return ShownRun(seed, f"{result.scores[seed]:.3f}", seconds, str(run.folder), place % 6)
 
 
 def _curve(run: FinishedRun) -> list[Point]:
