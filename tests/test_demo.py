@@ -11,7 +11,9 @@ import pytest
 import softprompt as sp
 from softprompt import demo
 from softprompt.errors import SoftPromptError
+from softprompt.explain.comparison import Sample
 
+from .shared.run_folders import cell
 from .shared.runs import finished
 
 
@@ -22,12 +24,17 @@ def test_the_best_is_named_and_each_run_has_a_line(
         finished(method=method, test={"accuracy": value, "interval": [value - 0.1, value + 0.1], "rows": 200})
         for method, value in (("head_only", 0.5), ("capt", 0.75), ("prompt_tuning", 0.625))
     ]
-    monkeypatch.setattr(demo, "_runs", lambda *_: runs)
+    samples = [Sample("a text", "good", {"capt": "bad"})]
+    cell(tmp_path / "capt", "capt")
+    monkeypatch.setattr(demo, "_runs", lambda *_: (runs, samples))
     demo.demo(tmp_path, seed=87, dtype="auto", device=None)
     printed = capsys.readouterr().out
     assert "0.750 [0.650, 0.850]" in printed
     assert f"softprompt predict {tmp_path}/capt" in printed
-    assert all(run.method in (tmp_path / "comparison.html").read_text(encoding="utf-8") for run in runs)
+    page = (tmp_path / "comparison.html").read_text(encoding="utf-8")
+    assert all(run.method in page for run in runs)
+    assert "a text" in page
+    assert f"{tmp_path}/capt/report.html" in printed
 
 
 def test_the_demo_can_be_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

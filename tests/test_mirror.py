@@ -60,6 +60,7 @@ WHOLE = {
     "compare/ray_driver": "compare/test_on_ray.py",
     "compare/ray_lines": "compare/test_on_ray.py",
     "compare/worker": "compare/test_local.py",
+    "explain/report/inside": "explain/report/test_page.py",
     "explain/vectors": "explain/test_nearest.py",
     "guards/limits": "attacks/test_bombs.py",
     "presets/definition": "presets/test_catalog.py",

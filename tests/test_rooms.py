@@ -41,6 +41,7 @@ ORDER: list[list[Room]] = [
     ["errors"],
     ["guards", "progress"],
     ["files"],
+    ["pages"],
     ["backbones", ("tasks", TASKS)],
     ["sites", "presets"],
     ["methods", "readouts"],

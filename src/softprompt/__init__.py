@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from softprompt.evaluation.transfer import transfer_metrics
     from softprompt.explain.nearest import nearest_words
     from softprompt.explain.patterns import layer_patterns
+    from softprompt.explain.report.page import report
     from softprompt.explain.similarity import similarity_of
     from softprompt.methods.base import BuildContext, Method, Recipe
     from softprompt.methods.registry import method, register
@@ -52,6 +53,7 @@ _WHERE = {
     "evaluation.transfer": "transfer_metrics",
     "explain.nearest": "nearest_words",
     "explain.patterns": "layer_patterns",
+    "explain.report.page": "report",
     "explain.similarity": "similarity_of",
     "methods": "BuildContext Method Recipe method register",
     "attached.model": "PromptedModel",
@@ -101,6 +103,7 @@ __all__ = [
     "read_anatomy",
     "register",
     "register_anatomy",
+    "report",
     "results",
     "save",
     "select_layers",

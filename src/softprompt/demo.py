@@ -14,6 +14,7 @@ from softprompt.cli.program import run
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
+    from softprompt.explain.comparison import Sample
     from softprompt.training.finished import RunMetrics
 
 # Half of the passes that the recipes take, so that two cores without bfloat16 are done within ten minutes.
@@ -26,6 +27,7 @@ COMPARED: dict[str, dict[str, int]] = {
     "capt": _SHORTER,
 }
 BACKBONE, TASK, SHOTS, TEST_ROWS = "embedded:gemma3-270m", "movie_reviews", 16, 200
+_SAMPLES = 6  # held-out rows whose answers stand on the page
 
 
 def demo(
@@ -39,12 +41,13 @@ def demo(
     folder_for(out, "--out")
     begun = time.monotonic()
     with telling_interruptions():
-        found = _runs(out, seed, dtype, device)
+        found, samples = _runs(out, seed, dtype, device)
     from softprompt.evaluation.score import figure
-    from softprompt.explain.report import comparison_page
+    from softprompt.explain.comparison import comparison_page
+    from softprompt.explain.report.page import report
 
     title = "Five ways to teach a frozen model"
-    page = comparison_page(found, out / "comparison.html", title)
+    page = comparison_page(found, out / "comparison.html", title, samples)
     table(
         f"{TASK}, {SHOTS} rows a class to train on, {TEST_ROWS} held-out rows, seed {seed}",
         ["method", "accuracy [95 % interval]", "trained", "tunable %", "stored bytes", "seconds"],
@@ -64,13 +67,18 @@ def demo(
     best = max(found, key=lambda run: figure(run.test.figures(), run.metric))
     tell(f"the demo took {time.monotonic() - begun:.0f} s")
     tell(f"picture: {page}")
+    tell(f"the best, looked at closely: {report(out / best.method)}")
     tell(f"prompts: {out}/<method>/prompt, metrics: {out}/<method>/metrics.json")
     tell(f'ask the best: .venv/bin/softprompt predict {out}/{best.method} "a moving and beautifully acted film"')
 
 
-def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[RunMetrics]:
+def _runs(out: Path, seed: int, dtype: str, device: str | None) -> tuple[list[RunMetrics], list[Sample]]:
+    """The finished runs, and what their prompts answer to some rows."""
     from softprompt.backbones.load import load_backbone
+    from softprompt.evaluation.breakdown import right_answer, text_of
+    from softprompt.explain.comparison import Sample
     from softprompt.progress import Progress
+    from softprompt.storage.prompt import answers_to
     from softprompt.tasks import Task
     from softprompt.training.options import training_options
     from softprompt.training.run import train
@@ -81,7 +89,7 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[RunMetri
     )
     task = Task.load(TASK, shots=SHOTS, seed=seed, max_test_rows=TEST_ROWS)
     frozen = load_backbone(BACKBONE, dtype=dtype, device=device)
-    found, begun = [], time.monotonic()
+    found, begun, rows, said = [], time.monotonic(), task.splits().test[:_SAMPLES], dict[str, list[str]]()
     for number, (method, options) in enumerate(COMPARED.items(), 1):
         show.say("")
         show.say(f"{number}/{len(COMPARED)} {method}")
@@ -97,9 +105,13 @@ def _runs(out: Path, seed: int, dtype: str, device: str | None) -> list[RunMetri
             backbone=BACKBONE,
         )
         found.append(run.record)
+        said[method] = [one.label for one in answers_to(run.prompt, rows)]
         show.say(f"{method}: accuracy {interval(run.record.test.figures(), run.record.metric)}")
         show.say(f"{time.monotonic() - begun:.0f} s so far")
-    return found
+    return found, [
+        Sample(text_of(row), right_answer(task, row), {name: labels[place] for name, labels in said.items()})
+        for place, row in enumerate(rows)
+    ]
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ PROMISE = (
     "no name, label, text or path is read as markup, as HTML or by the terminal: it is shown as it is, control "
     "characters escaped, and a message stays one line whatever it quotes"
 )
-TESTS = ["tests/attacks/test_markup.py", "tests/explain/test_page.py"]
+TESTS = ["tests/attacks/test_markup.py", "tests/pages/test_shell.py"]
 
 # What rich, emoji codes, a terminal, a reader of lines and an encoder would obey.
 HOSTILE = {

@@ -134,8 +134,8 @@ def verbs(made: Bench) -> dict[str, tuple[Callable[[str], list[Any]], str, bool]
 def calls(made: Bench) -> dict[str, tuple[Callable[[str], Any], str, bool]]:
     """The same for Python."""
     from softprompt.compare.layers import select_layers
-    from softprompt.explain.page import write_page
     from softprompt.explain.similarity import similarity_of
+    from softprompt.pages.shell import write_page
     from softprompt.training.adaptation.texts import read_texts
     from softprompt.training.run import open_run, train
 

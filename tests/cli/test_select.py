@@ -89,7 +89,7 @@ def test_the_verb(ask: Any, backbone: Path, data: Path, tmp_path: Path) -> None:
             assert run["kept_layers"] == own["kept_layers"]
     assert {seed: len(turns) for seed, turns in found["gates"]["learned:2"].items()} == {"1": 2, "2": 2}
     page = (out / "select.html").read_text(encoding="utf-8")
-    assert page.count('class="plotly-graph-div"') == 2
+    assert page.count("<figure ") == 4  # arms, kept layers, and the gates of two seeds
     # Another seed only adds to what is there, and --json prints the file.
     stamp = (out / "middle-1" / "metrics.json").stat().st_mtime_ns
     code, printed, err = ask(*common, "--arms", "learned random middle", "--seeds", "1 2 3", "--json")

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from softprompt.compare.layers import summed
-from softprompt.explain.layers import arm_difference, arms_figure, gates_figure, layers_page, strip
+from softprompt.explain.layers import (
+    apart,
+    arm_difference,
+    arms_figure,
+    gates_figures,
+    kept_figures,
+    layers_page,
+    strip,
+)
+from softprompt.pages.colours import STEPS
+
+from ..shared.pages import marks
 
 
 def run(seed: int, value: float, kept: list[int] | None) -> dict[str, Any]:
@@ -76,38 +87,45 @@ def test_a_difference_in_words(found: dict[str, Any]) -> None:
     assert p == adjusted == "0.126"
 
 
-def test_gates_over_turns(found: dict[str, Any]) -> None:
-    figure = gates_figure(found)
-    assert [trace.type for trace in figure.data] == ["heatmap", "heatmap"]
-    assert [list(row) for row in figure.data[0].z] == [[0.5, 0.6], [0.4, 0.3], [0.6, 0.7]]
-    assert list(figure.data[0].x) == [1, 2]
-    assert [list(row) for row in figure.data[1].z] == [[0.5], [0.5], [0.9]]
-    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == pytest.approx((0.1, 0.9))
-    assert [note.text for note in figure.layout.annotations] == ["learned:2, seed 1", "learned:2, seed 2"]
+def test_gates_over_turns_have_colours_from_0_to_1(found: dict[str, Any]) -> None:
+    first, second = gates_figures(found)
+    assert first.table.rows == (("0", "0.5", "0.6"), ("1", "0.4", "0.3"), ("2", "0.6", "0.7"))
+    assert second.table.rows == (("0", "0.5"), ("1", "0.5"), ("2", "0.9"))
+    # Gates that hardly moved stay near the middle's grey, whatever the others do.
+    found["gates"]["learned:2"]["1"] = [[0.5, 0.51, 0.49]]
+    quiet = gates_figures(found)[0].picture
+    assert len(marks(quiet, f"d{STEPS // 2}")) == 1 + 3  # a step of the bar, and the cells
+    assert [one.title for one in (first, second)] == ["Gates of learned:2, seed 1", "Gates of learned:2, seed 2"]
 
 
 def test_layers_and_arms(found: dict[str, Any]) -> None:
-    grid, bars, points = arms_figure(found).data
-    assert [list(row) for row in grid.z] == [[1, 0], [0, 1], [1, 1]]
-    assert list(grid.x) == ["seed 1", "seed 2"]
-    assert list(bars.x) == ["learned:2", "first:2", "head_only"]
-    assert list(bars.y) == pytest.approx([0.85, 0.725, 0.65])
-    assert list(bars.error_y.array) == [arm["deviation"] for arm in found["arms"]]
-    assert list(points.x) == ["learned:2", "learned:2", "first:2", "first:2", "head_only", "head_only"]
-    assert list(points.y) == [0.8, 0.9, 0.7, 0.75, 0.6, 0.7]
+    (kept,) = kept_figures(found)
+    assert kept.table.columns == ("layer", "seed 1", "seed 2")
+    assert kept.table.rows == (("0", "kept 1", "0"), ("1", "0", "kept 1"), ("2", "kept 1", "kept 1"))
+    arms = arms_figure(found)
+    assert [row[:2] for row in arms.table.rows] == [("learned:2", "0.85"), ("first:2", "0.725"), ("head_only", "0.65")]
+    assert [row[4] for row in arms.table.rows] == ["0.8 0.9", "0.7 0.75", "0.6 0.7"]
+    assert len(marks(arms.picture, "seed")) == 6
+    assert len(marks(arms.picture, "base")) == 3  # the reference's mean, a piece in each line
+    assert not marks(arms.picture, "bar")
+
+
+def test_no_mean_is_marked_that_no_test_tells_apart(found: dict[str, Any]) -> None:
+    assert apart(found) == "After Holm's correction no arm differs from learned:2 (p < 0.05)."
+    found["arms"][1]["difference"]["p_holm"] = 0.01
+    assert apart(found) == "After Holm's correction first:2 differs from learned:2 (p < 0.05)."
 
 
 def test_the_page_is_whole_and_escaped(found: dict[str, Any], tmp_path: Path) -> None:
     page = layers_page(found, tmp_path / "page.html", "Layers").read_text(encoding="utf-8")
-    assert page.count("plotly.js v") == 1
-    assert page.count('class="plotly-graph-div"') == 2
+    assert page.count("<figure ") == 4
     assert "words &lt;b&gt;, tiny, 8 test rows, seeds 1, 2." in page
-    assert '<tr class="best"><td>learned:2</td>' in page
-    assert "<td>-0.125</td>" in page
+    assert '<td class="n">-0.125</td>' in page
     assert "torch 2" in page
+    assert 'class="best"' not in page
 
 
 def test_a_page_without_a_search_has_no_gates(found: dict[str, Any], tmp_path: Path) -> None:
     found = {**found, "gates": {}, "arms": found["arms"][1:], "reference": "first:2"}
     page = layers_page(found, tmp_path / "page.html", "Layers").read_text(encoding="utf-8")
-    assert page.count('class="plotly-graph-div"') == 1
+    assert page.count("<figure ") == 2

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 from softprompt.attached.attach import build
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.errors import SoftPromptError
-from softprompt.explain.similarity import similarity_figure, similarity_of, similarity_page
+from softprompt.explain.similarity import similarity_figures, similarity_of, similarity_page
 from softprompt.methods import method as method_of
 from softprompt.sites.producer import Producer
 from softprompt.storage.prompt import Prompt, save
@@ -78,5 +78,7 @@ def test_the_page_names_the_tasks(tmp_path: Path) -> None:
     page = similarity_page(found, tmp_path / "page.html", "alike").read_text()
     assert "1. sst2" in page
     assert 'src="http' not in page
-    assert similarity_figure(found).data[0].z[0][1] == found.mean_tokens[0][1]
+    first, second = similarity_figures(found)
+    assert first.table.rows[0][2] == f"{found.mean_tokens[0][1]:.2f} {found.mean_tokens[0][1]:.4g}"
+    assert second.table.rows[0][2].startswith(f"{found.token_pairs[0][1]:.2f}")
     assert found.as_dict()["tasks"] == ("sst2", "mr")

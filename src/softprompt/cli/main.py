@@ -22,6 +22,7 @@ from softprompt.cli.multitask import multitask
 from softprompt.cli.predict import predict
 from softprompt.cli.presets import presets
 from softprompt.cli.program import run
+from softprompt.cli.report import report
 from softprompt.cli.results import results
 from softprompt.cli.search import search
 from softprompt.cli.select import select
@@ -79,6 +80,7 @@ for verb in (
     search,
     select,
     results,
+    report,
     evaluate,
     predict,
     ensemble,

@@ -204,15 +204,16 @@ def _mistake(task: Task, row: Row, outcome: Outcome, score: float | None) -> Mis
     return Mistake(
         file=Path(row.file).name,
         line=row.line or None,
-        text=_text(row),
-        label=_short(_right(task, row)),
+        text=text_of(row),
+        label=_short(right_answer(task, row)),
         answer=_short(answer.label),
         probability=answer.probability,
         score=score,
     )
 
 
-def _right(task: Task, row: Row) -> str:
+def right_answer(task: Task, row: Row) -> str:
+    """The right answer of a labelled row, in the words of its data."""
     if task.kind == "tags" and isinstance(row.label, tuple):
         return " ".join(task.label_words()[tag] for tag in row.label)
     if task.kind == "classification":
@@ -220,11 +221,13 @@ def _right(task: Task, row: Row) -> str:
     return f"{row.value:.4g}" if task.kind == "regression" else " | ".join(row.answers)
 
 
-def _text(row: Row) -> str:
-    """The fields as one text; of several each with its name."""
+def text_of(row: Row, longest: int = _LONGEST) -> str:
+    """The fields as one text of so many characters at most; of several each with its name."""
     several = len(row.fields) > 1
-    share = _LONGEST // max(1, len(row.fields))
-    return "  ".join(f"{name}: {_short(text, share)}" if several else _short(text) for name, text in row.fields.items())
+    share = longest // max(1, len(row.fields))
+    return "  ".join(
+        f"{name}: {_short(text, share)}" if several else _short(text, longest) for name, text in row.fields.items()
+    )
 
 
 def _short(text: str, limit: int = _LONGEST) -> str:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import plotly.graph_objects as go
-
 from softprompt.explain.nearest import Nearest, lines_of, table_of
-from softprompt.explain.page import LOOK, filled, inert, write_page
-
-# The words stand in the grid below; what is wider than a narrow window scrolls by itself.
-_TABLE = """<div style="overflow-x: auto"><table><thead><tr>
-{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table></div>"""
+from softprompt.pages.dots import Axis, Dot, dots
+from softprompt.pages.heat import Cells, Colours, heat
+from softprompt.pages.parts import Figure, Part, Table
+from softprompt.pages.shell import write_page
 
 
 def nearest_page(reading: Nearest, path: str | Path, title: str) -> Path:
@@ -22,67 +17,80 @@ def nearest_page(reading: Nearest, path: str | Path, title: str) -> Path:
     Raises:
         SoftPromptError: the place cannot be written.
     """
-    columns, rows = table_of(reading)
     first = f"{len(reading.rows)} virtual tokens against {reading.vocabulary:,} vocabulary tokens."
-    table = filled(_TABLE, columns=columns[:-1], rows=[row[:-1] for row in rows])
-    figures = [neighbours_figure(reading), control_figure(reading), *together_figures(reading)]
-    return write_page(path, title, [first, *lines_of(reading)], [table, *figures])
+    return write_page(path, title, [first, *lines_of(reading)], nearest_parts(reading))
 
 
-def neighbours_figure(reading: Nearest) -> go.Figure:
+def nearest_parts(reading: Nearest) -> list[Part]:
+    """The table and the figures of a reading."""
+    columns, rows = table_of(reading)
+    # The words stand in the grid below.
+    table = Table("Virtual tokens", tuple(columns[:-1]), tuple(tuple(row[:-1]) for row in rows))
+    return [
+        neighbours_figure(reading),
+        table,
+        control_figure(reading),
+        norms_figure(reading),
+        *together_figures(reading),
+    ]
+
+
+def neighbours_figure(reading: Nearest) -> Figure:
     """A cell for each row and neighbour: the token, its cosine as colour."""
-    figure = go.Figure(
-        go.Heatmap(
-            z=[[one.cosine for one in row.neighbours] for row in reading.rows],
-            text=[[one.token for one in row.neighbours] for row in reading.rows],
-            texttemplate="%{text}",
-            x=[f"{place}." for place in range(1, len(reading.rows[0].neighbours) + 1)],
-            y=[row.row for row in reading.rows],
-            colorscale="Blues",
-            colorbar={"title": "cosine"},
-            hovertemplate="row %{y}: %{text}, cosine %{z:.3f}<extra></extra>",
-        )
+    cells = Cells(
+        [[one.cosine for one in row.neighbours] for row in reading.rows],
+        [str(row.row) for row in reading.rows],
+        [f"{place}." for place in range(1, len(reading.rows[0].neighbours) + 1)],
+        [[one.token for one in row.neighbours] for row in reading.rows],
+        across="neighbour",
+        down="virtual token",
     )
-    figure.update_yaxes(autorange="reversed", title="virtual token", dtick=1)
-    figure.update_layout(title="Nearest words", height=160 + 26 * len(reading.rows), **LOOK)
-    return inert(figure)
-
-
-def control_figure(reading: Nearest) -> go.Figure:
-    """The cosine of each row's nearest word beside that of a random vector of the same norm, and the norm ratio."""
-    places = [row.row for row in reading.rows]
-    figure = go.Figure()
-    figure.add_bar(x=places, y=[row.neighbours[0].cosine for row in reading.rows], name="nearest word")
-    figure.add_bar(x=places, y=[row.control for row in reading.rows], name="random vector")
-    figure.add_scatter(
-        x=places, y=[row.norm_ratio for row in reading.rows], name="norm ratio", yaxis="y2", mode="markers+lines"
+    caption = (
+        "For each virtual token (down) the words of the vocabulary with the largest cosine (across), which the colour "
+        "tells: a word of low cosine is a neighbour by chance, see below. Nearest is not the same as meant."
     )
-    figure.update_layout(
-        title="Against chance",
-        xaxis_title="virtual token",
-        yaxis_title="cosine",
-        yaxis2={"title": "norm / vocabulary's mean norm", "overlaying": "y", "side": "right", "rangemode": "tozero"},
-        legend={"orientation": "h"},
-        height=420,
-        **LOOK,
+    return heat("Nearest words", caption, cells, Colours("cosine", 0, 1))
+
+
+def control_figure(reading: Nearest) -> Figure:
+    """The cosine of each row's nearest word beside that of a random vector of the same norm."""
+    items = [
+        Dot(_name(row.row, row.neighbours[0].token), row.neighbours[0].cosine, others=(row.control,))
+        for row in reading.rows
+    ]
+    caption = (
+        "The cosine of each virtual token and its nearest word, beside the largest cosine that a random vector of the "
+        "same norm has with any word of this vocabulary: a dot at that mark is what chance gives."
     )
-    return inert(figure)
+    return dots("Against chance", caption, items, Axis("cosine with the nearest word"), ("random vector",))
 
 
-def together_figures(reading: Nearest) -> list[go.Figure]:
-    """How alike each row's nearest words are among themselves, above the band of random vectors; none without pairs."""
+def norms_figure(reading: Nearest) -> Figure:
+    """The norm of each row over the mean norm of the vocabulary."""
+    items = [Dot(_name(row.row, row.neighbours[0].token), row.norm_ratio) for row in reading.rows]
+    caption = (
+        "The norm of each virtual token over the mean norm of the vocabulary's embeddings. Far above one a row is no "
+        "word, whatever lies nearest."
+    )
+    return dots("Norms", caption, items, Axis("norm / mean norm of words", None, {"a usual word": 1.0}))
+
+
+def together_figures(reading: Nearest) -> list[Figure]:
+    """How alike each row's nearest words are among themselves, beside random vectors; none without pairs."""
     found = reading.clusters
     if found is None:
         return []
-    figure = go.Figure(go.Bar(x=[row.row for row in reading.rows], y=list(found.rows), marker_color="#3b6ea5"))
+    items = [
+        Dot(_name(row.row, row.neighbours[0].token), one) for row, one in zip(reading.rows, found.rows, strict=True)
+    ]
     low, high = (found.random + sign * found.random_deviation for sign in (-1, 1))
-    figure.add_hrect(y0=low, y1=high, fillcolor="#d97b29", opacity=0.25, line_width=0)
-    figure.add_hline(y=found.random, line_color="#d97b29")
-    figure.update_layout(
-        title="Among themselves",
-        xaxis_title=f"virtual token (line and band: {found.random_vectors} random vectors)",
-        yaxis_title="mean cosine of all pairs",
-        height=420,
-        **LOOK,
+    band = (low, high, f"{found.random_vectors} random vectors, one deviation to each side")
+    caption = (
+        "The mean cosine over all pairs of a virtual token's nearest words; the band is the same of random vectors of "
+        "the rows' norms, mean and deviation. Lester et al. find clusters beside learned rows and none beside random."
     )
-    return [inert(figure)]
+    return [dots("Nearest words among themselves", caption, items, Axis("mean cosine of all pairs", band=band))]
+
+
+def _name(row: int, word: str) -> str:
+    return f"token {row}: {word}"

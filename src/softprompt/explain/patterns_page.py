@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import plotly.graph_objects as go
-
-from softprompt.explain.page import LOOK, filled, inert, write_page
 from softprompt.explain.patterns import LayerPatterns, group_table
-
-_TABLE = """<div style="overflow-x: auto"><table><thead><tr>
-{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table></div>"""
-_MANY = 24  # layers that are all numbered
-_MARGIN = {"l": 60, "r": 20, "t": 150, "b": 50}  # the groups' names stand above the map
-_BLUES = [[0, "#eef1f5"], [1, "#1f4f86"]]
+from softprompt.pages.heat import Cells, Colours, heat
+from softprompt.pages.parts import Figure, Table
+from softprompt.pages.shell import write_page
 
 
 def patterns_page(found: LayerPatterns, path: str | Path, title: str) -> Path:
@@ -36,60 +29,27 @@ def patterns_page(found: LayerPatterns, path: str | Path, title: str) -> Path:
         "second-hand, of SPT on RoBERTa-large, at the same parts of the depth.",
     ]
     figures = [map_figure(found), *([gates_figure(found)] if any(one.gates for one in found.tasks) else [])]
-    return write_page(path, title, lines, [*figures, filled(_TABLE, columns=columns, rows=rows)])
+    table = Table("Mean share of each group's layers", tuple(columns), tuple(map(tuple, rows)))
+    return write_page(path, title, lines, [*figures, table])
 
 
-def map_figure(found: LayerPatterns) -> go.Figure:
+def map_figure(found: LayerPatterns) -> Figure:
     """A cell for each task and layer: the share of the runs that kept it."""
-    values = [list(one.share) for one in found.tasks]
-    return _map(found, values, "How often each layer was kept", "share")
+    caption = "For each task (down) and layer (across) the share of its searches that kept the layer."
+    return _map(
+        found, [one.share for one in found.tasks], "How often each layer was kept", caption, "share of searches"
+    )
 
 
-def gates_figure(found: LayerPatterns) -> go.Figure:
+def gates_figure(found: LayerPatterns) -> Figure:
     """The same of the gates' probabilities at the end of the search; rows without any are empty."""
-    values: list[list[float | None]] = [list(one.gates or [None] * found.layers) for one in found.tasks]
-    return _map(found, values, "Probability of each layer's gate at the end", "open")
+    values: list[Sequence[float | None]] = [one.gates or [None] * found.layers for one in found.tasks]
+    caption = "The mean over the searches of the probability that the layer's gate is open when the search ends."
+    return _map(found, values, "Probability of each layer's gate at the end", caption, "probability")
 
 
-def _map(
-    found: LayerPatterns, values: list[list[float]] | list[list[float | None]], title: str, name: str
-) -> go.Figure:
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=list(range(found.layers)),
-            y=found.labels(),
-            zmin=0,
-            zmax=1,
-            colorscale=_BLUES,
-            colorbar={"title": name, "len": 1, "thickness": 12},
-            xgap=2,
-            ygap=2,
-            hovertemplate="%{y}, layer %{x}: %{z:.2f}<extra></extra>",
-        )
-    )
-    for group, (start, end) in found.groups.items():
-        if start < end:
-            _bracket(figure, group, start, end)
-    figure.update_xaxes(title_text="layer", dtick=1 if found.layers <= _MANY else 2)
-    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
-    above = {"text": title, "y": 0.91, "yanchor": "top"}
-    figure.update_layout(title=above, height=250 + 34 * len(found.tasks), **{**LOOK, "margin": _MARGIN})
-    return inert(figure)
-
-
-def _bracket(figure: go.Figure, group: str, start: int, end: int) -> None:
-    """A line above the group's columns, and its name standing on it."""
-    over = {"yref": "paper", "y0": 1.04, "y1": 1.04}
-    figure.add_shape(type="line", x0=start - 0.4, x1=end - 0.6, line={"color": "#5a6675", "width": 2}, **over)
-    figure.add_annotation(
-        x=(start + end - 1) / 2,
-        y=1.06,
-        yref="paper",
-        text=group,
-        showarrow=False,
-        xanchor="center",
-        yanchor="bottom",
-        textangle=-90,
-        font={"size": 12, "color": "#5a6675"},
-    )
+def _map(found: LayerPatterns, values: Sequence[Sequence[float | None]], title: str, caption: str, name: str) -> Figure:
+    groups = [(group, start, end) for group, (start, end) in found.groups.items() if start < end]
+    numbers = [str(layer) for layer in range(found.layers)]
+    cells = Cells(values, found.labels(), numbers, across="layer", groups=groups)
+    return heat(title, caption, cells, Colours(name, 0, 1))

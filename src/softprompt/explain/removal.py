@@ -1,7 +1,8 @@
-"""What a virtual token does: a prompt's loss and metric on labelled rows without it, beside those with all of them.
+"""What a virtual token or a layer does: a prompt's loss and metric on labelled rows without it, beside those of all.
 
 Of P virtual tokens one is taken out of the sequence, and the others stand where they stood: P + 1 passes over the rows.
-Tokens work together, so the changes need not add up; a row that another one repeats may be missed by nobody.
+Of a prompt over layers one layer goes on as if its gate were shut (`methods.parts.gated`): L + 1 passes. Parts work
+together, so the changes need not add up; one that another repeats may be missed by nobody.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of
 from softprompt.inference.batches import Tick
+from softprompt.methods.parts.gated import why_ungated
 from softprompt.readouts import Readout
 from softprompt.readouts.build import rebuilt
 from softprompt.sites.footprint import Footprint
@@ -102,6 +104,84 @@ class WithoutToken(Producer):
     def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
         """As the prompt's own."""
         return self.own.stand_ins(model)
+
+
+class WithoutLayer(Producer):
+    """A prompt without one of its layers: its slots go on as the layer below made them, its prefix is not seen there.
+
+    Args:
+        own: a prompt over layers.
+        layer: that is left out, from 0.
+        layers: of the backbone.
+    """
+
+    def __init__(self, own: Producer, layer: int, layers: int) -> None:
+        """See the class."""
+        super().__init__()
+        self.own, self.layer = own, layer
+        self.values = torch.ones(layers).index_fill(0, torch.tensor([layer]), 0.0)
+
+    @property
+    def footprint(self) -> Footprint:
+        """The prompt's own."""
+        return self.own.footprint
+
+    def embed(self, view: View) -> Tensor | None:
+        """As the prompt's own."""
+        return self.own.embed(view)
+
+    def shift_text(self, view: View) -> Tensor | None:
+        """As the prompt's own."""
+        return self.own.shift_text(view)
+
+    def rewrite(self, layer: int, view: View) -> Tensor:
+        """The slots as the layer below made them, `(U, P, H)`; at other layers as the prompt's own."""
+        return view.at_slots if layer == self.layer else self.own.rewrite(layer, view)
+
+    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
+        """As the prompt's own."""
+        return self.own.keys_values()
+
+    def prefix_values(self) -> Tensor:
+        """1 of each layer but 0 of the one that is left out, `(L,)`."""
+        device = next((one.device for one in self.own.parameters()), None)
+        return self.values.to(device)
+
+
+def layers_of(own: Producer, layers: int) -> list[int]:
+    """The layers that can be left out, one at a time; none of a prompt that works at no layer, or not there alone.
+
+    Args:
+        own: the prompt.
+        layers: of the backbone.
+    """
+    whole = own.footprint
+    if why_ungated(own) is not None or whole.pool:
+        return []
+    return sorted(whole.hidden_layers) if whole.hidden_layers else list(range(layers))
+
+
+def layer_effects(
+    prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32, tick: Tick | None = None
+) -> tuple[Removal, dict[int, Effect]]:
+    """Leave out each layer of a prompt over layers in turn.
+
+    Args:
+        prompt: with a task, that works at layers which can be left out (`layers_of`).
+        rows: labelled rows of the task.
+        batch_size: rows a forward pass.
+        tick: told how many rows are done, of `(layers + 1) * len(rows)`.
+    """
+    assert prompt.task is not None
+    assert prompt.readout is not None
+    total, metric, found = prompt.backbone.anatomy.num_layers, prompt.task.metric, dict[int, Effect]()
+    with prompt.attached() as prompted:
+        whole = metrics_of(prompted, prompt.readout, prompt.task, rows, batch_size=batch_size, tick=tick)
+    for layer in layers_of(prompt.producer, total):
+        with attach(prompt.backbone, WithoutLayer(prompt.producer, layer, total)) as prompted:
+            part = metrics_of(prompted, prompt.readout, prompt.task, rows, batch_size=batch_size, tick=tick)
+        found[layer] = Effect(_change(whole, part), figure(part, metric) - figure(whole, metric))
+    return Removal(metric, len(rows), loss_of(whole), figure(whole, metric)), found
 
 
 def effects_of(

@@ -16,17 +16,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import plotly.graph_objects as go
 import torch
-from plotly.subplots import make_subplots
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from softprompt.backbones.fingerprint import difference
 from softprompt.errors import SoftPromptError
-from softprompt.explain.page import LOOK, inert, write_page
 from softprompt.explain.vectors import stored_rows
 from softprompt.guards.summaries import Summarised, Summary
+from softprompt.pages.heat import Cells, Colours, heat
+from softprompt.pages.parts import Figure
+from softprompt.pages.shell import write_page
 from softprompt.storage.record import Description
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -122,31 +122,25 @@ def similarity_page(similarity: Similarity, path: str | Path, title: str) -> Pat
     Raises:
         SoftPromptError: the place cannot be written.
     """
-    line = "Left: the prompts' mean tokens. Right: every token against every token, so that the diagonal is below one."
-    return write_page(path, title, [line], [similarity_figure(similarity)])
+    return write_page(path, title, [f"{len(similarity.names)} prompts of one method."], similarity_figures(similarity))
 
 
-def similarity_figure(similarity: Similarity) -> go.Figure:
-    """Two heat maps side by side."""
-    figure = make_subplots(cols=2, subplot_titles=list(TITLES.values()), shared_yaxes=True, horizontal_spacing=0.04)
+def similarity_figures(similarity: Similarity) -> list[Figure]:
+    """A heat map for each metric."""
+    captions = {
+        "mean_tokens": "The cosine of the means of two prompts' tokens: SPoT's first metric.",
+        "token_pairs": "The mean cosine over all pairs of a token of the one and a token of the other: SPoT's second "
+        "metric. A prompt beside itself is below one where its tokens differ.",
+    }
     names = [f"{place}. {name}" for place, name in enumerate(_labels(similarity), 1)]
-    for column, metric in enumerate(TITLES, 1):
-        figure.add_heatmap(
-            z=getattr(similarity, metric),
-            x=names,
-            y=names,
-            zmin=-1,
-            zmax=1,
-            colorscale="RdBu_r",
-            showscale=column == 2,
-            texttemplate="%{z:.2f}",
-            hovertemplate="%{y} and %{x}: %{z:.4f}<extra></extra>",
-            row=1,
-            col=column,
-        )
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(height=260 + 40 * len(names), **LOOK)
-    return inert(figure)
+    numbers = [f"{place}." for place in range(1, len(names) + 1)]
+    figures = []
+    for metric, title in TITLES.items():
+        values: Matrix = getattr(similarity, metric)
+        texts = [[f"{value:.2f}" for value in row] for row in values]
+        cells = Cells(values, names, numbers, texts)
+        figures.append(heat(title.capitalize(), captions[metric], cells, Colours("cosine", -1, 1, two_ways=True)))
+    return figures
 
 
 def _labels(similarity: Similarity) -> list[str]:

@@ -1,24 +1,23 @@
-"""A table as a page: one file that fetches nothing, to be sorted, filtered and opened result by result.
-
-Whatever stands in a run's files is text here: jinja escapes it, and a content security policy keeps the page from
-loading anything, so that even what were overlooked could send nothing.
-"""
+"""A table as a page, to be sorted, filtered and opened result by result; its shell is that of all pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from jinja2 import Environment
 from markupsafe import Markup
 
 from softprompt.compare.comparable import Column
-from softprompt.compare.formats.drawings import Point, Scale, curves_drawn, interval_drawn, ranks_drawn, scale_of
+from softprompt.compare.formats.drawings import interval_drawn, ranks_drawn, scale_of
 from softprompt.compare.formats.grids import Entry, Grid, costs_grid, failed, ranks_grid, scores_grid, tests_grid
 from softprompt.compare.gathering import FinishedRun
 from softprompt.compare.table import Failure, Result, Sheet, Table
-from softprompt.errors import shortened, shown
+from softprompt.errors import shortened
+from softprompt.pages.marks import SERIES, Point
+from softprompt.pages.plane import Plane, Series, plane
+from softprompt.pages.scale import Scale
+from softprompt.pages.shell import rendered
 
 _TEXT, _NAME = 160, 40  # characters of a mistake's text, and of its labels
 _PAIRS = 3  # of a run's classes that are confused most
@@ -116,19 +115,15 @@ def as_page(table: Table) -> str:
     }
     tasks = dict.fromkeys(column.label for sheet in table.sheets for column in sheet.columns)
     source = files("softprompt.compare.formats").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, trim_blocks=True, finalize=_plain)
-    return environment.from_string(source).render(
+    return rendered(
+        source,
+        title="Results",
         table=table,
         failed=list(failed(table)),
         filters={"backbone": [sheet.backbone for sheet in table.sheets], "task": list(tasks)},
         sheets=[_sheet(sheet, table.baseline, names) for sheet in table.sheets],
         details=[detail for sheet in table.sheets for detail in _details(sheet, names)],
     )
-
-
-def _plain(value: object) -> object:
-    """A text without what a terminal, or a reader's eye, would obey."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else shown(value)
 
 
 def _sheet(sheet: Sheet, baseline: str | None, names: dict[tuple[str, str, str], str]) -> ShownSheet:
@@ -208,7 +203,7 @@ def _details(sheet: Sheet, names: dict[tuple[str, str, str], str]) -> Iterator[D
             name=names[sheet.backbone, method, label],
             title=f"{method} on {label}, {sheet.backbone}",
             metric=column.metric,
-            curves=curves_drawn({str(seed): _curve(run) for seed, run in runs.items()}, column.metric),
+            curves=_curves(runs, column.metric),
             runs=tuple(_run(result, place, seed) for place, seed in enumerate(runs)) if result is not None else (),
             failures=sheet.failures.get((method, label), ()),
             confused=tuple(row for seed, run in runs.items() for row in _confused(seed, run)),
@@ -224,17 +219,24 @@ def _keys(sheet: Sheet) -> list[tuple[str, str]]:
 def _run(result: Result, place: int, seed: int) -> ShownRun:
     run = result.runs[seed]
     seconds = f"{run.record.train_seconds:,.1f}"
-    return ShownRun(seed, f"{result.scores[seed]:.3f}", seconds, str(run.folder), place % 6)
+    return ShownRun(seed, f"{result.scores[seed]:.3f}", seconds, str(run.folder), place % SERIES)
 
 
-def _curve(run: FinishedRun) -> list[Point]:
-    """The main metric of the validation rows by step."""
+def _curves(runs: Mapping[int, FinishedRun], metric: str) -> Markup:
+    """The main metric of the validation rows by step, a line a run; empty where no run has two points."""
+    series = [Series(f"seed {seed}", _points(run)) for seed, run in runs.items()]
+    if not any(len(one.points) > 1 for one in series):
+        return Markup("")
+    return plane(f"{metric} of the validation rows", "", series, Plane("step", metric)).picture
+
+
+def _points(run: FinishedRun) -> tuple[Point, ...]:
     points = [(one.get("step"), one.get(run.record.metric)) for one in run.record.history]
-    return [
+    return tuple(
         (float(step), float(value))
         for step, value in points
         if isinstance(step, (int, float)) and isinstance(value, (int, float))
-    ]
+    )
 
 
 def _confused(seed: int, run: FinishedRun) -> Iterator[tuple[str, ...]]:

@@ -1,0 +1,151 @@
+"""What was trained, with what, how long, from which rows, and how to load it: the model card of a report."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from softprompt.backbones.source import is_local
+from softprompt.evaluation.score import Scores
+from softprompt.explain.report.run_files import RunFiles
+from softprompt.files import strict_json
+from softprompt.methods.registry import METHODS
+from softprompt.pages.parts import Code, Facts, Figure, Note, Part, Section
+from softprompt.pages.plane import Plane, Series, plane
+from softprompt.training.fitting.best import rank, sound
+
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+_SCALE = (("GiB", 30), ("MiB", 20), ("KiB", 10))
+
+
+def trained_section(files: RunFiles) -> Section:
+    """The section."""
+    parts: list[Part] = [Facts(tuple(_facts(files)))]
+    parts += [Note(line) for line in files.lacking]
+    parts += [_loading(files), *curves(files)]
+    return Section("What was trained", parts=tuple(parts))
+
+
+def _facts(files: RunFiles) -> list[tuple[str, str]]:
+    found, described = files.metrics, files.described
+    pairs = [("task", found.task), ("method", _method(found.method))]
+    if described is not None:
+        used = ", ".join(f"{name}={value!r}" for name, value in described.method.in_use().items())
+        pairs += [("options", used or "none"), ("evidence", described.method.evidence)]
+    backbone = found.backbone
+    if described is not None:
+        own = described.record.backbone
+        backbone += f": {own.family}, {own.num_parameters:,} frozen parameters in {own.num_layers} layers"
+    pairs.append(("backbone", f"{backbone}{f', {found.dtype}' if found.dtype else ''}"))
+    share = f"; {found.tunable.sentence()}" if found.tunable is not None else ""
+    pairs.append(("trained", f"{found.trained_parameters:,} scalars{share}"))
+    pairs.append(("stored", f"{found.stored_parameters:,} scalars, {found.stored_bytes:,} bytes"))
+    pairs.append(("time", _time(files)))
+    shots = files.identity.get("shots")
+    pairs.append(("seed", f"{found.seed}{f', {shots} rows a class' if isinstance(shots, int) else ''}"))
+    pairs.append(("rows", f"{_rows(files)} ({found.protocol})"))
+    pairs += _reading(files)
+    if found.preset is not None:
+        pairs.append(("preset", f"{found.preset.name}: {found.preset.run}"))
+    pairs.append(("training", _options(found.options.get("training", {}))))
+    if found.diverged is not None:
+        pairs.append(("diverged", "a value was not finite; what is kept is the best state before it"))
+    pairs.append(("versions", ", ".join(f"{name} {number}" for name, number in found.versions.items())))
+    return pairs
+
+
+def _method(name: str) -> str:
+    if name not in METHODS:
+        return name
+    own = METHODS.get(name)
+    return f"{name}: {own.title}, {own.url}"
+
+
+def _time(files: RunFiles) -> str:
+    found = files.metrics
+    told = f"{found.train_seconds:,.1f} s"
+    if found.rows_per_second is not None:
+        told += f", {found.rows_per_second:,.1f} rows a second"
+    size = next((f"{found.peak_memory_bytes / (1 << shift):.1f} {unit}" for unit, shift in _SCALE), "")
+    device = files.identity.get("device")
+    return f"{told}, at most {size} of memory{f', on {device}' if isinstance(device, str) else ''}"
+
+
+def _rows(files: RunFiles) -> str:
+    """How many rows each part has, and a hash by which they are known again."""
+    told = []
+    for part, name in _PARTS.items():
+        found = files.rows_hash(part)
+        if found is not None:
+            told.append(f"{found.count:,} {name} ({found.unordered})")
+    return ", ".join(told) or "not recorded"
+
+
+def _reading(files: RunFiles) -> list[tuple[str, str]]:
+    """What the model reads, and what answers it chooses from."""
+    task, readout = files.task, None if files.described is None else files.described.record.readout
+    if task is None:
+        return []
+    words = ", ".join(f"{value} = {word!r}" for value, word in task.labels.items())
+    pairs = [("template", task.template), ("labels", words)] if words else [("template", task.template)]
+    return [*pairs, *([] if readout is None else [("answers", f"read by {readout.name}")])]
+
+
+def _options(options: dict[str, JsonValue]) -> str:
+    told = {name: value for name, value in options.items() if value not in (None, False, [], {})}
+    return ", ".join(f"{name} {value}" for name, value in told.items()) or "not recorded"
+
+
+def _loading(files: RunFiles) -> Code:
+    """Lines that load the prompt."""
+    name = None if files.described is None else files.described.record.backbone_name
+    where = "..." if name is None or is_local(name) else strict_json.dumps(name)
+    place = strict_json.dumps(str(files.folder))
+    lines = (
+        "import softprompt as sp",
+        "",
+        f"model, tokenizer = sp.load_backbone({where})",
+        f"prompt = sp.load({place}, model, tokenizer)",
+        'prompt.predict(["..."], returns="probabilities")',
+    )
+    return Code("How to load it", lines)
+
+
+def curves(files: RunFiles) -> list[Figure]:
+    """The loss of training and validation rows, and the metric, over the steps; none where there are no two points."""
+    metric, history = files.metrics.metric, files.metrics.history
+    losses = {"training rows": _points(history, "train_loss"), "validation rows": _points(history, "loss")}
+    best = chosen_step(history, metric)
+    figures = []
+    how = "The circle is the state that was kept: the highest metric of the validation rows, then the lowest loss."
+    if any(len(points) > 1 for points in losses.values()):
+        series = [Series(name, tuple(points), chosen=_at(points, best)) for name, points in losses.items() if points]
+        caption = f"Mean negative log-probability of the right answer over the steps of training. {how}"
+        figures.append(plane("Loss", caption, series, Plane("step", "loss")))
+    points = _points(history, metric)
+    if len(points) > 1:
+        caption = f"The {metric} of the {files.metrics.validation.rows or ''} validation rows over the steps. {how}"
+        series = [Series("validation rows", tuple(points), chosen=_at(points, best))]
+        figures.append(plane(f"{metric} of the validation rows", caption, series, Plane("step", metric)))
+    return figures
+
+
+def chosen_step(history: list[dict[str, JsonValue]], metric: str) -> float | None:
+    """The step whose state was kept, by the rule that training has; None where no evaluation is one to keep."""
+    found: list[Scores] = [one for one in history if isinstance(one.get(metric), int | float) and "step" in one]
+    found = [one for one in found if sound(one, metric)]
+    best = max(found, key=lambda one: rank(one, metric), default=None)
+    step = None if best is None else best["step"]
+    return float(step) if isinstance(step, int | float) else None
+
+
+def _at(points: list[tuple[float, float]], step: float | None) -> tuple[tuple[float, float], str] | None:
+    return next(((point, "kept state") for point in points if point[0] == step), None)
+
+
+def _points(history: list[dict[str, JsonValue]], name: str) -> list[tuple[float, float]]:
+    pairs = [(one.get("step"), one.get(name)) for one in history]
+    return [
+        (float(step), float(value))
+        for step, value in pairs
+        if isinstance(step, int | float) and isinstance(value, int | float)
+    ]
