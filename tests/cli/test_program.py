@@ -124,6 +124,7 @@ QUIET = {
     "compare",
     "search",
     "select",
+    "report",
     "evaluate",
     "predict",
     "ensemble",

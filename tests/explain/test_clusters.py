@@ -79,8 +79,9 @@ def test_both_numbers_are_told_on_the_page_and_in_json(tmp_path: Path) -> None:
     assert f"{own} on average (66 random vectors of the rows' norms: {random}, deviation " in lines
     page = nearest_page(found, tmp_path / "page.html", "words").read_text()
     assert own in page
-    assert f"<td>{found.clusters.rows[2]:.2f}</td>" in page
-    assert list(together_figures(found)[0].data[0].y) == list(found.clusters.rows)
+    assert f">{found.clusters.rows[2]:.2f}</td>" in page
+    told = [row[1] for row in together_figures(found)[0].table.rows]
+    assert told == [f"{one:.4g}" for one in found.clusters.rows]
     kept = json.loads(json.dumps(found.as_dict()))["clusters"]
     assert (kept["mean"], kept["random"], kept["random_vectors"]) == (found.clusters.mean, found.clusters.random, 66)
 
