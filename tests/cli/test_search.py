@@ -70,6 +70,7 @@ def test_a_search_goes_on_and_tells_what_it_found(own: Bench, tmp_path: Path, mo
         (["--set", "rnk=4"], "no such option"),
         (["--method", "cpat"], "did you mean 'capt'?"),
         (["--seeds", "x"], "--seeds 'x': give whole numbers"),
+        (["--store", "s3://bucket"], "--store is of a cluster: give --on ray with it"),
     ],
 )
 def test_faults_are_a_line_and_nothing_is_begun(own: Bench, tmp_path: Path, more: list[str], line: str) -> None:

@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,12 @@ import pytest
 import softprompt as sp
 from softprompt.compare.cells import Cell, LoadedTasks, train_cell
 from softprompt.compare.executor import Event
+from softprompt.compare.here import HereExecutor
 from softprompt.compare.on_ray import RayExecutor, Share, Wanted, share
 from softprompt.compare.queue import work_off
+from softprompt.compare.ranges import typed_ranges
 from softprompt.compare.ray_lines import Node
+from softprompt.compare.search import Search, Searching
 from softprompt.compare.store import Store
 from softprompt.errors import SoftPromptError
 from softprompt.progress import Progress
@@ -162,6 +167,68 @@ def test_no_cluster_and_no_ray_are_one_line_each(
     monkeypatch.setattr("softprompt.compare.on_ray.find_spec", lambda name: None)
     with pytest.raises(SoftPromptError, match=r"pip install 'softprompt\[cluster\]', or leave --on out"):
         executor.__enter__()
+
+
+def searched(own: Bench, folder: Path, executor: Any) -> Any:
+    """A search with halving, in which every other trial is cut."""
+    folder.mkdir(exist_ok=True)
+    quick = {"max_steps": 6, "evaluations": 6, "batch_size": 4, "num_virtual_tokens": 2}
+    cell = own.planned(folder, methods=[{"name": "prompt_tuning", "set": quick}], seeds=[1]).cells[0]
+    ranges = typed_ranges(["learning_rate=1e-3..1:log"], cell)
+    wanted = Search(cell, ranges, folds=1, trials=4, minutes=None, workers=2, folder=folder, halving=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("softprompt.compare.search.is_cut", lambda values: len(values) % 2 == 0)
+        found = Searching(wanted, {}, executor, Progress(False)).run()
+    return [replace(one, seconds=0.0) for one in found.trials], found.choice
+
+
+def trials_of(folder: Path) -> dict[str, Any]:
+    """What each finished run of a search came to."""
+    return {path.parent.name: outcome(path.parent) for path in (folder / "trials").glob("*/metrics.json")}
+
+
+def here(own: Bench) -> HereExecutor[Cell]:
+    backbone, tasks = sp.load_backbone(str(own.folder / "llama")), LoadedTasks()
+    return HereExecutor(lambda cell: train_cell(cell, backbone, tasks.of(cell), Progress(False)) and None)
+
+
+def test_a_search_of_a_cluster_is_the_one_of_this_machine(
+    own: Bench, tmp_path: Path, without_ray: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells that pause and go on, some by way of the store, and workers that die meanwhile."""
+    expected = searched(own, tmp_path / "here", here(own))
+    assert [one.cut for one in expected[0]] == [False, True, False, True]
+    names = sorted(path.name for path in (tmp_path / "here" / "trials").iterdir())
+    monkeypatch.setenv("STAND_IN", json.dumps({"deaths": {names[0]: 1, names[-1]: 2}}))
+    store = Store(str(tmp_path / "store"))
+    with RayExecutor(None, TWO, tmp_path / "ray", store, lambda line: None) as executor:
+        assert searched(own, tmp_path / "ray", executor) == expected
+    assert trials_of(tmp_path / "ray") == trials_of(tmp_path / "here")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_search_by_ray_itself_whose_worker_is_killed(own: Bench, tmp_path: Path, stored: bool) -> None:
+    """By SIGKILL in the middle of a trial's cell."""
+    expected = searched(own, tmp_path / "here", here(own))
+    store, killed = Store(str(tmp_path / "store")) if stored else None, list[int]()
+
+    class Killing(RayExecutor):
+        """Kills the worker of the first cell of a trial after the default."""
+
+        def events(self) -> Iterator[Event]:
+            for event in super().events():
+                yield event
+                if event.kind == "step" and event.work == "training" and event.job[:3] != "000" and not killed:
+                    names = {one.pid: " ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)}
+                    killed.extend(pid for pid, name in names.items() if name.startswith(f"ray::{event.job[:12]}"))
+                    os.kill(killed[0], signal.SIGKILL)
+
+    with Killing(None, TWO, tmp_path / "ray", store, lambda line: None) as executor:
+        assert searched(own, tmp_path / "ray", executor) == expected
+    assert killed
+    assert trials_of(tmp_path / "ray") == trials_of(tmp_path / "here")
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from softprompt.compare.cells import Cell, LoadedTasks
-from softprompt.compare.executor import Event
+from softprompt.compare.executor import Event, Paused
+from softprompt.compare.halving import is_cut
 from softprompt.compare.here import HereExecutor
 from softprompt.compare.ranges import typed_ranges
 from softprompt.compare.search import Search, Searching
@@ -53,16 +54,19 @@ class Land:
         held_out: a cell's figure on the rows that decide.
         other: its figure on the rows that must not.
         fail: whether a cell fails.
+        promise: what a cell's curve comes to at the rung.
         stop_after: so many cells, after which the process is gone.
     """
 
     held_out: Callable[[Cell], float] = hill
     other: Callable[[Cell], float] = lambda cell: 0.5
     fail: Callable[[Cell], bool] = lambda cell: False
+    promise: Callable[[Cell], float] = hill
     stop_after: int = 10**6
     stop: type[BaseException] = SystemExit
     done: list[Cell] = field(default_factory=list)
     cells: dict[str, Cell] = field(default_factory=dict)
+    halfway: dict[str, Cell] = field(default_factory=dict)
 
     def do(self, cell: Cell) -> None:
         if self.stop_after == len(self.done):
@@ -70,7 +74,15 @@ class Land:
         if self.fail(cell):
             raise SoftPromptError("the loss is not finite")
         self.done.append(cell)
+        finished = cell.folder in self.cells
+        self.halfway[cell.folder] = cell
+        if cell.pause is not None and not finished:
+            raise Paused("at the rung")
         self.cells[cell.folder] = cell
+
+    def curve(self, folder: Path) -> list[dict[str, Any]]:
+        cell = self.halfway[str(folder)]
+        return [{"accuracy": value} for value in (*[self.promise(cell)] * 4, 1.0)]
 
     def read(self, path: Path) -> RunMetrics:
         cell = self.cells[str(path.parent)]
@@ -112,7 +124,9 @@ def search(folder: Path, **changes: Any) -> Search:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     def begin(land: Land, wanted: Search, asked: dict[str, Any] | None = None) -> Any:
-        monkeypatch.setattr("softprompt.compare.search.read_metrics", land.read)
+        for place in ("search", "tried"):
+            monkeypatch.setattr(f"softprompt.compare.{place}.read_metrics", land.read)
+        monkeypatch.setattr("softprompt.compare.tried.curve", land.curve)
         return Searching(wanted, asked or {"task": "words"}, HereExecutor(land.do), Progress(False)).run()
 
     return begin
@@ -153,13 +167,16 @@ def test_a_flat_land_keeps_the_default(tmp_path: Path, run: Any) -> None:
     assert found.choice.best != 0
 
 
-@pytest.mark.parametrize(("folds", "workers", "after"), [(1, 1, 9), (1, 3, 8), (2, 1, 9), (2, 4, 13)])
+@pytest.mark.parametrize(
+    ("folds", "workers", "after", "halving"),
+    [(1, 1, 9, False), (1, 3, 8, False), (2, 4, 13, False), (1, 1, 9, True), (1, 3, 10, True), (2, 1, 9, True)],
+)
 @pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
 def test_killed_and_gone_on_with_it_is_the_undisturbed_search(
-    tmp_path: Path, run: Any, folds: int, workers: int, after: int, stop: type[BaseException]
+    tmp_path: Path, run: Any, folds: int, workers: int, after: int, halving: bool, stop: type[BaseException]
 ) -> None:
     """In the middle of a trial, of several that run side by side; a line of the journal is cut off, too."""
-    changes = {"folds": folds, "workers": workers, "trials": 14}
+    changes = {"folds": folds, "workers": workers, "trials": 14, "halving": halving}
     expected = run(Land(), search(tmp_path / "plain", **changes))
     land = Land(stop_after=after, stop=stop)
     with pytest.raises((SystemExit, Interrupted)):
@@ -171,11 +188,41 @@ def test_killed_and_gone_on_with_it_is_the_undisturbed_search(
         run(land, search(tmp_path / "killed", **changes))
     land.stop_after = 10**6
     found = run(land, search(tmp_path / "killed", **changes))
-    assert found.trials == expected.trials
+    assert untimed(found) == untimed(expected)
     assert found.choice == expected.choice
     more = run(land, search(tmp_path / "killed", **{**changes, "trials": 17}))
-    assert more.trials[:14] == expected.trials
+    assert untimed(more)[:14] == untimed(expected)
     assert len(more.trials) == 17
+
+
+def untimed(found: Any) -> list[Trial]:
+    """The trials but for the seconds of those that were cut, which are a clock's."""
+    return [replace(one, seconds=0.0) if one.cut else one for one in found.trials]
+
+
+@pytest.mark.parametrize(("folds", "workers"), [(1, 1), (1, 4), (3, 1)])
+def test_trials_that_promise_less_go_no_further(tmp_path: Path, run: Any, folds: int, workers: int) -> None:
+    """Each is judged by the trials before it; those that are cut cost no more, are told, and win nothing."""
+    land = Land(promise=lambda cell: round(hill(cell) * 16) / 16)
+    found = run(land, search(tmp_path, folds=folds, workers=workers, halving=True))
+    values = [one.early for one in found.trials]
+    assert [one.cut for one in found.trials] == [is_cut(values[: place + 1]) for place in range(30)]
+    cut = [one for one in found.trials if one.cut]
+    assert 5 <= len(cut) < 20
+    assert all(one.scores == () and not one.line for one in cut)
+    assert len(land.cells) == (30 - len(cut)) * folds
+    assert sum(cell.pause is not None for cell in land.done) == 29 * folds, "of the default nothing is held up"
+    assert found.trials[found.choice.place].scores
+    assert 0.3 < found.values["learning_rate"] < 3
+
+
+def test_a_trial_whose_curve_cannot_be_judged_goes_on(tmp_path: Path, run: Any) -> None:
+    found = run(Land(promise=lambda cell: math.nan if rate_of(cell) > 1 else 0.5), search(tmp_path, halving=True))
+    assert not any(one.cut for one in found.trials)
+    failing = run(Land(fail=lambda cell: rate_of(cell) > 0.5), search(tmp_path / "other", halving=True))
+    assert {one.line for one in failing.trials if not one.scores and not one.cut} == {"the loss is not finite"}
+    with pytest.raises(SoftPromptError, match=r"another halving \(True then, None now\)"):
+        run(Land(), search(tmp_path, halving=False))
 
 
 def test_a_trial_that_fails_is_told_and_counts_as_tried(tmp_path: Path, run: Any) -> None:
@@ -209,7 +256,8 @@ class Telling(HereExecutor[Cell]):
 
 def test_what_every_trial_warns_of_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     land, said = Land(), list[str]()
-    monkeypatch.setattr("softprompt.compare.search.read_metrics", land.read)
+    for place in ("search", "tried"):
+        monkeypatch.setattr(f"softprompt.compare.{place}.read_metrics", land.read)
     show = Progress(False)
     monkeypatch.setattr(show, "say", said.append)
     Searching(search(tmp_path, trials=3), {}, Telling(land.do), show).run()

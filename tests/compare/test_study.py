@@ -11,7 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from softprompt.compare.ranges import Range
-from softprompt.compare.study import Trials
+from softprompt.compare.study import Trial, Trials
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import JOURNAL
 
@@ -25,7 +25,7 @@ RANGES = (
 def begun(folder: Path) -> Trials:
     trials = Trials(folder, 3, {"task": "words"})
     if not trials.all:
-        trials.add_default(RANGES, {"learning_rate": 0.03}, [0.5, 0.6], 12.0)
+        trials.add_default(RANGES, Trial(0, {"learning_rate": 0.03}, (0.5, 0.6), 12.0))
     return trials
 
 
@@ -55,6 +55,32 @@ def test_every_trial_keeps_what_its_folds_came_to(tmp_path: Path) -> None:
     assert (default.values, default.scores, default.seconds) == ({"learning_rate": 0.03}, (0.5, 0.6), 12.0)
     assert (good.scores, good.mean, good.seconds) == ((0.25, 0.75), 0.5, 3.5)
     assert (bad.scores, bad.line) == ((), "it cannot be")
+
+
+def test_a_trial_that_is_cut_keeps_what_its_curve_came_to(tmp_path: Path) -> None:
+    """Optuna has it as pruned, with the value at the rung; a kill between the two lines of it changes nothing."""
+    trials = begun(tmp_path)
+    trials.ask(RANGES)
+    trials.report(1, 0.25, 4.0)
+    whole = (tmp_path / JOURNAL).read_bytes()
+    for lines in (0, 1, 2):
+        (tmp_path / JOURNAL).write_bytes(whole)
+        running = begun(tmp_path)
+        assert (running.all[1].scores, running.all[1].early, running.all[1].cut) == (None, 0.25, False)
+        running.cut(1)
+        written = (tmp_path / JOURNAL).read_bytes()[len(whole) :].splitlines(keepends=True)
+        (tmp_path / JOURNAL).write_bytes(whole + b"".join(written[:lines]))
+        again = begun(tmp_path)
+        if not again.all[1].cut:
+            again.cut(1)
+        assert again.all[1] == Trial(1, again.all[1].values, (), 4.0, early=0.25, cut=True)
+        storage = JournalStorage(JournalFileBackend(str(tmp_path / JOURNAL)))
+        kept = optuna.load_study(study_name="softprompt", storage=storage).trials[1]
+        assert (kept.state, kept.value) == (optuna.trial.TrialState.PRUNED, 0.25)
+    other = begun(tmp_path).ask(RANGES)
+    trials.report(other.number, None, 1.0)
+    trials.tell(other.number, [0.5], 2.0)
+    assert begun(tmp_path).all[2].early is None
 
 
 def test_optuna_reads_the_journal_by_itself(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from softprompt.cli.common import emit, quiet, table, tell
 from softprompt.cli.completing import backbones_by_name, methods_by_name, tasks_by_name
-from softprompt.cli.options import OUT, Device, Dtype, Json, MaxTestRows, Quiet, Set, Workers
+from softprompt.cli.options import OUT, Device, Dtype, Gpus, Json, MaxTestRows, On, Quiet, Set, StoreAddress, Workers
 from softprompt.cli.placing import Place, place_of, workers_here
 from softprompt.cli.plans import typed_plan
 from softprompt.errors import Interrupted, SoftPromptError, shown
@@ -56,17 +56,6 @@ Seeds = Annotated[str | None, typer.Option(help="of the runs; default: 13,21,42"
 ShotsList = Annotated[
     str | None, typer.Option(help="rows a class to train on, and as many to validate; or several, as 16,32")
 ]
-On = Annotated[
-    str | None,
-    typer.Option(
-        "--on", metavar="ray|ray://ADDRESS", help="a cluster: one on this machine or at RAY_ADDRESS, or the one there"
-    ),
-]
-StoreAddress = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URL", help="a folder that all nodes of a cluster reach, as s3://BUCKET/TABLE"),
-]
-Gpus = Annotated[float | None, typer.Option(min=0, help="of a worker in a cluster; default: 1 where it has any")]
 Retry = Annotated[bool, typer.Option("--retry", help="try the cells again that failed")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="train nothing: say of each cell what it will cost here")]
 

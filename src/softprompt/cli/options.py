@@ -117,6 +117,17 @@ Device = Annotated[
     str | None, typer.Option(help="for the backbone, as cpu or cuda:1; default: the first GPU, or the CPU")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="processes; default: 2, or 1 with one core or with a GPU")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on", metavar="ray|ray://ADDRESS", help="a cluster: one on this machine or at RAY_ADDRESS, or the one there"
+    ),
+]
+StoreAddress = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="a folder that all nodes of a cluster reach, as s3://BUCKET/TABLE"),
+]
+Gpus = Annotated[float | None, typer.Option(min=0, help="of a worker in a cluster; default: 1 where it has any")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="results alone: no progress and no notes")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 MetricsJson = Annotated[bool, typer.Option("--json", help="print metrics.json")]

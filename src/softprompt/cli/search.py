@@ -5,45 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softprompt.cli.common import emit, quiet, table, tell
-from softprompt.cli.compare import make_cells
+from softprompt.cli.common import emit, quiet
 from softprompt.cli.completing import methods_by_name
+from softprompt.cli.found import FIGURES, show_found
 from softprompt.cli.options import (
     OUT,
     BackboneName,
     Data,
     Device,
     Dtype,
+    Gpus,
     Json,
     MaxTestRows,
+    On,
     PresetName,
     Quiet,
     Set,
     Shots,
+    StoreAddress,
     TaskName,
     Workers,
 )
-from softprompt.cli.placing import Place, workers_here
-from softprompt.cli.plans import WHERE, typed_settings
+from softprompt.cli.placing import place_of
+from softprompt.cli.plans import typed_settings
+from softprompt.cli.searching import beside_default, found_entry, planned_cells, searched, wanted_search
 from softprompt.cli.settings import whole_numbers
-from softprompt.errors import Interrupted, SoftPromptError
+from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from softprompt.compare.beside import SearchRecord
     from softprompt.compare.cells import Cell
-    from softprompt.compare.planned import Planned
     from softprompt.compare.search import Found, Search
-
-FIGURES = "search.json"
-_TRIALS, _LISTED = 20, 5
 
 SearchFolder = Annotated[
     Path, typer.Option(*OUT, help="folder of the search: its trials, the runs on all seeds and search.json")
@@ -71,6 +69,13 @@ Folds = Annotated[
         "default: 4 under 64 rows a class, else 1",
     ),
 ]
+Halving = Annotated[
+    bool,
+    typer.Option(
+        "--halving",
+        help="judge each trial by its validation curve at a third of its training, and end the lower half there",
+    ),
+]
 SearchSeeds = Annotated[str, typer.Option("--seeds", help="of the runs in the end; the trials have the first")]
 
 
@@ -89,7 +94,11 @@ def search(
     seeds: SearchSeeds = "13,21,42",
     shots: Shots = None,
     max_test_rows: MaxTestRows = None,
+    halving: Halving = False,
     workers: Workers = None,
+    on: On = None,
+    store: StoreAddress = None,
+    gpus: Gpus = None,
     dtype: Dtype = "auto",
     device: Device = None,
     json: Json = False,
@@ -103,8 +112,8 @@ def search(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
+    place = place_of(workers, on, store, gpus, out)
     _check_optuna()
-    count = _TRIALS if trials is None and minutes is None else trials
     entry: dict[str, JsonValue] = {**_given(name=method, preset=preset), "set": typed_settings(set_ or [], "--set")}
     keys: dict[str, JsonValue] = {
         "backbones": [backbone],
@@ -115,12 +124,12 @@ def search(
     plan = planned_cells({**keys, "methods": [entry]}, out, dtype, device)
     from softprompt.training.hold import hold_folder
 
-    wanted, asked = _wanted(plan, over or [], folds, (count, minutes), workers, out)
+    wanted, asked = wanted_search(plan, over or [], folds, (trials, minutes), place, halving=halving)
     with hold_folder(out):
-        found = _searched(wanted, asked, silent=silent)
-        entries = [entry, *_found_entry(entry, found, wanted)]
-        cells = _beside(planned_cells({**keys, "methods": entries}, out, dtype, device), out, workers, silent=silent)
-        _finish(wanted, found, cells, out, json=json)
+        found = searched(wanted, asked, place, silent=silent)
+        arms = [entry, *found_entry(entry, found, wanted)]
+        ended = planned_cells({**keys, "methods": arms}, out, dtype, device)
+        _finish(wanted, found, beside_default(ended, place, silent=silent), out, json=json)
 
 
 def _check_optuna() -> None:
@@ -134,103 +143,6 @@ def _given(**values: str | int | None) -> dict[str, JsonValue]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def planned_cells(keys: Mapping[str, object], out: Path, dtype: str, device: str | None) -> Planned:
-    """The cells of the runs on all seeds; faults are told, a line each."""
-    from softprompt.compare.ledger import CELLS
-    from softprompt.compare.plan import PlanFaults, plan_of
-    from softprompt.compare.planned import planned
-
-    try:
-        return planned(plan_of(keys, WHERE), WHERE, out.absolute() / CELLS, dtype, device)
-    except PlanFaults as faults:
-        raise SoftPromptError(faults.lines[0]) from None
-
-
-def _wanted(
-    plan: Planned,
-    over: list[str],
-    folds: int | None,
-    most: tuple[int | None, float | None],
-    workers: int | None,
-    out: Path,
-) -> tuple[Search, dict[str, JsonValue]]:
-    """What is searched, and what it is of."""
-    from softprompt.compare.cells import LoadedTasks
-    from softprompt.compare.folding import usual_folds
-    from softprompt.compare.ranges import typed_ranges
-    from softprompt.compare.search import Search
-
-    cell = plan.cells[0]
-    count = folds or usual_folds(LoadedTasks().of(cell), cell.seed)
-    processes, _ = workers_here(workers, 2**16)
-    search = Search(cell, typed_ranges(over, cell), count, most[0], most[1], processes, out.absolute())
-    asked: dict[str, JsonValue] = {
-        name: value
-        for name, value in cell.model_dump(mode="json", exclude={"name", "folder", "fold", "seed"}).items()
-        if name != "data"
-    }
-    return search, {**asked, "task and rows": plan.digests[cell.name]}
-
-
-def _searched(wanted: Search, asked: Mapping[str, JsonValue], *, silent: bool) -> Found:
-    """Try what is proposed."""
-    from softprompt.compare.local import LocalExecutor
-    from softprompt.compare.search import Searching
-    from softprompt.progress import Progress
-    from softprompt.training.process import stop_signal
-
-    count, threads = workers_here(wanted.workers, wanted.folds * wanted.at_once)
-    show = Progress(not silent)
-    with stop_signal() as stop, LocalExecutor(count, threads) as executor:
-
-        def stopping() -> bool:
-            now, stop["asked"] = stop["asked"], False
-            if now:
-                show.say("stopping: what runs writes its state; asked again, it ends at once")
-            return now
-
-        return Searching(wanted, asked, executor, show, stopping).run()
-
-
-def _found_entry(entry: Mapping[str, JsonValue], found: Found, wanted: Search) -> list[dict[str, JsonValue]]:
-    """The method with the options that were taken, as a plan has it; none where it is the default."""
-    from softprompt.compare.beside import settings_of
-
-    own = entry["set"]
-    assert isinstance(own, dict)
-    taken = settings_of(found, wanted.cell.method)
-    return [{**entry, "set": {**own, **taken}}] if taken else []
-
-
-def _beside(plan: Planned, out: Path, workers: int | None, *, silent: bool) -> dict[str, tuple[Cell, ...]]:
-    """Have the default and what was taken trained on all seeds; the finished cells by the arms' names.
-
-    Raises:
-        Interrupted: it was stopped.
-        SoftPromptError: one failed.
-    """
-    from softprompt.compare.beside import DEFAULT, FOUND
-    from softprompt.compare.ledger import Ledger
-    from softprompt.compare.making import standing
-    from softprompt.progress import Progress
-
-    ledger = Ledger(out, Progress(not silent).say)
-    make_cells(plan, standing(plan, out, ledger, retry=True), ledger, Place(workers, out), silent=silent)
-    for cell in plan.cells:
-        end = ledger.outcome(cell.name, plan.digests[cell.name])
-        if end is None:
-            raise Interrupted(f"the trials have ended, and not all runs on all seeds in {out}; run the same to go on")
-        if end.state == "failed":
-            raise SoftPromptError(f"{cell.name}: {end.line}")
-    default = plan.cells[0]
-    same = (default.method_options, default.training_options)
-    arms: dict[str, tuple[Cell, ...]] = {}
-    for cell in plan.cells:
-        name = DEFAULT if (cell.method_options, cell.training_options) == same else FOUND
-        arms[name] = (*arms.get(name, ()), cell)
-    return arms
-
-
 def _finish(wanted: Search, found: Found, cells: Mapping[str, tuple[Cell, ...]], out: Path, *, json: bool) -> None:
     """Write what was found and show it."""
     from softprompt.compare.beside import record_of
@@ -241,58 +153,4 @@ def _finish(wanted: Search, found: Found, cells: Mapping[str, tuple[Cell, ...]],
     if json:
         emit(record.model_dump(mode="json"))
     else:
-        _report(record, out)
-
-
-def _report(record: SearchRecord, out: Path) -> None:
-    """Show what was tried, why what was taken is taken, and how it does on the test rows."""
-    best = sorted((one for one in record.trials if one.scores), key=lambda one: -mean(one.scores))
-    tried = [best[0], *(one for one in best[1:] if one.number == 0 or one in best[:_LISTED])]
-    table(
-        f"{len(record.trials)} trials, the default and the best by {_measured(record.folds)}",
-        ["trial", record.metric, "values"],
-        [[_name(one.number), f"{mean(one.scores):.3f}", _words(one.values)] for one in tried],
-        right=(0, 1),
-    )
-    for line in _why(record):
-        tell(line)
-    table(
-        f"{record.metric} of the test rows, seeds {', '.join(map(str, record.arms[0].seeds))}",
-        ["", "mean", "dev.", "by seed", "bytes"],
-        [
-            [
-                one.name,
-                f"{one.mean:.3f}",
-                "" if one.deviation is None else f"{one.deviation:.3f}",
-                " ".join(f"{value:.3f}" for value in one.test),
-                f"{one.stored_bytes:,}",
-            ]
-            for one in record.arms
-        ],
-        right=(1, 2, 4),
-    )
-    tell(f"figures: {out / FIGURES}")
-
-
-def _why(record: SearchRecord) -> list[str]:
-    cost = f"{len(record.trials)} trials took {record.seconds:.0f} seconds of work"
-    failed = sum(not one.scores for one in record.trials)
-    cost += f", {failed} of them failed" if failed else ""
-    if record.best == 0:
-        return [cost, "the default is the best: it is kept"]
-    gain = f"trial {record.best} is better than the default by {record.gain:.3f}, standard error {record.error:.3f}"
-    return [cost, f"{gain}: {'it is taken' if record.taken else 'within noise, so the default is kept'}"]
-
-
-def _measured(folds: int) -> str:
-    return "the validation rows" if folds == 1 else f"{folds} folds held out in turn"
-
-
-def _name(number: int) -> str:
-    return f"{number}" if number else "0, default"
-
-
-def _words(values: Mapping[str, JsonValue]) -> str:
-    return ", ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
-    )
+        show_found(record, out)

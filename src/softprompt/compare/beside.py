@@ -49,13 +49,15 @@ class SearchArm(_Told):
 
 
 class TriedValues(_Told):
-    """A trial: `scores` are of its folds, or one of the validation rows; none of one that failed."""
+    """A trial: `scores` are of its folds, or one of the validation rows; none of one that failed or was cut."""
 
     number: int
     values: dict[str, JsonValue]
     scores: tuple[float, ...]
     seconds: float
     line: str = ""
+    early: float | None = None
+    cut: bool = False
 
 
 class SearchRecord(_Told):
@@ -122,7 +124,13 @@ def record_of(search: Search, found: Found, cells: Mapping[str, tuple[Cell, ...]
 
 def _tried(one: Trial) -> TriedValues:
     return TriedValues(
-        number=one.number, values=_json(one.values), scores=one.scores or (), seconds=one.seconds, line=one.line
+        number=one.number,
+        values=_json(one.values),
+        scores=one.scores or (),
+        seconds=one.seconds,
+        line=one.line,
+        early=one.early,
+        cut=one.cut,
     )
 
 

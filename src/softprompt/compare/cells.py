@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.source import name_alone
+from softprompt.compare.pausing import Pausing
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.tasks import Task
@@ -43,6 +44,7 @@ class Cell(BaseModel):
         max_test_rows: at most so many test rows; None for all.
         fold: of the training and validation rows that is tested on in place of the test rows, see
             `softprompt.tasks.data.folds`; None for the task's own division.
+        pause: after so many evaluations, see `softprompt.compare.pausing`; None for never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -62,6 +64,7 @@ class Cell(BaseModel):
     shots: int | None = None
     max_test_rows: int | None = None
     fold: Fold | None = None
+    pause: int | None = None
 
     @property
     def loading(self) -> tuple[str, str, str | None]:
@@ -110,8 +113,15 @@ def wanted_run(cell: Cell, task: Task) -> WantedRun:
 
 
 def train_cell(cell: Cell, backbone: Backbone, task: Task, show: Progress) -> Run:
-    """Train a cell, go on with it, or read it where it is finished; see `softprompt.train`."""
+    """Train a cell, go on with it, or read it where it is finished; see `softprompt.train`.
+
+    Raises:
+        Paused: it has come as far as it was to come.
+    """
     asked = wanted_run(cell, task)
+    if cell.pause is not None:
+        show = Pausing(show, Path(cell.folder), cell.pause)
+        show.check()
     done: Run = train(
         backbone,
         task,

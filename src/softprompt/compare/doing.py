@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.load import load_backbone
 from softprompt.compare.cells import Cell, LoadedTasks, train_cell
-from softprompt.compare.executor import Event
+from softprompt.compare.executor import Event, Paused
 from softprompt.compare.outlook import outlook
 from softprompt.errors import SoftPromptError, shortened
 from softprompt.guards.paths import reason
@@ -81,7 +81,7 @@ class CellWork:
         """
         job = request.cell.name
         try:
-            return Event(kind="done", job=job, found=self._done(request, send))
+            return self._done(request, send)
         except KeyboardInterrupt as stop:
             return Event(kind="stopped", job=job, line=str(stop))
         except Exception as error:  # one cell's fault, whatever it is, is no other's
@@ -89,23 +89,26 @@ class CellWork:
                 traceback.print_exc()
             return Event(kind="failed", job=job, line=_line(error))
 
-    def _done(self, request: Request, send: Send) -> dict[str, JsonValue]:
+    def _done(self, request: Request, send: Send) -> Event:
         cell = request.cell
         backbone, task = self._backbone(cell), self._tasks.of(cell)
         if request.kind == "look":
-            return outlook(cell, backbone, task).model_dump()
+            return Event(kind="done", job=cell.name, found=outlook(cell, backbone, task).model_dump())
         begun = time.monotonic()
         show = _Reporting(send, cell.name)
         while True:
             try:
                 record = train_cell(cell, backbone, task, show).record
                 break
+            except Paused:
+                return Event(kind="paused", job=cell.name, found={"seconds": round(time.monotonic() - begun, 3)})
             except FolderInUse:
                 if time.monotonic() - begun > _PATIENCE:
                     raise
                 time.sleep(0.5)
         value = record.test.figures().get(record.metric)
-        return {"metric": record.metric, "value": value, "seconds": round(time.monotonic() - begun, 3)}
+        found: dict[str, JsonValue] = {"metric": record.metric, "value": value}
+        return Event(kind="done", job=cell.name, found={**found, "seconds": round(time.monotonic() - begun, 3)})
 
     def _backbone(self, cell: Cell) -> Backbone:
         """The backbone of a cell, which takes the place of another."""

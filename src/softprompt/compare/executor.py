@@ -10,8 +10,14 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-Kind = Literal["begun", "step", "told", "done", "failed", "lost", "stopped", "idle"]
-ENDS: tuple[Kind, ...] = ("done", "failed", "stopped")
+from softprompt.errors import Interrupted
+
+Kind = Literal["begun", "step", "told", "done", "failed", "lost", "paused", "stopped", "idle"]
+ENDS: tuple[Kind, ...] = ("done", "failed", "paused", "stopped")
+
+
+class Paused(Interrupted):
+    """A job has come as far as it was to come; its state is written."""
 
 
 class Job(Protocol):
@@ -30,9 +36,9 @@ class Event(BaseModel):
     """What happened to a job, as one line of JSON where it comes from another process.
 
     Attributes:
-        kind: `begun`; `step` of its work; `told`, a warning; `done`, `failed` and `stopped` are its ends, and a job
-            that is stopped goes on another time; `lost` is a job whose worker died and that is done again; `idle` is
-            of no job: nothing has happened for a while.
+        kind: `begun`; `step` of its work; `told`, a warning; `done`, `failed`, `paused` and `stopped` are its ends: one
+            that is paused has come as far as it was to come, one that is stopped goes on another time; `lost` is a job
+            whose worker died and that is done again; `idle` is of no job: nothing has happened for a while.
         job: its name.
         line: what is told of it: a fault, where it stopped, or why it was lost.
         work: what a step is of.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from softprompt.compare.executor import Event, Job
+from softprompt.compare.executor import Event, Job, Paused
 from softprompt.errors import SoftPromptError
 
 JobT = TypeVar("JobT", bound=Job)
@@ -44,12 +45,15 @@ class HereExecutor(Generic[JobT]):
         self._waiting.clear()
 
     def _end(self, job: JobT) -> Event:
+        begun = time.monotonic()
         try:
             self._do(job)
         except SoftPromptError as error:
             self.faults[job.name] = error
             return Event(kind="failed", job=job.name, line=str(error))
+        except Paused:
+            return Event(kind="paused", job=job.name, found={"seconds": time.monotonic() - begun})
         except KeyboardInterrupt as stop:
             self.stop()
             return Event(kind="stopped", job=job.name, line=str(stop))
-        return Event(kind="done", job=job.name)
+        return Event(kind="done", job=job.name, found={"seconds": time.monotonic() - begun})

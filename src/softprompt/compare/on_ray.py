@@ -203,7 +203,8 @@ class RayExecutor:
         try:
             bring(self._store, cell, end.kind == "done")
         except SoftPromptError as error:
-            return Event(kind="failed", job=cell.name, line=str(error)) if end.kind == "done" else end
+            own = end.kind in ("done", "paused")
+            return Event(kind="failed", job=cell.name, line=str(error)) if own else end
         return end
 
     def _gone(self) -> Iterator[Event]:

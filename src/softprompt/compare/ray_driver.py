@@ -77,6 +77,7 @@ class _Driver:
         return True
 
     def _give(self, order: Order, gpus: float) -> None:
+        self._begun.pop(order.cell.name, None)  # a cell that paused begins again, and lost no worker
         own = {"num_cpus": order.threads, "num_gpus": gpus, "max_retries": _TRIES - 1, "name": order.cell.name}
         task = self._task.options(**own).remote(order.model_dump_json(), versions()["softprompt"], self._news)
         self._running[task] = order.cell.name

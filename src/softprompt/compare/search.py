@@ -3,10 +3,8 @@
 A trial is as many cells as there are folds (`softprompt.tasks.data.folds`), or one cell without test rows. No cell of a
 trial sees the task's test rows, so nothing that is chosen can be chosen by them.
 
-Every trial runs its whole training; successive halving is left out, which is our choice and not a measured one. Most
-recipes let the rate fall linearly to zero. So a training of fewer epochs is another one, whose rate falls sooner, and
-its ranking is another; and of whole trainings, looked at in the middle, those of high rates still lack what the fall
-brings, so that halving would prefer low rates. What saves time is `patience`: a run that gets no better stops.
+With halving every training pauses at a rung, and goes on where the trial's validation curves promise enough
+(`softprompt.compare.halving`). Nothing of the training itself is another one: its rate falls over all of its steps.
 """
 
 from __future__ import annotations
@@ -20,16 +18,18 @@ from pydantic import JsonValue
 from softprompt.compare.cells import Cell, digest_of_text
 from softprompt.compare.choice import Choice, Score, chosen
 from softprompt.compare.executor import Event, Executor
+from softprompt.compare.halving import is_cut, rung_of
 from softprompt.compare.queue import work_off
 from softprompt.compare.ranges import Range, Value, default_of, usual_ranges, with_values
 from softprompt.compare.study import Trial, Trials
+from softprompt.compare.tried import early, ended, measured
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.places import METRICS, TRIALS
 from softprompt.files.strict_json import dumps
 from softprompt.progress import Progress
-from softprompt.storage.record import Measured
 from softprompt.tasks.data.folds import Fold
 from softprompt.training.finished import RunMetrics, read_metrics
+from softprompt.training.options import training_options
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Search:
         minutes: after which no trial is begun; None for as long as the trials take.
         workers: processes that work at a time.
         folder: of the search.
+        halving: trials are judged by their validation curves on the way, and some go no further.
     """
 
     cell: Cell
@@ -53,16 +54,25 @@ class Search:
     minutes: float | None
     workers: int
     folder: Path
+    halving: bool = False
 
     @property
     def at_once(self) -> int:
         """Trials that run side by side; what is proposed follows from the trials before these."""
         return max(1, self.workers // self.folds)
 
-    def cells_of(self, trial: Trial, ranges: Sequence[Range]) -> tuple[Cell, ...]:
-        """The cells of a trial; those of the default set nothing of what is searched."""
+    def cells_of(self, trial: Trial, ranges: Sequence[Range], *, to_rung: bool = False) -> tuple[Cell, ...]:
+        """The cells of a trial; those of the default set nothing of what is searched.
+
+        Args:
+            trial: whose they are.
+            ranges: that are searched.
+            to_rung: they go no further than to where trials are judged.
+        """
         values = trial.values if trial.number else {}
         made = with_values(self.cell, ranges, values)
+        if to_rung:
+            made = made.model_copy(update={"pause": rung_of(training_options(made.training_options).evaluations)})
         name = f"{trial.number:03d}-{digest_of_text(dumps(sorted(values.items()), indent=None))[:8]}"
         places = [(f"{name}-{place + 1}of{self.folds}" if self.folds > 1 else name) for place in range(self.folds)]
         return tuple(
@@ -121,9 +131,10 @@ class Searching:
     ) -> None:
         """See the class."""
         self._search, self._executor, self._show, self._stopping = search, executor, show, stopping
-        self._told: set[str] = set()
+        self._told, self._stop, self._metric = set[str](), False, ""
         over: list[JsonValue] = [one.told() for one in search.ranges]
         own = {**asked, "over": over, "folds": search.folds, "seed": search.cell.seed}
+        own |= {"halving": True} if search.halving else {}
         self._trials = Trials(search.folder, search.cell.seed, own)
 
     def run(self) -> Found:
@@ -141,19 +152,20 @@ class Searching:
             if line:
                 raise SoftPromptError(f"the default itself failed: {line}")
         record = read_metrics(Path(cells[0].folder) / METRICS)
+        self._metric = record.metric
         ranges = self._search.ranges or usual_ranges(self._search.cell, record.options)
         if not self._trials.all:
             inside = {one.name: one.place_of(default_of(one, self._defaults(record))) for one in ranges}
             values = {name: value for name, value in inside.items() if value is not None}
-            self._trials.add_default(ranges, values, self._scores(default, ()), seconds)
+            on_the_way = self._early(default, ()) if self._search.halving else None
+            scores = tuple(self._scores(default, ()))
+            self._trials.add_default(ranges, Trial(0, values, scores, seconds, early=on_the_way))
         self._show.say("searched: " + ", ".join(one.told() for one in ranges))
         self._go_on(ranges)
         return self._choice(ranges, record.metric)
 
     def _defaults(self, record: RunMetrics) -> Mapping[str, Mapping[str, JsonValue]]:
         """The options of the default, those among them that no recipe has."""
-        from softprompt.training.options import training_options
-
         plain = training_options(self._search.cell.training_options).model_dump(mode="json")
         return {**record.options, "training": {**plain, **record.options["training"]}}
 
@@ -167,9 +179,32 @@ class Searching:
             while not (running and (len(known) - 1) % self._search.at_once == 0) and not self._full(known):
                 running.append(self._trials.ask(ranges))
                 known = self._trials.all
-            for trial, (seconds, line) in zip(running, self._done(running, ranges), strict=True):
+            going = self._halved(running, ranges) if self._search.halving else running
+            for trial, (seconds, line) in zip(going, self._done(going, ranges), strict=True):
                 self._trials.tell(trial.number, [] if line else self._scores(trial, ranges), seconds, line)
                 self._tell(trial.number)
+
+    def _halved(self, running: Sequence[Trial], ranges: Sequence[Range]) -> list[Trial]:
+        """The trials that go on beyond the rung, once all have come there; each is judged by those before it."""
+        fresh = [one for one in running if one.early is None]
+        for trial, (seconds, line) in zip(fresh, self._done(fresh, ranges, to_rung=True), strict=True):
+            if line:
+                self._trials.tell(trial.number, [], seconds, line)
+                self._tell(trial.number)
+            else:
+                self._trials.report(trial.number, self._early(trial, ranges), seconds)
+        known, going = self._trials.all, list[Trial]()
+        for own in [known[one.number] for one in running if known[one.number].scores is None]:
+            so_far = [one.early for one in known[: own.number + 1] if one.early is not None]
+            if own.early is not None and is_cut(so_far):
+                self._trials.cut(own.number)
+                self._tell(own.number)
+            else:
+                going.append(own)
+        return going
+
+    def _early(self, trial: Trial, ranges: Sequence[Range]) -> float | None:
+        return early(self._search.cells_of(trial, ranges, to_rung=True), self._metric)
 
     def _full(self, known: Sequence[Trial]) -> bool:
         return self._search.trials is not None and len(known) >= self._search.trials
@@ -180,40 +215,39 @@ class Searching:
         spent = sum(one.seconds for one in known) / min(search.workers, search.folds * search.at_once)
         return self._full(known) or (search.minutes is not None and spent >= 60 * search.minutes)
 
-    def _done(self, trials: Sequence[Trial], ranges: Sequence[Range]) -> list[tuple[float, str]]:
+    def _done(
+        self, trials: Sequence[Trial], ranges: Sequence[Range], *, to_rung: bool = False
+    ) -> list[tuple[float, str]]:
         """Have the cells of trials done; of each trial the seconds, and the line of its fault.
 
         Raises:
             Interrupted: some did not end.
         """
-        cells = {one.number: self._search.cells_of(one, ranges) for one in trials}
+        cells = {one.number: self._search.cells_of(one, ranges, to_rung=to_rung) for one in trials}
         every = [cell for own in cells.values() for cell in own]
         with self._show.work("cells of trials", len(every), "cells") as tick:
 
             def hear(event: Event) -> None:
-                if event.kind in ("done", "failed"):
+                if event.kind in ("done", "failed", "paused"):
                     tick(1, note=event.job)
                 if event.kind in ("told", "lost") and event.line not in self._told:
                     self._told.add(event.line)  # most trials have the same warnings
                     self._show.say(f"{event.job}: {event.line}")
 
-            ends = work_off(every, self._executor, hear, self._stopping)
-        if any(cell.name not in ends or ends[cell.name].kind == "stopped" for cell in every):
-            ended = sum(one.scores is not None for one in self._trials.all)
-            raise Interrupted(f"{ended} trials have ended in {self._search.folder}; run the same again to go on")
-        return [_ended(own, ends) for own in cells.values()]
+            ends = work_off(every, self._executor, hear, self._asked)
+        if self._stop or any(cell.name not in ends or ends[cell.name].kind == "stopped" for cell in every):
+            count = sum(one.scores is not None for one in self._trials.all)
+            raise Interrupted(f"{count} trials have ended in {self._search.folder}; run the same again to go on")
+        return [ended(cells[one.number], ends, one.seconds) for one in trials]
+
+    def _asked(self) -> bool:
+        """Whether it was asked to stop since; an executor that was stopped is given nothing more."""
+        asked = self._stopping()
+        self._stop |= asked
+        return asked
 
     def _measured(self, trial: Trial, ranges: Sequence[Range]) -> list[Score]:
-        """What the cells of a trial come to: on the fold that was held out, or on the validation rows."""
-        found = []
-        for cell in self._search.cells_of(trial, ranges):
-            record = read_metrics(Path(cell.folder) / METRICS)
-            own: Measured = record.validation if self._search.folds == 1 else record.test
-            value, ends = own.value(record.metric), own.interval
-            assert value is not None  # as `RunMetrics` makes sure of
-            assert ends is not None
-            found.append((float(value), (float(ends[0]), float(ends[1]))))
-        return found
+        return measured(self._search.cells_of(trial, ranges), self._search.folds)
 
     def _scores(self, trial: Trial, ranges: Sequence[Range]) -> list[float]:
         return [value for value, _ in self._measured(trial, ranges)]
@@ -228,19 +262,12 @@ class Searching:
         known = self._trials.all
         one, best = known[number], max(two.mean for two in known if two.scores)
         words = ", ".join(f"{name}={_short(value)}" for name, value in one.values.items())
-        told = f"{one.mean:.3f} (default {known[0].mean:.3f}, best {best:.3f})" if one.scores else f"failed: {one.line}"
+        if one.cut:
+            told = f"goes no further, its curve came to {one.early:.3f}"
+        else:
+            beside = f"(default {known[0].mean:.3f}, best {best:.3f})"
+            told = f"{one.mean:.3f} {beside}" if one.scores else f"failed: {one.line}"
         self._show.say(f"trial {number}: {words}: {told}")
-
-
-def _ended(cells: Sequence[Cell], ends: Mapping[str, Event]) -> tuple[float, str]:
-    """The seconds of a trial's cells, and the first fault."""
-    faults = [ends[cell.name].line for cell in cells if ends[cell.name].kind == "failed"]
-    seconds = 0.0
-    for cell in cells:
-        told, path = ends[cell.name].found.get("seconds"), Path(cell.folder) / METRICS
-        trained = read_metrics(path).train_seconds if ends[cell.name].kind == "done" else 0.0
-        seconds += max(trained, told if isinstance(told, float) else 0.0)  # a cell that went on took longer than now
-    return seconds, faults[0] if faults else ""
 
 
 def _counted(folds: int) -> str:

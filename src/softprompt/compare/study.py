@@ -18,6 +18,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import Trial as RunningTrial
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from softprompt.compare.ranges import Range, Value
@@ -39,6 +40,7 @@ class _Told(BaseModel):
     scores: tuple[float, ...] = ()
     seconds: float = 0.0
     line: str = ""
+    early: float | None = None
 
 
 class _Held(JournalFileOpenLock):
@@ -59,9 +61,11 @@ class Trial:
     Attributes:
         number: from 0, the default's.
         values: of the options that are searched; of the default those that lie in their ranges.
-        scores: of its cells, in their order; None before it ended, empty where it failed.
+        scores: of its cells, in their order; None before it ended, empty where it failed or was cut.
         seconds: that its cells took.
         line: why it failed.
+        early: what its validation curves came to where they were judged; None before that.
+        cut: it went no further there.
     """
 
     number: int
@@ -69,6 +73,8 @@ class Trial:
     scores: tuple[float, ...] | None = None
     seconds: float = 0.0
     line: str = ""
+    early: float | None = None
+    cut: bool = False
 
     @property
     def mean(self) -> float:
@@ -119,21 +125,17 @@ class Trials:
         told = self._study.user_attrs
         return [_trial(one, told.get(_KEY.format(one.number), {})) for one in self._study.get_trials(deepcopy=False)]
 
-    def add_default(
-        self, ranges: Sequence[Range], values: Mapping[str, Value], scores: Sequence[float], seconds: float
-    ) -> None:
+    def add_default(self, ranges: Sequence[Range], default: Trial) -> None:
         """Tell the sampler of the default, the first trial.
 
         Args:
             ranges: that are searched.
-            values: of the default, where they lie in their ranges.
-            scores: of its cells.
-            seconds: that they took.
+            default: that has ended; its values are those that lie in their ranges.
         """
-        kept = {one.name: _distribution(one) for one in ranges if one.name in values}
-        self._note(0, scores, seconds)
-        mean = sum(scores) / len(scores)
-        self._study.add_trial(create_trial(value=mean, params=dict(values), distributions=kept))
+        kept = {one.name: _distribution(one) for one in ranges if one.name in default.values}
+        told = _Told(scores=default.scores or (), seconds=default.seconds, early=default.early)
+        self._note(0, told)
+        self._study.add_trial(create_trial(value=default.mean, params=dict(default.values), distributions=kept))
 
     def ask(self, ranges: Sequence[Range]) -> Trial:
         """A new trial."""
@@ -141,6 +143,16 @@ class Trials:
         self._study.sampler = TPESampler(n_startup_trials=_RANDOM, seed=self._seed + number, constant_liar=True)
         asked = self._study.ask({one.name: _distribution(one) for one in ranges})
         return Trial(asked.number, dict(asked.params))
+
+    def report(self, number: int, early: float | None, seconds: float) -> None:
+        """Say how far the curves of a trial that runs have come where they are judged.
+
+        Args:
+            number: of the trial.
+            early: what they came to; None of ones that cannot be judged.
+            seconds: that its cells have taken.
+        """
+        self._note(number, _Told(seconds=seconds, early=early))
 
     def tell(self, number: int, scores: Sequence[float], seconds: float, line: str = "") -> None:
         """Say how a trial ended; one without scores failed.
@@ -151,16 +163,24 @@ class Trials:
             seconds: that they took.
             line: why it failed.
         """
-        self._note(number, scores, seconds, line)
+        early = self.all[number].early
+        self._note(number, _Told(scores=tuple(scores), seconds=seconds, line=line, early=early))
         if scores:
             self._study.tell(number, sum(scores) / len(scores))
         else:
             self._study.tell(number, state=TrialState.FAIL)
 
-    def _note(self, number: int, scores: Sequence[float], seconds: float, line: str = "") -> None:
+    def cut(self, number: int) -> None:
+        """Say that a trial, whose curves were reported, goes no further."""
+        frozen, early = self._study.get_trials(deepcopy=False)[number], self.all[number].early
+        assert early is not None
+        if not frozen.intermediate_values:  # a kill may have come between the two lines
+            RunningTrial(self._study, frozen._trial_id).report(early, 1)
+        self._study.tell(number, state=TrialState.PRUNED)
+
+    def _note(self, number: int, told: _Told) -> None:
         """Keep what Optuna has no place for; before the trial ends, so that none that ended is without."""
-        told = _Told(scores=tuple(scores), seconds=seconds, line=line)
-        self._study.set_user_attr(_KEY.format(number), told.model_dump(mode="json"))
+        self._study.set_user_attr(_KEY.format(number), told.model_dump(mode="json", exclude_none=True))
 
 
 def _distribution(one: Range) -> BaseDistribution:
@@ -174,7 +194,8 @@ def _distribution(one: Range) -> BaseDistribution:
 def _trial(one: FrozenTrial, own: Mapping[str, JsonValue]) -> Trial:
     told = _Told.model_validate(own)
     scores = told.scores if one.state.is_finished() else None
-    return Trial(one.number, dict(one.params), scores, told.seconds, told.line)
+    cut = one.state == TrialState.PRUNED
+    return Trial(one.number, dict(one.params), scores, told.seconds, told.line, told.early, cut)
 
 
 def _cut(path: Path) -> None:

@@ -18,6 +18,8 @@ from softprompt.training.fitting.record import load_extra
 from softprompt.training.fitting.stage_spec import FittedStage, Stage
 from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
 
+TRAINING = "training"  # the work that takes the steps, as progress shows it
+
 
 def fit_stage(
     stage: Stage, trainer: type[SoftPromptTrainer], prepare: Callable[[Stage, bool], Stage] | None = None
@@ -56,7 +58,7 @@ def prepared(stage: Stage, begins: bool) -> Stage:
 
 def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
     """Train until the last step, until nothing gets better, or until the run is asked to stop."""
-    with stage.show.work("training", 0, "steps") as tick:
+    with stage.show.work(TRAINING, 0, "steps") as tick:
         fitting = trainer(stage, _telling(tick))
         if stage.options.gradient_checkpointing:
             stage.trained.prompted.activation_checkpointing_enable()
