@@ -12,6 +12,7 @@ import yaml
 from transformers import BertModel
 
 from ..shared.commands import ask, found, narrow
+from ..shared.here import OneProcess
 from ..shared.models import model, tokenizer
 from ..shared.tables import write
 from ..shared.tables_of_runs import Bench, bench
@@ -20,6 +21,12 @@ from ..shared.tables_of_runs import Bench, bench
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return bench(tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells are trained in this process; tests/compare/test_local.py has workers."""
+    monkeypatch.setattr("softprompt.compare.local.LocalExecutor", OneProcess)
 
 
 QUICK = {"max_steps": 2, "evaluations": 1, "batch_size": 4, "learning_rate": 0.01}
@@ -44,6 +51,7 @@ def test_faults_are_told_a_line_each_and_nothing_is_begun(own: Bench, tmp_path: 
     assert told.refused
 
 
+@pytest.mark.usefixtures("here")
 def test_a_bad_cell_is_a_line_and_the_rest_of_the_table_comes(own: Bench, tmp_path: Path) -> None:
     """Then it stays as it is until it is asked for; and a changed plan keeps the cells that are the same."""
     out = tmp_path / "out"
@@ -109,6 +117,7 @@ def test_a_dry_run_says_what_each_cell_costs_and_writes_nothing(own: Bench, tmp_
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_the_plan_of_the_page_is_made(tmp_path: Path) -> None:
     """Its files stand where the page has them; the backbone has no head and no words, as MiniLM, but is tiny."""
     page = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")

@@ -101,6 +101,11 @@ def test_one_layer_can_help(layer: int, tmp_path: Path) -> None:
     assert accuracy > 0.95 if layer == 3 else accuracy < 0.65
 
 
+def test_the_search_finds_it_wherever_it_is(tmp_path: Path) -> None:
+    """A layer drawn at random would be the one on a sixth of the seeds."""
+    assert all(found(tmp_path / str(seed), seed) for seed in range(3))
+
+
+@pytest.mark.slow
 def test_the_search_finds_it_on_nine_of_ten_seeds(tmp_path: Path) -> None:
-    """A layer drawn at random would be the one on a sixth of them."""
     assert sum(found(tmp_path / str(seed), seed) for seed in range(10)) >= 9

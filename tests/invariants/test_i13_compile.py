@@ -13,7 +13,7 @@ from transformers import StaticCache
 from softprompt.methods import PromptTuning
 
 from ..shared.models import CORE, ids, model, padded
-from ..shared.prompts import EVERYWHERE, METHODS, attached, close, logits, near, tiny
+from ..shared.prompts import METHODS, attached, close, logits, tiny
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning:torch"),
@@ -34,13 +34,13 @@ def _fresh() -> None:
     torch._dynamo.reset()
 
 
-# Tracing takes seconds a model: each site meets each kind of backbone, each further family one site, and each method of
-# `EVERYWHERE` and of a Llama one family.
-_KINDS, _SITES = ("bert", "t5", "llama"), ("capt", "p_tuning_v2", "prompt_tuning", "full_finetuning")
+# Tracing takes seconds a model: each site meets each kind of backbone, each further family one site, and of the other
+# methods these do more in a call than to insert what a table holds.
+_KINDS, _SITES = ("bert", "t5", "llama"), ("capt", "p_tuning_v2", "prompt_tuning")
+_CALLED = ("capt_extraction", "capt_residual", "dept", "idpg", "lopa", "lpt_average", "spt_learned", "full_finetuning")
 _OFTEN = {(family, method) for family in _KINDS for method in _SITES}
 _OFTEN |= set(zip([family for family in CORE if family not in _KINDS], itertools.cycle(_SITES[:2])))
-_OFTEN |= set(zip(itertools.cycle(_KINDS), sorted(EVERYWHERE.difference(_SITES))))
-_OFTEN |= {("llama", method) for method in METHODS if near(method) == ("llama",)}
+_OFTEN |= {("bert", "deep_prompt"), ("t5", "spt"), *(("llama", method) for method in _CALLED)}
 every_pair = pytest.mark.parametrize(
     ("family", "method"),
     [
@@ -70,8 +70,16 @@ def _with_anatomy(compiled: Any, prompted: Any) -> Any:
     return compiled
 
 
-@pytest.mark.parametrize("family", ["bert", "llama"])
-@pytest.mark.parametrize("placement", ["front", "after_bos", "end"])
+@pytest.mark.parametrize(
+    ("family", "placement"),
+    [
+        ("bert", "front"),
+        ("bert", "end"),
+        ("llama", "after_bos"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("bert", "after_bos"), ("llama", "front"))),
+        pytest.param("llama", "end", marks=pytest.mark.slow),
+    ],
+)
 def test_without_a_mask_and_in_every_place(family: str, placement: str) -> None:
     method = PromptTuning(num_virtual_tokens=3, init="random_uniform", placement=placement)
     with tiny(family, method) as prompted, torch.no_grad():
@@ -79,7 +87,7 @@ def test_without_a_mask_and_in_every_place(family: str, placement: str) -> None:
         close(compiled(input_ids=ids(6)).logits, prompted(input_ids=ids(6)).logits)
 
 
-@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2"])
+@pytest.mark.parametrize("method", ["capt", "p_tuning_v2", pytest.param("prompt_tuning", marks=pytest.mark.slow)])
 def test_training(method: str) -> None:
     with tiny("llama", method, layers=2) as prompted:
         compiled = torch.compile(prompted, fullgraph=True, backend="aot_eager")
@@ -94,7 +102,13 @@ def test_training(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "method"), [("llama", "capt"), ("llama", "p_tuning_v2"), ("gemma3", "prompt_tuning")]
+    ("family", "method"),
+    [
+        ("llama", "p_tuning_v2"),
+        ("gemma3", "capt"),
+        pytest.param("llama", "capt", marks=pytest.mark.slow),
+        pytest.param("gemma3", "prompt_tuning", marks=pytest.mark.slow),
+    ],
 )
 def test_a_static_cache(family: str, method: str) -> None:
     backbone = model(family, layers=2)
