@@ -23,6 +23,7 @@ from softprompt.training import finished, measure
 from softprompt.training.schema import PUBLISHED
 
 from .fixtures.opened import bench, expected, inside_old, old  # noqa: F401
+from .shared.models import changed
 from .shared.pairwise import pairwise
 
 torch.set_num_threads(1)
@@ -114,9 +115,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _settled() -> Iterator[None]:
-    """The models that a file's tests made stay for those of the next."""
+    """The models that a file's tests made stay for those of the next, which are lent them as they were."""
     yield
     _settle()
+    found = changed()
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture(autouse=True, scope="session")

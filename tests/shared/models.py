@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
 import torch
@@ -159,7 +160,38 @@ def model(family: str, head: str = "lm", **options: Any) -> Any:
         **options: `attention` (its implementation), `dropout` (all of them), `dtype`, `seed`, `window` (another sliding
             one), `layers` (fewer).
     """
-    return _model(family, head, **{name: options[name] for name in sorted(options)})
+    made = _model(family, head, **{name: options[name] for name in sorted(options)})
+    shared = " ".join([family, head, *(f"{name}={value}" for name, value in sorted(options.items()))])
+    if shared not in _LENT:
+        _LENT[shared] = made, _state(made), {}
+    _LENT[shared][2][os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]] = None
+    return made
+
+
+# By name: the model, how it was lent, and the tests that asked for it.
+_LENT: dict[str, tuple[Any, set[str], dict[str, None]]] = {}
+
+
+def changed() -> list[str]:
+    """A line for each shared model that was not given back as it was, since this was asked last.
+
+    Looked at is what costs next to nothing: training modes, what takes a gradient, and a `forward` of a module's own.
+    """
+    found = []
+    for shared, (made, before, borrowers) in _LENT.items():
+        if different := sorted(before ^ _state(made)):
+            named = f"{', '.join(different[:3])}{', ...' if len(different) > 3 else ''}"
+            found.append(f"the shared model {shared} was given back changed ({named}) by one of {', '.join(borrowers)}")
+    _LENT.clear()
+    return found
+
+
+def _state(made: Any) -> set[str]:
+    """What of a model is not as it is made."""
+    modules = list(made.named_modules())
+    found = {f"{name} is in training mode" for name, module in modules if module.training}
+    found |= {f"{name} has a forward of its own" for name, module in modules if "forward" in vars(module)}
+    return found | {f"{name} takes no gradient" for name, one in made.named_parameters() if not one.requires_grad}
 
 
 def fresh(family: str) -> Any:
