@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from softprompt.backbones.anatomy import Anatomy, read_anatomy, register_anatomy
     from softprompt.backbones.backbone import Backbone
     from softprompt.backbones.load import load_backbone
+    from softprompt.compare.auto import AutoRun, train_auto
     from softprompt.compare.layers import select_layers
     from softprompt.compare.rendering import Results, results
     from softprompt.errors import Interrupted, SoftPromptError
@@ -63,6 +64,7 @@ _WHERE = {
     "storage.prompt": "Prompt load save",
     "tasks": "Task",
     "training.adaptation.run": "adapt",
+    "compare.auto": "AutoRun train_auto",
     "compare.layers": "select_layers",
     "compare.rendering": "Results results",
     "training.multitask.run": "MultitaskRun train_multitask",
@@ -74,6 +76,7 @@ _HOME = {name: module for module, names in _WHERE.items() for name in names.spli
 
 __all__ = [
     "Anatomy",
+    "AutoRun",
     "Backbone",
     "BuildContext",
     "Ensemble",
@@ -109,6 +112,7 @@ __all__ = [
     "select_layers",
     "similarity_of",
     "train",
+    "train_auto",
     "train_multitask",
     "transfer_metrics",
     "untrained",

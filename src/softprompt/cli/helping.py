@@ -14,8 +14,8 @@ GROUPS = {
     "baseline metric against",
     "Rows": "data text label column validation_data test_data test_size split shots seed max_test_rows max_rows "
     "skip_bad encoding file field source_data source_task no_effect effects no_model pooled",
-    "Training": "set_ over trials minutes folds halving learning_rate epochs steps distillation accumulate max_length "
-    "saves keep_at",
+    "Training": "set_ over trials minutes max_bytes folds halving learning_rate epochs steps distillation accumulate "
+    "max_length saves keep_at",
     "Machine": "dtype device batch_size workers on store gpus",
     "Output": "out form report_to retry dry_run page k json silent clean num_beams length_penalty",
     "Other": "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -37,6 +37,16 @@ class WantedRows:
     test_size: float | None
     skip_bad: bool | None
     encoding: str | None
+
+
+class How(NamedTuple):
+    """How a run is begun, whatever it is of; a seed of None is a run's own where one goes on."""
+
+    seed: int | None
+    dtype: str
+    device: str | None
+    resume: bool
+    silent: bool
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softprompt.cli.auto import refuse_auto
 from softprompt.cli.common import emit, quiet
 from softprompt.cli.completing import methods_by_name
 from softprompt.cli.found import FIGURES, show_found
@@ -112,6 +113,7 @@ def search(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
+    refuse_auto(method)
     place = place_of(workers, on, store, gpus, out)
     _check_optuna()
     entry: dict[str, JsonValue] = {**_given(name=method, preset=preset), "set": typed_settings(set_ or [], "--set")}

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softprompt.cli.auto import (
+    Budget,
+    BudgetMinutes,
+    MaxBytes,
+    budget_of,
+    choice_of,
+    chosen_run,
+    run_begun,
+    tell_choice,
+    without_method,
+)
 from softprompt.cli.breakdown import tell_breakdown
 from softprompt.cli.common import check_rows, counted, emit, interval, quiet, table, tell
 from softprompt.cli.completing import methods_by_name
@@ -39,7 +52,7 @@ from softprompt.cli.options import (
     TextColumns,
     ValidationData,
 )
-from softprompt.cli.resuming import Given, WantedRows
+from softprompt.cli.resuming import Given, How, WantedRows
 from softprompt.cli.settings import with_named
 
 if TYPE_CHECKING:
@@ -57,7 +70,8 @@ ReportTo = Annotated[
 MethodName = Annotated[
     str | None,
     typer.Option(
-        help="a method's name (softprompt methods); default: what did best on such backbones",
+        help="a method's name (softprompt methods), or auto: measure some and choose; default: what did best on such "
+        "backbones",
         autocompletion=methods_by_name,
     ),
 ]
@@ -97,6 +111,8 @@ def train(
     encoding: Encoding = None,
     dtype: Dtype = "auto",
     device: Device = None,
+    minutes: BudgetMinutes = None,
+    max_bytes: MaxBytes = None,
     report_to: ReportTo = None,
     resume: Resume = False,
     json: MetricsJson = False,
@@ -113,14 +129,37 @@ def train(
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
     pairs = with_named(set_, **named, init_from=init_from, report_to=report_to)
     given = Given(out, backbone, task, template, method, pairs, select, Columns.of(text, label), preset)
-    given.check(data, resume=resume)
-    record, shown = given.record(resume=resume), not silent
-    seed = seed if seed is not None else 13 if record is None else record.seed
-    rows = WantedRows(data, shots, seed, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
-    frozen, loaded, chosen, training = _settled(given, record, rows, dtype, device, silent=silent)
-    begun = given.preset_of(record)
-    done = _run()(frozen, loaded, chosen, training, seed=seed, output=out, resume=resume, preset=begun, progress=shown)
-    _report(done, out, json, silent)
+    begun = 13 if seed is None else seed
+    rows = WantedRows(data, shots, begun, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
+    how, budget = How(seed, dtype, device, resume, silent), budget_of(method, minutes, max_bytes)
+    if budget is None:
+        _report(_trained(given, rows, how), out, json, silent)
+    else:
+        _choose(without_method(given), rows, how, budget, json=json)
+
+
+def _trained(given: Given, rows: WantedRows, how: How) -> Run:
+    """Train the method that is named, or the default one, or go on with a run."""
+    given.check(rows.data, resume=how.resume)
+    record = given.record(resume=how.resume)
+    if record is not None and how.seed is None:
+        rows = replace(rows, seed=record.seed)
+    settled, preset = _settled(given, record, rows, how), given.preset_of(record)
+    begin = partial(_run(), seed=rows.seed, output=given.out, resume=how.resume, preset=preset)
+    return begin(*settled, progress=not how.silent)
+
+
+def _choose(given: Given, rows: WantedRows, how: How, budget: Budget, *, json: bool) -> None:
+    """Have a method chosen, and show what was tried beside the run."""
+    if how.resume and run_begun(given.out):
+        run, choice = _trained(given, rows, how), choice_of(given.out)
+    else:
+        run, choice = chosen_run(given, rows, how, budget)
+    if json:
+        emit({"choice": choice.model_dump(mode="json"), "metrics": run.metrics})
+        return
+    tell_choice(choice, given.out)
+    _report(run, given.out, json, how.silent)
 
 
 def _run() -> Callable[..., Run]:
@@ -130,13 +169,13 @@ def _run() -> Callable[..., Run]:
 
 
 def _settled(
-    given: Given, record: RunRecord | None, rows: WantedRows, dtype: str, device: str | None, *, silent: bool
+    given: Given, record: RunRecord | None, rows: WantedRows, how: How
 ) -> tuple[Backbone, Task, Method, TrainingOptions]:
     """What is trained: the task and its rows are looked at before the backbone is loaded."""
     loaded = given.task_of(record, rows)
-    count = check_rows(loaded, [rows.seed], silent=silent)
-    frozen = given.loaded(record, dtype, device)
-    return frozen, loaded, *given.settings_for(frozen, record, count, told=not silent)
+    count = check_rows(loaded, [rows.seed], silent=how.silent)
+    frozen = given.loaded(record, how.dtype, how.device)
+    return frozen, loaded, *given.settings_for(frozen, record, count, told=not how.silent)
 
 
 def _report(done: Run, out: Path, json: bool, silent: bool) -> None:

@@ -20,7 +20,7 @@ from softprompt.compare.ledger import CELLS, LEDGER, Outcome, outcomes_of
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.predictions import PREDICTIONS, Predictions, read_predictions
 from softprompt.files.documents import LONG, read_document
-from softprompt.files.places import JOURNAL, METRICS, RUN, TASKS, TRIALS
+from softprompt.files.places import AUTO, CHOICE, JOURNAL, METRICS, RUN, TASKS, TRIALS
 from softprompt.guards.paths import path_of
 from softprompt.tasks.metrics import METRICS as SCORES
 from softprompt.training.finished import RunMetrics, read_metrics
@@ -180,9 +180,10 @@ def _places(folders: Sequence[str | os.PathLike[str]], left: list[LeftOut]) -> t
 
 
 def _trials_of(run: Path) -> Path | None:
-    """The folder of a search's trials that a run is one of."""
+    """The folder of a search's trials that a run is one of, be they of options or of methods."""
     trials = run.parent
-    return trials if trials.name == TRIALS and (trials.parent / JOURNAL).is_file() else None
+    of_search = trials.name == TRIALS and (trials.parent / JOURNAL).is_file()
+    return trials if of_search or (trials.name == AUTO and (trials / CHOICE).is_file()) else None
 
 
 def _told_cells(table: Path, left: list[LeftOut]) -> dict[Path, Outcome]:

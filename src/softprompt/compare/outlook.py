@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -61,6 +62,15 @@ class Outlook(BaseModel):
     least: bool
 
 
+class Paces(NamedTuple):
+    """What was measured of a run: seconds to begin, of a step and of an answered row, and the process's memory."""
+
+    begin: float
+    step: float
+    row: float
+    memory: int
+
+
 def outlook(cell: Cell, backbone: Backbone, task: Task) -> Outlook:
     """Measure a cell that is not begun; nothing is kept.
 
@@ -69,13 +79,27 @@ def outlook(cell: Cell, backbone: Backbone, task: Task) -> Outlook:
     """
     started = time.monotonic()
     run = specified(backbone, wanted_run(cell, task), Progress(False))
+    return expected(run, paces(run, started))
+
+
+def paces(run: RunSpec, started: float) -> Paces:
+    """Take a few steps of a run and answer some of its rows.
+
+    Args:
+        run: that is settled, and not begun.
+        started: when that was begun, on the monotonic clock.
+
+    Raises:
+        SoftPromptError: the backbone cannot serve the method, or the readout.
+    """
+    backbone, task = run.backbone, run.task
     few = replace(run.splits, train=run.splits.train[:_ROWS], validation=run.splits.validation[:_ROWS], test=[])
     words, device = task.label_words(backbone.is_encoder_decoder), backbone.device
     reset_peak(device)
     with (
         TemporaryDirectory() as beside,
-        reproducible(cell.seed, run.options.threads),
-        attach(backbone, run.method, label_words=words, seed=cell.seed) as made,
+        reproducible(run.splits.seed, run.options.threads),
+        attach(backbone, run.method, label_words=words, seed=run.splits.seed) as made,
     ):
         work = work_of(replace(run, splits=few, folder=Path(beside)), made)
         begin = time.monotonic() - started
@@ -83,12 +107,12 @@ def outlook(cell: Cell, backbone: Backbone, task: Task) -> Outlook:
         begun = time.monotonic()
         work.measure()
         row = (time.monotonic() - begun) / len(few.validation)
-    return _summed(run, (begin, step, row), peak_memory(device))
+    return Paces(begin, step, row, peak_memory(device))
 
 
-def _summed(run: RunSpec, measured: tuple[float, float, float], memory: int) -> Outlook:
-    """The cell's cost of its parts: seconds to begin, of a step and of a row."""
-    begin, step, row = measured
+def expected(run: RunSpec, found: Paces) -> Outlook:
+    """What a run costs at such paces, its own or those of one that has other rows."""
+    begin, step, row, memory = found
     options, splits, trains = run.options, run.splits, run.method.trains()
     rounds = math.ceil(len(splits.train) / (run.plan.batch_size * options.accumulate)) * run.plan.epochs
     steps = (options.max_steps or rounds) if trains or run.readout_spec.name == "head" else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import read_document
-from softprompt.files.places import METRICS, RUN, refuse_run
+from softprompt.files.places import AUTO, METRICS, RUN, refuse_run
 from softprompt.files.whole import write_json
 from softprompt.guards.paths import entries, folder_for
 from softprompt.training.identity import run_difference
@@ -68,12 +68,21 @@ def take_folder(
         finished = (folder / METRICS).is_file()
         check_same(folder, identity, finished=finished)
         return finished
-    if folder.is_dir() and entries(folder):
+    check_free(folder)
+    write_json(known, {**identity, **(begun or {})})
+    return False
+
+
+def check_free(folder: Path) -> None:
+    """Make sure that a run can begin in a folder: nothing stands there, or the choice of its method alone.
+
+    Raises:
+        SoftPromptError: something does.
+    """
+    if folder.is_dir() and any(path.name != AUTO for path in entries(folder)):
         raise SoftPromptError(f"{folder} is not empty and holds no run: choose another output")
     if folder.exists() and not folder.is_dir():
         raise SoftPromptError(f"{folder} is a file: choose another output")
-    write_json(known, {**identity, **(begun or {})})
-    return False
 
 
 def check_same(folder: Path, identity: Mapping[str, object], *, finished: bool) -> None:
