@@ -23,7 +23,7 @@ MEASURED = ("measured", "dropped")
 
 
 def singles(backbone: Any, task: Any, made: Any, seed: int, out: Path) -> dict[str, Any]:
-    """Each method that was measured with its own defaults, trained on all rows: score, difference, bytes."""
+    """The default method and each that was measured, with their own defaults on all rows: score and difference."""
     import softprompt as sp
     from softprompt.compare.race import HeldOut
 
@@ -31,7 +31,7 @@ def singles(backbone: Any, task: Any, made: Any, seed: int, out: Path) -> dict[s
     taken = HeldOut.of([made.run.folder], metric)
     found = {}
     for place, one in enumerate(made.choice.tried):
-        if one.state not in MEASURED or "learning_rate" in one.training_options:
+        if (place and one.state not in MEASURED) or "learning_rate" in one.training_options:
             continue
         folder = made.run.folder if place == made.choice.taken else out / f"single-{one.method}"
         if place != made.choice.taken:

@@ -44,9 +44,9 @@ def backbone() -> sp.Backbone:
 
 @cache
 def shortlisted(max_bytes: int | None) -> Any:
-    from softprompt.compare.shortlist import Asked, shortlist
+    from softprompt.compare.shortlist import Terms, shortlist
 
-    return shortlist(backbone(), words(), Asked(TrainingOptions(), 70, max_bytes))
+    return shortlist(backbone(), words(), Terms(TrainingOptions(), 70, max_bytes))
 
 
 @dataclass

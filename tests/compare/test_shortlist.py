@@ -8,7 +8,7 @@ import pytest
 
 import softprompt as sp
 from softprompt.attached.attach import build
-from softprompt.compare.shortlist import MOST, Asked, Entry, LeftOut, shortlist
+from softprompt.compare.shortlist import MOST, Candidate, PassedOver, Terms, shortlist
 from softprompt.files.tensors import write_tensors
 from softprompt.methods.base import Recipe
 from softprompt.methods.default import default_method
@@ -30,8 +30,8 @@ def backbone(family: str) -> sp.Backbone:
 
 def listed(
     folder: Path, family: str, max_bytes: int | None = None, rows: int = 32, options: TrainingOptions = NONE
-) -> tuple[list[Entry], list[LeftOut]]:
-    return shortlist(backbone(family), words_task(folder), Asked(options, rows, max_bytes))
+) -> tuple[list[Candidate], list[PassedOver]]:
+    return shortlist(backbone(family), words_task(folder), Terms(options, rows, max_bytes))
 
 
 def evidence(name: str, family: str) -> tuple[int, int]:
@@ -89,7 +89,7 @@ def test_a_prompt_that_is_too_large_is_made_smaller_or_left_out(tmp_path: Path) 
             (name, count), *_ = own[one.method].method_options.items()
             default = getattr(sp.method(one.method), name)
             assert count in {default >> times for times in range(1, 10)}
-    assert own["p_tuning_v2"].method_options == {"num_virtual_tokens": 2}
+    assert own["p_tuning_v2"].method_options == {"num_virtual_tokens": 1}
     told = {one.method: one for one in left}["bitfit"]
     assert told.why.startswith("it stores 5,764 bytes")
     assert told.stored_bytes == 5764

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.compare.choice_record import ChoiceRecord
@@ -53,7 +52,7 @@ def train_auto(
     resume: bool = False,
     progress: bool | Progress = True,
     backbone: str | None = None,
-    **named: Any,
+    **named: object,
 ) -> AutoRun:
     """Choose a method for a task by measuring some on rows that are held out, and train it on all rows.
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from softprompt.compare.shortlist import Entry, LeftOut
+from softprompt.compare.shortlist import Candidate, PassedOver
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.documents import read_document
@@ -18,7 +18,7 @@ from softprompt.storage.record import Strict, fault
 _MEND = "restore the file, or choose another output"
 
 
-class Tried(Entry):
+class Tried(Candidate):
     """A method of the shortlist, and what became of it.
 
     Attributes:
@@ -69,7 +69,7 @@ class ChoiceRecord(Strict):
     metric: str
     folds: int
     tried: tuple[Tried, ...] = Field(min_length=1)
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[PassedOver, ...]
     seconds: float = 0.0
     taken: int | None = None
     why: str = ""

@@ -25,7 +25,7 @@ from softprompt.compare.here import HereExecutor
 from softprompt.compare.live import duration
 from softprompt.compare.queue import work_off
 from softprompt.compare.race import HeldOut
-from softprompt.compare.shortlist import Entry
+from softprompt.compare.shortlist import Candidate
 from softprompt.compare.verdict import Verdict, by_order, by_score
 from softprompt.compare.wanted_choice import WantedChoice
 from softprompt.errors import Interrupted
@@ -252,7 +252,7 @@ class Choosing:
         if not method.trains():
             return
         rate = method.recipe(anatomy.family, anatomy.kind).learning_rate
-        fresh = Tried.model_validate(one.model_dump(include=set(Entry.model_fields)))
+        fresh = Tried.model_validate(one.model_dump(include=set(Candidate.model_fields)))
         costs = {"fold_seconds": one.seconds / len(one.scores), "run_seconds": one.run_seconds}
         for told, share in _RATES.items():
             training = {**one.training_options, "learning_rate": float(f"{rate * share:.3g}")}

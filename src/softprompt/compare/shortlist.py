@@ -39,7 +39,7 @@ _FITS = ("fit", "layers")  # courses whose time can be told before: one fit, or 
 _WHOLE = 0.5  # what stores so large a share of the backbone's scalars is no prompt
 
 
-class Entry(Strict):
+class Candidate(Strict):
     """A method that comes into question.
 
     Attributes:
@@ -57,7 +57,7 @@ class Entry(Strict):
     evidence: str
 
 
-class LeftOut(Strict):
+class PassedOver(Strict):
     """A method that does not, and why; `stored_bytes` where it is only too large, as small as it can be."""
 
     method: str
@@ -65,7 +65,7 @@ class LeftOut(Strict):
     stored_bytes: int | None = None
 
 
-class Asked(NamedTuple):
+class Terms(NamedTuple):
     """What the methods are wanted for.
 
     Attributes:
@@ -86,7 +86,7 @@ class _Evidence(NamedTuple):
     told: str
 
 
-def shortlist(backbone: Backbone, task: Task, asked: Asked) -> tuple[list[Entry], list[LeftOut]]:
+def shortlist(backbone: Backbone, task: Task, asked: Terms) -> tuple[list[Candidate], list[PassedOver]]:
     """The methods that come into question, in their order, and those that do not.
 
     A method whose default stores too much is made smaller by half, and by half again.
@@ -96,16 +96,16 @@ def shortlist(backbone: Backbone, task: Task, asked: Asked) -> tuple[list[Entry]
         task: that is to be learned.
         asked: what they are wanted for.
     """
-    found, left = list[tuple[_Evidence, Entry]](), list[LeftOut]()
+    found, left = list[tuple[_Evidence, Candidate]](), list[PassedOver]()
     for kind in methods().values():
         own = _evidence(kind, backbone)
         entry = _entry(own.told, kind, backbone, task, asked)
-        if isinstance(entry, Entry):
+        if isinstance(entry, Candidate):
             found.append((own, entry))
         else:
             left.append(entry)
     found.sort(key=lambda one: (one[0].place, one[1].stored_bytes, one[1].method))
-    beyond = [LeftOut(method=one.method, why=f"behind {MOST} others: {own.told}") for own, one in found[MOST:]]
+    beyond = [PassedOver(method=one.method, why=f"behind {MOST} others: {own.told}") for own, one in found[MOST:]]
     return [one for _, one in found[:MOST]], [*beyond, *left]
 
 
@@ -125,15 +125,15 @@ def _evidence(kind: type[Method], backbone: Backbone) -> _Evidence:
     return _Evidence((3, 0), "its rate was measured on no family")
 
 
-def _entry(evidence: str, kind: type[Method], backbone: Backbone, task: Task, asked: Asked) -> Entry | LeftOut:
+def _entry(evidence: str, kind: type[Method], backbone: Backbone, task: Task, asked: Terms) -> Candidate | PassedOver:
     """A method, or why it does not come into question."""
     try:
         return _fitting(evidence, kind, backbone, task, asked)
     except SoftPromptError as error:
-        return LeftOut(method=kind.name, why=str(error))
+        return PassedOver(method=kind.name, why=str(error))
 
 
-def _fitting(evidence: str, kind: type[Method], backbone: Backbone, task: Task, asked: Asked) -> Entry | LeftOut:
+def _fitting(evidence: str, kind: type[Method], backbone: Backbone, task: Task, asked: Terms) -> Candidate | PassedOver:
     """A method whose prompt stores no more than it may, or one that cannot be made so small.
 
     Raises:
@@ -151,7 +151,7 @@ def _fitting(evidence: str, kind: type[Method], backbone: Backbone, task: Task, 
         made = checked(kind, changes, f"method {kind.name!r}")
         size = _stored_bytes(made, backbone, task, asked.options, asked.rows)
         if asked.max_bytes is None or size <= asked.max_bytes:
-            return Entry(
+            return Candidate(
                 method=own.name,
                 method_options=changes,
                 training_options=training,
@@ -159,7 +159,7 @@ def _fitting(evidence: str, kind: type[Method], backbone: Backbone, task: Task, 
                 evidence=evidence,
             )
     least = "".join(f" with {name}={value}" for name, value in changes.items())
-    return LeftOut(method=own.name, why=f"it stores {size:,} bytes{least}", stored_bytes=size)
+    return PassedOver(method=own.name, why=f"it stores {size:,} bytes{least}", stored_bytes=size)
 
 
 def _smaller(method: Method) -> Iterator[dict[str, JsonValue]]:

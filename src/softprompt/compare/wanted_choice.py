@@ -12,7 +12,7 @@ from softprompt.backbones.backbone import Backbone
 from softprompt.compare.choice_record import ChoiceRecord, Tried, read_choice
 from softprompt.compare.folding import FOLDS, usual_folds
 from softprompt.compare.outlook import expected, paces
-from softprompt.compare.shortlist import Asked, Entry, LeftOut, shortlist
+from softprompt.compare.shortlist import Candidate, PassedOver, Terms, shortlist
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import CHOICE
 from softprompt.methods.base import Method
@@ -61,7 +61,7 @@ class WantedChoice:
             if differs is not None:
                 raise SoftPromptError(f"{self.folder} holds {differs}")
             return known.model_copy(update={"minutes": self.minutes})
-        wanted = Asked(self.options, len(self.task.splits(self.seed).train), self.max_bytes)
+        wanted = Terms(self.options, len(self.task.splits(self.seed).train), self.max_bytes)
         entries, left = shortlist(self.backbone, self.task, wanted)
         if not entries:
             raise SoftPromptError(self._none(left))
@@ -74,7 +74,7 @@ class WantedChoice:
             left_out=tuple(left),
         )
 
-    def _none(self, left: list[LeftOut]) -> str:
+    def _none(self, left: list[PassedOver]) -> str:
         """Why no method comes into question."""
         sizes = [one for one in left if one.stored_bytes is not None]
         if not sizes:
@@ -111,11 +111,11 @@ class WantedChoice:
         assert self.task.source is not None
         return self.task.with_source(of_fold(self.task.source, Fold(place, FOLDS)))
 
-    def method(self, one: Entry) -> Method:
+    def method(self, one: Candidate) -> Method:
         """A method with its options."""
         return method_of(one.method, **one.method_options)
 
-    def training(self, one: Entry) -> TrainingOptions:
+    def training(self, one: Candidate) -> TrainingOptions:
         """The options of its training: the user's, and what is set beside them."""
         return training_options(one.training_options, self.options)
 
@@ -135,5 +135,5 @@ class WantedChoice:
         return one.model_copy(update=costs)
 
 
-def _open(one: Entry) -> Tried:
+def _open(one: Candidate) -> Tried:
     return Tried.model_validate(one.model_dump())
