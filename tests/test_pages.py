@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 # Methods and options of a page's own example, and what stands for any.
-OTHERS = ("low_rank_prompt", "rank", "METHOD")
+OTHERS = ("low_rank_prompt", "rank", "METHOD", "auto")
 # What a page shows at 1280 pixels, beside its contents and the list of pages.
 WIDTH = 80
 _BLOCK = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.M | re.S)

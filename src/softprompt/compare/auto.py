@@ -82,8 +82,8 @@ def train_auto(
     Example:
         >>> few = task.with_data([{"text": f"w{place}", "label": str(place % 2)} for place in range(10)])
         >>> made = sp.train_auto(model, tokenizer, few, minutes=60, max_bytes=210, max_steps=1, progress=False)
-        >>> made.choice.why[:58], made.run.record.stored_bytes
-        ("prompt_tuning,num_virtual_tokens=1 is taken unmeasured, si", 200)
+        >>> made.choice.chosen.label, made.run.record.stored_bytes  # ten rows are too few to measure more than one
+        ('prompt_tuning,num_virtual_tokens=1', 200)
     """
     show = progress if isinstance(progress, Progress) else Progress(progress)
     chosen, own = training_options(named, options), model.named(backbone)
