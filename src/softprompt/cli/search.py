@@ -113,9 +113,8 @@ def search(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
-    refuse_auto(method)
     place = place_of(workers, on, store, gpus, out)
-    _check_optuna()
+    _check_able(method)
     entry: dict[str, JsonValue] = {**_given(name=method, preset=preset), "set": typed_settings(set_ or [], "--set")}
     keys: dict[str, JsonValue] = {
         "backbones": [backbone],
@@ -134,8 +133,9 @@ def search(
         _finish(wanted, found, beside_default(ended, place, silent=silent), out, json=json)
 
 
-def _check_optuna() -> None:
-    """Raise `SoftPromptError` where Optuna is not there."""
+def _check_able(method: str | None) -> None:
+    """Raise `SoftPromptError` where a method is to be chosen, or Optuna is not there."""
+    refuse_auto(method)
     if find_spec("optuna") is None:
         raise SoftPromptError("softprompt search has Optuna propose trials: pip install 'softprompt[search]'")
 
