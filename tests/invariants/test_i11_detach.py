@@ -13,7 +13,7 @@ from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 
 from ..attacks.attaching import state
-from ..shared.models import ids, model, padded, tokenizer
+from ..shared.models import fresh, ids, model, padded, tokenizer
 from ..shared.prompts import attached, every_family, every_method, loss_of, producer, tiny
 
 
@@ -77,7 +77,7 @@ def test_all_is_as_it_was_where_attaching_fails() -> None:
 
 
 def test_flags_of_a_users_own_are_kept() -> None:
-    backbone = model("llama", seed=1)
+    backbone = fresh("llama")
     backbone.lm_head.weight.requires_grad_(False)
     backbone.train()
     backbone.model.layers[1].eval()
