@@ -72,17 +72,23 @@ def _leave_pairs(items: list[pytest.Item]) -> None:
 def _count_values_once(items: list[pytest.Item]) -> None:
     """Count lines only in the first cases of a test that have each value of each of its factors.
 
-    What runs is as slow again by half where lines are counted, and the rest of a product runs the same ones.
+    What runs is as slow again by half where lines are counted, and the rest of a product runs the same ones. In the
+    invariants a value is counted once for all tests of a file, and of each test the first case: what a method runs has
+    tests of its own.
     """
     met: dict[tuple[Path, str], set[tuple[str, str]]] = {}
+    begun: set[tuple[Path, str]] = set()
     for item in items:
         given = getattr(getattr(item, "callspec", None), "params", {})
-        if len(given) > 1 and item.get_closest_marker("slow") is None:
+        invariant = "invariants" in item.path.parts
+        if len(given) > (0 if invariant else 1) and item.get_closest_marker("slow") is None:
+            test = item.path, item.name.split("[")[0]
             values = {(name, repr(value)) for name, value in given.items()}
-            before = met.setdefault((item.path, item.name.split("[")[0]), set())
-            if values <= before:
+            before = met.setdefault((item.path, "") if invariant else test, set())
+            if values <= before and test in begun:
                 item.add_marker(pytest.mark.no_cover)
             before |= values
+            begun.add(test)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -38,8 +38,18 @@ def test_every_method_runs_on_every_family(method: str, family: str, tmp_path: P
     assert set(done.predict(["w20 w41 w42", "w30 w50"])) <= {"0", "1"}
 
 
-@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2"])
-@pytest.mark.parametrize(("family", "readout"), [("llama", "text"), ("bert", "mask"), ("bert", "head"), ("t5", "text")])
+READ = [("llama", "text"), ("bert", "mask"), ("bert", "head"), ("t5", "text")]
+OFTEN = {*(("capt", *read) for read in READ), ("prompt_tuning", *READ[0]), ("p_tuning_v2", *READ[1])}
+
+
+@pytest.mark.parametrize(
+    ("method", "family", "readout"),
+    [
+        pytest.param(method, *read, marks=() if (method, *read) in OFTEN else pytest.mark.slow)
+        for method in ("capt", "prompt_tuning", "p_tuning_v2")
+        for read in READ
+    ],
+)
 def test_training_learns_the_training_rows(method: str, family: str, readout: str, tmp_path: Path) -> None:
     done = run(
         tmp_path, family, METHODS[method], readout=readout, max_steps=60, batch_size=16, evaluations=4, patience=99,
@@ -84,7 +94,12 @@ def feelings(tmp_path_factory: pytest.TempPathFactory) -> sp.Task:
 @pytest.mark.no_cover  # lines that the runs above count
 @pytest.mark.parametrize(
     ("method", "rate", "floor"),
-    [("capt", 0.3, 0.8), ("prompt_tuning", 0.1, 0.6), ("p_tuning_v2", 0.1, 0.9), ("deep_prompt", 0.3, 0.75)],
+    [
+        ("capt", 0.3, 0.8),
+        ("deep_prompt", 0.3, 0.75),
+        pytest.param("prompt_tuning", 0.1, 0.6, marks=pytest.mark.slow),
+        pytest.param("p_tuning_v2", 0.1, 0.9, marks=pytest.mark.slow),
+    ],
 )
 def test_a_trained_llama_really_learns(
     method: str, rate: float, floor: float, feelings: sp.Task, tmp_path: Path
