@@ -40,9 +40,8 @@ def _examples() -> dict[str, dict[str, Any]]:
 _EXAMPLES = _examples()
 FAMILIES: dict[str, tuple[str, ...]] = {name: tuple(given.pop("families", CORE)) for name, given in _EXAMPLES.items()}
 METHODS: dict[str, Method] = {name: method_of(given.pop("method"), **given) for name, given in _EXAMPLES.items()}
-# These run over every family by default, the others over one, and over all with `make test-slow`.
-EVERYWHERE = {"capt", "prompt_tuning", "p_tuning_v2", "p_tuning_v2_projection", "deep_prompt", "hard_prompt"}
-EVERYWHERE |= {"head_only", "full_finetuning", "spt"}
+# These run over every family by default, one of each site; the others over one, and over all with `make test-slow`.
+EVERYWHERE = {"capt", "prompt_tuning", "p_tuning_v2", "deep_prompt", "full_finetuning", "spt"}
 TRAINED = tuple(name for name, method in METHODS.items() if method.trains())
 GENERATIVE = tuple(family for family in CORE if family not in ENCODERS)
 

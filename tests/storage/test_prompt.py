@@ -39,6 +39,7 @@ save_file(found, sys.argv[1])
 """
 
 
+@pytest.mark.no_cover  # lines that training/test_run.py counts for each method
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_fresh_process_gives_the_same_logits(every: bool, tmp_path: Path) -> None:
     """One process for all methods: starting one costs seconds. By default their families take turns."""
