@@ -158,7 +158,7 @@ def test_the_one_that_leads_is_tried_with_other_rates(choose: Any) -> None:
     assert not any("learning_rate" in one.training_options for one in head.tried)
 
 
-@pytest.mark.parametrize("minutes", [2, 4, 6.5, 8, 11, 15, 21])
+@pytest.mark.parametrize("minutes", [2, 4, 6.5, 11, 21])
 @pytest.mark.parametrize("slower", [0.4, 1.0])
 def test_the_time_is_enough_for_the_choice_and_the_run(choose: Any, minutes: float, slower: float) -> None:
     """Where folds take what was expected, or less: of any method the run takes as long as was expected."""
@@ -224,12 +224,12 @@ def test_a_method_that_fails_is_told_and_the_others_go_on(choose: Any) -> None:
     assert f"{DEFAULT}: the loss is not finite" in heard.lines
 
 
-@pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
-def test_a_kill_anywhere_changes_nothing(choose: Any, stop: type[BaseException], tmp_path: Path) -> None:
+def test_a_kill_anywhere_changes_nothing(choose: Any, tmp_path: Path) -> None:
     shares = {"capt": 0.9, DEFAULT: 0.75, "capt 1.5": 0.97}
     straight_land = Land(shares)
     straight = choose(straight_land, "straight")
-    for after in (0, 4, 13, len(straight_land.done) - 1):
+    last = len(straight_land.done) - 1
+    for after, stop in ((0, SystemExit), (5, KeyboardInterrupt), (last, SystemExit)):
         folder, land = f"{stop.__name__}-{after}", Land(shares, stop_after=after, stop=stop)
         with pytest.raises(Interrupted if stop is KeyboardInterrupt else SystemExit):
             choose(land, folder)

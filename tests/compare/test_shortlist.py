@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -24,14 +26,25 @@ from ..shared.runs import task as words_task
 NONE = TrainingOptions()
 
 
+@cache
 def backbone(family: str) -> sp.Backbone:
     return sp.Backbone(model(family), tokenizer())
 
 
+@cache
+def words() -> sp.Task:
+    return words_task(Path(mkdtemp()))
+
+
+@cache
+def usual(family: str, max_bytes: int | None = None) -> tuple[list[Candidate], list[PassedOver]]:
+    return listed(family, max_bytes)
+
+
 def listed(
-    folder: Path, family: str, max_bytes: int | None = None, rows: int = 32, options: TrainingOptions = NONE
+    family: str, max_bytes: int | None = None, rows: int = 32, options: TrainingOptions = NONE
 ) -> tuple[list[Candidate], list[PassedOver]]:
-    return shortlist(backbone(family), words_task(folder), Terms(options, rows, max_bytes))
+    return shortlist(backbone(family), words(), Terms(options, rows, max_bytes))
 
 
 def evidence(name: str, family: str) -> tuple[int, int]:
@@ -48,8 +61,8 @@ def evidence(name: str, family: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("family", ["bert", "llama", "t5", "gemma3"])
-def test_the_order_is_that_of_what_recipes_declare(tmp_path: Path, family: str) -> None:
-    found, left = listed(tmp_path, family)
+def test_the_order_is_that_of_what_recipes_declare(family: str) -> None:
+    found, left = usual(family)
     places = [(*evidence(one.method, family), one.stored_bytes) for one in found]
     assert places == sorted(places)
     assert places[0][:2] == (0, 0)
@@ -59,18 +72,18 @@ def test_the_order_is_that_of_what_recipes_declare(tmp_path: Path, family: str) 
     assert "full_finetuning" in {one.method for one in left}
 
 
-def test_a_rate_that_is_measured_brings_a_method_forward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "lora" not in [one.method for one in listed(tmp_path, "bert")[0]]
+def test_a_rate_that_is_measured_brings_a_method_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "lora" not in [one.method for one in usual("bert")[0]]
     recipes = {"default": Recipe(5e-4, "measured", measured_on=("bert",))}
     monkeypatch.setattr(methods()["lora"], "recipes", recipes)
-    first = [one.method for one in listed(tmp_path, "bert")[0]][:4]
+    first = [one.method for one in listed("bert")[0]][:4]
     assert "lora" in first
 
 
 @pytest.mark.parametrize("family", ["bert", "llama", "t5"])
 def test_bytes_are_those_of_the_file(tmp_path: Path, family: str) -> None:
-    own, task = backbone(family), words_task(tmp_path)
-    for one in (*listed(tmp_path, family)[0], *listed(tmp_path, family, 2000)[0]):
+    own, task = backbone(family), words()
+    for one in (*usual(family)[0], *usual(family, 2000)[0]):
         method = sp.method(one.method, **one.method_options)
         made = build(own, method)
         readout = build_readout(task, own, made, readout_spec(own.model, task, method, NONE))
@@ -78,10 +91,10 @@ def test_bytes_are_those_of_the_file(tmp_path: Path, family: str) -> None:
         assert (one.method, one.stored_bytes) == (one.method, (tmp_path / "tensors").stat().st_size)
 
 
-def test_a_prompt_that_is_too_large_is_made_smaller_or_left_out(tmp_path: Path) -> None:
-    whole, _ = listed(tmp_path, "bert")
+def test_a_prompt_that_is_too_large_is_made_smaller_or_left_out() -> None:
+    whole, _ = usual("bert")
     most = 2000
-    small, left = listed(tmp_path, "bert", most)
+    small, left = usual("bert", most)
     assert all(one.stored_bytes <= most for one in small)
     own = {one.method: one for one in small}
     for one in whole:
@@ -95,9 +108,9 @@ def test_a_prompt_that_is_too_large_is_made_smaller_or_left_out(tmp_path: Path) 
     assert told.stored_bytes == 5764
 
 
-def test_many_rows_have_fewer_passes_unless_the_user_says_how_many(tmp_path: Path) -> None:
-    found, _ = listed(tmp_path, "bert", rows=100_000)
+def test_many_rows_have_fewer_passes_unless_the_user_says_how_many() -> None:
+    found, _ = listed("bert", rows=100_000)
     assert {one.training_options["epochs"] for one in found} == {3}
-    assert not any(one.training_options for one in listed(tmp_path, "bert")[0])
+    assert not any(one.training_options for one in usual("bert")[0])
     options = TrainingOptions(max_steps=5)
-    assert not any(one.training_options for one in listed(tmp_path, "bert", rows=100_000, options=options)[0])
+    assert not any(one.training_options for one in listed("bert", rows=100_000, options=options)[0])

@@ -58,9 +58,7 @@ def _because(tried: Sequence[Tried], places: Sequence[int], found: Taken, answer
     if not others:
         return f"{own}: its {first} is the best of {len(places)}, and no other is within one standard error of it"
     if chosen == best:
-        return (
-            f"{own}: its {first} is the best of {len(places)}; of {others} that cannot be told from it none is smaller"
-        )
+        return f"{own}: its {first} is the best of {len(places)}; {others} cannot be told from it, and none is smaller"
     gap = answers[chosen].behind(answers[best])
     return (
         f"{own}: its {answers[chosen].score:.3f} cannot be told from the {first} of {tried[best].label} (behind by "
