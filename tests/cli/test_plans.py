@@ -58,6 +58,12 @@ def test_what_cannot_be_read_is_one_line(given: dict[str, object], line: str) ->
         typed_keys(given)
 
 
+def test_bad_rows_are_skipped_in_every_typed_task() -> None:
+    typed = typed_keys({"tasks": ["sst2=a.tsv", "=b.csv"], "skip_bad": True})
+    wanted = [{"name": "sst2", "data": "a.tsv", "skip_bad": True}, {"data": "b.csv", "skip_bad": True}]
+    assert typed == {"tasks": wanted}
+
+
 def test_a_file_or_options_and_not_both(tmp_path: Path) -> None:
     with pytest.raises(SoftPromptError, match=r"--method: .*plan.yaml says what is compared: leave it out"):
         typed_plan(tmp_path / "plan.yaml", {"methods": ["capt"]})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softprompt.compare.cells import Cell, LoadedTasks, cell_name, doubled, method_label
+from softprompt.compare.cells import Cell, LoadedTasks, cell_name, doubled, method_label, wanted_run
 
 from ..shared.tables_of_runs import Bench
 
@@ -44,6 +44,15 @@ def test_a_cell_goes_through_a_line_of_json() -> None:
     cell = Cell(name="é", folder="/x y", backbone="b", method="lora", method_options={"rank": 4}, seed=1, shots=3)
     assert Cell.model_validate_json(cell.model_dump_json(exclude_defaults=True)) == cell
     assert doubled([cell, cell, cell.model_copy(update={"name": "f"})]) == ["é"]
+
+
+def test_a_worker_is_told_who_looks_on(own: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no part of what makes the run, and goes along with the cell all the same."""
+    monkeypatch.setattr("softprompt.training.fitting.tracking.import_module", lambda name: name)
+    asked = {"name": "lora", "set": {"report_to": "tensorboard,mlflow"}}
+    (cell,) = own.planned(tmp_path, methods=[asked], seeds=[1]).cells
+    again = Cell.model_validate_json(cell.model_dump_json(exclude_defaults=True))
+    assert wanted_run(again, LoadedTasks().of(again)).options.report_to == ("tensorboard", "mlflow")
 
 
 def test_cells_of_one_task_share_it_whatever_their_seeds(own: Bench, tmp_path: Path) -> None:

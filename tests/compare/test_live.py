@@ -40,6 +40,9 @@ def test_counts_and_the_best_of_means(monkeypatch: pytest.MonkeyPatch) -> None:
     one.hear(Event(kind="begun", job="c3"))
     now[0] += 4
     assert one.time_left() == 6
+    now[0] += 20
+    assert one.head() == "2 of 4 cells done, 2 running", "those in hand take longer, and nobody knows how long"
+    now[0] -= 20
     assert one.best() == ["sst2 on tiny: capt 0.800 (1 seed)"]
     one.hear(done("c2", 0.5))
     assert one.best() == ["sst2 on tiny: lora 0.750 (1 seed)"]

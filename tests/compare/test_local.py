@@ -112,6 +112,19 @@ def test_a_table_that_is_killed_three_times_is_the_undisturbed_one(own: Bench, t
     assert not Path(f"/proc/{worker[0]}").exists()
 
 
+@pytest.mark.slow
+def test_a_tracker_looks_on_in_the_workers_and_changes_nothing(own: Bench, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    expected = undisturbed(own, tmp_path / "plain")
+    methods = [{**one, "set": {**one["set"], "report_to": "tensorboard"}} for one in own.document["methods"]]
+    cells = own.planned(tmp_path / "out", methods=methods).cells
+    with LocalExecutor(2, 1) as executor:
+        work_off(cells, executor, lambda event: None)
+    assert {path.name: outcome(path) for path in (tmp_path / "out" / "cells").iterdir()} == expected
+    for cell in cells:
+        assert [*Path(cell.folder).glob("tensorboard/events.out.tfevents.*")], "each run has its own curves"
+
+
 def test_a_workers_progress_is_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """A warning is told; a step is, too, but not more often than somebody could read."""
     now = [100.0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from softprompt.compare.cells import LoadedTasks
 from softprompt.compare.plan import PlanFaults
 
 from ..shared.tables_of_runs import Bench
@@ -61,6 +62,20 @@ def test_who_looks_on_makes_no_other_cell(own: Bench, tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(PlanFaults, match=r"plan.yaml: methods\[0\]: report_to=trackio: the package"):
         own.planned(tmp_path, methods=[{"name": "lora", "set": {"report_to": "trackio"}}])
+
+
+def test_bad_rows_are_left_out_where_a_task_says_so_and_notes_tell_of_them(own: Bench, tmp_path: Path) -> None:
+    lines = (own.folder / "rows.jsonl").read_text().splitlines()
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("\n".join([*lines, json.dumps({"text": "w99"}), lines[0]]) + "\n")
+    task = {"name": str(own.folder / "task.yaml"), "data": str(bad)}
+    with pytest.raises(PlanFaults, match=r"tasks\[0\]: .*bad.jsonl, line 41: .*; or leave such rows out"):
+        own.planned(tmp_path, tasks=[task])
+    found = own.planned(tmp_path, tasks=[{**task, "skip_bad": True}], seeds=[1, 2])
+    assert found.notes[0].startswith("words: bad.jsonl: left out 1 bad row: line 41: ")
+    assert found.notes[1:] == ("words: 1 rows with the texts of an earlier row left out",)
+    assert {cell.skip_bad for cell in found.cells} == {True}
+    assert LoadedTasks().of(found.cells[0]).splits(1).notes
 
 
 def test_options_go_to_whoever_has_them(own: Bench, tmp_path: Path) -> None:

@@ -10,7 +10,20 @@ import typer
 
 from softprompt.cli.common import emit, quiet, table, tell
 from softprompt.cli.completing import backbones_by_name, methods_by_name, tasks_by_name
-from softprompt.cli.options import OUT, Device, Dtype, Gpus, Json, MaxTestRows, On, Quiet, Set, StoreAddress, Workers
+from softprompt.cli.options import (
+    OUT,
+    Device,
+    Dtype,
+    Gpus,
+    Json,
+    MaxTestRows,
+    On,
+    Quiet,
+    Set,
+    SkipBad,
+    StoreAddress,
+    Workers,
+)
 from softprompt.cli.placing import Place, place_of, workers_here
 from softprompt.cli.plans import typed_plan
 from softprompt.errors import Interrupted, SoftPromptError, shown
@@ -70,6 +83,7 @@ def compare(
     seeds: Seeds = None,
     shots: ShotsList = None,
     max_test_rows: MaxTestRows = None,
+    skip_bad: SkipBad = False,
     workers: Workers = None,
     on: On = None,
     store: StoreAddress = None,
@@ -91,7 +105,9 @@ def compare(
     folder_for(out, "--out")
     place = place_of(workers, on, store, gpus, out)
     options = {"backbones": backbone, "tasks": task, "methods": method, "set": set_, "seeds": seeds, "shots": shots}
-    found = _planned(plan, {**options, "max_test_rows": max_test_rows}, out, dtype, device)
+    found = _planned(
+        plan, {**options, "max_test_rows": max_test_rows, "skip_bad": skip_bad or None}, out, dtype, device
+    )
     if dry_run:
         _dry(found, out, workers, json=json, silent=silent)
         return
@@ -129,6 +145,8 @@ def _begin(plan: Planned, stands: Standing, ledger: Ledger, *, silent: bool) -> 
     from softprompt.progress import Progress
 
     show = Progress(not silent)
+    for note in plan.notes:
+        show.say(f"note: {note}")
     show.say(f"{len(plan.cells)} cells: {len(stands.done)} done, {len(stands.left)} to do")
     for cell in stands.failed:
         known = ledger.outcome(cell.name, plan.digests[cell.name])
@@ -177,6 +195,8 @@ def _dry(plan: Planned, out: Path, workers: int | None, *, json: bool, silent: b
     show = Progress(not silent)
     stands = standing(plan, out, Ledger(out, show.say), retry=True)
     count, threads = workers_here(workers, len(plan.cells))
+    for note in plan.notes:
+        show.say(f"note: {note}")
     found = forecast(plan, stands, threads, show)
     if json:
         emit(found.model_dump())

@@ -54,12 +54,13 @@ def typed_keys(given: Mapping[str, object]) -> dict[str, object]:
     pairs = typed_settings(_texts(given.get("set")), "--set")
     for name, value in given.items():
         if name == "tasks":
-            found[name] = [_task(one) for one in _texts(value)]
+            skip = {"skip_bad": True} if given.get("skip_bad") else {}
+            found[name] = [{**_task(one), **skip} for one in _texts(value)]
         elif name == "methods":
             found[name] = [_with(typed_method(one), pairs) for one in _texts(value)]
         elif name in ("seeds", "shots"):
             found[name] = whole_numbers(str(value), f"--{name}", "13,21,42" if name == "seeds" else "16,32")
-        elif name != "set":
+        elif name not in ("set", "skip_bad"):
             found[name] = value
     return found
 

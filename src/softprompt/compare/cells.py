@@ -42,6 +42,7 @@ class Cell(BaseModel):
         seed: of the split, the first values and the order of rows.
         shots: rows a class; None for all.
         max_test_rows: at most so many test rows; None for all.
+        skip_bad: rows that cannot be used are left out.
         fold: of the training and validation rows that is tested on in place of the test rows, see
             `softprompt.tasks.data.folds`; None for the task's own division.
         pause: after so many evaluations, see `softprompt.compare.pausing`; None for never.
@@ -63,6 +64,7 @@ class Cell(BaseModel):
     seed: int
     shots: int | None = None
     max_test_rows: int | None = None
+    skip_bad: bool = False
     fold: Fold | None = None
     pause: int | None = None
 
@@ -86,7 +88,8 @@ class LoadedTasks:
             SoftPromptError: no such task or data.
         """
         # A guess may look at the rows that a seed draws; a definition does not.
-        key = (cell.task, cell.data, cell.shots, cell.max_test_rows, cell.seed if cell.task is None else None)
+        seed = cell.seed if cell.task is None else None
+        key = (cell.task, cell.data, cell.shots, cell.max_test_rows, cell.skip_bad, seed)
         if key not in self._known:
             self._known[key] = _task(cell).reading_once()
         known = self._known[key]
@@ -95,10 +98,10 @@ class LoadedTasks:
 
 
 def _task(cell: Cell) -> Task:
-    shots, seed, most = cell.shots, cell.seed, cell.max_test_rows
+    shots, seed, most, skip = cell.shots, cell.seed, cell.max_test_rows, cell.skip_bad
     if cell.task is None:
-        return Task.from_file(cell.data, shots=shots, seed=seed, max_test_rows=most)
-    return Task.load(cell.task, cell.data, shots=shots, seed=seed, max_test_rows=most)
+        return Task.from_file(cell.data, shots=shots, seed=seed, max_test_rows=most, skip_bad=skip)
+    return Task.load(cell.task, cell.data, shots=shots, seed=seed, max_test_rows=most, skip_bad=skip)
 
 
 def wanted_run(cell: Cell, task: Task) -> WantedRun:

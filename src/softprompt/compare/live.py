@@ -91,7 +91,7 @@ class Board:
                 self.seconds.append(time.monotonic() - begun.begun)
 
     def time_left(self) -> float | None:
-        """Seconds until the last cell ends, as those that ended took; None before one did."""
+        """Seconds until the last cell ends, as those that ended took; None before one did, 0 where one is late."""
         if not self.seconds:
             return None
         spent = sum(time.monotonic() - one.begun for one in self.running.values())
@@ -101,7 +101,7 @@ class Board:
         """The whole in a line."""
         left = self.time_left()
         failed = f", {self.failed} failed" if self.failed else ""
-        told = "" if left is None or not self.left else f", about {duration(left)} left"
+        told = f", about {duration(left)} left" if left else ""
         hand = f"{len(self.running)} running" if self.running or self.seconds or not self.left else "the workers begin"
         return f"{self.done} of {len(self.cells)} cells done{failed}, {hand}{told}"
 

@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from softprompt.errors import SoftPromptError, quoted
@@ -53,10 +63,11 @@ class _Keys(BaseModel):
 
 
 class PlannedTask(_Keys):
-    """A task: a name or a YAML file, with its data; or data alone that tell the task."""
+    """A task: a name or a YAML file, with its data; or data alone that tell the task. Bad rows may be left out."""
 
     name: StrictStr | None = None
     data: StrictStr | None = None
+    skip_bad: StrictBool = False
 
 
 class PlannedMethod(_Keys):
@@ -139,6 +150,8 @@ def _fault(error: ErrorDetails) -> str:
     given = quoted(error["input"], 60)
     if kind == "string_type":
         return f"{place}: {given} is no text: put it in quotes"
+    if kind == "bool_type":
+        return f"{place}: {given} is neither true nor false: give one of them"
     if kind in ("int_type", "greater_than_equal", "less_than"):
         return f"{place}: {given} is no number that it can be: give a whole number{_bounds(place)}"
     if kind in ("model_type", "dict_type", "model_attributes_type"):

@@ -23,6 +23,7 @@ from softprompt.methods.base import Method
 from softprompt.methods.registry import METHODS, method
 from softprompt.presets.catalog import preset as preset_of
 from softprompt.tasks import Splits, Task
+from softprompt.tasks.guess.guess import OTHERWISE
 from softprompt.tasks.row_hash import RowsHash
 from softprompt.training.fitting.tracking import check_trackers
 from softprompt.training.options import TrainingOptions, training_options
@@ -32,6 +33,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Settings = dict[str, JsonValue]
 METHOD, TRAINING = "method", "training"
+_OTHERS = "to name others, let softprompt task new write the task's file"
 _LOOKING_ON = {name for name, field in TrainingOptions.model_fields.items() if field.exclude}
 
 
@@ -52,12 +54,14 @@ class Planned:
         rows: of each cell, by its name.
         digests: of all that makes a cell the one that it is, by its name.
         tasks: the name of its task, by its name.
+        notes: what a reader should know of the tasks' rows: which columns were taken, what was left out.
     """
 
     cells: tuple[Cell, ...]
     rows: Mapping[str, Rows]
     digests: Mapping[str, str]
     tasks: Mapping[str, str]
+    notes: tuple[str, ...]
 
 
 class _Chosen(NamedTuple):
@@ -73,10 +77,11 @@ class _Chosen(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """A task's rows for one seed, and a text of all that they come to."""
+    """A task's rows for one seed, notes on them, and a text of all that they come to."""
 
     name: str
     rows: Rows
+    notes: tuple[str, ...]
     text: str
 
 
@@ -139,14 +144,15 @@ def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", de
     faults.lines += [f"{where}: the cell {name} stands twice: leave one out, or name it otherwise" for name in twice]
     if faults.lines:
         raise PlanFaults(faults.lines)
-    return Planned(tuple(cells), rows, digests, tasks)
+    notes = [f"{one.name}: {note}" for one in sources.values() if one is not None for note in one.notes]
+    return Planned(tuple(cells), rows, digests, tasks, tuple(dict.fromkeys(notes)))
 
 
-def _of_task(plan: ComparePlan, task: int, shots: int | None, seed: int) -> dict[str, str | int | None]:
+def _of_task(plan: ComparePlan, task: int, shots: int | None, seed: int) -> dict[str, str | bool | int | None]:
     """What a cell is told of its rows."""
     entry = plan.tasks[task]
     rows = {"seed": seed, "shots": shots, "max_test_rows": plan.max_test_rows}
-    return {"task": entry.name, "data": entry.data, **rows}
+    return {"task": entry.name, "data": entry.data, "skip_bad": entry.skip_bad, **rows}
 
 
 def _sources(plan: ComparePlan, faults: _Faults) -> dict[tuple[int, int | None, int], _Source | None]:
@@ -177,7 +183,8 @@ def _source(known: LoadedTasks, asked: Cell) -> _Source:
     if not splits.test:
         raise SoftPromptError(f"task {task.name!r} has no labelled test rows to compare on: give data that have some")
     counts = Rows(len(splits.train), len(splits.validation), len(splits.test))
-    return _Source(task.name, counts, _text_of(task, splits))
+    notes = tuple(note.replace(OTHERWISE, _OTHERS) for note in splits.notes)
+    return _Source(task.name, counts, notes, _text_of(task, splits))
 
 
 def _text_of(task: Task, splits: Splits) -> str:

@@ -168,13 +168,15 @@ def chance(p: float | None) -> str:
 
 def costs_grid(sheet: Sheet) -> Grid:
     """What the methods cost over the tasks."""
-    heads = ("method", "trained", "tunable %", "stored", "seconds", "rows/s", "search s")
+    heads: tuple[str, ...] = ("method", "trained", "tunable %", "stored", "seconds", "rows/s", "search s")
     rows = tuple((Entry(method), *map(Entry, _cost(_of(sheet, method)))) for method in sheet.methods)
-    foot = (
+    foot: tuple[str, ...] = (
         "trained, stored: scalars, the most of the tasks; seconds, rows/s: of training, means of the tasks",
         "tunable %: trained for a hundred of the backbone's parameters, in brackets without the head",
         "search s: what training the method's other settings among these runs took",
     )
+    if not any(row[-1].text for row in rows):  # most tables hold no search
+        heads, rows, foot = heads[:-1], tuple(row[:-1] for row in rows), foot[:-1]
     return Grid(f"costs on {sheet.backbone}", heads, rows, foot)
 
 

@@ -29,7 +29,6 @@ _COMMANDS = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"{\ttfamily\char34}",  # \textquotedbl needs another encoding than the usual one
-    "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
     "±": r"$\pm$",
 }
@@ -39,7 +38,7 @@ _NOWHERE = "ĦħĸĿŀŉŦŧſ"  # of Latin Extended-A
 _FONTS = r"% \usepackage[T1]{fontenc}"
 _LACKED = r"\providecommand{\tablechar}[2]{\ifdefined\pdftexversion U+#2\else #1\fi}"
 _BEYOND = rf"[^ -~\u00a0-\u017f{_PUNCTUATION}\u201a„]|[{_NOWHERE}]"
-_OBEYED = re.compile("|".join([*map(re.escape, _COMMANDS), "-(?=-)", _BEYOND]))
+_OBEYED = re.compile("|".join([*map(re.escape, _COMMANDS), "-(?=-)", "'(?=')", _BEYOND]))
 
 
 def as_latex(table: Table) -> str:
@@ -75,6 +74,6 @@ def escaped(text: str) -> str:
 
 def _harmless(found: re.Match[str]) -> str:
     one = found.group()
-    if one == "-":  # two would be a dash
-        return "-{}"
+    if one in "-'":  # two would be a dash, or a quotation mark
+        return one + "{}"
     return _COMMANDS.get(one) or rf"\tablechar{{{one}}}{{{ord(one):04X}}}"

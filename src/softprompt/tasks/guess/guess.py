@@ -18,6 +18,7 @@ from softprompt.tasks.guess.names import field_names, title_of, words_of
 from softprompt.tasks.guess.profile import Profile
 from softprompt.tasks.guess.table import Table, tables
 
+OTHERWISE = "--text, --label choose others"  # the mend of a guess
 _SHOWN = 8  # classes that are told
 _PLAIN = {"label", "labels", "target", "class", "y", "classindex", "labeltext", "labelname", "goldlabel"}
 
@@ -134,7 +135,7 @@ def _told(texts: Sequence[Profile], label: Profile, answers: Keys) -> str:
         what = f"a number from {bounds[0]:g} to {bounds[1]:g}"
     else:
         what = "free text"
-    return f"text: {', '.join(one.name for one in texts)}; label: {label.name} ({what}); --text, --label choose others"
+    return f"text: {', '.join(one.name for one in texts)}; label: {label.name} ({what}); {OTHERWISE}"
 
 
 def _name_of(place: Path | Held) -> str:
