@@ -128,18 +128,20 @@ def test_a_table_of_a_cluster_is_the_undisturbed_one(
     assert queue == {"node": "the driver's node", "soft": False}, "no other node's loss is the news'"
 
 
+@pytest.mark.parametrize(("how", "why"), [("gone", ""), ("apart", ": the Ray of this node has ended")])
 def test_a_cluster_that_is_gone_stops_its_cells_and_says_so(
-    own: Bench, tmp_path: Path, without_ray: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, why: str, own: Bench, tmp_path: Path, without_ray: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Be it that the driver ends with it, or that it is told: nothing has failed by that, and nothing needs --retry."""
     cells = own.planned(tmp_path).cells
-    monkeypatch.setenv("STAND_IN", json.dumps({"gone": [cells[1].name]}))
+    monkeypatch.setenv("STAND_IN", json.dumps({how: [cells[1].name]}))
     heard, said = list[Event](), list[str]()
     executor = RayExecutor("ray://head:10001", TWO._replace(workers=None), tmp_path, None, said.append)
     found = ends(cells, executor, heard)
     assert found[cells[0].name].kind == "done"
     assert {found[cell.name].kind for cell in cells[1:] if cell.name in found} == {"stopped"}
     assert said[0] == "ray://head:10001: 2 nodes; 2 workers at a time, each with 1 thread and 1 GPU"
-    assert said[1].startswith("the cluster is gone (exit code 1")
+    assert said[1].startswith(f"the cluster is gone (exit code 1{why}")
     assert said[1].endswith("): start the same again once it is back")
 
 
@@ -229,6 +231,31 @@ def test_a_search_by_ray_itself_whose_worker_is_killed(own: Bench, tmp_path: Pat
         assert searched(own, tmp_path / "ray", executor) == expected
     assert killed
     assert trials_of(tmp_path / "ray") == trials_of(tmp_path / "here")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
+def test_ray_itself_is_gone_once_its_head_is_killed(
+    own: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its processes wait for the head to come back, here for three seconds and usually for a minute."""
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")
+    long = {"max_steps": 20_000, "evaluations": 20, "batch_size": 4, "patience": 99, "num_virtual_tokens": 2}
+    cells = own.planned(tmp_path, methods=[{"name": "prompt_tuning", "set": long}]).cells
+    heads, said = list[int](), list[str]()
+
+    def hear(event: Event) -> None:
+        if event.kind == "step" and event.work == "training" and not heads:
+            names = {one.pid: " ".join(one.cmdline()) for one in psutil.Process().children(recursive=True)}
+            heads.extend(pid for pid, name in names.items() if "gcs_server" in name)
+            os.kill(heads[0], signal.SIGKILL)
+
+    with RayExecutor(None, TWO, tmp_path, None, said.append) as executor:
+        found = work_off(cells, executor, hear)
+    assert {event.kind for event in found.values()} == {"stopped"}
+    assert said[-1].startswith("the cluster is gone (exit code 1: Failed to connect to GCS within 3 seconds")
+    assert len(said[-1]) < 250
+    assert not [one for one in psutil.Process().children(recursive=True) if "raylet" in " ".join(one.cmdline())]
 
 
 @pytest.mark.slow

@@ -1,8 +1,8 @@
 """What stands in for Ray where it is not installed: a module `ray` that does tasks one after the other.
 
 It knows as much of Ray as `softprompt.compare.ray_driver` asks of it, and what the variable STAND_IN says shall happen
-by the names of the tasks: a JSON object of `deaths` (how often its worker dies), `gone` (the cluster ends with it) and
-`never` (nothing of it can be begun).
+by the names of the tasks: a JSON object of `deaths` (how often its worker dies), `gone` (the cluster ends with it),
+`apart` (the node's Ray does, and the driver is told) and `never` (nothing of it can be begun).
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ class RayTaskError(RayError):
 
 class OutOfMemoryError(RayError):
     """A worker took too much."""
+
+
+class LocalRayletDiedError(RayError):
+    """The node's own process of Ray died."""
 
 
 class WorkerCrashedError(RayError):
@@ -89,6 +93,9 @@ class Task:
             return
         if name in SCRIPT.get("gone", ()):
             os._exit(1)
+        if name in SCRIPT.get("apart", ()):
+            self.ended = LocalRayletDiedError(name)
+            return
         if name in SCRIPT.get("never", ()):
             self.ended = RayTaskError("ray::do()\nModuleNotFoundError: No module named 'softprompt'")
             return
@@ -155,6 +162,7 @@ exceptions = SimpleNamespace(
     RayError=RayError,
     RayTaskError=RayTaskError,
     OutOfMemoryError=OutOfMemoryError,
+    LocalRayletDiedError=LocalRayletDiedError,
     WorkerCrashedError=WorkerCrashedError,
     TaskCancelledError=TaskCancelledError,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -23,11 +24,13 @@ from softprompt.compare.executor import ENDS, Event
 from softprompt.compare.on_node import Order
 from softprompt.compare.ray_lines import Asked, Joined, Node, Setup
 from softprompt.compare.store import Store
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, shortened
 from softprompt.files.places import RUN
 from softprompt.files.whole import placing
 
 _IDLE = 0.2  # seconds without news
+_WORDS = 120  # characters of Ray's own about an end
+_LOGGED = re.compile(r"\[[^\]]*\] [\w.]+:\d+: ")  # when and where Ray logged it
 _USUAL = 2  # workers of a node without a GPU
 # Ray's own, where the user says nothing else: no report to its authors, and what it will do from now on.
 _RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -213,7 +216,8 @@ class RayExecutor:
         self._waiting.clear()
         running, self._running = self._running, {}
         if not self._stops:
-            self._say(f"the cluster is gone ({why}): start the same again once it is back")
+            told = shortened(_LOGGED.sub("", why), _WORDS)
+            self._say(f"the cluster is gone ({told}): start the same again once it is back")
         for name in running:
             yield Event(kind="stopped", job=name, line="stopped before its next state was written")
 

@@ -115,10 +115,16 @@ class _Driver:
                 self._ray.cancel(task, force=True)
 
     def _end(self, task: object) -> Event:
-        """How a task ended."""
+        """How a task ended.
+
+        Raises:
+            SystemExit: the cluster has, as far as this process is in it; no cell has failed by that.
+        """
         name = self._running.pop(task)
         try:
             return Event.model_validate_json(self._ray.get(task)).model_copy(update={"job": name})
+        except self._ray.exceptions.LocalRayletDiedError:
+            raise SystemExit("the Ray of this node has ended") from None
         except self._ray.exceptions.RayError as error:
             if self._stops:
                 return Event(kind="stopped", job=name, line="stopped before its next state was written")
