@@ -145,8 +145,7 @@ def _begin(plan: Planned, stands: Standing, ledger: Ledger, *, silent: bool) -> 
     from softprompt.progress import Progress
 
     show = Progress(not silent)
-    for note in plan.notes:
-        show.say(f"note: {note}")
+    tell_notes(plan, silent=silent)
     show.say(f"{len(plan.cells)} cells: {len(stands.done)} done, {len(stands.left)} to do")
     for cell in stands.failed:
         known = ledger.outcome(cell.name, plan.digests[cell.name])
@@ -154,6 +153,14 @@ def _begin(plan: Planned, stands: Standing, ledger: Ledger, *, silent: bool) -> 
     if stands.others:
         named = ", ".join(stands.others[:_NAMED]) + (", ..." if len(stands.others) > _NAMED else "")
         show.say(f"not of this plan, and left as they are: {named} ({len(stands.others)} in all)")
+
+
+def tell_notes(plan: Planned, *, silent: bool) -> None:
+    """Say what a reader should know of the tasks' rows."""
+    from softprompt.progress import Progress
+
+    for note in plan.notes:
+        Progress(not silent).say(f"note: {note}")
 
 
 def make_cells(plan: Planned, stands: Standing, ledger: Ledger, place: Place, *, silent: bool) -> None:
@@ -195,8 +202,7 @@ def _dry(plan: Planned, out: Path, workers: int | None, *, json: bool, silent: b
     show = Progress(not silent)
     stands = standing(plan, out, Ledger(out, show.say), retry=True)
     count, threads = workers_here(workers, len(plan.cells))
-    for note in plan.notes:
-        show.say(f"note: {note}")
+    tell_notes(plan, silent=silent)
     found = forecast(plan, stands, threads, show)
     if json:
         emit(found.model_dump())
