@@ -81,6 +81,17 @@ def test_faults_are_a_line_and_nothing_is_begun(own: Bench, tmp_path: Path, more
     assert not (tmp_path / "out").exists()
 
 
+def test_bad_rows_are_left_out_where_it_is_asked_and_told(own: Bench, tmp_path: Path) -> None:
+    """The search goes no further here, for its range is none."""
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text((own.folder / "rows.jsonl").read_text() + json.dumps({"text": "w99"}) + "\n")
+    asked = [*words(own, tmp_path / "out", "--over", "nosuch=1,2"), "--data", bad]
+    assert "or leave such rows out: skip_bad=True, --skip-bad" in ask(*asked).err
+    note, fault = ask(*asked, "--skip-bad").err.splitlines()
+    assert note.startswith("note: words: bad.jsonl: left out 1 bad row: line 41: ")
+    assert "nosuch" in fault
+
+
 def test_without_optuna_it_says_what_to_install(own: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("softprompt.cli.search.find_spec", lambda name: None)
     told = ask(*words(own, tmp_path / "out"))

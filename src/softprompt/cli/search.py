@@ -11,6 +11,7 @@ import typer
 
 from softprompt.cli.auto import refuse_auto
 from softprompt.cli.common import emit, quiet
+from softprompt.cli.compare import tell_notes
 from softprompt.cli.completing import methods_by_name
 from softprompt.cli.found import FIGURES, show_found
 from softprompt.cli.options import (
@@ -27,6 +28,7 @@ from softprompt.cli.options import (
     Quiet,
     Set,
     Shots,
+    SkipBad,
     StoreAddress,
     TaskName,
     Workers,
@@ -95,6 +97,7 @@ def search(
     seeds: SearchSeeds = "13,21,42",
     shots: Shots = None,
     max_test_rows: MaxTestRows = None,
+    skip_bad: SkipBad = False,
     halving: Halving = False,
     workers: Workers = None,
     on: On = None,
@@ -116,13 +119,10 @@ def search(
     place = place_of(workers, on, store, gpus, out)
     _check_able(method)
     entry: dict[str, JsonValue] = {**_given(name=method, preset=preset), "set": typed_settings(set_ or [], "--set")}
-    keys: dict[str, JsonValue] = {
-        "backbones": [backbone],
-        "tasks": [_given(name=task, data=None if data is None else str(data))],
-        "seeds": list(whole_numbers(seeds, "--seeds", "13,21,42")),
-        **_given(shots=shots, max_test_rows=max_test_rows),
-    }
+    rows = _rows(task, data, skip_bad or None, shots=shots, max_test_rows=max_test_rows)
+    keys = {"backbones": [backbone], "seeds": list(whole_numbers(seeds, "--seeds", "13,21,42")), **rows}
     plan = planned_cells({**keys, "methods": [entry]}, out, dtype, device)
+    tell_notes(plan, silent=silent)
     from softprompt.training.hold import hold_folder
 
     wanted, asked = wanted_search(plan, over or [], folds, (trials, minutes), place, halving=halving)
@@ -138,6 +138,12 @@ def _check_able(method: str | None) -> None:
     refuse_auto(method)
     if find_spec("optuna") is None:
         raise SoftPromptError("softprompt search has Optuna propose trials: pip install 'softprompt[search]'")
+
+
+def _rows(task: str | None, data: Path | None, skip_bad: bool | None, **limits: int | None) -> dict[str, JsonValue]:
+    """What a plan is told of its rows."""
+    entry = _given(name=task, data=None if data is None else str(data), skip_bad=skip_bad)
+    return {"tasks": [entry], **_given(**limits)}
 
 
 def _given(**values: str | int | None) -> dict[str, JsonValue]:
