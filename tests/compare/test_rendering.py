@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ def test_every_form_is_written_as_it_is_shown(how: str, tmp_path: Path) -> None:
     found = sp.results(few(tmp_path / "runs"), baseline="capt")
     assert found.write(tmp_path / "table", how).read_text(encoding="utf-8") == found.render(how)
     assert "lora" in found.render(how)
+
+
+def test_a_page_links_to_the_reports_that_there_are(tmp_path: Path) -> None:
+    runs = few(tmp_path / "my runs")
+    report = runs / "capt-13" / "report.html"
+    report.write_text("a page")
+    page = sp.results(runs).write(tmp_path / "tables" / "table.html", "html").read_text(encoding="utf-8")
+    assert re.findall(r'<a href="([^"]*)"', page) == ["../my%20runs/capt-13/report.html"]
 
 
 def test_two_calls_give_the_same_bytes(tmp_path: Path) -> None:

@@ -26,9 +26,10 @@ def test_marks_stand_where_their_values_are() -> None:
     assert len(ends) == 2
     assert [float(one["cx"]) for one in marks(figure.picture, "seed")] == [scale.at(0.45), scale.at(0.55)]
     assert {float(one["x1"]) for one in marks(figure.picture, "base")} == {scale.at(0.25)}
-    (band,) = marks(figure.picture, "band")
-    assert float(band["x"]) == scale.at(0.1)
-    assert float(band["width"]) == pytest.approx(scale.at(0.3) - scale.at(0.1))
+    bands = marks(figure.picture, "band")  # a piece in each line
+    assert {float(one["x"]) for one in bands} == {scale.at(0.1)}
+    assert float(bands[0]["width"]) == pytest.approx(scale.at(0.3) - scale.at(0.1))
+    assert len(bands) == len(ITEMS)
     assert len(marks(figure.picture, "f1")) == 2  # the other mark, and the legend's
     assert "0.5 [0.4, 0.7]  8 rows" in words(figure.picture)
 

@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 # The groups in their order, each with the parameters that stand in it; all others stand in the last.
 GROUPS = {
     "What": "backbone task method preset select init_from teacher keep arms seeds resume template words fields "
-    "baseline metric against",
+    "baseline metric against why",
     "Rows": "data text label column validation_data test_data test_size split shots seed max_test_rows max_rows "
     "skip_bad encoding file field source_data source_task no_effect effects no_model pooled",
     "Training": "set_ over trials minutes max_bytes folds halving learning_rate epochs steps distillation accumulate "

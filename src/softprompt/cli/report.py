@@ -23,6 +23,9 @@ OutPage = Annotated[Path | None, typer.Option(help="the HTML file; default: repo
 AnswerData = Annotated[Path | None, typer.Option(help="labelled rows to answer; default: the run's own test rows")]
 MaxAnswers = Annotated[int, typer.Option(min=1, help="answer at most so many rows again")]
 Effects = Annotated[bool, typer.Option("--effects", help="leave out each virtual token or layer: a pass for each")]
+Why = Annotated[
+    int | None, typer.Option(min=1, help="of this row, by its number on the page: what each token adds to the answer")
+]
 NoModel = Annotated[bool, typer.Option("--no-model", help="what the folder tells alone: no backbone is loaded")]
 
 
@@ -33,6 +36,7 @@ def report(
     data: AnswerData = None,
     max_rows: MaxAnswers = 400,
     effects: Effects = False,
+    why: Why = None,
     no_model: NoModel = False,
     backbone: PromptBackbone = None,
     dtype: Dtype = "auto",
@@ -57,7 +61,15 @@ def report(
     asked = [] if data is None else Wanted(None, data, None, None, None, max_rows).rows([Stored.of(run)], show).rows
     prompt = None if no_model else _prompt(run, backbone, dtype, device, show)
     page = report_of(
-        run, out, against=against, prompt=prompt, rows=asked, max_rows=max_rows, effects=effects, progress=show
+        run,
+        out,
+        against=against,
+        prompt=prompt,
+        rows=asked,
+        max_rows=max_rows,
+        effects=effects,
+        why=why,
+        progress=show,
     )
     tell(f"page: {page}")
 

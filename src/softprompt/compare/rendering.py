@@ -65,7 +65,8 @@ class Results(Summarised):
             SoftPromptError: another word, or a place that cannot be written.
         """
         place, text = file_for(path, "table"), self.render(how)
-        write_text(place, text)
+        # From where a page lies it links to the reports of its runs.
+        write_text(place, as_page(self.table, place.parent) if how == "html" else text)
         return place
 
     def as_dict(self) -> dict[str, JsonValue]:

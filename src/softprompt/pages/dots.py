@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from softprompt.pages.marks import box, cut, dot, line, picture, shape, text
+from softprompt.pages.marks import LETTER, box, cut, dot, line, picture, shape, text
 from softprompt.pages.parts import Figure, Table
 from softprompt.pages.scale import Scale, around, ticks, told
 
@@ -85,14 +85,16 @@ def _ground(axis: Axis, scale: Scale, bottom: float) -> list[str]:
     """The scale below, its band, and its broken lines with their names."""
     parts = []
     if axis.band is not None:
-        low, high, _ = axis.band
-        parts.append(box("band", (scale.at(low), 4), scale.at(high) - scale.at(low), bottom - 4, axis.band[2]))
+        low, high, what = axis.band
+        wide = scale.at(high) - scale.at(low)
+        rails = range(_ABOVE + 16, int(bottom), _ROW)
+        parts += [box("band", (scale.at(low), top), wide, 18, what) for top in rails]
     for one in ticks(scale.low, scale.high):
         parts += [line("grid", (scale.at(one), 4), (scale.at(one), bottom))]
         parts += [text(scale.at(one), bottom + 14, told(one), kind="small")]
     named = [f"{name} {told(value)}" for name, value in (axis.lines or {}).items()]
     below = "; ".join([axis.name, *(f"broken line: {one}" for one in named)])
-    parts.append(text(WIDE / 2, bottom + 29, cut(below, WIDE + 60), kind="small soft"))
+    parts.append(text(WIDE / 2, bottom + 29, cut(below, WIDE - 2 * _EDGE), kind="small soft"))
     return parts
 
 
@@ -130,8 +132,9 @@ def _figure(item: Dot) -> str:
 def _legend(names: Sequence[str], y: float) -> list[str]:
     parts, x = [], float(_EDGE)
     for place, name in enumerate(names):
-        parts += [shape(place, (x + 5, y - 4)), text(x + 16, y, name, "start", "small")]
-        x += 30 + 6.6 * len(name)
+        own = cut(name, WIDE / len(names) - 30)
+        parts += [shape(place, (x + 5, y - 4)), text(x + 16, y, own, "start", "small")]
+        x += 30 + LETTER * len(own)
     return parts
 
 

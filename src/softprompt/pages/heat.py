@@ -99,7 +99,9 @@ def _heads(cells: Cells, left: float, size: float) -> tuple[float, list[str]]:
             parts.append(text(x + size * (end - start) / 2, above - 9, name, "start", "small soft", -40))
     if cells.across:
         above += 16
-        parts.append(text(left, above - 2, cells.across, "start", "small soft"))
+        parts.append(
+            text(left, above - 2, cut(cells.across, max(size * len(cells.columns), _BAR)), "start", "small soft")
+        )
     # Where a column is narrower than its number every second or third one has it.
     each = 1 if slanted or longest > 3 else max(1, -(-len(cells.columns) // 48))
     for place, name in enumerate(cells.columns):

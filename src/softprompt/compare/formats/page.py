@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -14,6 +17,7 @@ from softprompt.compare.formats.grids import Entry, Grid, costs_grid, failed, ra
 from softprompt.compare.gathering import FinishedRun
 from softprompt.compare.table import Failure, Result, Sheet, Table
 from softprompt.errors import shortened
+from softprompt.files.places import REPORT
 from softprompt.pages.marks import SERIES, Point
 from softprompt.pages.plane import Plane, Series, plane
 from softprompt.pages.scale import Scale
@@ -83,13 +87,14 @@ class ShownSheet:
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run of a result."""
+    """A run of a result; the link to its report is empty where it has none."""
 
     seed: int
     value: str
     seconds: str
     folder: str
     colour: int
+    report: str
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,13 @@ class Detail:
     worst: tuple[tuple[str, ...], ...]
 
 
-def as_page(table: Table) -> str:
-    """The page."""
+def as_page(table: Table, beside: Path | None = None) -> str:
+    """The page.
+
+    Args:
+        table: what it shows.
+        beside: the folder that it is to lie in, from where it links to the reports that runs have; None for no links.
+    """
     names = {
         (sheet.backbone, *key): f"c{place}-{index}"
         for place, sheet in enumerate(table.sheets)
@@ -122,7 +132,7 @@ def as_page(table: Table) -> str:
         failed=list(failed(table)),
         filters={"backbone": [sheet.backbone for sheet in table.sheets], "task": list(tasks)},
         sheets=[_sheet(sheet, table.baseline, names) for sheet in table.sheets],
-        details=[detail for sheet in table.sheets for detail in _details(sheet, names)],
+        details=[detail for sheet in table.sheets for detail in _details(sheet, names, beside)],
     )
 
 
@@ -194,7 +204,7 @@ def _number(text: str) -> str:
         return text
 
 
-def _details(sheet: Sheet, names: dict[tuple[str, str, str], str]) -> Iterator[Detail]:
+def _details(sheet: Sheet, names: dict[tuple[str, str, str], str], beside: Path | None) -> Iterator[Detail]:
     for method, label in _keys(sheet):
         column = next(one for one in sheet.columns if one.label == label)
         result = sheet.results.get((method, label))
@@ -204,7 +214,9 @@ def _details(sheet: Sheet, names: dict[tuple[str, str, str], str]) -> Iterator[D
             title=f"{method} on {label}, {sheet.backbone}",
             metric=column.metric,
             curves=_curves(runs, column.metric),
-            runs=tuple(_run(result, place, seed) for place, seed in enumerate(runs)) if result is not None else (),
+            runs=tuple(_run(result, place, seed, beside) for place, seed in enumerate(runs))
+            if result is not None
+            else (),
             failures=sheet.failures.get((method, label), ()),
             confused=tuple(row for seed, run in runs.items() for row in _confused(seed, run)),
             worst=tuple(row for seed, run in runs.items() for row in _worst(seed, run)),
@@ -216,10 +228,11 @@ def _keys(sheet: Sheet) -> list[tuple[str, str]]:
     return [*dict.fromkeys((*sheet.results, *sheet.failures))]
 
 
-def _run(result: Result, place: int, seed: int) -> ShownRun:
+def _run(result: Result, place: int, seed: int, beside: Path | None) -> ShownRun:
     run = result.runs[seed]
-    seconds = f"{run.record.train_seconds:,.1f}"
-    return ShownRun(seed, f"{result.scores[seed]:.3f}", seconds, str(run.folder), place % SERIES)
+    seconds, report = f"{run.record.train_seconds:,.1f}", run.folder / REPORT
+    link = quote(os.path.relpath(report, beside)) if beside is not None and report.is_file() else ""
+    return ShownRun(seed, f"{result.scores[seed]:.3f}", seconds, str(run.folder), place % SERIES, link)
 
 
 def _curves(runs: Mapping[int, FinishedRun], metric: str) -> Markup:

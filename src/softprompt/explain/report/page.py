@@ -14,6 +14,8 @@ from softprompt.explain.report.judged import Judged, judged, outcomes_of
 from softprompt.explain.report.run_files import OwnRows, RunFiles, own_rows, read_run_files
 from softprompt.explain.report.tested import by_length, calibrated, mistakes, recorded, scores
 from softprompt.explain.report.trained import trained_section
+from softprompt.explain.report.why import why_section
+from softprompt.files.places import REPORT
 from softprompt.guards.paths import file_for
 from softprompt.inference.predict import answered, predict
 from softprompt.pages.parts import Note, Part, Section
@@ -24,7 +26,6 @@ from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks.data.sampling import at_most
 
-REPORT = "report.html"
 _VALIDATION = 64  # rows at most on which parts are left out
 
 
@@ -56,6 +57,7 @@ def report(
     rows: Sequence[Row] = (),
     max_rows: int = 400,
     effects: bool = False,
+    why: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write the page of a finished run: what was trained, what it answers, where it is wrong, what its prompt is.
@@ -72,10 +74,11 @@ def report(
         rows: labelled rows to answer; by default the run's test rows, where they still are where they were.
         max_rows: so many of them at most.
         effects: leave out each virtual token or layer in turn, on validation rows.
+        why: the number of an answered row, from 1, whose tokens' part in the answer is shown (Captum).
         progress: where the work is shown.
 
     Raises:
-        SoftPromptError: no finished run there, or the place cannot be written.
+        SoftPromptError: no finished run there, no such row, or the place cannot be written.
 
     Example:
         >>> sp.report("runs/first").name
@@ -84,13 +87,14 @@ def report(
     files = read_run_files(run)
     other = None if against is None else read_run_files(against)
     place = file_for(files.folder / REPORT if path is None else path, "report")
-    own, why = _own_rows(files)
-    asked, show = _asked(own, why, prompt, rows, max_rows), progress or Progress(shown=False)
+    own, gone = _own_rows(files)
+    asked, show = _asked(own, gone, prompt, rows, max_rows), progress or Progress(shown=False)
     answers, lines = _answers(files, asked, prompt, show)
     tested = Section("What it answers", tuple(lines), tuple(_tested(files, asked, answers)))
     more = [] if prompt is None else _computed(prompt, asked, answers, show, effects=effects)
     beside = [] if other is None else [against_section(files, other, own)]
-    sections = [trained_section(files), tested, *beside, inside_section(files, more)]
+    reasons = [] if why is None else [_reasons(prompt, asked, answers, why)]
+    sections = [trained_section(files), tested, *beside, *reasons, inside_section(files, more)]
     found = files.metrics
     head = f"{found.method} on {found.backbone}, seed {found.seed}, trained for {found.task}: {files.folder}"
     return write_page(place, f"{found.task}: {found.method}", [head], sections=sections)
@@ -148,6 +152,19 @@ def _tested(files: RunFiles, asked: Asked, answers: Sequence[Judged]) -> list[Pa
         kind = asked.task.kind
         parts += [calibrated(answers), by_length(answers, kind), mistakes(answers, kind)]
     return [one for one in parts if one is not None]
+
+
+def _reasons(prompt: Prompt | None, asked: Asked, answers: Sequence[Judged], number: int) -> Section:
+    """Why one row is answered as it is.
+
+    Raises:
+        SoftPromptError: there is no such row, or no prompt is loaded.
+    """
+    if prompt is None:
+        raise SoftPromptError("why: the prompt is not loaded, and its answers cannot be looked into: load it")
+    if not 1 <= number <= len(answers):
+        raise SoftPromptError(f"why {number}: rows 1 to {len(answers)} are answered: choose one of them")
+    return why_section(prompt, asked.rows[number - 1], number, answers[number - 1].answer)
 
 
 def _computed(prompt: Prompt, asked: Asked, answers: Sequence[Judged], show: Progress, *, effects: bool) -> list[Part]:
