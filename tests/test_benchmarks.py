@@ -253,3 +253,54 @@ def test_the_grid_of_a_method_holds_its_recipes_own_rate(monkeypatch: pytest.Mon
 
     for arm, grid in {**rates.FIRST, **rates.THEN}.items():
         assert method(arm.split()[0]).recipe("bert", "encoder").learning_rate in grid, arm
+
+
+def searched(strategy: str, folds: int, scores: list[float], tested: float, taken: int, **more: Any) -> dict[str, Any]:
+    trials = [{"values": {}, "scores": [score], "curves": [], "seconds": 2.0} for score in scores]
+    best = scores.index(max(scores))
+    own = {"method": "head_only", "task": "sst2", "draw": 13, "strategy": strategy, "folds": folds, "error": 0.1}
+    test = {"default": [0.5, 0.7], "best": [tested, tested]}
+    return {
+        **own,
+        "trials": trials,
+        "best": best,
+        "taken": taken,
+        "gain": scores[best] - scores[0],
+        "test": test,
+        **more,
+    }
+
+
+def test_what_a_search_promises_stands_beside_what_the_test_rows_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import search
+
+    rows = [
+        searched(search.SEARCH, 1, [0.7, 0.9], 0.65, taken=0),
+        searched(search.GRID, 1, [0.7, 0.8], 0.75, taken=1),
+        searched(search.SEARCH, 1, [0.6, 0.7], 0.6, taken=1, draw=21),
+    ]
+    strategies = search.of_strategies(rows).splitlines()
+    assert strategies[2:] == [
+        "| head_only, sst2, 13 | validation rows | 0.600 | 0.650 | 0.600 | 0.750 | 0.750 |",
+        "| head_only, sst2, 21 | validation rows | 0.600 | 0.600 | 0.600 |  |  |",
+    ]
+    promises = search.of_promises(rows).splitlines()
+    assert promises[2:] == ["| head_only | validation rows | 2 | 0.800 | 0.625 | +0.150 | +0.025 |"]
+
+
+def test_halving_loses_a_winner_whose_curve_rises_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import halving
+
+    def tried(early: float, late: float) -> Any:
+        return halving.Tried([[0.0, 0.0, 0.0, early, *[late] * 5]], [late], 8.0)
+
+    early_riser = halving.Set("planted", [tried(0.5, 0.5), tried(0.75, 0.75), tried(0.25, 0.5)], True)
+    assert halving.replayed(early_riser, halving.by_curves(1 / 3, 2)) == [
+        {"lost": False, "by": 0.0, "saved": pytest.approx(5 / 24), "cut": pytest.approx(1 / 3)}
+    ]
+    late_riser = halving.Set("planted", [*early_riser.trials[:2], tried(0.25, 1.0)], True)
+    assert halving.replayed(late_riser, halving.by_curves(1 / 3, 2))[0]["lost"]
+    folds = [halving.Tried([], scores, 4.0) for scores in ([0.5] * 4, [0.25, 0.25, 1.0, 1.0])]
+    assert halving.by_folds(2, 2)(folds) == [1.0, 0.5]

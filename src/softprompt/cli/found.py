@@ -52,7 +52,7 @@ def _why(record: SearchRecord) -> list[str]:
     cost = f"{len(record.trials)} trials took {record.seconds:.0f} seconds of work"
     cut = sum(one.cut for one in record.trials)
     failed = sum(not one.scores for one in record.trials) - cut
-    cost += f", {cut} of them went no further than a third" if cut else ""
+    cost += f", {cut} of them were cut" if cut else ""
     cost += f", {failed} of them failed" if failed else ""
     if record.best == 0:
         return [cost, "the default is the best: it is kept"]

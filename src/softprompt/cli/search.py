@@ -76,7 +76,8 @@ Halving = Annotated[
     bool,
     typer.Option(
         "--halving",
-        help="judge each trial by its validation curve at a third of its training, and end the lower half there",
+        help="judge each trial once half of its folds are measured, or by its validation curve at a third of its "
+        "training, and end the lower half there",
     ),
 ]
 SearchSeeds = Annotated[str, typer.Option("--seeds", help="of the runs in the end; the trials have the first")]

@@ -1,8 +1,8 @@
-"""Successive halving: a trial whose validation curve promises less than those of the trials before goes no further.
+"""Successive halving: a trial that promises less than those before it goes no further.
 
 Optuna's pruner decides, by the asynchronous rule (Li et al. 2020, https://arxiv.org/abs/1810.05934, algorithm 2) with
 one rung: of the trials that have come as far, the best in `REDUCTION` go on. Each is judged when it comes there, by
-those before it alone; of equals, as small validation sets have many, all go on. So what is cut follows from the curves
+those before it alone; of equals, as small validation sets have many, all go on. So what is cut follows from the values
 and their order, and not from when a search was stopped.
 """
 
@@ -29,7 +29,7 @@ def is_cut(values: Iterable[float]) -> bool:
     """Whether the last of some trials goes no further.
 
     Args:
-        values: what the curve of each came to at the rung, in the order of the trials.
+        values: what each came to at the rung, in the order of the trials.
 
     Example:
         >>> from softprompt.compare.halving import is_cut

@@ -3,8 +3,9 @@
 A trial is as many cells as there are folds (`softprompt.tasks.data.folds`), or one cell without test rows. No cell of a
 trial sees the task's test rows, so nothing that is chosen can be chosen by them.
 
-With halving every training pauses at a rung, and goes on where the trial's validation curves promise enough
-(`softprompt.compare.halving`). Nothing of the training itself is another one: its rate falls over all of its steps.
+With halving a trial is judged on its way, and goes on where it promises enough (`softprompt.compare.halving`): one of
+folds once half of them have been measured, one of a single run by its validation curve, at a third of its training.
+Nothing of a training is another one by it: its rate falls over all of its steps.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Search:
         minutes: after which no trial is begun; None for as long as the trials take.
         workers: processes that work at a time.
         folder: of the search.
-        halving: trials are judged by their validation curves on the way, and some go no further.
+        halving: trials are judged on their way, and some go no further.
     """
 
     cell: Cell
@@ -67,14 +68,15 @@ class Search:
         Args:
             trial: whose they are.
             ranges: that are searched.
-            to_rung: they go no further than to where trials are judged.
+            to_rung: those, and so much of them, by which a trial is judged on its way.
         """
         values = trial.values if trial.number else {}
         made = with_values(self.cell, ranges, values)
-        if to_rung:
+        if to_rung and self.folds == 1:
             made = made.model_copy(update={"pause": rung_of(training_options(made.training_options).evaluations)})
         name = f"{trial.number:03d}-{digest_of_text(dumps(sorted(values.items()), indent=None))[:8]}"
-        places = [(f"{name}-{place + 1}of{self.folds}" if self.folds > 1 else name) for place in range(self.folds)]
+        count = max(1, self.folds // 2) if to_rung else self.folds
+        places = [(f"{name}-{place + 1}of{self.folds}" if self.folds > 1 else name) for place in range(count)]
         return tuple(
             made.model_copy(
                 update={"name": one, "folder": str(self.folder / TRIALS / one), "fold": Fold(place, self.folds)}
@@ -204,7 +206,10 @@ class Searching:
         return going
 
     def _early(self, trial: Trial, ranges: Sequence[Range]) -> float | None:
-        return early(self._search.cells_of(trial, ranges, to_rung=True), self._metric)
+        cells = self._search.cells_of(trial, ranges, to_rung=True)
+        if self._search.folds > 1:
+            return sum(value for value, _ in measured(cells, self._search.folds)) / len(cells)
+        return early(cells[0], self._metric)
 
     def _full(self, known: Sequence[Trial]) -> bool:
         return self._search.trials is not None and len(known) >= self._search.trials
@@ -263,7 +268,7 @@ class Searching:
         one, best = known[number], max(two.mean for two in known if two.scores)
         words = ", ".join(f"{name}={_short(value)}" for name, value in one.values.items())
         if one.cut:
-            told = f"goes no further, its curve came to {one.early:.3f}"
+            told = f"goes no further, it had come to {one.early:.3f}"
         else:
             beside = f"(default {known[0].mean:.3f}, best {best:.3f})"
             told = f"{one.mean:.3f} {beside}" if one.scores else f"failed: {one.line}"

@@ -64,7 +64,7 @@ class Trial:
         scores: of its cells, in their order; None before it ended, empty where it failed or was cut.
         seconds: that its cells took.
         line: why it failed.
-        early: what its validation curves came to where they were judged; None before that.
+        early: what it came to where it was judged on its way; None before that.
         cut: it went no further there.
     """
 
@@ -145,11 +145,11 @@ class Trials:
         return Trial(asked.number, dict(asked.params))
 
     def report(self, number: int, early: float | None, seconds: float) -> None:
-        """Say how far the curves of a trial that runs have come where they are judged.
+        """Say what a trial that runs came to where it is judged on its way.
 
         Args:
             number: of the trial.
-            early: what they came to; None of ones that cannot be judged.
+            early: what it came to; None of one that cannot be judged.
             seconds: that its cells have taken.
         """
         self._note(number, _Told(seconds=seconds, early=early))
@@ -171,7 +171,7 @@ class Trials:
             self._study.tell(number, state=TrialState.FAIL)
 
     def cut(self, number: int) -> None:
-        """Say that a trial, whose curves were reported, goes no further."""
+        """Say that a trial, of which was reported what it came to, goes no further."""
         frozen, early = self._study.get_trials(deepcopy=False)[number], self.all[number].early
         assert early is not None
         if not frozen.intermediate_values:  # a kill may have come between the two lines

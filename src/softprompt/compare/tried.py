@@ -32,16 +32,14 @@ def measured(cells: Sequence[Cell], folds: int) -> list[Score]:
     return found
 
 
-def early(cells: Sequence[Cell], metric: str) -> float | None:
-    """What the validation curves of a trial came to where it is judged, in the mean; None where they cannot be.
+def early(cell: Cell, metric: str) -> float | None:
+    """What the validation curve of a run came to where it is judged; None where it cannot be.
 
     Args:
-        cells: that have paused, or are finished.
+        cell: that has paused, or is finished.
         metric: the task's main one.
     """
-    values = [best_until(curve(Path(one.folder)), one.pause or 0, metric) for one in cells]
-    known = [one for one in values if one is not None]
-    return sum(known) / len(known) if len(known) == len(cells) else None
+    return best_until(curve(Path(cell.folder)), cell.pause or 0, metric)
 
 
 def ended(cells: Sequence[Cell], ends: Mapping[str, Event], before: float) -> tuple[float, str]:
