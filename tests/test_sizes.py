@@ -20,6 +20,7 @@ _VERB = "a verb: each parameter is an option of the command line, declared on on
 _CALL = "a public call: what may be left out has a name and a default"
 MANY_PARAMETERS = {
     "cli/adapt.py adapt": _VERB,
+    "cli/anchor.py anchor": _VERB,
     "cli/compare.py compare": _VERB,
     "cli/discretise.py discretise": _VERB,
     "cli/ensemble.py ensemble": _VERB,
@@ -47,6 +48,7 @@ _CONTRACT = "a public call: without its docstring, which tells each argument, it
 _HELP = "a verb of many options: without its docstring, which its help shows, it fits"
 LONG = {
     "backbones/load.py load_backbone": _CONTRACT,
+    "cli/anchor.py anchor": _HELP,
     "cli/compare.py compare": _HELP,
     "cli/evaluate.py evaluate": _HELP,
     "cli/explain.py nearest": _HELP,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from softprompt.evaluation.pooled import pooled_metrics
     from softprompt.evaluation.score import evaluate
     from softprompt.evaluation.transfer import transfer_metrics
+    from softprompt.explain.anchors.reading import anchor
     from softprompt.explain.nearest import nearest_words
     from softprompt.explain.patterns import layer_patterns
     from softprompt.explain.report.page import report
@@ -52,6 +53,7 @@ _WHERE = {
     "evaluation.score": "evaluate",
     "evaluation.pooled": "pooled_metrics",
     "evaluation.transfer": "transfer_metrics",
+    "explain.anchors.reading": "anchor",
     "explain.nearest": "nearest_words",
     "explain.patterns": "layer_patterns",
     "explain.report.page": "report",
@@ -94,6 +96,7 @@ __all__ = [
     "TrainingOptions",
     "View",
     "adapt",
+    "anchor",
     "attach",
     "evaluate",
     "layer_patterns",

@@ -194,9 +194,9 @@ def _state(made: Any) -> set[str]:
     return found | {f"{name} takes no gradient" for name, one in made.named_parameters() if not one.requires_grad}
 
 
-def fresh(family: str) -> Any:
+def fresh(family: str, **options: Any) -> Any:
     """A tiny model of the test's own: on shared ones transformers leaves its hooks of `output_hidden_states`."""
-    return _model.__wrapped__(family, "lm")
+    return _model.__wrapped__(family, "lm", **options)
 
 
 @functools.cache

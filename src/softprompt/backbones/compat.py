@@ -45,6 +45,20 @@ __all__ = [
     "TorchDispatchMode",
 ]
 
+# -- operations --------------------------------------------------------------------------------------------------
+
+
+SOFTMAX = (torch.ops.aten._softmax, torch.ops.aten.softmax)
+
+
+class SeesOperations(TorchDispatchMode):
+    """Sees what tensors are handed to, in this thread; what it does there stands in `__torch_dispatch__`."""
+
+    def __init__(self) -> None:
+        """With types, which the base class has not."""
+        super().__init__()  # type: ignore[no-untyped-call]  # their base class has no types
+
+
 # -- attention ---------------------------------------------------------------------------------------------------
 
 ATTENTION_KEY = "_attn_implementation"  # of a configuration, also in its file

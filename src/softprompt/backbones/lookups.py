@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from softprompt.backbones.compat import BUFFERS, PARAMETERS, TorchDispatchMode
+from softprompt.backbones.compat import BUFFERS, PARAMETERS, SeesOperations
 from softprompt.backbones.probe import trial_rows
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import weight_of
@@ -70,11 +70,11 @@ def _entered(body: nn.Module) -> Iterator[list[nn.Module]]:
         yield inside
 
 
-class _Asked(TorchDispatchMode):
+class _Asked(SeesOperations):
     """Sees who asks for the rows of the ids, in this thread."""
 
     def __init__(self, ids: Tensor, embedding: nn.Module, inside: list[nn.Module]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # their base class has no types
+        super().__init__()
         self._ids, self._embedding, self._inside = ids.flatten(), embedding, inside
         self.found: list[nn.Module] = []
 

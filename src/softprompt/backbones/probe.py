@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from softprompt.backbones.compat import TorchDispatchMode
+from softprompt.backbones.compat import SeesOperations
 from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import input_embedding, weight_of
@@ -259,11 +259,11 @@ class _Stopped(Exception):
         self.states = states
 
 
-class _Lookups(TorchDispatchMode):
+class _Lookups(SeesOperations):
     """Sees which rows of which table are asked for, in this thread, however the table is wrapped."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # their base class has no types
+        super().__init__()
         self.width = width
         self.found: tuple[int, int] | None = None
 

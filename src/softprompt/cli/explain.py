@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softprompt.cli.anchor import anchor
 from softprompt.cli.common import emit, open_prompt, quiet, table, tell
 from softprompt.cli.helping import Verb
 from softprompt.cli.options import BatchSize, Device, Dtype, Json, Page, PromptBackbone, Quiet, RunFolder
+from softprompt.cli.own_rows import validation_rows
 from softprompt.cli.patterns import layers
 from softprompt.cli.scoring import Stored, Wanted
 from softprompt.guards.paths import file_for
@@ -25,6 +27,7 @@ explain = typer.Typer(
     rich_markup_mode=None,
 )
 
+explain.command(cls=Verb)(anchor)
 explain.command(cls=Verb)(layers)
 
 Neighbours = Annotated[int, typer.Option("-k", "--neighbours", min=1, max=50, help="words a row")]
@@ -95,16 +98,10 @@ def _measured_rows(run: Path, data: Path | None, most: int, show: Progress) -> l
     """Rows to measure the effect of tokens on: those that are given, or the run's own validation rows."""
     if data is not None:
         return Wanted(None, data, None, None, None, most).rows([Stored.of(run)], show).rows
-    from softprompt.files.places import RUN
-    from softprompt.tasks.data.sampling import at_most
-    from softprompt.training.begun import RunRecord
-
-    record = RunRecord.read(run) if (run / RUN).is_file() else None
-    if record is None or record.begun is None or record.begun.data is None or not Path(record.begun.data).exists():
+    rows = validation_rows(run, most)
+    if not rows:
         show.say("the effect of removing a token is not measured: give labelled rows with --data")
         return []
-    task = record.task(run).with_data(shots=record.shots, seed=record.seed, **record.places(run))
-    rows = at_most(task, task.splits().validation, most)
     show.say(f"the effect of removing a token: on {len(rows)} validation rows of the run, which it was chosen on")
     return rows
 

@@ -76,6 +76,7 @@ MaxLength = Annotated[int | None, typer.Option(help="most tokens of a row, also 
 Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in --out")]
 
 # Rows.
+FieldPairs = Annotated[list[str] | None, typer.Option(help="name=text, one for each field of the task; makes one row")]
 Data = Annotated[
     Path | None, typer.Option(help="a file of rows, or a folder in the task's published layout; default: the hub")
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet, tell
-from softprompt.cli.options import OUT, BatchSize, Device, Dtype, Encoding, PromptBackbone, Quiet, RunFolder
+from softprompt.cli.options import OUT, BatchSize, Device, Dtype, Encoding, FieldPairs, PromptBackbone, Quiet, RunFolder
 from softprompt.cli.questions import Questions, check_asked, questions
 from softprompt.errors import SoftPromptError, shown
 
@@ -27,7 +27,6 @@ AnswersFile = Annotated[
     Path | None,
     typer.Option(*OUT, help="csv, tsv, jsonl or parquet: rows with label, word, probability; conll: words with tags"),
 ]
-FieldPairs = Annotated[list[str] | None, typer.Option(help="name=text, one for each field of the task; makes one row")]
 AnswersJson = Annotated[bool, typer.Option("--json", help="print JSON with probabilities")]
 
 

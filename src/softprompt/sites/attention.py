@@ -48,6 +48,8 @@ Pairs: TypeAlias = list[tuple[Tensor, Tensor]]
 PREFIXES = "softprompt_prefixes"
 _SERVED = ("eager", "sdpa")
 _RECORDED: ContextVar[list[Handed] | None] = ContextVar("softprompt_recorded", default=None)
+# What is made of a model's own attention function, given the name of its implementation, in calls that are watched.
+_AROUND: ContextVar[Callable[[str, Attend], Attend] | None] = ContextVar("softprompt_watched", default=None)
 
 
 class Handed(NamedTuple):
@@ -155,7 +157,7 @@ def _joining(implementation: str) -> Attend:
             if prefix.attention is module:
                 if not torch.compiler.is_compiling():
                     prefix.waiting.discard(module)
-                causal = attention_mask is None and _is_causal(implementation, module, kwargs)
+                causal = attention_mask is None and is_causal(implementation, module, kwargs)
                 return _with(prefix, own, module, (query, key, value), attention_mask, kwargs, causal=causal)
         return own(module, query, key, value, attention_mask, **kwargs)
 
@@ -204,11 +206,10 @@ def _with(
 
 
 def _own(implementation: str, module: nn.Module) -> Attend:
-    """The model's own function."""
-    if implementation == "eager":
-        return eager_attention(module)
-    registered: Attend = ALL_ATTENTION_FUNCTIONS[implementation]
-    return registered
+    """The model's own function, watched or not."""
+    own: Attend = eager_attention(module) if implementation == "eager" else ALL_ATTENTION_FUNCTIONS[implementation]
+    around = None if torch.compiler.is_compiling() else _AROUND.get()
+    return own if around is None else around(implementation, own)
 
 
 def _is_biased(mask: Tensor | None) -> bool:
@@ -217,7 +218,7 @@ def _is_biased(mask: Tensor | None) -> bool:
     return bool(((mask != 0) & (mask > torch.finfo(mask.dtype).min / 2)).any())
 
 
-def _is_causal(implementation: str, module: nn.Module, kwargs: Mapping[str, object]) -> bool:
+def is_causal(implementation: str, module: nn.Module, kwargs: Mapping[str, object]) -> bool:
     """Whether the model's own function hides later columns where it is given no mask: eager attention never does."""
     told = kwargs.get("is_causal")
     return implementation == "sdpa" and bool(getattr(module, "is_causal", True) if told is None else told)
@@ -241,6 +242,22 @@ def _widen(mask: Tensor | None, prefix: Prefix, query: Tensor, key: Tensor, *, c
 
 
 @contextmanager
+def joined(*models: nn.Module) -> Iterator[None]:
+    """Let the attention of some models or parts of one run through the twin inside the block.
+
+    Raises:
+        SoftPromptError: the implementation of their attention cannot be joined.
+    """
+    with changing():
+        let_go = join_in(*models)
+    try:
+        yield
+    finally:
+        with changing():
+            let_go()
+
+
+@contextmanager
 def recording(*models: nn.Module) -> Iterator[list[Handed]]:
     """Record the keys and values that attentions use here, in the order of their calls; those of other threads are not.
 
@@ -250,13 +267,34 @@ def recording(*models: nn.Module) -> Iterator[list[Handed]]:
     Raises:
         SoftPromptError: the implementation of their attention cannot be joined.
     """
-    with changing():
-        let_go = join_in(*models)
     found: list[Handed] = []
-    token = _RECORDED.set(found)
-    try:
-        yield found
-    finally:
-        _RECORDED.reset(token)
-        with changing():
-            let_go()
+    with joined(*models):
+        token = _RECORDED.set(found)
+        try:
+            yield found
+        finally:
+            _RECORDED.reset(token)
+
+
+@contextmanager
+def standing_around(wrap: Callable[[str, Attend], Attend], *models: nn.Module) -> Iterator[None]:
+    """Let something stand around the attention functions of some models here; those of other threads have nothing.
+
+    Args:
+        wrap: makes the function that runs, of the implementation's name and the model's own function.
+        *models: transformers models, or parts of one, that will be run inside the block.
+
+    Raises:
+        SoftPromptError: the implementation of their attention cannot be joined.
+    """
+    with joined(*models):
+        token = _AROUND.set(wrap)
+        try:
+            yield
+        finally:
+            _AROUND.reset(token)
+
+
+def is_watched() -> bool:
+    """Whether something stands around attention functions here."""
+    return _AROUND.get() is not None

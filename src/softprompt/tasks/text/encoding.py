@@ -33,6 +33,7 @@ class Encoded:
         lost: of each field that was cut the share of its characters that was left out.
         words: of a row of words, or of a passage's tokens, the column at which each is read, -1 for one that has none.
         spans: of a passage the characters that each of its tokens shows.
+        kept: of each field that was cut the text that is left.
     """
 
     ids: tuple[int, ...]
@@ -41,6 +42,7 @@ class Encoded:
     lost: Mapping[str, float] = field(default_factory=dict)
     words: tuple[int, ...] = ()
     spans: tuple[tuple[int, int], ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def truncated(self) -> bool:
@@ -115,7 +117,7 @@ class RowEncoder:
                     ids.append(self.mask_id)
             else:
                 ids.append(piece)
-        return Encoded((*ids, *after), mask, start, fitted.lost)
+        return Encoded((*ids, *after), mask, start, fitted.lost, kept=fitted.kept)
 
     def _ranks(self) -> list[range]:
         """The ranks of the virtual tokens at each place of the template; none where the method has none there."""

@@ -29,11 +29,13 @@ class FittedText:
         choice: where ``{choice}`` stands: the index into `pieces` of the first token that holds any of its
             text, or None where the template has no choice.
         lost: of each field that was cut the share of its characters that was left out.
+        kept: of each field that was cut the text that is left.
     """
 
     pieces: tuple[Piece, ...]
     choice: int | None = None
     lost: Mapping[str, float] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def truncated(self) -> bool:
@@ -71,8 +73,9 @@ def fit_text(
     """
     shorter = _shorter(template, fields, tokenizer, budget, truncation)
     fitted, texts = _fit(template, {**fields, **shorter}, tokenizer, budget, choice, truncation)
-    lost = {name: 1 - len(text) / len(fields[name]) for name, text in {**shorter, **texts}.items()}
-    return FittedText(fitted.pieces, fitted.choice, lost)
+    kept = {**shorter, **texts}
+    lost = {name: 1 - len(text) / len(fields[name]) for name, text in kept.items()}
+    return FittedText(fitted.pieces, fitted.choice, lost, kept)
 
 
 def _shorter(

@@ -1,0 +1,1 @@
+"""Attention anchors: what a prompt's virtual tokens attend to, and what attends to them."""

@@ -1,0 +1,88 @@
+"""Pictures of anchors: attention among the tokens of one row, and what slots draw in every layer and head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from softprompt.explain.anchors.flows import AnchorKind
+from softprompt.explain.anchors.heat_map import Panel, heat_maps
+from softprompt.explain.anchors.maps import AttentionMap, Token
+
+Values = Literal["weights", "scores"]
+
+MOST = 40  # columns of a map
+_MARKS = {"slot": "◆ ", "first": "▸ ", "structural": "· ", "text": ""}
+_ORDER = {"slot": 0, "first": 0, "structural": 1, "text": 2}
+_NAMES = {"weights": "softmax weight", "scores": "score before the softmax"}
+
+
+class Picture(NamedTuple):
+    """A picture.
+
+    Attributes:
+        svg: by itself a file.
+        caption: what is seen, and how it was computed.
+    """
+
+    svg: str
+    caption: str
+
+
+def map_picture(maps: Sequence[tuple[str, AttentionMap]], values: Values) -> Picture:
+    """The maps of one row side by side on one scale.
+
+    Args:
+        maps: each with the name of its prompt.
+        values: softmax weights, or the scores before, as CaPT's figures have them.
+    """
+    panels, left_out, what = [], 0, _NAMES[values]
+    for name, one in maps:
+        rows, columns = chosen_columns(one)
+        left_out = max(left_out, len(one.asked) - len(columns))
+        drawn = (one.weights if values == "weights" else one.scores)[rows][:, columns]
+        asking, asked = (_marked(one.asking, rows), _marked(one.asked, columns))
+        panels.append(Panel(f"{name}: {one.averaged}", asking, asked, drawn.tolist()))
+    caption = (
+        f"{what.capitalize()} from each token (left) to each token (above), lighter is more. ◆ slots, ▸ the first "
+        "token, · structural tokens. What a causal mask or a window hides is hatched."
+    )
+    if left_out:
+        caption += f" {left_out} columns are left out: those of the text that get least attention."
+    told = f"Heat map of the {what} among the tokens of one row, for {', '.join(name for name, _ in maps)}"
+    return Picture(heat_maps(panels, legend=what, told=told, from_zero=values == "weights"), caption)
+
+
+def head_picture(kinds: Sequence[AnchorKind]) -> Picture:
+    """What slots get of the text's attention in each layer and head, kinds side by side on one scale."""
+    panels = []
+    for kind in kinds:
+        flow = kind.flow("text", "slot")
+        if flow is not None:
+            values = [[math.nan if one is None else one for one in layer] for layer in flow.heads]
+            layers, heads = (list(map(str, range(count))) for count in (len(values), len(values[0])))
+            panels.append(Panel(kind.name, layers, heads, values))
+    caption = "Share of the text's attention that goes to slots: a line a layer, a column a head, over rows and runs."
+    drawn = heat_maps(panels, legend="weight, text to slots", told=caption, from_zero=True, cell=18)
+    return Picture(drawn, caption)
+
+
+def chosen_columns(one: AttentionMap, most: int = MOST) -> tuple[list[int], list[int]]:
+    """The rows and the columns of a map that are drawn: of a long text what matters.
+
+    Slots, the first token and structural tokens come first, then the others by the attention that they get. The tokens
+    that are asked are those that ask.
+
+    Args:
+        one: the map.
+        most: columns.
+    """
+    front, gets = len(one.asked) - len(one.asking), one.weights.sum(0).tolist()
+    ranked = sorted(range(len(one.asked)), key=lambda place: (_ORDER[one.asked[place].kind], -gets[place]))
+    columns = sorted(ranked[:most])
+    return [place - front for place in columns if place >= front], columns
+
+
+def _marked(tokens: Sequence[Token], places: Sequence[int]) -> list[str]:
+    return [_MARKS[tokens[place].kind] + tokens[place].text for place in places]
