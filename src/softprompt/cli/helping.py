@@ -11,13 +11,14 @@ from typer.core import TyperCommand
 # The groups in their order, each with the parameters that stand in it; all others stand in the last.
 GROUPS = {
     "What": "backbone task method preset select init_from teacher keep arms seeds resume template words fields "
-    "baseline metric against why",
+    "baseline metric against why structural no_controls",
     "Rows": "data text label column validation_data test_data test_size split shots seed max_test_rows max_rows "
-    "skip_bad encoding file field source_data source_task no_effect effects no_model pooled",
+    "skip_bad encoding file field source_data source_task no_effect effects no_model pooled sentence",
     "Training": "set_ over trials minutes max_bytes folds halving learning_rate epochs steps distillation accumulate "
     "max_length saves keep_at",
     "Machine": "dtype device batch_size workers on store gpus",
-    "Output": "out form report_to retry dry_run page k json silent clean num_beams length_penalty",
+    "Output": "out form report_to retry dry_run page k json silent clean num_beams length_penalty "
+    "layers map_ layer head scores",
     "Other": "",
 }
 _KINDS = {"path": "PATH", "str": "TEXT", "int": "N", "int range": "N", "float": "NUMBER", "float range": "NUMBER"}
