@@ -131,6 +131,7 @@ QUIET = {
     "transfer",
     "adapt",
     "discretise",
+    "explain anchor",
     "explain nearest",
 }
 
