@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from xml.etree import ElementTree
 
 import torch
 
-import softprompt as sp
 from softprompt.explain.anchors.columns import Structural
 from softprompt.explain.anchors.maps import AttentionMap, Kind, Token, attention_map
-from softprompt.explain.anchors.pictures import chosen_columns, head_picture, map_picture
+from softprompt.explain.anchors.pictures import chosen_columns, map_picture
 
 from ...shared.anchored import prompt, rows
 
@@ -40,5 +38,3 @@ def test_the_picture_of_two_runs() -> None:
         assert {"capt: all layers, all heads", "deep: all layers, all heads"} <= set(texts)
         assert {"◆ slot 2", "▸ w90", "· w93", "w50"} <= set(texts)
         assert drawn.caption.startswith(what)
-    found: Any = sp.anchor(kinds, rows(), controls=False)
-    assert ElementTree.fromstring(head_picture(found.kinds).svg).tag.endswith("svg")

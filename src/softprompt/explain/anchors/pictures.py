@@ -1,12 +1,10 @@
-"""Pictures of anchors: attention among the tokens of one row, and what slots draw in every layer and head."""
+"""The picture of anchors: attention among the tokens of one row, prompts side by side."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from softprompt.explain.anchors.flows import AnchorKind
 from softprompt.explain.anchors.heat_map import Panel, heat_maps
 from softprompt.explain.anchors.maps import AttentionMap, Token
 
@@ -52,20 +50,6 @@ def map_picture(maps: Sequence[tuple[str, AttentionMap]], values: Values) -> Pic
         caption += f" {left_out} columns are left out: those of the text that get least attention."
     told = f"Heat map of the {what} among the tokens of one row, for {', '.join(name for name, _ in maps)}"
     return Picture(heat_maps(panels, legend=what, told=told, from_zero=values == "weights"), caption)
-
-
-def head_picture(kinds: Sequence[AnchorKind]) -> Picture:
-    """What slots get of the text's attention in each layer and head, kinds side by side on one scale."""
-    panels = []
-    for kind in kinds:
-        flow = kind.flow("text", "slot")
-        if flow is not None:
-            values = [[math.nan if one is None else one for one in layer] for layer in flow.heads]
-            layers, heads = (list(map(str, range(count))) for count in (len(values), len(values[0])))
-            panels.append(Panel(kind.name, layers, heads, values))
-    caption = "Share of the text's attention that goes to slots: a line a layer, a column a head, over rows and runs."
-    drawn = heat_maps(panels, legend="weight, text to slots", told=caption, from_zero=True, cell=18)
-    return Picture(drawn, caption)
 
 
 def chosen_columns(one: AttentionMap, most: int = MOST) -> tuple[list[int], list[int]]:
