@@ -10,7 +10,7 @@ import pytest
 
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
-from softprompt.methods import CaPT, Recipe
+from softprompt.methods import CaPT, DeepPrompt, Recipe
 from softprompt.tasks import Task
 from softprompt.training.begun import Begun, RunRecord, begun_of
 from softprompt.training.run import Interrupted, Run, train
@@ -108,6 +108,28 @@ def test_a_run_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path, mo
     (tmp_path / "unrecorded" / "run.json").write_text(json.dumps(record))
     with pytest.raises(SoftPromptError, match="begun with another optimiser, an earlier version's default"):
         trained("unrecorded", resume=True)
+
+
+def test_a_run_of_an_encoder_that_recorded_no_recipe_keeps_the_rate_of_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = task(tmp_path / "data")
+
+    def trained(name: str, progress: Interrupting | bool = False, *, resume: bool = False) -> Run:
+        return train(
+            *(model("roberta"), tokenizer(), rows, "deep_prompt"),
+            **{"output": tmp_path / name, "progress": progress, "resume": resume, "epochs": 2, "batch_size": 4},
+        )
+
+    with monkeypatch.context() as before:
+        before.setattr(DeepPrompt, "recipes", {"default": Recipe(1.0, "an earlier version")})
+        whole = trained("whole")
+        with pytest.raises(Interrupted):
+            trained("begun", Interrupting(2))
+    record = json.loads((tmp_path / "begun" / "run.json").read_text())
+    del record["recipe"]
+    (tmp_path / "begun" / "run.json").write_text(json.dumps(record))
+    assert tensors(trained("begun", resume=True)) == tensors(whole)
 
 
 def tensors(run: Run) -> bytes:

@@ -86,12 +86,12 @@ def test_a_rate_that_was_carried_over_from_another_family_is_told_unless_the_use
         train(model(family), tokenizer(), own, name, output=tmp_path / f"{family}-{name}", max_steps=1, **options)
         return capsys.readouterr().err
 
-    line = "warning: the learning rate of capt, 0.5, is unmeasured on this family (bert; our choice: the value measured"
-    assert line in told("bert", "capt")
+    line = "warning: the learning rate of capt, 0.03, is unmeasured on this family (roberta; measured on MiniLM"
+    assert line in told("roberta", "capt")
     for family, name, options in (
         ("bert", "lpt", {"learning_rate": 1e-3}),  # the user's own
         ("bert", "vfpt", {"progress": False}),
-        ("bert", "p_tuning_v2", {}),  # the paper's own family
+        ("bert", "p_tuning_v2", {}),  # MiniLM's family
         ("t5", "prompt_tuning", {}),
         ("t5", "head_only", {}),  # on standardised features, whatever the family
     ):

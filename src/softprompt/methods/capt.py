@@ -74,6 +74,9 @@ class CaPT(OverLayers):
             warmup_ratio=0.06,
             measured_on=("t5",),
         ),
+        "encoder": Recipe(
+            0.03, "measured on MiniLM: 0.003 to 0.5, 16 rows a class (docs/defaults.md)", measured_on=("bert",)
+        ),
         "default": Recipe(0.5, "our choice: the value measured on Gemma 3 270M", measured_on=()),
     }
 

@@ -50,6 +50,9 @@ class DeepPrompt(OverLayers):
         "gemma3_text": Recipe(
             1.0, "measured on Gemma 3 270M: 0.03 to 3 on validation rows of SST-2", measured_on=("gemma3_text",)
         ),
+        "encoder": Recipe(
+            0.3, "measured on MiniLM: 0.003 to 1, 16 rows a class (docs/defaults.md)", measured_on=("bert",)
+        ),
         "default": Recipe(1.0, "our choice: the value measured on Gemma 3 270M", measured_on=()),
     }
 

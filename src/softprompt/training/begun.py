@@ -27,10 +27,14 @@ from softprompt.training.options import SHORT, Plan, TrainingOptions, planned
 # Of the readout's options the values that leave it to the library, today's first: earlier versions wrote 256 for any.
 _LEFT_OPEN: dict[str, tuple[object, ...]] = {"pooling": ("auto",), "max_length": (None, SHORT)}
 
-# What versions that recorded no recipe took where it is another now, by method and family.
+# What versions that recorded no recipe took where it is another now, by method and family, or kind of backbone.
 _BEFORE: Mapping[tuple[str, str], Mapping[str, object]] = {
     ("capt", "llama"): {"learning_rate": 7e-4, "optimizer": "adafactor"},
     ("capt", "qwen2"): {"learning_rate": 5e-3, "optimizer": "adafactor"},
+    ("capt", "encoder"): {"learning_rate": 0.5},
+    ("deep_prompt", "encoder"): {"learning_rate": 1.0},
+    ("p_tuning_v2", "encoder"): {"learning_rate": 7e-3},
+    ("prompt_tuning", "encoder"): {"learning_rate": 0.03},
 }
 
 
@@ -183,11 +187,12 @@ def plan_of(
     Raises:
         SoftPromptError: the record cannot be read.
     """
-    family = backbone.anatomy.family
-    plan = planned(options, method.recipe(family, backbone.anatomy.kind), chosen_by)
+    family, kind = backbone.anatomy.family, backbone.anatomy.kind
+    plan = planned(options, method.recipe(family, kind), chosen_by)
     if begun_in is None or not (begun_in / RUN).is_file():
         return plan
-    before = {name: it for name, it in _BEFORE.get((method.name, family), {}).items() if getattr(options, name) is None}
+    other = _BEFORE.get((method.name, family)) or _BEFORE.get((method.name, kind), {})
+    before = {name: value for name, value in other.items() if getattr(options, name) is None}
     then = read_document(begun_in / RUN).get("recipe", before)
     try:
         return Plan.model_validate({**plan.model_dump(), **(then if isinstance(then, dict) else {})})
