@@ -101,12 +101,12 @@ class Trials:
         self._seed, path = seed, folder / JOURNAL
         try:
             _cut(path)
-            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Held(str(path))))
-            begun = bool(storage.get_all_studies())
+            self._storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_Held(str(path))))
+            begun = bool(self._storage.get_all_studies())
             self._study = (
-                load_study(study_name=_NAME, storage=storage)
+                load_study(study_name=_NAME, storage=self._storage)
                 if begun
-                else create_study(study_name=_NAME, storage=storage, direction="maximize")
+                else create_study(study_name=_NAME, storage=self._storage, direction="maximize")
             )
             before = self._study.user_attrs.get(_ASKED)
             _ = self.all
@@ -175,7 +175,9 @@ class Trials:
         frozen, early = self._study.get_trials(deepcopy=False)[number], self.all[number].early
         assert early is not None
         if not frozen.intermediate_values:  # a kill may have come between the two lines
-            RunningTrial(self._study, frozen._trial_id).report(early, 1)
+            study = self._storage.get_study_id_from_name(_NAME)
+            key = self._storage.get_trial_id_from_study_id_trial_number(study, number)
+            RunningTrial(self._study, key).report(early, 1)
         self._study.tell(number, state=TrialState.PRUNED)
 
     def _note(self, number: int, told: _Told) -> None:
