@@ -208,7 +208,7 @@ def _with(
 def _own(implementation: str, module: nn.Module) -> Attend:
     """The model's own function, watched or not."""
     own: Attend = eager_attention(module) if implementation == "eager" else ALL_ATTENTION_FUNCTIONS[implementation]
-    around = None if torch.compiler.is_compiling() else _AROUND.get()
+    around = watcher()
     return own if around is None else around(implementation, own)
 
 
@@ -295,6 +295,6 @@ def standing_around(wrap: Callable[[str, Attend], Attend], *models: nn.Module) -
             _AROUND.reset(token)
 
 
-def is_watched() -> bool:
-    """Whether something stands around attention functions here."""
-    return _AROUND.get() is not None
+def watcher() -> Callable[[str, Attend], Attend] | None:
+    """What stands around attention functions here; nothing in a graph: the compiler knows no context variables."""
+    return None if torch.compiler.is_compiling() else _AROUND.get()

@@ -17,7 +17,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.apart import pads, run_apart
 from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.asking import Around, Beneath
-from softprompt.sites.attention import Place, is_watched
+from softprompt.sites.attention import Place, watcher
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
 from softprompt.sites.key_values import Carrier
@@ -121,7 +121,7 @@ class Hooks:
             or self.moving
             or not call.inserting
             or call.states_below is not None
-            or is_watched()
+            or watcher() is not None
             or not isinstance(ids, Tensor)
         ):
             return None
