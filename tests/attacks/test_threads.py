@@ -70,7 +70,8 @@ def test_checkpoints_recompute_in_their_call_in_another_thread(method: str) -> N
             found.append([p.grad.clone() for p in prompted.prompts.parameters() if p.grad is not None])
             assert not any(module.training for module in prompted.backbone.modules())
         assert found[0]
-        assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+        for one, other in zip(*found, strict=True):  # a thread may add in another order than the one of the forward
+            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
 
 
 def test_a_training_prompts_dropout_is_not_the_models() -> None:
