@@ -14,7 +14,7 @@ from softprompt.tasks import Task
 from softprompt.tasks.guess.writing import yaml_of
 
 WORDS = st.text(max_size=10) | st.sampled_from(
-    ["yes", "NO", "null", "1.0", "012", "~", "2024-01-01", "{", "#", "é", " a"]
+    ["yes", "NO", "null", "1.0", "012", "~", "2024-01-01", "{", "#", "é", " a", "0\x850", "a\u2028b"]
 )
 
 

@@ -9,6 +9,7 @@ import yaml
 from softprompt.errors import shown
 from softprompt.tasks.definition import TaskDefinition
 
+_BREAKS = "\n\x85\u2028\u2029"
 _ONE_LINE = 1 << 20  # columns: nothing is folded
 _MEANT = {
     "name": "what runs and messages call it",
@@ -65,7 +66,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if "\n" in value else None)
+    folded = any(one in value for one in _BREAKS)  # as line breaks are, where they stand without quotes
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if folded else None)
 
 
 def _list(dumper: _Dumper, value: list[object]) -> yaml.SequenceNode:
