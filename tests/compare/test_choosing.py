@@ -147,13 +147,10 @@ def test_of_those_that_cannot_be_told_apart_the_smallest_is_taken(choose: Any) -
 
 
 def test_the_one_that_leads_is_tried_with_other_rates(choose: Any) -> None:
-    known = sp.CaPT().recipe("bert", "encoder").learning_rate
+    known = 0.03  # CaPT's
     record = choose(Land({"capt": 0.8, f"capt {known * 3}": 1.0}))
-    assert [one.training_options["learning_rate"] for one in record.tried[-2:]] == [
-        pytest.approx(known / 3, rel=0.01),
-        pytest.approx(known * 3, rel=0.01),
-    ]
-    assert record.chosen.label == record.tried[-1].label == f"capt,learning_rate={known * 3:g}"
+    assert [one.label for one in record.tried[-2:]] == ["capt,learning_rate=0.01", "capt,learning_rate=0.09"]
+    assert record.chosen.label == "capt,learning_rate=0.09"
     same = choose(Land({"capt": 0.8, f"capt {known * 3}": 0.81}), "same")
     assert same.chosen.label == "capt"
     head = choose(Land({"head_only": 0.9}), "head")

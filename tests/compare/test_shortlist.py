@@ -76,7 +76,12 @@ def test_a_rate_that_is_measured_brings_a_method_forward(monkeypatch: pytest.Mon
     assert "lora" not in [one.method for one in usual("bert")[0]]
     recipes = {"default": Recipe(5e-4, "measured", measured_on=("bert",))}
     monkeypatch.setattr(methods()["lora"], "recipes", recipes)
-    assert "lora" in [one.method for one in listed("bert")[0]]
+    found, _ = listed("bert")
+    place = [one.method for one in found].index("lora")
+    assert found[place].evidence == "its rate was measured on bert"
+    others = {one.evidence for one in found[:place]} - {"its recipe is for all families", found[place].evidence}
+    assert len(others) == 1  # the default's, which is the first
+    assert found[0].evidence in others
 
 
 @pytest.mark.parametrize("family", ["bert", "llama", "t5"])
