@@ -61,6 +61,8 @@ PUBLISHED: dict[tuple[str, str, BackboneKind], tuple[float, float]] = {
     ("capt", "t5", "encoder-decoder"): (0.1, 5),
     ("deep_prompt", "t5", "encoder-decoder"): (0.1, 5),
     ("dept", "t5", "encoder-decoder"): (0.3, 0.4),
+    ("p_tuning_v2", "bert", "encoder"): (5e-3, 1e-2),
+    ("p_tuning_v2", "roberta", "encoder"): (5e-3, 1e-2),
     ("p_tuning", "albert", "encoder"): (1e-4, 1e-4),
     ("prefix_tuning", "gpt2", "causal"): (5e-5, 8e-5),
     ("prefix_tuning", "bart", "encoder-decoder"): (5e-5, 8e-5),

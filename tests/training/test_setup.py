@@ -91,7 +91,8 @@ def test_a_rate_that_was_carried_over_from_another_family_is_told_unless_the_use
     for family, name, options in (
         ("bert", "lpt", {"learning_rate": 1e-3}),  # the user's own
         ("bert", "vfpt", {"progress": False}),
-        ("bert", "p_tuning_v2", {}),  # MiniLM's family
+        ("bert", "p_tuning_v2", {}),  # the paper's own family
+        ("bert", "capt", {}),  # MiniLM's
         ("t5", "prompt_tuning", {}),
         ("t5", "head_only", {}),  # on standardised features, whatever the family
     ):

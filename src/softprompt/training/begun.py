@@ -33,7 +33,6 @@ _BEFORE: Mapping[tuple[str, str], Mapping[str, object]] = {
     ("capt", "qwen2"): {"learning_rate": 5e-3, "optimizer": "adafactor"},
     ("capt", "encoder"): {"learning_rate": 0.5},
     ("deep_prompt", "encoder"): {"learning_rate": 1.0},
-    ("p_tuning_v2", "encoder"): {"learning_rate": 7e-3},
     ("prompt_tuning", "encoder"): {"learning_rate": 0.03},
 }
 
