@@ -7,46 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from softprompt.attached.attach import attach
 from softprompt.sites.footprint import Footprint
-from softprompt.sites.producer import Producer, View
+from softprompt.sites.producer import Producer
+from softprompt.sites.wrapped import WrappedProducer
 
 from ..shared.models import ids, model, padded, tokenizer
 from ..shared.prompts import logits, producer
 
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
-
-
-class Wrapped(Producer):
-    """Another's prompt, whose attributes are left at what they are by themselves."""
-
-    def __init__(self, inner: Producer) -> None:
-        super().__init__()
-        self.inner = inner
-
-    @property
-    def footprint(self) -> Footprint:
-        return self.inner.footprint
-
-    def embed(self, view: View) -> Tensor | None:
-        return self.inner.embed(view)
-
-    def shift_text(self, view: View) -> Tensor | None:
-        return self.inner.shift_text(view)
-
-    def rewrite(self, layer: int, view: View) -> Tensor:
-        return self.inner.rewrite(layer, view)
-
-    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        return self.inner.keys_values()
-
-    def decoder_keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        return self.inner.decoder_keys_values()
-
-    def cross_keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        return self.inner.cross_keys_values()
 
 
 class Plain(Producer):
@@ -81,7 +52,7 @@ def test_every_part_of_it_has_an_attribute_with_the_same_value() -> None:
 def test_what_a_wrapper_says_is_all_that_is_asked(name: str, family: str) -> None:
     own = producer(model(family), name)
     found: list[Any] = []
-    for one in (own, Wrapped(own)):
+    for one in (own, WrappedProducer(own)):
         with attach(model(family), tokenizer(), {"p": one}) as prompted, torch.no_grad():
             told = logits(prompted, *padded(ROWS, "right"), use_cache=False)
             found.append((prompted.slots, prompted.first_layer, told))

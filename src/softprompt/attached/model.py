@@ -26,6 +26,7 @@ from softprompt.sites.outputs import user_length
 from softprompt.sites.padding import moving_sides
 from softprompt.sites.prefix_sharing import can_share
 from softprompt.sites.producer import Producer, StandIn
+from softprompt.sites.wrapped import changes_weights
 
 
 class PromptedModel(Answering):
@@ -102,7 +103,7 @@ class PromptedModel(Answering):
                 f"{type(producer).__name__} changes the model in `install`, which is no longer called: give what "
                 "stands in for its weights in `stand_ins`"
             )
-        if self._producers and any(_changes_weights(one) for one in (producer, *self._producers)):
+        if self._producers and any(changes_weights(one) for one in (producer, *self._producers)):
             raise SoftPromptError("a weight-side method changes the model for every row: attach it alone")
         own = producer.footprint
         if own.joins:
@@ -230,7 +231,3 @@ def _noting(backbone: nn.Module) -> Around:
         return beneath(*args, **kwargs)
 
     return call_it
-
-
-def _changes_weights(producer: Producer) -> bool:
-    return type(producer).stand_ins is not Producer.stand_ins

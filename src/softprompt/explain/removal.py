@@ -7,11 +7,11 @@ together, so the changes need not add up; one that another repeats may be missed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
@@ -21,7 +21,8 @@ from softprompt.methods.parts.gated import why_ungated
 from softprompt.readouts import Readout
 from softprompt.readouts.build import rebuilt
 from softprompt.sites.footprint import Footprint
-from softprompt.sites.producer import Producer, StandIn, View
+from softprompt.sites.producer import Producer, View
+from softprompt.sites.wrapped import WrappedProducer
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks.text.template import Part, PromptSlot, Template
@@ -62,7 +63,7 @@ def removable(own: Producer) -> bool:
     return not own.footprint.hidden_layers and not own.footprint.pool
 
 
-class WithoutToken(Producer):
+class WithoutToken(WrappedProducer):
     """A prompt without one of its virtual tokens.
 
     Args:
@@ -76,11 +77,11 @@ class WithoutToken(Producer):
         Raises:
             SoftPromptError: the prompt works at layers, where a token is more than its embedding.
         """
-        super().__init__()
+        super().__init__(own)
         whole = own.footprint
         if not removable(own):
             raise SoftPromptError("a token of a prompt over layers, or of a template's words, cannot be removed alone")
-        self.own, self.rank = own, rank
+        self.rank = rank
         self.part = replace(whole, count=whole.count - 1, around=_fewer(whole.around, rank))
 
     @property
@@ -90,23 +91,11 @@ class WithoutToken(Producer):
 
     def embed(self, view: View) -> Tensor | None:
         """The others' embeddings, `(P - 1, E)` or `(U, P - 1, E)`."""
-        made = self.own.embed(view)
+        made = self.inner.embed(view)
         return None if made is None else torch.cat([made[..., : self.rank, :], made[..., self.rank + 1 :, :]], dim=-2)
 
-    def shift_text(self, view: View) -> Tensor | None:
-        """As the prompt's own."""
-        return self.own.shift_text(view)
 
-    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        """As the prompt's own."""
-        return self.own.keys_values()
-
-    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
-        """As the prompt's own."""
-        return self.own.stand_ins(model)
-
-
-class WithoutLayer(Producer):
+class WithoutLayer(WrappedProducer):
     """A prompt without one of its layers: its slots go on as the layer below made them, its prefix is not seen there.
 
     Args:
@@ -117,34 +106,17 @@ class WithoutLayer(Producer):
 
     def __init__(self, own: Producer, layer: int, layers: int) -> None:
         """See the class."""
-        super().__init__()
-        self.own, self.layer = own, layer
+        super().__init__(own)
+        self.layer = layer
         self.values = torch.ones(layers).index_fill(0, torch.tensor([layer]), 0.0)
-
-    @property
-    def footprint(self) -> Footprint:
-        """The prompt's own."""
-        return self.own.footprint
-
-    def embed(self, view: View) -> Tensor | None:
-        """As the prompt's own."""
-        return self.own.embed(view)
-
-    def shift_text(self, view: View) -> Tensor | None:
-        """As the prompt's own."""
-        return self.own.shift_text(view)
 
     def rewrite(self, layer: int, view: View) -> Tensor:
         """The slots as the layer below made them, `(U, P, H)`; at other layers as the prompt's own."""
-        return view.at_slots if layer == self.layer else self.own.rewrite(layer, view)
-
-    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        """As the prompt's own."""
-        return self.own.keys_values()
+        return view.at_slots if layer == self.layer else self.inner.rewrite(layer, view)
 
     def prefix_values(self) -> Tensor:
         """1 of each layer but 0 of the one that is left out, `(L,)`."""
-        device = next((one.device for one in self.own.parameters()), None)
+        device = next((one.device for one in self.inner.parameters()), None)
         return self.values.to(device)
 
 

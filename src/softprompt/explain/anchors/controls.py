@@ -8,24 +8,22 @@ ICLR 2024, <https://arxiv.org/abs/2309.17453>): an anchor that is no more than a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from softprompt.attached.attach import build
 from softprompt.methods.registry import method
 from softprompt.readouts import Readout
 from softprompt.readouts.build import rebuilt
-from softprompt.sites.footprint import Footprint
-from softprompt.sites.producer import Producer, StandIn, View
+from softprompt.sites.producer import Producer, View
+from softprompt.sites.wrapped import WrappedProducer
 from softprompt.storage.prompt import Prompt
 
 Pairs = list[tuple[Tensor, Tensor]]
 
 
-class RandomDirections(Producer):
+class RandomDirections(WrappedProducer):
     """A prompt whose vectors have random directions, each place its own, the same for every row; lengths stay.
 
     Args:
@@ -35,47 +33,30 @@ class RandomDirections(Producer):
 
     def __init__(self, own: Producer, seed: int) -> None:
         """See the class."""
-        super().__init__()
-        self.own, self.seed = own, seed
-
-    @property
-    def footprint(self) -> Footprint:
-        """The prompt's own."""
-        return self.own.footprint
+        super().__init__(own)
+        self.seed = seed
 
     def embed(self, view: View) -> Tensor | None:
         """The virtual tokens' embeddings, `(P, E)` or `(U, P, E)`."""
-        made = self.own.embed(view)
+        made = self.inner.embed(view)
         return None if made is None else self._turned(made, made.shape[-2:], 0)
 
     def rewrite(self, layer: int, view: View) -> Tensor:
         """The states that enter a layer at the virtual tokens, `(P, H)` or `(U, P, H)`."""
-        made = self.own.rewrite(layer, view)
+        made = self.inner.rewrite(layer, view)
         return self._turned(made, made.shape[-2:], 1 + layer)
 
     def keys_values(self) -> Pairs:
         """Of each layer, each `(K, P, D)`."""
-        return self._pairs(self.own.keys_values(), 1)
+        return self._pairs(self.inner.keys_values(), 1)
 
     def decoder_keys_values(self) -> Pairs:
         """Likewise in a decoder."""
-        return self._pairs(self.own.decoder_keys_values(), 2)
+        return self._pairs(self.inner.decoder_keys_values(), 2)
 
     def cross_keys_values(self) -> Pairs:
         """Likewise in its cross-attention."""
-        return self._pairs(self.own.cross_keys_values(), 3)
-
-    def prefix_values(self) -> Tensor | None:
-        """As the prompt's own."""
-        return self.own.prefix_values()
-
-    def shift_text(self, view: View) -> Tensor | None:
-        """As the prompt's own: the text is the text that it makes."""
-        return self.own.shift_text(view)
-
-    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
-        """As the prompt's own."""
-        return self.own.stand_ins(model)
+        return self._pairs(self.inner.cross_keys_values(), 3)
 
     def _pairs(self, pairs: Pairs, place: int) -> Pairs:
         start = 10_000 * place

@@ -13,61 +13,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softprompt.attached.attach import attach
 from softprompt.inference.batches import Tick, batches
 from softprompt.pages.marks import SERIES
 from softprompt.pages.parts import Figure
 from softprompt.pages.plane import Plane, Series, plane
-from softprompt.sites.footprint import Footprint
 from softprompt.sites.modes import evaluating
-from softprompt.sites.producer import Producer, StandIn, View
+from softprompt.sites.producer import Producer, View
+from softprompt.sites.wrapped import WrappedProducer
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row
 
 INPUT = -1  # stands for the input, below layer 0
 
 
-class Overheard(Producer):
+class Overheard(WrappedProducer):
     """A prompt whose vectors are kept as they are made: of the input, and before each of its layers."""
 
     def __init__(self, own: Producer) -> None:
         """See the class."""
-        super().__init__()
-        self.own = own
+        super().__init__(own)
         self.heard: dict[int, list[Tensor]] = {}
-
-    @property
-    def footprint(self) -> Footprint:
-        """The prompt's own."""
-        return self.own.footprint
 
     def embed(self, view: View) -> Tensor | None:
         """As the prompt's own."""
-        return self._kept(INPUT, self.own.embed(view))
-
-    def shift_text(self, view: View) -> Tensor | None:
-        """As the prompt's own."""
-        return self.own.shift_text(view)
+        return self._kept(INPUT, self.inner.embed(view))
 
     def rewrite(self, layer: int, view: View) -> Tensor:
         """As the prompt's own."""
-        made = self.own.rewrite(layer, view)
+        made = self.inner.rewrite(layer, view)
         self._kept(layer, made)
         return made
-
-    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        """As the prompt's own."""
-        return self.own.keys_values()
-
-    def prefix_values(self) -> Tensor | None:
-        """As the prompt's own."""
-        return self.own.prefix_values()
-
-    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
-        """As the prompt's own."""
-        return self.own.stand_ins(model)
 
     def _kept(self, layer: int, made: Tensor | None) -> Tensor | None:
         """Keep vectors that differ from unit to unit, `(U, P, H)`."""

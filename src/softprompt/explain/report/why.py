@@ -15,13 +15,13 @@ steps misses of completeness is told. Ablation is F(1) - F(1 without a_j).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softprompt.attached.attach import attach
 from softprompt.backbones.vocabulary import embed_ids
@@ -32,7 +32,8 @@ from softprompt.pages.dots import Axis, Dot, dots
 from softprompt.pages.parts import Facts, Part, Section
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.modes import evaluating
-from softprompt.sites.producer import Producer, StandIn, View
+from softprompt.sites.producer import Producer, View
+from softprompt.sites.wrapped import WrappedProducer
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row
 
@@ -69,7 +70,7 @@ class Attribution:
         return sum(self.gradients) - (self.whole - self.none)
 
 
-class Dimmed(Producer):
+class Dimmed(WrappedProducer):
     """A prompt with a gate at each of its slots and each token of the text.
 
     Attributes:
@@ -83,17 +84,17 @@ class Dimmed(Producer):
 
     def __init__(self, own: Producer, baseline: Tensor) -> None:
         """See the class."""
-        super().__init__()
-        self.own, self.baseline = own, baseline
+        super().__init__(own)
+        self.baseline = baseline
 
     @property
     def footprint(self) -> Footprint:
         """The prompt's own, but that its vectors differ from row to row."""
-        return replace(self.own.footprint, static=False, first_layer=0)
+        return replace(self.inner.footprint, static=False, first_layer=0)
 
     def embed(self, view: View) -> Tensor | None:
         """The prompt's own, dimmed, `(U, P, E)`."""
-        made = self.own.embed(view)
+        made = self.inner.embed(view)
         if made is None or self.gates is None:
             return made
         gates = self._slots(made)
@@ -101,38 +102,26 @@ class Dimmed(Producer):
 
     def shift_text(self, view: View) -> Tensor | None:
         """What makes the text's embeddings dimmed, `(U, T, E)`."""
-        shift, self.texts = self.own.shift_text(view), int(view.text[0].sum())
+        shift, self.texts = self.inner.shift_text(view), int(view.text[0].sum())
         if self.gates is None:
             return shift
         ranks = (view.text.cumsum(-1) - 1).clamp(min=0)
-        gates = self.gates[:, self.own.footprint.count :].gather(1, ranks)
+        gates = self.gates[:, self.inner.footprint.count :].gather(1, ranks)
         own = view.states if shift is None else view.states + shift
         dimmed = ((gates - 1) * view.text)[..., None] * (own - self.baseline)
         return dimmed if shift is None else dimmed + shift
 
     def rewrite(self, layer: int, view: View) -> Tensor:
         """The prompt's own beside the slots as they come from below, `(U, P, H)`."""
-        made = self.own.rewrite(layer, view)
+        made = self.inner.rewrite(layer, view)
         if self.gates is None:
             return made
         gates = self._slots(made)
         return gates * made + (1 - gates) * view.at_slots
 
-    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        """As the prompt's own."""
-        return self.own.keys_values()
-
-    def prefix_values(self) -> Tensor | None:
-        """As the prompt's own."""
-        return self.own.prefix_values()
-
-    def stand_ins(self, model: nn.Module) -> Mapping[nn.Module, StandIn]:
-        """As the prompt's own."""
-        return self.own.stand_ins(model)
-
     def _slots(self, made: Tensor) -> Tensor:
         assert self.gates is not None
-        return self.gates[:, : self.own.footprint.count, None].to(made.dtype)
+        return self.gates[:, : self.inner.footprint.count, None].to(made.dtype)
 
 
 def attributed(prompt: Prompt, row: Row) -> Attribution:

@@ -16,11 +16,11 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 from softprompt.methods.parts.gates import Gates
 from softprompt.methods.parts.layers import OverLayers
-from softprompt.sites.footprint import Footprint
 from softprompt.sites.producer import Producer, View
+from softprompt.sites.wrapped import WrappedProducer, changes_weights
 
 
-class Gated(Producer):
+class Gated(WrappedProducer):
     """A prompt and the gates of its layers.
 
     While training, the gates take the values of their form, or `given` ones; at rest those that `kept_layers` leaves.
@@ -39,19 +39,14 @@ class Gated(Producer):
         Raises:
             SoftPromptError: the prompt does something at its layers that no gate could close.
         """
-        super().__init__()
+        super().__init__(inner)
         why = why_ungated(inner)
         if why is not None:
             raise SoftPromptError(
                 f"method {options.name!r} is searched with a gate a layer, but {why}: name the layers in select"
             )
-        self.inner, self.gates, self.limit, self.options = inner, gates, limit, options
+        self.gates, self.limit, self.options = gates, limit, options
         self.given: Tensor | None = None
-
-    @property
-    def footprint(self) -> Footprint:
-        """The prompt's own."""
-        return self.inner.footprint
 
     def values(self) -> Tensor:
         """The value v of each layer, shape `(L,)`."""
@@ -65,22 +60,10 @@ class Gated(Producer):
         everywhere = torch.ones_like(self.gates.logits, dtype=torch.bool)
         return draw_mask(everywhere), draw_mask(everywhere)
 
-    def embed(self, view: View) -> Tensor | None:
-        """As the prompt's own."""
-        return self.inner.embed(view)
-
-    def shift_text(self, view: View) -> Tensor | None:
-        """As the prompt's own."""
-        return self.inner.shift_text(view)
-
     def rewrite(self, layer: int, view: View) -> Tensor:
         """The slots v M_l + (1 - v) P~_l, shape `(U, P, H)`."""
         value = self.values()[layer]
         return value * self.inner.rewrite(layer, view) + (1 - value) * view.at_slots
-
-    def keys_values(self) -> list[tuple[Tensor, Tensor]]:
-        """As the prompt's own."""
-        return self.inner.keys_values()
 
     def prefix_values(self) -> Tensor | None:
         """The value v of each layer, shape `(L,)`."""
@@ -119,7 +102,7 @@ def why_ungated(inner: Producer) -> str | None:
     own = inner.footprint
     if own.decoder_prefix or own.cross_prefix:
         return "its keys and values stand in a decoder too, whose layers have no gates"
-    if type(inner).stand_ins is not Producer.stand_ins:
+    if changes_weights(inner):
         return "it changes weights, which have no gates"
     if type(inner).prefix_values is not Producer.prefix_values:
         return "its prompt weighs its layers itself"
