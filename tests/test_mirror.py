@@ -49,7 +49,6 @@ WHOLE = {
     "cli/common": "cli/test_program.py",
     "cli/found": "cli/test_search.py",
     "cli/searching": "cli/test_search.py",
-    "cli/own_rows": "cli/test_explain.py",
     "compare/beside": "cli/test_search.py",
     "compare/child": "compare/test_local.py",
     "compare/choice_record": "compare/test_choosing.py",

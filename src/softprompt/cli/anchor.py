@@ -9,7 +9,6 @@ import typer
 
 from softprompt.cli.common import emit, open_prompt, prompt_folder, quiet, table, tell
 from softprompt.cli.options import BatchSize, Device, Dtype, FieldPairs, Json, PromptBackbone, Quiet
-from softprompt.cli.own_rows import validation_rows
 from softprompt.cli.questions import questions
 from softprompt.cli.scoring import Stored, Wanted
 from softprompt.errors import SoftPromptError
@@ -126,9 +125,12 @@ def _rows(run: Path, stored: Stored, asked: _Asked, show: Progress) -> list[Row]
             return one.rows()
     if asked.data is not None:
         return Wanted(None, asked.data, None, None, None, asked.most).rows([stored], show).rows
-    rows = validation_rows(run, asked.most)
-    if not rows:
-        raise SoftPromptError(f"{run}: its validation rows are no longer there: give rows with --data, or --sentence")
+    from softprompt.training.own_rows import validation_rows
+
+    try:
+        rows = validation_rows(run, asked.most)
+    except SoftPromptError as error:
+        raise SoftPromptError(f"{error}: give rows with --data, or --sentence") from None
     show.say(f"{len(rows)} validation rows of {run}")
     return rows
 

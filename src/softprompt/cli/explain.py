@@ -12,9 +12,9 @@ from softprompt.cli.anchor import anchor
 from softprompt.cli.common import emit, open_prompt, quiet, table, tell
 from softprompt.cli.helping import Verb
 from softprompt.cli.options import BatchSize, Device, Dtype, Json, Page, PromptBackbone, Quiet, RunFolder
-from softprompt.cli.own_rows import validation_rows
 from softprompt.cli.patterns import layers
 from softprompt.cli.scoring import Stored, Wanted
+from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import file_for
 
 if TYPE_CHECKING:
@@ -98,9 +98,12 @@ def _measured_rows(run: Path, data: Path | None, most: int, show: Progress) -> l
     """Rows to measure the effect of tokens on: those that are given, or the run's own validation rows."""
     if data is not None:
         return Wanted(None, data, None, None, None, most).rows([Stored.of(run)], show).rows
-    rows = validation_rows(run, most)
-    if not rows:
-        show.say("the effect of removing a token is not measured: give labelled rows with --data")
+    from softprompt.training.own_rows import validation_rows
+
+    try:
+        rows = validation_rows(run, most)
+    except SoftPromptError as error:
+        show.say(f"the effect of removing a token is not measured: {error}: give labelled rows with --data")
         return []
     show.say(f"the effect of removing a token: on {len(rows)} validation rows of the run, which it was chosen on")
     return rows

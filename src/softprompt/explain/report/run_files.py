@@ -15,8 +15,8 @@ from softprompt.guards.paths import path_of
 from softprompt.storage.record import Description, read_description
 from softprompt.tasks import Row, Splits, Task
 from softprompt.tasks.row_hash import RowsHash
-from softprompt.training.begun import RunRecord
 from softprompt.training.finished import RunMetrics, read_metrics
+from softprompt.training.own_rows import reread
 
 
 @dataclass(frozen=True)
@@ -149,16 +149,9 @@ def own_rows(files: RunFiles) -> OwnRows:
     Raises:
         SoftPromptError: they are not on this machine, or the run recorded no place; the hub is not asked.
     """
-    if not (files.folder / RUN).is_file():
-        raise SoftPromptError(f"{files.folder / RUN} is missing, which says where the rows are")
-    record = RunRecord.read(files.folder)
-    places, task = record.places(files.folder), record.task(files.folder)
-    data = places["data"]
-    if data is None and task.package is None:
-        raise SoftPromptError("the rows came from the hub, which is not asked: give labelled rows with --data")
-    if data is not None and not Path(data).exists():
-        raise SoftPromptError(f"the rows were in {data}, where nothing is now: give labelled rows with --data")
-    loaded = task.with_data(shots=record.shots, seed=record.seed, **places)
-    splits = loaded.splits()
+    try:
+        loaded, splits = reread(files.folder)
+    except SoftPromptError as error:
+        raise SoftPromptError(f"{error}: give labelled rows with --data") from None
     recorded = files.rows_hash("test")
     return OwnRows(loaded, splits, recorded is not None and RowsHash.of(splits.test) == recorded)
