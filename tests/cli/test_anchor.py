@@ -12,8 +12,8 @@ from ..shared.commands import narrow, refusal
 
 
 def test_runs_side_by_side(ask: Any, trained: Path, runs: list[Path], tmp_path: Path) -> None:
-    drawn = tmp_path / "map.svg"
-    code, printed, told = ask("explain", "anchor", trained, *runs[:2], "--max-rows", 4, "--map", drawn, "--layers")
+    drawn = tmp_path / "map.html"
+    code, printed, told = ask("explain", "anchor", trained, *runs[:2], "--max-rows", 4, "--page", drawn, "--layers")
     assert code == 0, told
     assert narrow(printed.replace(str(drawn), ""))
     said = " ".join(printed.split())
@@ -22,12 +22,13 @@ def test_runs_side_by_side(ask: Any, trained: Path, runs: list[Path], tmp_path: 
     assert "2 runs (seeds 1, 2)" in said
     assert "4 validation rows of" in told
     assert "attention: 36/36 rows" in told
-    assert drawn.read_text(encoding="utf-8").count("all layers, all heads") == 2
+    page = drawn.read_text(encoding="utf-8")
+    assert page.count("<figure") == page.count("all layers, all heads</h") == 2
 
 
 def test_one_text_as_json(ask: Any, trained: Path, tmp_path: Path) -> None:
-    drawn = tmp_path / "map.svg"
-    words = ("--sentence", "w20 w41", "--structural", "word=w41", "--no-controls", "--map", drawn, "--layer", 1)
+    drawn = tmp_path / "map.html"
+    words = ("--sentence", "w20 w41", "--structural", "word=w41", "--no-controls", "--page", drawn, "--layer", 1)
     found = json.loads(ask("explain", "anchor", trained, *words, "--scores", "--json")[1])
     (kind,) = found["kinds"]
     flow = next(one for one in kind["flows"] if (one["source"], one["target"]) == ("text", "slot"))
@@ -52,8 +53,8 @@ def test_a_file_of_rows(ask: Any, trained: Path, tmp_path: Path) -> None:
     [
         (("--sentence", "a", "--field", "sentence=a"), "--data, --sentence and --field: give one of them"),
         (("--structural", "nouns"), "choose among template, special, punctuation and word=TEXT"),
-        (("--map", "/"), "--map"),
-        (("--layer", "1"), "--layer, --head and --scores are of a map: name its file with --map"),
+        (("--page", "/"), "--page"),
+        (("--layer", "1"), "--layer, --head and --scores are of a map: name its page with --page"),
     ],
 )
 def test_what_cannot_be_is_refused_before_a_model_is_loaded(words: tuple[str, ...], why: str, trained: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import xml.etree.ElementTree as ET
+
 from softprompt.pages.colours import STEPS
 from softprompt.pages.heat import Cells, Colours, heat
+from softprompt.pages.marks import LETTER
 
 from ..shared.pages import marks, words
 
@@ -29,3 +33,12 @@ def test_many_columns_take_the_whole_width() -> None:
     assert wide.wide
     assert "all" in words(wide.picture)
     assert not heat("t", "c", Cells([[0.1]], ["a"], ["b"]), Colours("share", 0, 1)).wide
+
+
+def test_the_last_name_is_not_cut() -> None:
+    """It leans out over its column, and the picture is as wide as it reaches."""
+    names = [*map(str, range(29)), "another name"]
+    drawn = heat("t", "c", Cells([[0.1] * 30], ["row"], names), Colours("share", 0, 1)).picture
+    wide = float(ET.fromstring(drawn).attrib["viewBox"].split()[2])
+    last = next(one for one in ET.fromstring(drawn).iter("text") if one.text == names[-1])
+    assert float(last.attrib["x"]) + len(names[-1]) * LETTER * math.cos(math.pi / 4) <= wide + 1

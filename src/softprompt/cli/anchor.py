@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from softprompt.cli.common import emit, open_prompt, prompt_folder, quiet, table, tell
-from softprompt.cli.options import BatchSize, Device, Dtype, FieldPairs, Json, PromptBackbone, Quiet
+from softprompt.cli.options import BatchSize, Device, Dtype, FieldPairs, Json, Page, PromptBackbone, Quiet
 from softprompt.cli.questions import questions
 from softprompt.cli.scoring import Stored, Wanted
 from softprompt.errors import SoftPromptError
@@ -33,7 +33,6 @@ StructuralRule = Annotated[
 NoControls = Annotated[bool, typer.Option("--no-controls", help="without random directions and the prompt removed")]
 DirectionSeed = Annotated[int, typer.Option("--seed", help="of the random directions")]
 ByLayer = Annotated[bool, typer.Option("--layers", help="a line for each layer, too")]
-MapFile = Annotated[Path | None, typer.Option("--map", help="draw the attention of the first row to this SVG file")]
 MapLayer = Annotated[int | None, typer.Option("--layer", min=0, help="of the map; default: the mean of all")]
 MapHead = Annotated[int | None, typer.Option("--head", min=0, help="of the map; default: the mean of all")]
 Scores = Annotated[bool, typer.Option("--scores", help="draw scores before the softmax, as CaPT's paper does")]
@@ -49,7 +48,7 @@ def anchor(
     no_controls: NoControls = False,
     seed: DirectionSeed = 0,
     layers: ByLayer = False,
-    map_: MapFile = None,
+    page: Page = None,
     layer: MapLayer = None,
     head: MapHead = None,
     scores: Scores = False,
@@ -65,13 +64,13 @@ def anchor(
     Beside each share of attention stand what uniform attention gives, and two controls: random directions in the slots,
     and the prompt removed. The map is drawn for each kind of run, side by side.
 
-    Example: softprompt explain anchor runs/capt runs/deep --map attention.svg
+    Example: softprompt explain anchor runs/capt runs/deep --page attention.html
     """
     quiet(silent=silent)
-    if map_ is not None:
-        file_for(map_, "--map")
+    if page is not None:
+        file_for(page, "--page")
     elif scores or layer is not None or head is not None:
-        raise SoftPromptError("--layer, --head and --scores are of a map: name its file with --map")
+        raise SoftPromptError("--layer, --head and --scores are of a map: name its page with --page")
     from softprompt.explain.anchors.columns import RULES, Structural
 
     rule = Structural.of(RULES if structural is None else structural)
@@ -82,14 +81,16 @@ def anchor(
     _check(runs, stored)
     rows = _rows(runs[0], stored[0], _Asked(data, max_rows, sentence, field or []), show)
     prompts = _opened(runs, backbone, dtype, device)
-    maps = [] if map_ is None else _maps(prompts, rows[0], rule, layer, head)
+    maps = [] if page is None else _maps(prompts, rows[0], rule, layer, head)
     found = _measured(prompts, rows, rule, None if no_controls else seed, batch_size, show)
-    if map_ is not None:
-        _draw(maps, map_, scores=scores)
+    if page is not None:
+        from softprompt.explain.anchors.pictures import anchor_page
+
+        anchor_page(page, maps, "scores" if scores else "weights")
     if json:
         emit({**found.as_dict(), "maps": [{"name": name, **one.as_dict()} for name, one in maps]})
         return
-    _tell(found, layers=layers, map_=map_)
+    _tell(found, layers=layers, page=page)
 
 
 class _Asked(NamedTuple):
@@ -178,14 +179,7 @@ def _measured(
         return together([anchor_run(one, rows, rule, seed, batch_size=batch_size, tick=tick) for one in prompts])
 
 
-def _draw(maps: list[tuple[str, AttentionMap]], path: Path, *, scores: bool) -> None:
-    from softprompt.explain.anchors.pictures import map_picture
-    from softprompt.files.whole import write_text
-
-    write_text(path, map_picture(maps, "scores" if scores else "weights").svg)
-
-
-def _tell(found: Anchors, *, layers: bool, map_: Path | None) -> None:
+def _tell(found: Anchors, *, layers: bool, page: Path | None) -> None:
     from softprompt.explain.anchors.table import COLUMNS, flow_rows, layer_rows, notes, told
 
     for kind in found.kinds:
@@ -195,5 +189,5 @@ def _tell(found: Anchors, *, layers: bool, map_: Path | None) -> None:
             table("share of attention by layer", columns, cells, right=range(len(columns)))
     for line in notes(found.kinds, found.structural):
         tell(line)
-    if map_ is not None:
-        tell(f"picture: {map_}")
+    if page is not None:
+        tell(f"picture: {page}")

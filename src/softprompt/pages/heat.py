@@ -68,7 +68,8 @@ def heat(title: str, caption: str, cells: Cells, colours: Colours) -> Figure:
     top, heads = _heads(cells, left, size)
     parts = [*heads, *_filled(cells, colours, left, top, size)]
     bottom = top + _HIGH * len(cells.rows)
-    wide = max(left + size * len(cells.columns) + 8, left + _BAR + 20, 300)
+    lean = 0.75 * min(LETTER * len(cells.columns[-1]), 110) if _slanted(cells, size) else 0  # of the last name
+    wide = max(left + size * len(cells.columns) + lean + 8, left + _BAR + 20, 300)
     if cells.down:
         parts.append(text(11, (top + bottom) / 2, cut(cells.down, bottom - top + 40), kind="small soft", turned=-90))
     parts += _bar(colours, left, bottom + 14)
@@ -85,10 +86,14 @@ def _size(cells: Cells) -> float:
     return max(usual, LETTER * longest + 10 if longest else 0, LETTER * names + 8 if names <= 5 else 0)
 
 
+def _slanted(cells: Cells, size: float) -> bool:
+    """Whether the names of columns have no room beside one another."""
+    return LETTER * max(map(len, cells.columns), default=0) > size - 2
+
+
 def _heads(cells: Cells, left: float, size: float) -> tuple[float, list[str]]:
     """How much room the names of columns and groups take above the cells, and they."""
-    longest = max(map(len, cells.columns), default=0)
-    slanted = LETTER * longest > size - 2
+    longest, slanted = max(map(len, cells.columns), default=0), _slanted(cells, size)
     high = 12 + (min(LETTER * longest, 110) * 0.75 if slanted else 8)
     parts, above = [], 0.0
     if cells.groups:
