@@ -84,9 +84,7 @@ def anchor(
     maps = [] if page is None else _maps(prompts, rows[0], rule, layer, head)
     found = _measured(prompts, rows, rule, None if no_controls else seed, batch_size, show)
     if page is not None:
-        from softprompt.explain.anchors.pictures import anchor_page
-
-        anchor_page(page, maps, "scores" if scores else "weights")
+        _draw(maps, page, scores=scores)
     if json:
         emit({**found.as_dict(), "maps": [{"name": name, **one.as_dict()} for name, one in maps]})
         return
@@ -177,6 +175,12 @@ def _measured(
 
     with show.work("attention", len(rows) * len(prompts) * (1 if seed is None else 3), "rows") as tick:
         return together([anchor_run(one, rows, rule, seed, batch_size=batch_size, tick=tick) for one in prompts])
+
+
+def _draw(maps: list[tuple[str, AttentionMap]], page: Path, *, scores: bool) -> None:
+    from softprompt.explain.anchors.pictures import anchor_page
+
+    anchor_page(page, maps, "scores" if scores else "weights")
 
 
 def _tell(found: Anchors, *, layers: bool, page: Path | None) -> None:
