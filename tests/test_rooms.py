@@ -31,7 +31,7 @@ TRAINING = [
     ["preset"],
     ["divergence", "identity", "setup"],
     ["finished", "run_folder", "begun", "fitting", "lengths", "untrained"],
-    ["records", "adaptation", "own_rows", "schema", "specified"],
+    ["heard", "records", "adaptation", "own_rows", "schema", "specified"],
     ["courses"],
     ["results"],
     ["run"],

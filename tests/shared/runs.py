@@ -41,7 +41,7 @@ def run(folder: Path, family: str, method: Any, *, data: Path | None = None, **o
     """Ten steps unless told otherwise."""
     defaults = {"max_steps": 10, "evaluations": 2, "batch_size": 4, "progress": False, "learning_rate": 1e-2}
     chosen = {**defaults, **options}
-    if method in ("hard_prompt",) or getattr(method, "name", "") == "hard_prompt":
+    if getattr(method, "name", method) in ("hard_prompt", "head_only", "autoprompt") and "learning_rate" not in options:
         chosen.pop("learning_rate")
     return train(
         model(family), tokenizer(), task(data or folder / "data"), method, output=folder / "run", seed=3, **chosen

@@ -111,7 +111,8 @@ def test_an_interruption_among_bad_steps_is_counted_on(poisoned: Any, tmp_path: 
 def test_a_rate_beyond_all_measure_never_stores_what_is_not_finite(method: str, family: str, tmp_path: Path) -> None:
     extra = {"readout": "head"} if family == "bert" else {}
     with suppress(Diverged):
-        run(tmp_path, family, METHODS[method], learning_rate=1e9, head_learning_rate=1e9, **extra)
+        rates = {"learning_rate": 1e9} if method != "head_only" else {"head_learning_rate": 1e9}
+        run(tmp_path, family, METHODS[method], **rates, **extra)
     prompt = sp.load(tmp_path / "run" / "prompt", model(family), tokenizer())
     assert prompt.predict(["w20 w41"])
     all_strict(tmp_path / "run")

@@ -16,6 +16,7 @@ from softprompt.tasks.data.watching import watching
 from softprompt.tasks.scoring import check_libraries
 from softprompt.training.begun import as_begun, plan_of
 from softprompt.training.fitting.tracking import check_trackers
+from softprompt.training.heard import check_heard
 from softprompt.training.identity import identity_of
 from softprompt.training.lengths import long_enough, told_length
 from softprompt.training.options import TrainingOptions
@@ -69,6 +70,8 @@ def specified(backbone: Backbone, wanted: WantedRun, show: Progress) -> RunSpec:
     folder = output_folder(wanted.output, f"{task.name}-{method.name}-{wanted.seed}")
     spec = long_enough(readout_spec(backbone.model, task, method, chosen), chosen, backbone, task, method, splits)
     spec = settled(as_begun(spec, chosen, folder) if wanted.resume else spec, task, backbone)
+    if not wanted.resume:
+        check_heard(method, spec, wanted.options)
     told = (*made.told, *told, *told_length(spec, chosen))
     plan = plan_of(backbone, method, chosen, folder if wanted.resume else None, made.source)
     identity = identity_of(backbone, task, method, chosen, spec, splits, plan)

@@ -1,0 +1,46 @@
+"""Options that a user names and that no part of the run would hear: each is a fault, told before anything runs."""
+
+from __future__ import annotations
+
+from softprompt.errors import SoftPromptError
+from softprompt.methods.base import Method
+from softprompt.readouts.spec import ReadoutSpec
+from softprompt.training.options import TrainingOptions
+
+_OF_PROMPTS = ("learning_rate", "weight_decay")  # a head has a rate of its own, and no decay
+
+
+def check_heard(method: Method, spec: ReadoutSpec, options: TrainingOptions) -> None:
+    """Make sure that what the user set has a part in the run.
+
+    What a preset sets is left alone: it is written for several backbones at once.
+
+    Args:
+        method: of the run.
+        spec: how its answers are read.
+        options: the user's own.
+
+    Raises:
+        SoftPromptError: an option that has none, and which one does.
+    """
+    for name in sorted(options.model_fields_set):
+        given = getattr(options, name)
+        if given in (None, "labels", TrainingOptions.model_fields[name].default):  # a head's loss is that over labels
+            continue
+        why = _unheard(name, method, spec)
+        if why is not None:
+            raise SoftPromptError(f"{name}: {why}, or leave it out")
+
+
+def _unheard(name: str, method: Method, spec: ReadoutSpec) -> str | None:
+    """Why an option has no part, and the mend; None where it has one."""
+    if name in _OF_PROMPTS and not method.trains():
+        mend = "set head_learning_rate" if name == _OF_PROMPTS[0] else "choose another method"
+        return f"method {method.name!r} has no weights of a prompt, of which {name} is: {mend}"
+    if spec.name in ("text", "mask", "rows") and name == "pooling":
+        return f"readout {spec.name!r} reads at the answer's place, and pools no states: set readout=head"
+    if spec.name in ("text", "mask") and name == "head_learning_rate" and method.course != "mixture":
+        return f"readout {spec.name!r} has no head to train: set readout=head"
+    if spec.name == "head" and name == "loss":
+        return "a head's loss is always over its labels: set readout=text or mask, where the backbone can"
+    return None
