@@ -126,7 +126,7 @@ def test_a_run_starts_from_another_prompt(
 ) -> None:
     common = [
         "train", "--backbone", backbone, "--task", data / "task.yaml", "--data", data, "--method", method,
-        "--set", "max_steps=1", "--set", "learning_rate=1e-20", "--set", "head_learning_rate=1e-20",
+        "--set", "max_steps=1", "--set", "learning_rate=1e-20",
     ]  # fmt: skip
     assert (
         ask(

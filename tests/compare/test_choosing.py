@@ -194,7 +194,7 @@ def test_too_little_time_for_two_leaves_the_order_and_says_so(choose: Any) -> No
     assert (record.chosen.method, land.done) == (DEFAULT, [])
     assert record.why == (
         f"{DEFAULT} is taken unmeasured, since 2.5 minutes are too few to measure two methods: the default for "
-        "encoders: the best mean of three tasks on MiniLM"
+        "masked language models, as published for BERT and RoBERTa; not measured here"
     )
     short = choose(Land(folds={DEFAULT: 90}), "short", minutes=2)
     assert short.chosen.method == "head_only"

@@ -206,3 +206,10 @@ def test_the_residual_starts_at_nothing() -> None:
     plain, residual = (build(model("llama"), tokenizer(), CaPT(init_std=0.5, residual_width=m)) for m in (0, 6))
     assert torch.equal(plain.stored()["table"], residual.stored()["table"])
     assert sum(p.numel() for p in residual.parameters()) == LAYERS * HIDDEN + 2 * HIDDEN * 6 + 6 + HIDDEN
+
+
+def test_the_projection_of_a_causal_model_has_a_rate_of_its_own() -> None:
+    addition, projection = CaPT(), CaPT(variant="projection")
+    for family, kind, times in (("gemma3_text", "causal", 10), ("llama", "causal", 10), ("t5", "encoder-decoder", 1)):
+        rate = projection.recipe(family, kind).learning_rate
+        assert rate * times == pytest.approx(addition.recipe(family, kind).learning_rate)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from softprompt.backbones.backbone import Backbone
+from softprompt.methods import default
 from softprompt.methods.base import Recipe
 from softprompt.methods.default import STEPS, default_method, passes
 
@@ -40,10 +42,23 @@ def test_what_is_said_of_it_was_measured() -> None:
     whole = {"full_finetuning"}
     best = max((sum(values) / 2, name) for name, values in gemma.items() if len(values) == 2 and name not in whole)
     assert best[1] == "prefix_tuning"
-    pages = [part for part in (RESULTS / "spt.md").read_text().split("\n## ") if "minilm" in part.splitlines()[0]]
-    minilm = _means("\n".join(pages))
-    best = max((sum(values) / 3, name) for name, values in minilm.items() if len(values) == 3)
-    assert (len(pages), best[1]) == (3, "p_tuning_v2")
+
+
+def test_what_is_said_of_sentence_encoders_was_measured() -> None:
+    rows = json.loads((RESULTS / "rates.json").read_text())
+    found: dict[tuple[str, float], list[float]] = {}
+    for row in rows:
+        found.setdefault((row["arm"], row["rate"]), []).append(row["validation"][row["metric"]])
+    means = {arm: f"{sum(values) / len(values):.3f}" for arm, values in found.items() if len(values) == 9}
+    for arm, told in (("capt", 0.688), ("deep_prompt", 0.705), ("p_tuning_v2", 0.559), ("p_tuning_v2 mean", 0.671)):
+        assert f"{told}" in {mean for (name, _), mean in means.items() if name == arm}
+        assert f"{told}" in (default.__doc__ or "")
+
+
+def test_an_encoder_that_writes_no_words_has_another_default() -> None:
+    with_head = Backbone(model("bert"), tokenizer())
+    without = Backbone(with_head.model.base_model, tokenizer())
+    assert [default_method(one).method.name for one in (with_head, without)] == ["p_tuning_v2", "capt"]
 
 
 def test_many_rows_are_gone_over_less_often() -> None:

@@ -30,12 +30,14 @@ default reads label words on every language model, at the rate that was measured
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from softprompt.backbones.anatomy import BackboneKind
 from softprompt.methods.base import BuildContext, Needs, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.encoders import perceptron
@@ -90,6 +92,14 @@ class CaPT(OverLayers):
     decoder_sees_capsule: bool = Field(True, description="encoder-decoder: the decoder attends to the final capsule")
     init_std: float = Field(0.0, ge=0, description="standard deviation of the first values; 0 starts at the mean")
     residual_width: int = Field(0, ge=0, description="m, make the vectors as p + phi(p) while training; 0 does not")
+
+    def recipe(self, family: str, kind: BackboneKind) -> Recipe:
+        """The family's; the projection of a causal model, which diverges at the rate of addition, has a tenth of it."""
+        found = super().recipe(family, kind)
+        if self.variant != "projection" or kind != "causal":
+            return found
+        source = "our choice for the projection, which diverged at 0.5 on Gemma 3 270M (docs/methods/capt.md)"
+        return replace(found, learning_rate=found.learning_rate / 10, source=source)
 
     def build(self, context: BuildContext) -> Producer:
         """Make the vectors, shape `(layers, k, H)`, fp32."""
