@@ -49,7 +49,7 @@ ORDER: list[list[Room]] = [
     ["interop"],
     ["inference"],
     ["storage"],
-    ["evaluation"],
+    ["carrying", "evaluation"],
     [("training", TRAINING)],
     ["compare"],
     ["explain"],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from softprompt.backbones.anatomy import Anatomy, read_anatomy, register_anatomy
     from softprompt.backbones.backbone import Backbone
     from softprompt.backbones.load import load_backbone
+    from softprompt.carrying.formats import export
     from softprompt.compare.auto import AutoRun, train_auto
     from softprompt.compare.layers import select_layers
     from softprompt.compare.rendering import Results, results
@@ -58,6 +59,7 @@ _WHERE = {
     "explain.patterns": "layer_patterns",
     "explain.report.page": "report",
     "explain.similarity": "similarity_of",
+    "carrying.formats": "export",
     "methods": "BuildContext Method Recipe method register",
     "attached.model": "PromptedModel",
     "backbones.anatomy": "Anatomy read_anatomy register_anatomy",
@@ -99,6 +101,7 @@ __all__ = [
     "anchor",
     "attach",
     "evaluate",
+    "export",
     "layer_patterns",
     "load",
     "load_backbone",

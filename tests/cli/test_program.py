@@ -133,6 +133,7 @@ QUIET = {
     "discretise",
     "explain anchor",
     "explain nearest",
+    "export",
 }
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,15 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import softprompt as sp
 from softprompt.errors import SoftPromptError
 from softprompt.interop.peft_checkpoint import read_peft
 
 from ..shared import commands
-from ..shared.models import ids, model, tokenizer
+from ..shared.models import model, tokenizer
+from ..shared.peft_checkpoints import checkpoint, head_from, logits
 
 COUNT = 4
 _STREAM = {"num_virtual_tokens": COUNT}
@@ -50,39 +49,6 @@ SERVED = [
     ("llama", "sequence", "SEQ_CLS", "prompt_tuning"),
     ("bert", "lm", "FEATURE_EXTRACTION", "prompt_tuning"),
 ]
-
-
-def checkpoint(folder: Path, base: nn.Module, config: Any) -> Any:
-    """Save a prompt of PEFT whose every value matters, and give PEFT's own model with it."""
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(1)
-        made = peft.get_peft_model(copy.deepcopy(base), config)
-        with torch.no_grad():
-            for parameter in made.parameters():
-                if parameter.requires_grad and parameter.ndim > 1:
-                    parameter.normal_(0, 0.3)
-        made.save_pretrained(folder)
-        return peft.PeftModel.from_pretrained(copy.deepcopy(base), folder).eval()
-
-
-def head_from(folder: Path, base: Any) -> Any:
-    """The model with the head that was trained along, as `docs/peft.md` copies it."""
-    own = copy.deepcopy(base)
-    stored = load_file(folder / "adapter_model.safetensors")
-    head = {name.removeprefix("base_model."): one for name, one in stored.items() if name.startswith("base_model.")}
-    own.load_state_dict(head, strict=False)
-    return own
-
-
-def logits(target: Any, family: str, **more: Any) -> Tensor:
-    given = {"input_ids": ids(6), "attention_mask": torch.ones(1, 6, dtype=torch.long), **more}
-    if family == "t5":
-        given["decoder_input_ids"] = ids(3, 1)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found: Tensor = target(**given).logits
-    return found
 
 
 def base_of(family: str, head: str) -> Any:
@@ -140,19 +106,23 @@ def test_what_peft_does_in_another_way_is_refused(
     assert told in refusal(tmp_path, head_from(tmp_path, base))
 
 
-@pytest.mark.parametrize(
-    ("config", "kind"),
-    [
-        (peft.LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"]), "LORA"),
-        (peft.IA3Config(task_type="CAUSAL_LM", target_modules=["k_proj"], feedforward_modules=[]), "IA3"),
-        (peft.AdaptionPromptConfig(task_type="CAUSAL_LM", adapter_len=3, adapter_layers=2), "ADAPTION_PROMPT"),
-    ],
-)
-def test_an_adapter_is_told_to_be_one(config: Any, kind: str, tmp_path: Path) -> None:
+def test_an_adapter_that_no_method_here_has_is_told_to_be_one(tmp_path: Path) -> None:
+    config = peft.AdaptionPromptConfig(task_type="CAUSAL_LM", adapter_len=3, adapter_layers=2)
     checkpoint(tmp_path, model("llama"), config)
     told = refusal(tmp_path, model("llama"))
-    assert f"'{kind}', which is no prompt" in told
+    assert "'ADAPTION_PROMPT', which no method here has" in told
     assert "adapter_config.json" in told
+
+
+def test_a_prefix_over_a_sliding_window_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """PEFT's leaves the window of eight, as a text of that length would; ours does not."""
+    theirs = checkpoint(tmp_path, model("gemma3"), CONFIGS["p_tuning_v2"]("CAUSAL_LM"))
+    prompt = sp.load(tmp_path, model("gemma3"), tokenizer())
+    assert "a sliding window of 8" in caplog.text
+    with prompt.attach() as prompted:
+        apart = (logits(prompted, "gemma3") - logits(theirs, "gemma3")).abs().amax(-1)[0]
+    assert apart[:4].max() < 1e-5  # prefix and text are eight columns there
+    assert apart[5] > 1e-3
 
 
 def test_another_backbone_and_another_head_are_refused(tmp_path: Path) -> None:

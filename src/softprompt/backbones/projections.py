@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import nn
 
@@ -81,6 +81,11 @@ def is_feed_forward_output(path: str) -> bool:
     if _in_attention(path) or "expert" in path:
         return False
     return _leaf(path) in _FEED_OUT or path.endswith(".output.dense")
+
+
+def is_named(path: str, names: Sequence[str]) -> bool:
+    """Whether a path ends in one of some names, which are whole parts of paths, as `o_proj`."""
+    return any(f".{path}".endswith(f".{name}") for name in names)
 
 
 def _in_attention(path: str) -> bool:

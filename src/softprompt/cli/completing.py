@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from softprompt.carrying.names import NAMES
 from softprompt.cli.known import all_options, method_names, options_of
 from softprompt.errors import SoftPromptError
 
@@ -63,6 +64,11 @@ def settings_by_name(ctx: typer.Context, incomplete: str) -> list[str]:
 def types_by_name(incomplete: str) -> list[str]:
     """The types of a backbone's weights."""
     return _begun(("auto", "bfloat16", "float16", "float32"), incomplete)
+
+
+def forms_by_name(incomplete: str) -> list[str]:
+    """The forms that prompts are exported in."""
+    return _begun(NAMES, incomplete)
 
 
 def parts_by_name(incomplete: str) -> list[str]:

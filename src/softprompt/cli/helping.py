@@ -17,7 +17,7 @@ GROUPS = {
     "Training": "set_ over trials minutes max_bytes folds halving learning_rate epochs steps distillation accumulate "
     "max_length saves keep_at",
     "Machine": "dtype device batch_size workers on store gpus",
-    "Output": "out form report_to retry dry_run page k json silent clean num_beams length_penalty "
+    "Output": "to out form report_to retry dry_run page k json silent clean num_beams length_penalty "
     "layers map_ layer head scores",
     "Other": "",
 }

@@ -16,6 +16,7 @@ from softprompt.cli.doctor import doctor
 from softprompt.cli.ensemble import ensemble
 from softprompt.cli.evaluate import evaluate
 from softprompt.cli.explain import explain
+from softprompt.cli.export import export
 from softprompt.cli.helping import Verb, first_sentence
 from softprompt.cli.methods import methods
 from softprompt.cli.multitask import multitask
@@ -85,6 +86,7 @@ for verb in (
     predict,
     ensemble,
     transfer,
+    export,
     adapt,
     discretise,
     methods,

@@ -6,6 +6,7 @@ PEFT 0.21 stores a prompt as it is used, with no encoder beside it:
                                     first P, in front of the encoder's text
     MULTITASK_PROMPT_TUNING         also prefix_task_cols (T, P, r) and prefix_task_rows (T, r, E), T tasks
     PREFIX_TUNING                   prompt_embeddings (P, 2 L K D), seen as (P, 2 L, K, D): a key and a value a layer
+    LORA, IA3                       see `peft_adapters`
 
 These are the tables of our Prompt Tuning, P-Tuning, MPT, P-Tuning v2 and Prefix-Tuning, number for number. What PEFT
 does with a prompt in some other way than any call here does is refused with that reason.
@@ -13,22 +14,24 @@ does with a prompt in some other way than any call here does is refused with tha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from softprompt.attached.attach import build
 from softprompt.backbones.backbone import Backbone
+from softprompt.backbones.windows import shortest_window
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import plain, read_document
 from softprompt.files.forms import TensorForm, read_forms
-from softprompt.files.places import ADAPTER, ADAPTER_PICKLE, ADAPTER_WEIGHTS
+from softprompt.files.places import ADAPTER
 from softprompt.files.tensors import read_tensors
+from softprompt.interop.peft_adapters import ADAPTERS, read_adapter
+from softprompt.interop.peft_files import PeftConfig, PeftPrompt, check_head, check_tensors, config_of, weights_of
 from softprompt.methods.base import Method
 from softprompt.methods.mpt import MPT
 from softprompt.methods.p_tuning import PTuning
@@ -39,38 +42,18 @@ from softprompt.sites.producer import Producer
 
 _TABLE, _COLUMNS, _ROWS = "prompt_embeddings", "prefix_task_cols", "prefix_task_rows"
 _HEAD = "base_model."  # names of the model's own weights that were trained along begin so
-_FLOATS = ("F32", "BF16", "F16")
 _PROMPTS = ("PROMPT_TUNING", "P_TUNING", "CPT")
+_LOG = logging.getLogger(__name__)
 
 
-class _Config(BaseModel):
-    """What is read of `adapter_config.json`."""
+class _Config(PeftConfig):
+    """What is read of a prompt's `adapter_config.json`."""
 
-    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
-
-    peft_type: str
-    task_type: str | None = None
-    base_model_name_or_path: str | None = None
     num_virtual_tokens: int = Field(ge=1)
     num_transformer_submodules: int | None = None
     prefix_projection: bool = False
     encoder_reparameterization_type: Literal["MLP", "LSTM"] = "MLP"
     num_ranks: int = Field(1, ge=1)
-
-
-@dataclass(frozen=True)
-class PeftPrompt:
-    """A prompt of PEFT in the terms of this library.
-
-    Attributes:
-        method: with the options that it was made with, as far as they have a part.
-        producer: its vectors, fp32.
-        report: what else the checkpoint tells of itself.
-    """
-
-    method: Method
-    producer: Producer
-    report: dict[str, JsonValue]
 
 
 def read_peft(folder: Path, backbone: Backbone) -> PeftPrompt:
@@ -81,31 +64,35 @@ def read_peft(folder: Path, backbone: Backbone) -> PeftPrompt:
         backbone: the model that it was trained on, with the head that was trained along, if any.
 
     Raises:
-        SoftPromptError: a file is missing or damaged, it is no prompt, it fits another model, or PEFT does with it what
-            no call here does.
+        SoftPromptError: a file is missing or damaged, it is of a type that no method here has, it fits another model,
+            or PEFT does with it what no call here does.
     """
-    config = _config(folder / ADAPTER)
-    path = folder / ADAPTER_WEIGHTS
-    if not path.is_file() and (folder / ADAPTER_PICKLE).exists():
-        raise SoftPromptError(
-            f"{folder / ADAPTER_PICKLE}: a pickle, which is never loaded: load it with PEFT and save it again, which "
-            f"writes {ADAPTER_WEIGHTS}"
-        )
-    if not path.is_file():
-        raise SoftPromptError(f"{path}: no such file, but {ADAPTER} belongs to it: copy the whole checkpoint")
+    values = read_document(folder / ADAPTER, "copy it again")
+    if values.get("peft_type") in ADAPTERS:
+        return read_adapter(folder, values, backbone)
+    config = _config(folder / ADAPTER, values)
+    path = weights_of(folder)
     _check_use(folder / ADAPTER, config, backbone)
     forms = read_forms(path)
     _check_forms(path, config, forms)
     tensors = read_tensors(path)
-    _check_head(path, tensors, backbone.model)
+    head = {name: tensor for name, tensor in tensors.items() if name.startswith(_HEAD)}
+    check_head(path, head, _HEAD, backbone.model)
     count = config.num_virtual_tokens
     names = {_TABLE: "table", _COLUMNS: "columns", _ROWS: "rows"}
     own = {ours: tensors[theirs].float() for theirs, ours in names.items() if theirs in tensors}
     own["table"] = own["table"][:count].clone()
     own |= {name: own[name][0] for name in ("columns", "rows") if name in own}
     method = _method(config)
-    told = config.model_dump(mode="json", include={"peft_type", "task_type", "base_model_name_or_path"})
-    return PeftPrompt(method, _filled(path, method, own, backbone), {"peft": told})
+    window = shortest_window(backbone.anatomy) if config.peft_type == "PREFIX_TUNING" else None
+    if window is not None:
+        _LOG.warning(
+            "%s: a prefix over a sliding window of %d: here it is seen from everywhere, and by PEFT from within the "
+            "window alone: the two agree as long as prefix and text are no longer",
+            folder,
+            window,
+        )
+    return PeftPrompt(method, _filled(path, method, own, backbone), {"peft": config.told})
 
 
 def _filled(path: Path, method: Method, tensors: dict[str, Tensor], backbone: Backbone) -> Producer:
@@ -125,20 +112,14 @@ def _filled(path: Path, method: Method, tensors: dict[str, Tensor], backbone: Ba
     return producer.to(backbone.device)
 
 
-def _config(path: Path) -> _Config:
-    values = read_document(path, "copy it again")
+def _config(path: Path, values: Mapping[str, object]) -> _Config:
     kind = values.get("peft_type")
     if isinstance(kind, str) and kind not in (*_PROMPTS, "MULTITASK_PROMPT_TUNING", "PREFIX_TUNING"):
         raise SoftPromptError(
-            f"{path}: a checkpoint of PEFT of type {plain(kind)}, which is no prompt: apply it to the model with "
+            f"{path}: a checkpoint of PEFT of type {plain(kind)}, which no method here has: apply it to the model with "
             "peft.PeftModel.from_pretrained, and attach prompts over that"
         )
-    try:
-        return _Config.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise SoftPromptError(f"{path}: {field}: {plain(first['msg'], quote=False)}: copy it again") from None
+    return config_of(_Config, path, values)
 
 
 def _check_use(path: Path, config: _Config, backbone: Backbone) -> None:
@@ -170,53 +151,23 @@ def _check_use(path: Path, config: _Config, backbone: Backbone) -> None:
 
 
 def _check_forms(path: Path, config: _Config, forms: Mapping[str, TensorForm]) -> None:
-    """Make sure that the file holds the tensors of the type.
+    """Make sure that the file holds the tensors of the type, for one task.
 
     Raises:
-        SoftPromptError: one is missing, is one too many, or has another type or shape.
+        SoftPromptError: see `check_tensors`; or they are those of several tasks.
     """
-    count, mend = config.num_virtual_tokens, "copy the whole checkpoint again"
+    count = config.num_virtual_tokens
     shares = 1 if config.peft_type == "PREFIX_TUNING" else config.num_transformer_submodules or 1
     expected: dict[str, tuple[int | None, ...]] = {_TABLE: (count * shares, None)}
     if config.peft_type == "MULTITASK_PROMPT_TUNING":
         expected |= {_COLUMNS: (None, count, config.num_ranks), _ROWS: (None, config.num_ranks, None)}
-    for name, shape in expected.items():
-        if name not in forms:
-            raise SoftPromptError(f"{path}: tensor {plain(name)} is missing: {mend}")
-        found = forms[name]
-        if len(found.shape) != len(shape) or any(a not in (None, b) for a, b in zip(shape, found.shape, strict=True)):
-            told = f"has shape {found.shape}, which {ADAPTER} does not ask for"
-            raise SoftPromptError(f"{path}: tensor {plain(name)} {told}: {mend}")
-        if found.dtypes[0] not in _FLOATS:
-            raise SoftPromptError(f"{path}: tensor {plain(name)} is {found.dtypes[0]}, but a prompt's is F32: {mend}")
-    for name in forms:
-        if name not in expected and not name.startswith(_HEAD):
-            raise SoftPromptError(f"{path}: tensor {plain(name)} is none of a {config.peft_type}'s: {mend}")
+    check_tensors(path, config.peft_type, expected, forms, _HEAD)
     tasks = forms[_COLUMNS].shape[0] if _COLUMNS in expected else 1
     if tasks != 1 or (_ROWS in expected and forms[_ROWS].shape[0] != 1):
         raise SoftPromptError(
             f"{path}: the prompts of {tasks} tasks, and softprompt.load reads one: leave that one in {_COLUMNS} "
             f"and {_ROWS} (their first axis)"
         )
-
-
-@torch.no_grad()
-def _check_head(path: Path, tensors: Mapping[str, Tensor], model: nn.Module) -> None:
-    """The head that was trained along must stand in the model: its answers would be another head's.
-
-    Raises:
-        SoftPromptError: the model has none of that name, or another.
-    """
-    own = dict(model.named_parameters())
-    for name, stored in tensors.items():
-        if name.startswith(_HEAD):
-            place = name.removeprefix(_HEAD)
-            mine = own.get(place)
-            if mine is None or mine.shape != stored.shape or not torch.equal(stored.to(mine.dtype), mine.cpu()):
-                raise SoftPromptError(
-                    f"{path}: holds {plain(place)}, trained with the prompt, and the model's own is another: copy what "
-                    f"begins with {_HEAD!r} there into the model first (docs: From PEFT)"
-                )
 
 
 def _method(config: _Config) -> Method:

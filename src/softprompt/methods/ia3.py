@@ -10,8 +10,9 @@ N (d_k + d_v + d_ff), and in an encoder-decoder the decoder's vectors too (its c
 at one, so training starts from the backbone.
 
 The modules are those of the paper. PEFT's own table of default names differs from it for some families (queries in the
-place of keys on Gemma and Qwen, the attention's output on BERT), so it is not used. Decided here: where one matrix
-makes queries, keys and values (GPT-2) all three are rescaled, as PEFT does.
+place of keys on Gemma and Qwen, the attention's output on BERT), so it is not used; `target_modules` and
+`feedforward_modules` name what was trained with it. Decided here: where one matrix makes queries, keys and values
+(GPT-2) all three are rescaled, as PEFT does.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.projections import is_feed_forward_output, is_key, is_value, linears
-from softprompt.methods.base import BuildContext, Method, Recipe
+from softprompt.backbones.projections import is_feed_forward_output, is_key, is_named, is_value, linears
+from softprompt.methods.base import BuildContext, Method, Needs, Recipe
 from softprompt.methods.parts.peft_layers import PeftLayers, peft
 from softprompt.methods.parts.weights import key
 from softprompt.methods.registry import register
@@ -39,6 +41,7 @@ class IA3(Method):
     url: ClassVar[str] = "https://arxiv.org/abs/2205.05638"
     site: ClassVar[str] = "weights"
     evidence: ClassVar[str] = "the equations from memory; layers from PEFT"
+    needs: ClassVar[Needs] = {"feedforward_modules": ("target_modules", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             3e-3, "our choice: the paper's T-Few rate, from memory", optimizer="adafactor", measured_on=("t5",)
@@ -46,10 +49,25 @@ class IA3(Method):
         "default": Recipe(3e-3, "our choice: the paper's rate on T0, from memory", measured_on=()),
     }
 
+    # Not written where they are left out, as ever.
+    target_modules: tuple[str, ...] | None = Field(
+        None,
+        description="names of the rescaled modules, as k_proj; by default the paper's",
+        exclude_if=lambda names: names is None,
+    )
+    feedforward_modules: tuple[str, ...] = Field(
+        (), description="of target_modules those whose inputs are rescaled", exclude_if=lambda names: not names
+    )
+
     def build(self, context: BuildContext) -> Producer:
         """Make the vectors, ones, fp32."""
-        places = _places(context.anatomy)
-        fed = [key(path) for path in places if is_feed_forward_output(path)]
+        places = self._places(context.anatomy)
+        by_default = self.target_modules is None
+        fed = [
+            key(path)
+            for path in places
+            if (is_feed_forward_output(path) if by_default else is_named(path, self.feedforward_modules))
+        ]
         configuration = peft().IA3Config(target_modules=[*map(key, places)], feedforward_modules=fed)
         made = PeftLayers(configuration, places)
         with torch.no_grad():
@@ -59,11 +77,15 @@ class IA3(Method):
 
     def refusal(self, anatomy: Anatomy) -> str | None:
         """A layer whose projections bear unknown names has no place for the vectors."""
-        found = _places(anatomy)
+        found = self._places(anatomy)
+        if self.target_modules is not None:
+            return None if found else "no such modules in its layers: name others in target_modules"
         if any(map(is_value, found)) and any(map(is_feed_forward_output, found)):
             return None
         return "its layers have no single key, value and feed-forward projections; use method lora"
 
-
-def _places(anatomy: Anatomy) -> dict[str, nn.Module]:
-    return linears(anatomy, lambda path: is_key(path) or is_value(path) or is_feed_forward_output(path))
+    def _places(self, anatomy: Anatomy) -> dict[str, nn.Module]:
+        names = self.target_modules
+        if names is not None:
+            return linears(anatomy, lambda path: is_named(path, names))
+        return linears(anatomy, lambda path: is_key(path) or is_value(path) or is_feed_forward_output(path))

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.projections import is_query, is_value, linears
+from softprompt.backbones.projections import is_named, is_query, is_value, linears
 from softprompt.methods.base import BuildContext, Method, Recipe
 from softprompt.methods.parts import tables
 from softprompt.methods.parts.peft_layers import PeftLayers, peft
@@ -79,7 +79,7 @@ class LoRA(Method):
         if self.target_modules is None:
             return linears(anatomy, lambda path: is_query(path) or is_value(path))
         names = self.target_modules
-        return linears(anatomy, lambda path: any(f".{path}".endswith(f".{name}") for name in names))
+        return linears(anatomy, lambda path: is_named(path, names))
 
 
 def _first(layers: object) -> nn.Parameter:

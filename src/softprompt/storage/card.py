@@ -28,20 +28,43 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
         task: that it was trained for, or None.
         readout: how its answers are read, or None.
     """
+    name = record.backbone_name
+    return "\n".join(
+        [
+            "---",
+            "library_name: softprompt",
+            *base_model(name),
+            f"tags: [soft-prompt, {method.name}]",
+            "---",
+            "",
+            f"# {'a' if task is None else _line(task.name)} prompt ({method.name})",
+            "",
+            *about(record, method, task, readout),
+            "",
+            *_use(name),
+        ]
+    )
+
+
+def base_model(name: str | None) -> list[str]:
+    """The header's line for a backbone of the hub; none for another."""
+    origin = ORIGINS.get(name or "", name)
+    return [f"base_model: {origin}"] if origin and _HUB_NAME.fullmatch(origin) and not is_local(origin) else []
+
+
+def about(record: PromptRecord, method: Method, task: Task | None, readout: Readout | None) -> list[str]:
+    """What a prompt is, how its answers are read, and what it was measured at: lines of a README.
+
+    Args:
+        record: see `model_card`.
+        method: likewise.
+        task: likewise.
+        readout: likewise.
+    """
     backbone, name = record.backbone, record.backbone_name
     of = f" {_code(name)}," if name else ""
-    origin = ORIGINS.get(name or "", name)
-    base = [f"base_model: {origin}"] if origin and _HUB_NAME.fullmatch(origin) and not is_local(origin) else []
     used = ", ".join(_code(f"{key}={value!r}") for key, value in method.in_use().items())
     lines = [
-        "---",
-        "library_name: softprompt",
-        *base,
-        f"tags: [soft-prompt, {method.name}]",
-        "---",
-        "",
-        f"# {'a' if task is None else _line(task.name)} prompt ({method.name})",
-        "",
         f"A soft prompt for the frozen backbone{of} of the family `{backbone.family}` with {backbone.num_parameters:,} "
         "parameters.",
         "",
@@ -59,8 +82,7 @@ def model_card(record: PromptRecord, method: Method, task: Task | None, readout:
     if task is not None and record.metrics.majority is not None:
         least = f"{record.metrics.majority:.3f} ({_line(task.metric)})"
         lines.append(f"- Always answering the most frequent class would reach {least} there")
-    lines += ["", *_use(name)]
-    return "\n".join(lines)
+    return lines
 
 
 def _preset(used: UsedPreset) -> str:

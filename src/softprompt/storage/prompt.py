@@ -17,7 +17,7 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.attached.reuse import LastAttached
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of
-from softprompt.backbones.fingerprint import Fingerprint, difference
+from softprompt.backbones.fingerprint import Fingerprint
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.forms import read_forms
@@ -36,10 +36,10 @@ from softprompt.methods.registry import checked
 from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
-from softprompt.storage.record import Description, read_description, recorded
+from softprompt.storage.record import PromptRecord, read_description, recorded
 from softprompt.storage.seen import read_seen, write_seen
 from softprompt.storage.summary import summary_of
-from softprompt.storage.vectors import HEAD, blank_producer, check_head, check_ids, fill
+from softprompt.storage.vectors import HEAD, blank_producer, check_backbone, check_head, check_ids, fill
 from softprompt.tasks import Row, Task
 from softprompt.tasks.seen import SeenRows, unseen
 
@@ -192,6 +192,25 @@ def stored_tensors(producer: Producer, readout: Readout | None) -> dict[str, Ten
     return {**producer.stored(), **({} if readout is None else readout.stored())}
 
 
+def record_of(prompt: Prompt) -> PromptRecord:
+    """What `prompt.json` holds of a prompt.
+
+    Raises:
+        SoftPromptError: `meta` holds what it cannot.
+    """
+    described = {
+        "method": prompt.method.name,
+        "options": prompt.method.model_dump(mode="json"),
+        "task": None if prompt.task is None else prompt.task.model_dump(mode="json"),
+        "readout": None if prompt.readout_spec is None else prompt.readout_spec.model_dump(mode="json"),
+        "backbone": prompt.fingerprint.model_dump(mode="json"),
+    }
+    if prompt.seen.division is not None:
+        described["rows"] = prompt.seen.division.model_dump(mode="json", exclude_defaults=True)
+    name = getattr(prompt.model.config, "name_or_path", "")
+    return recorded(described, {**({"backbone_name": name} if name else {}), **prompt.meta})
+
+
 def save(prompt: Prompt, folder: str | Path) -> Path:
     """Write a prompt folder, whole or not at all.
 
@@ -204,17 +223,7 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
         True
     """
     path = folder_for(folder, "prompt")
-    described = {
-        "method": prompt.method.name,
-        "options": prompt.method.model_dump(mode="json"),
-        "task": None if prompt.task is None else prompt.task.model_dump(mode="json"),
-        "readout": None if prompt.readout_spec is None else prompt.readout_spec.model_dump(mode="json"),
-        "backbone": prompt.fingerprint.model_dump(mode="json"),
-    }
-    if prompt.seen.division is not None:
-        described["rows"] = prompt.seen.division.model_dump(mode="json", exclude_defaults=True)
-    name = getattr(prompt.model.config, "name_or_path", "")
-    record = recorded(described, {**({"backbone_name": name} if name else {}), **prompt.meta})
+    record = record_of(prompt)
     with replacing(path) as beside:
         write_tensors(beside / TENSORS, stored_tensors(prompt.producer, prompt.readout))
         write_seen(beside, prompt.seen)
@@ -280,16 +289,3 @@ def load(
 def _of_peft(path: Path, backbone: Backbone) -> Prompt:
     found = read_peft(path, backbone)
     return Prompt(found.method, found.producer, None, None, None, backbone.fingerprint, *backbone, found.report)
-
-
-def check_backbone(path: Path, described: Description, backbone: Backbone) -> Fingerprint:
-    """The fingerprint of a backbone, which is the one that a prompt was made for.
-
-    Raises:
-        SoftPromptError: it is another, with the difference.
-    """
-    own = backbone.fingerprint
-    differs = difference(described.record.backbone, own)
-    if differs is not None:
-        raise SoftPromptError(f"{path}: made for another backbone ({differs}); load the one it was trained on")
-    return own

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from softprompt.attached.attach import build, sketch
 from softprompt.backbones.backbone import Backbone
+from softprompt.backbones.fingerprint import Fingerprint, difference
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import plain
 from softprompt.files.forms import TensorForm, check_forms
@@ -25,6 +26,19 @@ from softprompt.sites.producer import Producer, View
 from softprompt.storage.record import PROMPT_MEND, Description
 
 HEAD = "head."  # names of a readout's tensors begin so
+
+
+def check_backbone(path: Path, described: Description, backbone: Backbone) -> Fingerprint:
+    """The fingerprint of a backbone, which is the one that a prompt was made for.
+
+    Raises:
+        SoftPromptError: it is another, with the difference.
+    """
+    own = backbone.fingerprint
+    differs = difference(described.record.backbone, own)
+    if differs is not None:
+        raise SoftPromptError(f"{path}: made for another backbone ({differs}); load the one it was trained on")
+    return own
 
 
 def blank_producer(path: Path, described: Description, forms: Mapping[str, TensorForm], backbone: Backbone) -> Producer:
