@@ -14,9 +14,9 @@ from transformers import AutoModelForTokenClassification
 
 import softprompt as sp
 from softprompt.methods import Method
-from softprompt.storage.prompt import Prompt
 
-from ..shared import prompts, runs
+from ..shared import runs
+from ..shared.carried import prompt_of
 from ..shared.models import DECODERS, FAMILIES, ids, model, tokenizer
 from ..shared.peft_checkpoints import logits
 
@@ -55,15 +55,6 @@ SERVED = [
 def base_of(family: str, head: str = "lm") -> Any:
     """Without a window that a prefix and a text would leave."""
     return model(family, head, window=64) if family in ("gemma3", "mistral") else model(family, head)
-
-
-def prompt_of(backbone: Any, method: Method, seed: int = 0) -> Prompt:
-    """A prompt whose every value matters, as training leaves it."""
-    made = prompts.producer(backbone, method, seed)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)) * 0.1)
-    return Prompt(method, made, None, None, None, sp.Backbone(backbone, tokenizer()).fingerprint, backbone, tokenizer())
 
 
 def theirs(folder: Path, backbone: Any) -> Any:

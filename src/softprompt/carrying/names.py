@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from softprompt.errors import SoftPromptError, quoted
 
-NAMES = ("peft",)
-SEVERAL: frozenset[str] = frozenset()
+NAMES = ("peft", "vocabulary")
+SEVERAL = frozenset({"vocabulary"})
 
 
 def check_form(to: str, count: int) -> None:
