@@ -49,7 +49,7 @@ ORDER: list[list[Room]] = [
     ["interop"],
     ["inference"],
     ["storage"],
-    ["carrying", "evaluation"],
+    ["carrying", "evaluation", "serving"],
     [("training", TRAINING)],
     ["compare"],
     ["explain"],

@@ -31,6 +31,7 @@ MANY_PARAMETERS = {
     "cli/report.py report": _VERB,
     "cli/search.py search": _VERB,
     "cli/select.py select": _VERB,
+    "cli/serve.py serve": _VERB,
     "cli/train.py train": _VERB,
     "cli/transfer.py transfer": _VERB,
     "compare/auto.py train_auto": _CALL,

@@ -128,6 +128,7 @@ QUIET = {
     "evaluate",
     "predict",
     "ensemble",
+    "serve",
     "transfer",
     "adapt",
     "discretise",

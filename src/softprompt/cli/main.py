@@ -27,6 +27,7 @@ from softprompt.cli.report import report
 from softprompt.cli.results import results
 from softprompt.cli.search import search
 from softprompt.cli.select import select
+from softprompt.cli.serve import serve
 from softprompt.cli.task import task
 from softprompt.cli.tasks import tasks
 from softprompt.cli.train import train
@@ -85,6 +86,7 @@ for verb in (
     evaluate,
     predict,
     ensemble,
+    serve,
     transfer,
     export,
     adapt,

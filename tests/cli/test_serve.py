@@ -1,0 +1,43 @@
+"""`softprompt serve`: what is wrong is a line before a model is loaded, and the rest is the application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import softprompt.serving.run as running
+
+from ..shared.commands import done, refusal
+from ..shared.models import model, tokenizer
+from ..shared.served import put
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    (["--host", "0.0.0.0"], "there is no token: give --token-file"),
+    (["--set", "wait"], "has no '='"),
+    (["--set", "queue=1"], "queue_rows"),
+    (["--prompts", "nowhere"], "is not there: name a folder"),
+])  # fmt: skip
+def test_faults_are_told_before_a_model_is_loaded(options: list[str], told: str, tmp_path: Path) -> None:
+    given = [] if "--prompts" in options else ["--prompts", str(tmp_path)]
+    assert told in refusal("serve", "--backbone", "no/such", *given, *options)
+
+
+def test_the_prompts_of_the_folder_are_served_at_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "prompts", "one", "bert", "prompt_tuning", {"num_virtual_tokens": 2})
+    model("bert").save_pretrained(tmp_path / "backbone")
+    tokenizer().save_pretrained(tmp_path / "backbone")
+    found: dict[str, Any] = {}
+
+    def keep(app: Any, own: Any, options: Any) -> None:
+        found.update(engine=app.state.service.engine, port=own.getsockname()[1], options=options)
+        found["engine"].look()
+
+    monkeypatch.setattr(running, "serve", keep)
+    where = ["--backbone", str(tmp_path / "backbone"), "--prompts", str(tmp_path / "prompts"), "--port", "0"]
+    told = done("serve", *where, "--set", "queue_rows=7", "--dtype", "float32")
+    assert f"at http://127.0.0.1:{found['port']}" in told.out
+    assert (found["engine"].shelf.names, found["options"].queue_rows) == (["one"], 7)
+    found["engine"].close()

@@ -1,0 +1,96 @@
+"""The pages of a server in a browser: tasks are tried there, and nothing is asked of any other machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from softprompt.serving.playground import fragment, playground
+
+from ..shared.served import GENERATION, TEXTS, Server, alone, put, server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+browsing = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
+TOKEN = "a-token-of-this-test"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("playground") / "prompts"
+    put(found, "labels", "llama", "prompt_tuning", {"num_virtual_tokens": 2}, seed=1)
+    put(found, "writer", "llama", "capt", {}, seed=2, **GENERATION, wishes={"max_new_tokens": 5})
+    put(found, "a_name_without_a_space_that_is_as_long_as_a_name_may_be_here_xyz", "llama", "capt", {}, seed=3)
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(root: Path) -> Iterator[Server]:
+    with server(root, "llama", token=TOKEN) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright axe-playwright-python")
+    with playwright.sync_playwright() as own:
+        opened = own.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+def opened(browser: Browser, url: str, wide: int, scheme: Any) -> tuple[Page, list[str]]:
+    page = browser.new_page(viewport={"width": wide, "height": 900}, color_scheme=scheme)
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url))
+    page.on("pageerror", lambda one: asked.append(str(one)))
+    page.goto(url)
+    return page, asked
+
+
+@browsing
+@pytest.mark.parametrize(("wide", "scheme"), [(1280, "light"), (400, "dark")])
+def test_tasks_are_tried_on_the_page(browser: Browser, served: Server, root: Path, wide: int, scheme: str) -> None:
+    page, asked = opened(browser, served.url, wide, scheme)
+    page.get_by_role("status").filter(has_text="wants a token").wait_for()
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_label("Token").blur()
+    for name in ("labels", "writer"):
+        page.get_by_label(name).check()
+    page.get_by_label("a_name_without").uncheck()
+    page.get_by_label("Text").fill(TEXTS[0])
+    page.get_by_role("button", name="Ask").click()
+    label, text = alone(root, "labels", "llama", TEXTS[:1])[0], alone(root, "writer", "llama", TEXTS[:1])[0]
+    page.locator(".answer", has_text=f"{label.label}: {label.word} ({label.probability:.3f})").wait_for()
+    page.locator(".answer .said", has_text=text.label).wait_for()
+    assert page.locator("meter").count() == 2
+    assert page.get_by_role("heading", level=2).all_text_contents() == ["labels", "writer"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().run(page)
+    assert axe.response["violations"] == []
+    assert all(one.startswith((served.url, "data:")) for one in asked), asked
+    page.close()
+
+
+@browsing
+def test_the_routes_are_described_without_asking_anybody(browser: Browser, served: Server) -> None:
+    page, asked = opened(browser, f"{served.url}/docs", 1280, "light")
+    heads = page.get_by_role("heading", level=2).all_text_contents()
+    assert {"POST /v1/classify", "POST /v1/chat/completions", "GET /v1/models", "GET /metrics"} <= set(heads)
+    assert "max_completion_tokens" in page.content()
+    assert [one for one in asked if not one.startswith("data:")] == [f"{served.url}/docs"]
+    page.close()
+
+
+def test_the_playground_is_a_part_of_other_pages_too() -> None:
+    part, whole = fragment("/serve"), playground(api="/serve", token=False)
+    assert 'data-api="/serve"' in part.form
+    assert part.form in whole
+    assert part.script.strip() in whole
+    assert "Token" not in part.form

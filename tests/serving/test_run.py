@@ -1,0 +1,108 @@
+"""The server as a program: who may reach it, what is typed wrong, and how it stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softprompt.errors import SoftPromptError
+from softprompt.serving.run import check_open, is_loopback, listen, options_of, token_of
+
+from ..shared.served import TEXTS, Server, alone, put
+
+
+def test_off_this_machine_a_token_is_needed() -> None:
+    for host in ("127.0.0.1", "localhost", "::1", "[::1]", "127.8.9.10"):
+        assert is_loopback(host)
+        check_open(host, None)
+    for host in ("0.0.0.0", "::", "192.168.1.4", "example.org", ""):
+        assert not is_loopback(host)
+        with pytest.raises(SoftPromptError, match="there is no token: give --token-file"):
+            check_open(host, None)
+        check_open(host, "x" * 20)
+
+
+def test_a_token_is_read_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "token"
+    file.write_text("abcdefghijklmnop\n")
+    assert token_of(file) == "abcdefghijklmnop"
+    for bad in ("", "short", "abcdefgh ijklmnop", "abcdefghijklmnöp"):
+        file.write_text(bad)
+        with pytest.raises(SoftPromptError, match="no token of at least 16"):
+            token_of(file)
+    assert token_of(None) is None
+    monkeypatch.setenv("SOFTPROMPT_TOKEN", "x" * 16)
+    assert token_of(None) == "x" * 16
+
+
+def test_limits_are_typed_as_name_and_value() -> None:
+    assert options_of(["queue_rows=3", "wait=0.5"]).queue_rows == 3
+    for bad, told in {"queue_rows": "has no '='", "queue_row=3": "did you mean", "wait=-1": "greater than"}.items():
+        with pytest.raises(SoftPromptError, match=told):
+            options_of([bad])
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(SoftPromptError, match="cannot be listened at"):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+_PROGRAM = """
+import sys, threading, time
+from pathlib import Path
+from tests.shared.served import backbone
+from softprompt.serving.app import create_app
+from softprompt.serving.engine import Engine
+from softprompt.serving.options import ServingOptions
+from softprompt.serving.run import listen, serve
+engine = Engine(backbone("bert"), Path(sys.argv[1]))
+answer = engine.answer
+def slowly(questions):
+    time.sleep(0.6)
+    return answer(questions)
+engine.answer = slowly
+with listen("127.0.0.1", 0) as own:
+    app = create_app(engine)
+    print(own.getsockname()[1], flush=True)
+    serve(app, own, ServingOptions())
+print("drained", flush=True)
+"""
+
+
+def test_sigterm_answers_what_was_accepted_and_ends_well(tmp_path: Path) -> None:
+    root = tmp_path / "prompts"
+    put(root, "one", "bert", "prompt_tuning", {"num_virtual_tokens": 2})
+    right = alone(root, "one", "bert", TEXTS)
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(root)], stdout=subprocess.PIPE, text=True, env=own
+    ) as run:
+        assert run.stdout is not None
+        server = Server(int(run.stdout.readline()), None)
+        while True:
+            try:
+                if server.ask("/readyz").status == 200:
+                    break
+            except OSError:
+                assert run.poll() is None
+        found: list[Any] = []
+        body = {"model": "one", "input": TEXTS}
+        asking = [threading.Thread(target=lambda: found.append(server.ask("/v1/classify", body))) for _ in range(4)]
+        for one in asking:
+            one.start()
+        threading.Event().wait(0.3)
+        run.send_signal(signal.SIGTERM)
+        for one in asking:
+            one.join()
+        assert run.stdout.read().strip() == "drained"
+    assert run.returncode == 0
+    assert [one.status for one in found] == [200] * 4
+    for one in found:
+        assert [row["label"] for row in one.json["data"]] == [answer.label for answer in right]
