@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks.text.encoding import RowEncoder, affixes
 from softprompt.tasks.text.template import Field, Literal, Mask, Part, PromptSlot, Sep
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_PROBE = "a moving film, w20 w41"
 
 
 def template_refusal(prompt: Prompt) -> str | None:
@@ -49,6 +56,39 @@ def chat_template(prompt: Prompt, names: Sequence[str]) -> str:
         after = [*after, *names] if placement == "end" else after
     inner = "".join(_shown(prompt, parts, "content" if len(fields) == 1 else None, iter(names)))
     return _text("".join(before)) + inner + _text("".join(after))
+
+
+def check_template(
+    name: str, prompt: Prompt, tokenizer: PreTrainedTokenizerBase, template: str, ids: Sequence[int]
+) -> None:
+    """Make sure that a chat template gives the ids that the task's own template gives.
+
+    Args:
+        name: of the prompt, for the message.
+        prompt: with its task.
+        tokenizer: that will read the template.
+        template: what `chat_template` gave.
+        ids: of the virtual tokens that stand in it.
+
+    Raises:
+        SoftPromptError: it does not: the tokenizer reads a text in another way once special tokens stand around it.
+    """
+    encoder = getattr(prompt.readout, "row_encoder", None)
+    if prompt.task is None or not isinstance(encoder, RowEncoder):
+        return
+    texts = dict.fromkeys(prompt.task.fields, _PROBE)
+    read = encoder.encode(prompt.task.rows_of([texts if len(texts) > 1 else _PROBE])[0]).ids
+    expected = [ids[-1 - one] if one < 0 else one for one in read]
+    if not any(one < 0 for one in read):
+        place = {"front": 0, "after_bos": 1, "end": len(expected)}[prompt.producer.placement]
+        expected[place:place] = ids
+    message = {"role": "user", "content": _PROBE, **texts}
+    found = tokenizer.apply_chat_template([message], chat_template=template, return_dict=False)
+    if list(found) != expected:
+        raise SoftPromptError(
+            f"prompt {name!r}: the tokenizer reads its template otherwise once special tokens stand in it: use another "
+            "template, or softprompt serve"
+        )
 
 
 def _around(prompt: Prompt, closing: bool) -> tuple[list[str], list[str]]:

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from softprompt.carrying.format import Format
+from softprompt.carrying.keys_values import KEYS_VALUES
 from softprompt.carrying.names import NAMES, check_form
 from softprompt.carrying.peft_checkpoint import PEFT
+from softprompt.carrying.prompt_embeds import PROMPT_EMBEDS
 from softprompt.carrying.vocabulary import VOCABULARY
 from softprompt.errors import SoftPromptError
 from softprompt.files.whole import placing
 from softprompt.guards.paths import entries, folder_for
 from softprompt.storage.prompt import Prompt
 
-FORMATS: dict[str, Format] = dict(zip(NAMES, (PEFT, VOCABULARY), strict=True))
+FORMATS: dict[str, Format] = dict(zip(NAMES, (PEFT, VOCABULARY, KEYS_VALUES, PROMPT_EMBEDS), strict=True))
 
 
 def export(prompt: Prompt | Mapping[str, Prompt], folder: str | Path, *, to: str) -> Path:
@@ -23,7 +25,7 @@ def export(prompt: Prompt | Mapping[str, Prompt], folder: str | Path, *, to: str
     Args:
         prompt: a loaded or trained prompt, or several by name where the form holds several.
         folder: a new one, or an empty one; it is written whole or not at all.
-        to: the form: `peft` or `vocabulary`.
+        to: the form: `peft`, `vocabulary`, `keys-values` or `prompt-embeds`.
 
     Returns:
         The folder.

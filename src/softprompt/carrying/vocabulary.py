@@ -20,23 +20,22 @@ from torch import Tensor, nn
 
 from softprompt.backbones.packed import is_packed
 from softprompt.backbones.vocabulary import embed_ids
-from softprompt.carrying.chat_templates import chat_template, template_refusal
+from softprompt.carrying.chat_templates import chat_template, check_template, template_refusal
 from softprompt.carrying.format import Format
-from softprompt.carrying.programs import program_of
+from softprompt.carrying.heads import use_of
+from softprompt.carrying.programs import fields_of, program
 from softprompt.carrying.readme import write_readme
 from softprompt.carrying.vectors import stream_refusal, stream_rows
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.files import strict_json
 from softprompt.readouts.label_words import LabelWords
 from softprompt.storage.prompt import Prompt
-from softprompt.tasks.text.encoding import RowEncoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LISTED = "prompts.json"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_PROBE = "a moving film, w20 w41"
 
 
 def vocabulary_refusal(prompt: Prompt) -> str | None:
@@ -93,13 +92,25 @@ def write_vocabulary(prompts: Mapping[str, Prompt], folder: Path) -> None:
     default = own.get("default") or next(iter(templates.values()))
     tokenizer.chat_template = {**own, "default": default, **templates}
     for name, prompt in prompts.items():
-        _check_ids(name, prompt, tokenizer, ids[name])
+        check_template(name, prompt, tokenizer, templates[name], ids[name])
     _model(prompts, ids, len(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     listed = {name: _listed(prompt, words[name], ids[name], templates[name]) for name, prompt in prompts.items()}
     (folder / LISTED).write_text(strict_json.dumps(listed) + "\n", encoding="utf-8")
     name, prompt = next(iter(prompts.items()))
-    write_readme(folder, prompts, "transformers", program_of(prompt, name))
+    auto = use_of(prompt).auto
+    opening = [
+        f"from transformers import {auto}, AutoTokenizer",
+        "",
+        'folder = "this folder"',
+        "tokenizer = AutoTokenizer.from_pretrained(folder)",
+        f"model = {auto}.from_pretrained(folder)",
+        f"message = { ({'role': 'user', **fields_of(prompt)})!r}",
+        "row = tokenizer.apply_chat_template(",
+        f'    [message], chat_template={name!r}, return_dict=True, return_tensors="pt"',
+        ")",
+    ]
+    write_readme(folder, prompts, "transformers", program(prompt, opening))
 
 
 def _words(name: str, prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -134,26 +145,6 @@ def _model(prompts: Mapping[str, Prompt], ids: Mapping[str, Sequence[int]], size
     if getattr(model, "generation_config", None) is not None:
         model.generation_config.suppress_tokens = [*(model.generation_config.suppress_tokens or ()), *added]
     return model
-
-
-def _check_ids(name: str, prompt: Prompt, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> None:
-    """Make sure that the chat template gives the ids that the task's own template gives."""
-    encoder = getattr(prompt.readout, "row_encoder", None)
-    if prompt.task is None or not isinstance(encoder, RowEncoder):
-        return
-    texts = dict.fromkeys(prompt.task.fields, _PROBE)
-    read = encoder.encode(prompt.task.rows_of([texts if len(texts) > 1 else _PROBE])[0]).ids
-    expected = [ids[-1 - one] if one < 0 else one for one in read]
-    if not any(one < 0 for one in read):
-        place = {"front": 0, "after_bos": 1, "end": len(expected)}[prompt.producer.placement]
-        expected[place:place] = ids
-    message = {"role": "user", "content": _PROBE, **texts}
-    found = tokenizer.apply_chat_template([message], chat_template=name, return_dict=False)
-    if list(found) != expected:
-        raise SoftPromptError(
-            f"prompt {name!r}: the tokenizer reads its template otherwise once special tokens stand in it: use another "
-            "template, or carry it to prompt-embeds"
-        )
 
 
 def _listed(prompt: Prompt, words: Sequence[str], ids: Sequence[int], template: str) -> dict[str, JsonValue]:
