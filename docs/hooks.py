@@ -2,15 +2,17 @@
 
 A line `::options capt` becomes the table of that method's options (`::options training` that of training), and
 `::recipes capt` that of its training defaults; `::papers` becomes the table of all methods and their sources, and
-`::metrics` that of the fields of `metrics.json`, whose published schema lies beside its page. The pages of `methods/`
-enter the navigation by themselves, each under its own first heading. Linked files of the source become pages of their
-own, so that links to lines work without a network.
+`::metrics` that of the fields of `metrics.json`, whose published schema lies beside its page.
+`{measured methods sst2 gemma3-270m capt}` is the figure of that benchmark's row. The pages of `methods/` enter the
+navigation by themselves, each under its own first heading. Linked files of the source become pages of their own, so
+that links to lines work without a network.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import statistics
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +23,9 @@ from softprompt.training.options import TrainingOptions
 from softprompt.training.schema import PUBLISHED
 
 SOURCE = re.compile(r"\(\.\./src/softprompt/(?P<file>[\w/]+)\.py#L(?P<line>\d+)\)")
+
+MEASURED = re.compile(r"\{measured (?P<file>\w+) (?P<task>\S+) (?P<backbone>\S+) (?P<arm>[^}]+)\}")
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 
 
 def on_config(config: Any) -> Any:
@@ -51,6 +56,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill the tables in; mkdocs calls it for every page."""
     markdown = re.sub(r"^::papers$", lambda _: _papers(), markdown, flags=re.M)
     markdown = re.sub(r"^::metrics$", lambda _: _metrics(), markdown, flags=re.M)
+    markdown = MEASURED.sub(_measured, markdown)
     markdown = SOURCE.sub(r"(source/\g<file>.md#__codelineno-0-\g<line>)", markdown)
     markdown = re.sub(r"^::options (\w+)$", lambda found: _options(found[1]), markdown, flags=re.M)
     return re.sub(r"^::recipes (\w+)$", lambda found: _recipes(found[1]), markdown, flags=re.M)
@@ -98,3 +104,15 @@ def _type(told: dict[str, Any]) -> str:
     if "$ref" in told:
         return "object"
     return " or ".join(map(_type, told["anyOf"])) if "anyOf" in told else str(told["type"])
+def _measured(figure: re.Match[str]) -> str:
+    """Mean and standard deviation over seeds; a figure that nobody measured stops the build."""
+    rows = json.loads((RESULTS / f"{figure['file']}.json").read_text(encoding="utf-8"))
+    wanted = figure["task"], f"embedded:{figure['backbone']}", figure["arm"]
+    found = [
+        row["test"][row["metric"]]
+        for row in rows
+        if (row["task"], row["backbone"], row.get("arm", row["method"])) == wanted
+    ]
+    if not found:
+        raise ValueError(f"benchmarks/results/{figure['file']}.json has no row for {' '.join(wanted)}")
+    return f"{statistics.mean(found):.3f}" + (f" ± {statistics.stdev(found):.3f}" if len(found) > 1 else "")
