@@ -106,13 +106,17 @@ def _type(told: dict[str, Any]) -> str:
     return " or ".join(map(_type, told["anyOf"])) if "anyOf" in told else str(told["type"])
 def _measured(figure: re.Match[str]) -> str:
     """Mean and standard deviation over seeds; a figure that nobody measured stops the build."""
-    rows = json.loads((RESULTS / f"{figure['file']}.json").read_text(encoding="utf-8"))
+    content = json.loads((RESULTS / f"{figure['file']}.json").read_text(encoding="utf-8"))
     wanted = figure["task"], f"embedded:{figure['backbone']}", figure["arm"]
-    found = [
-        row["test"][row["metric"]]
-        for row in rows
-        if (row["task"], row["backbone"], row.get("arm", row["method"])) == wanted
-    ]
+    found = [value for row in _values(content) for value in row[1] if row[0] == wanted]
     if not found:
         raise ValueError(f"benchmarks/results/{figure['file']}.json has no row for {' '.join(wanted)}")
     return f"{statistics.mean(found):.3f}" + (f" ± {statistics.stdev(found):.3f}" if len(found) > 1 else "")
+
+
+def _values(content: Any) -> list[tuple[tuple[str, str, str], list[float]]]:
+    """Task, backbone and arm with test figures: of a benchmark's list of runs, or of `softprompt results` in JSON."""
+    if isinstance(content, dict):
+        rows = content["results"]
+        return [((r["task"], r["backbone"], r["method"]), [run["value"] for run in r["runs"]]) for r in rows]
+    return [((r["task"], r["backbone"], r.get("arm", r["method"])), [r["test"][r["metric"]]]) for r in content]
