@@ -104,6 +104,8 @@ def _type(told: dict[str, Any]) -> str:
     if "$ref" in told:
         return "object"
     return " or ".join(map(_type, told["anyOf"])) if "anyOf" in told else str(told["type"])
+
+
 def _measured(figure: re.Match[str]) -> str:
     """Mean and standard deviation over seeds; a figure that nobody measured stops the build."""
     content = json.loads((RESULTS / f"{figure['file']}.json").read_text(encoding="utf-8"))
