@@ -31,7 +31,7 @@ TRAINING = [
     ["preset"],
     ["divergence", "identity", "setup"],
     ["finished", "run_folder", "begun", "fitting", "heard", "lengths", "untrained"],
-    ["records", "adaptation", "own_rows", "schema", "specified"],
+    ["records", "adaptation", "own_rows", "ranked", "schema", "specified"],
     ["courses"],
     ["results"],
     ["run"],
@@ -39,7 +39,7 @@ TRAINING = [
 ]
 ORDER: list[list[Room]] = [
     ["errors"],
-    ["guards", "progress"],
+    ["guards", "progress", "ranks"],
     ["files"],
     ["pages"],
     ["backbones", ("tasks", TASKS)],
@@ -119,7 +119,14 @@ def test_an_arrow_upwards_and_a_circle_are_found() -> None:
 def test_each_room_is_on_the_list_and_the_root_holds_no_other_file() -> None:
     found = {module.split(".")[0] or "__init__" for module in modules()}
     assert found == set(places(ORDER))
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "errors", "progress", "demo"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {
+        "__init__",
+        "__main__",
+        "errors",
+        "progress",
+        "ranks",
+        "demo",
+    }
 
 
 @pytest.mark.parametrize("room", ["tasks", "training"])

@@ -29,6 +29,10 @@ def test_json_is_strict(value: Any) -> None:
 
 
 def test_json_is_written_in_one_place() -> None:
+    """But for what ranks tell one another: no file, in which a loss that is no number stays one."""
     source = Path(whole.__file__).parents[1]
     found = {str(path.relative_to(source)) for path in source.rglob("*.py") if "json.dump" in path.read_text()}
-    assert {path for path in found if "import json\n" in (source / path).read_text()} == {"files/strict_json.py"}
+    assert {path for path in found if "import json\n" in (source / path).read_text()} == {
+        "files/strict_json.py",
+        "ranks.py",
+    }

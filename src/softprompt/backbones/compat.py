@@ -27,6 +27,8 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 )
 
+from softprompt.ranks import hidden, launched
+
 if TYPE_CHECKING:
     from transformers import Cache, Trainer, TrainingArguments
     from transformers.optimization import Adafactor
@@ -250,17 +252,26 @@ class TrainerInside(Trainer):
 @cache
 def one_device_arguments() -> Callable[..., TrainingArguments]:
     """Trainer's arguments with a `place`: it would move the model to the first GPU, and spread batches over all."""
-    from transformers import TrainingArguments
+    from transformers import TrainingArguments, logging
 
     @dataclass
     class OneDeviceArguments(TrainingArguments):
         place: str = "cpu"
 
+        @property
+        def should_save(self) -> bool:
+            return launched().index == 0
+
         @cached_property
         def _setup_devices(self) -> torch.device:
-            device: torch.device = vars(TrainingArguments)["_setup_devices"].func(self)
-            if self.world_size > 1:
-                return device
+            # Each rank's Trainer takes itself for the only one; it would say that it wonders about the others.
+            before = logging.get_verbosity()
+            logging.set_verbosity_error()
+            try:
+                with hidden():
+                    vars(TrainingArguments)["_setup_devices"].func(self)
+            finally:
+                logging.set_verbosity(before)
             self._n_gpu = min(self._n_gpu, 1)
             device = torch.device(self.place)
             if device.type == "cuda":

@@ -44,6 +44,7 @@ from softprompt.backbones.source import BackboneSource, caused_by, line, locate
 from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
 from softprompt.progress import notebook
+from softprompt.ranks import launched
 
 # A class of transformers that loads a model.
 AutoClass: TypeAlias = (
@@ -77,7 +78,7 @@ def load_backbone(
             `softprompt.backbones.dtype`. The logger `softprompt` tells which it is and why, and what a slower
             one costs that was asked for.
         device: where to put the model, as `cpu`, `cuda` or `cuda:1`; None takes the first GPU, or the CPU where
-            there is none.
+            there is none. Of several ranks (torchrun) each takes its own GPU.
         head: whether the model shall have a language-model head. None takes it where the checkpoint holds
             one, True demands it, False leaves it off.
 
@@ -121,6 +122,9 @@ def load_backbone(
 def _device(name: str | torch.device | None) -> torch.device:
     try:
         device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name is None else name)
+        ranks = launched()
+        if ranks.count > 1 and device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", ranks.local)
         if device.type == "meta":
             raise RuntimeError("it holds no numbers")
         torch.empty(0, device=device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
@@ -15,6 +17,7 @@ from softprompt.cli.known import all_options
 from softprompt.errors import SoftPromptError, quoted, shown
 from softprompt.guards.paths import reason
 from softprompt.guards.suggestions import nearest
+from softprompt.ranks import ToldElsewhere, joined, launched, one_process
 
 # What typer raises for a command line that it cannot read; there is no public name for it.
 _UsageError: Any = next(kind for kind in typer.BadParameter.mro() if kind.__name__ == "ClickException")
@@ -33,15 +36,23 @@ def run(app: typer.Typer) -> NoReturn:
 
 
 def _exit_code(app: typer.Typer) -> int:
+    leads = True
     try:
-        _check_paths(app, sys.argv[1:])
-        code = app(standalone_mode=False)
-        sys.stdout.flush()
+        leads = launched().index == 0
+        with _one_voice(leads), joined():
+            _check_paths(app, sys.argv[1:])
+            _check_verb(sys.argv[1:])
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
+    except ToldElsewhere:
+        return 1
     except SoftPromptError as error:
         return _told(f"error: {error}", 1)
     except KeyboardInterrupt:  # while typer itself was at work
-        return _told("interrupted", 130)
+        return _told("interrupted", 130) if leads else 130
     except _UsageError as error:
+        if not leads:  # every rank was typed the same
+            return int(error.exit_code)
         if type(error).__name__ != "NoArgsIsHelpError":
             error.message = shown(error.message)
         if type(error).__name__ == "NoSuchOption":
@@ -58,6 +69,22 @@ def _exit_code(app: typer.Typer) -> int:
             raise
         return _told("error: there is not enough memory: take fewer rows, a smaller batch_size or a smaller model", 1)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _one_voice(leads: bool) -> Iterator[None]:
+    """Of several ranks let one alone show what it does; a fault is told outside the block."""
+    if leads:
+        yield
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
+
+
+def _check_verb(words: list[str]) -> None:
+    """Refuse several ranks for a verb that does not share its work among them."""
+    if words and not words[0].startswith("-") and words[0] != "train":
+        one_process(f"softprompt {words[0]}")
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -54,6 +54,7 @@ from softprompt.cli.options import (
 )
 from softprompt.cli.resuming import Given, How, WantedRows
 from softprompt.cli.settings import with_named
+from softprompt.ranks import one_process
 
 if TYPE_CHECKING:
     from softprompt.backbones.backbone import Backbone
@@ -151,6 +152,7 @@ def _trained(given: Given, rows: WantedRows, how: How) -> Run:
 
 def _choose(given: Given, rows: WantedRows, how: How, budget: Budget, *, json: bool) -> None:
     """Have a method chosen, and show what was tried beside the run."""
+    one_process("--method auto")
     if how.resume and run_begun(given.out):
         run, choice = _trained(given, rows, how), choice_of(given.out)
     else:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 
 from softprompt.attached.answering import Answering
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import Tick, batches
+from softprompt.ranks import here
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
@@ -63,7 +64,8 @@ def predict(
 ) -> list[Outcome]:
     """Answer rows; the longest come first, so memory runs out at once or never.
 
-    Every part of the model is given back in the mode it was in, whatever happens inside.
+    Every part of the model is given back in the mode it was in, whatever happens inside. In a training on several ranks
+    each answers its part of the rows, and all have all answers.
 
     Args:
         prompted: the attached model.
@@ -75,12 +77,33 @@ def predict(
         prompts: the name of the prompt that answers; may be left out where one is attached.
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
-    found: list[Outcome | None] = [None] * len(encoded)
+    longest = sorted(range(len(encoded)), key=lambda place: -encoded[place].length)
+    own = here().mine(longest)
+    found: dict[int, Outcome] = {}
     with evaluating(prompted, readout), torch.inference_mode():
-        for chosen, batch in batches(encoded, readout.collate, batch_size, prompted, tick):
+        mine = [encoded[place] for place in own]
+        for chosen, batch in batches(mine, readout.collate, batch_size, prompted, tick):
             for place, outcome in zip(chosen, readout.answer(prompted, batch, prompts), strict=True):
-                found[place] = outcome
-    return [outcome for outcome in found if outcome is not None]
+                found[own[place]] = outcome
+    found = _from_all(found)
+    if tick is not None and len(own) < len(found):
+        tick(len(found) - len(own))
+    return [found[place] for place in range(len(encoded))]
+
+
+def _from_all(found: dict[int, Outcome]) -> dict[int, Outcome]:
+    """The outcomes of every rank, by the places of their rows."""
+    ranks = here()
+    if ranks.count == 1:
+        return found
+    own = [(place, asdict(one)) for place, one in found.items()]
+    return {place: _outcome(values) for part in ranks.gathered(own) for place, values in part}
+
+
+def _outcome(values: Mapping[str, object]) -> Outcome:
+    """An outcome as it was before it went through JSON, which has lists alone."""
+    make: Callable[..., Outcome] = Outcome
+    return make(**{name: tuple(one) if isinstance(one, list) else one for name, one in values.items()})
 
 
 def answered(found: Sequence[Outcome]) -> list[Outcome]:

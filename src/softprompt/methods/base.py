@@ -209,6 +209,10 @@ class Method(Options, ABC):
         """Whether training goes on from the values that the prompt has, so that it may start from a saved one."""
         return self.course == "fit" and self.trains()
 
+    def couples_rows(self) -> bool:
+        """Whether the loss has a term that is no mean over rows, so that a batch cannot be learned from in parts."""
+        return False
+
     def starts(self) -> tuple[str, ...]:
         """Folders of the saved prompts that the first values come from: their rows count as the new prompt's own."""
         return ()

@@ -60,6 +60,10 @@ class SMoP(Method):
     init: Literal["sampled_vocab", "normal"] = Field("sampled_vocab", description="where the first values come from")
     placement: Placement = Field("front", description="where the virtual tokens stand")
 
+    def couples_rows(self) -> bool:
+        """The balancing term is a product of two means over the batch."""
+        return self.load_balancing > 0
+
     def build(self, context: BuildContext) -> Producer:
         """Make the prompts `(R, l, E)` and the router `(R, E)`, fp32."""
         count, width = self.num_prompts * self.num_virtual_tokens, context.anatomy.embedding_size

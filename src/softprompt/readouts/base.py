@@ -144,6 +144,10 @@ class Readout(nn.Module, ABC):
         labels = torch.tensor(batch["labels"], device=scores.device)
         return torch.nn.functional.nll_loss(scores, labels)
 
+    def terms(self, item: Item) -> int:
+        """How many terms of the mean that the loss is are a row's."""
+        return 1
+
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """The class with the largest score, row by row."""
         if self.calibration is not None:

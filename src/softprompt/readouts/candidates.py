@@ -129,6 +129,10 @@ class Candidates(Readout):
         labels = torch.tensor(batch["labels"], device=scores.device)
         return -scores.gather(1, labels[:, None]).sum() / sum(batch["sizes"])
 
+    def terms(self, item: Item) -> int:
+        """A row is one term, or as many as its right answer has tokens."""
+        return len(item.targets[int(item.label or 0)]) if self.vocabulary else 1
+
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """The candidate with the largest score, row by row."""
         compared = self._by(self.compared.scoring, scores, batch) if self.vocabulary else scores

@@ -109,6 +109,10 @@ class FreeText(Readout):
             return self.scorer.loss(prompted, batch, prompts)
         return self.scorer.token_loss(prompted, batch, prompts, self.z_loss)
 
+    def terms(self, item: Item) -> int:
+        """As many terms as its answer has tokens."""
+        return self.scorer.terms(item)
+
     def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """Greedy answers, or the likeliest of the beams."""
         logs = self.scorer.token_logs(prompted, batch, prompts)

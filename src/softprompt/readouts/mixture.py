@@ -80,6 +80,10 @@ class Mixture(Readout):
         """The members' own loss, of the mixture's scores."""
         return self.members[0].loss_of(scores, self._once(batch))
 
+    def terms(self, item: Item) -> int:
+        """As each member's."""
+        return self.members[0].terms(_asked(item)[0])
+
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """The mixture's answers."""
         return self.members[0].outcomes_of(scores, self._once(batch))

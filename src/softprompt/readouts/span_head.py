@@ -65,6 +65,10 @@ class SpanHead(ColumnsHead):
         total = torch.nn.functional.nll_loss(scores, targets, ignore_index=_NONE, reduction="sum")
         return total / (targets != _NONE).sum().clamp(min=1)
 
+    def terms(self, item: Item) -> int:
+        """Both ends of an answer that is there."""
+        return 0 if _ends(item.texts[0], item.row) is None else 2
+
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """Of each row the likeliest span, or none, and its probability."""
         found = []

@@ -52,6 +52,10 @@ class TagHead(ColumnsHead):
         total = torch.nn.functional.nll_loss(scores, targets, ignore_index=_NONE, reduction="sum")
         return total / (targets != _NONE).sum().clamp(min=1)
 
+    def terms(self, item: Item) -> int:
+        """Its words that have a label and are read."""
+        return sum(label != _NONE for label in _labels(item))
+
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """Of each word the tag with the largest logit, and its probability; a row's loss is the mean of its words'."""
         chances, tags = scores.detach().float().exp().max(-1)

@@ -78,6 +78,10 @@ class VocabularyWords(LabelWords):
         total = torch.nn.functional.nll_loss(scores, targets, ignore_index=_NONE, reduction="sum")
         return total / (targets != _NONE).sum().clamp(min=1)
 
+    def terms(self, item: Item) -> int:
+        """A row whose answer is no candidate does not count."""
+        return 0 if item.label is None else 1
+
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """Of each row the likeliest candidate, its probability among them, and the rank of the best right one."""
         logs = scores.detach().float().log_softmax(-1)

@@ -13,6 +13,7 @@ from softprompt.backbones.backbone import Backbone
 from softprompt.files.places import TENSORS, folder_of
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked, method
+from softprompt.ranks import here
 from softprompt.readouts import ReadoutSpec
 from softprompt.readouts.settled import needs_end
 from softprompt.tasks import Splits, Task
@@ -49,6 +50,7 @@ def identity_of(
         "method": method.name,
         "backbone": backbone.name,
         "seed": splits.seed,
+        **({"ranks": here().count} if here().count > 1 else {}),
         "dtype": own.pop("dtype"),
         "device": backbone.device.type,
         "shots": splits.shots,
@@ -80,8 +82,10 @@ def run_difference(then: Mapping[str, object], now: Mapping[str, object], *, fin
         finished: the run in the folder is finished. Nothing is computed for it any more, so other versions of the
             libraries, or a start that is gone, make no difference.
     """
+    if not finished and then.get("ranks", 1) != now.get("ranks", 1):
+        return _ranks(then.get("ranks", 1), now.get("ranks", 1))
     for key, value in now.items():
-        if finished and key == "versions":
+        if key == "ranks" or (finished and key == "versions"):
             continue
         if key == "recipe" and key not in then:
             continue  # an earlier version recorded none; what its optimiser was stands in its state
@@ -152,6 +156,14 @@ def _loaded(word: str, key: str, then: object, now: object) -> str | None:
     return (
         f"a run that was trained {word} {then}, and the backbone is {word} {now} now: load it with --{key} {then}, "
         f"or {_OTHER}"
+    )
+
+
+def _ranks(then: object, now: object) -> str:
+    mend = "without torchrun" if then == 1 else f"with torchrun --nproc-per-node {_shown(then)}"
+    return (
+        f"a run that was begun on {_shown(then)} ranks, and here are {_shown(now)}, whose sums are rounded otherwise: "
+        f"go on {mend}, or {_OTHER}"
     )
 
 

@@ -13,6 +13,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.files.documents import read_record
 from softprompt.files.manifest import sealed
 from softprompt.files.whole import write_json
+from softprompt.ranks import here
 from softprompt.training.fitting.checkpoint import set_aside
 
 _State = TypeVar("_State", bound=Mapping[str, object])
@@ -40,7 +41,19 @@ class Records:
 
     def read(self, name: str) -> dict[str, JsonValue] | None:
         """A record; None where there is none, or a damaged one."""
+        return here().first(lambda: self._read(self.folder / f"{name}.json"))
+
+    def write(self, name: str, value: Mapping[str, object]) -> dict[str, JsonValue]:
+        """Write a record, and read it back: a resumed run and a straight one see the same types."""
         path = self.folder / f"{name}.json"
+
+        def written() -> dict[str, JsonValue]:
+            write_json(path, sealed(dict(value)))
+            return read_record(path)
+
+        return here().first(written)
+
+    def _read(self, path: Path) -> dict[str, JsonValue] | None:
         if not path.exists():
             return None
         try:
@@ -48,12 +61,6 @@ class Records:
         except SoftPromptError as error:
             self.say(f"{error}; kept as {set_aside(path).name}, and made again")
             return None
-
-    def write(self, name: str, value: Mapping[str, object]) -> dict[str, JsonValue]:
-        """Write a record, and read it back: a resumed run and a straight one see the same types."""
-        path = self.folder / f"{name}.json"
-        write_json(path, sealed(dict(value)))
-        return read_record(path)
 
     def loop(
         self, name: str, rounds: int, start: _State, check: Callable[[str], None], tick: Callable[..., None]

@@ -22,6 +22,7 @@ from softprompt.guards.summaries import Summarised, Summary
 from softprompt.methods.base import Method
 from softprompt.presets.definition import UsedPreset
 from softprompt.progress import Progress
+from softprompt.ranks import here, joined
 from softprompt.readouts.cut import told_cuts
 from softprompt.readouts.settled import told_end
 from softprompt.storage.prompt import Prompt, load, save
@@ -30,10 +31,10 @@ from softprompt.training.begun import begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
-from softprompt.training.hold import hold_folder
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, training_options
 from softprompt.training.process import alone, reproducible, stop_signal
+from softprompt.training.ranked import check_ranks, claimed
 from softprompt.training.results import (
     measured_splits,
     metrics_of_run,
@@ -43,7 +44,7 @@ from softprompt.training.results import (
     seen_rows,
     taught,
 )
-from softprompt.training.run_folder import check_same, leaving_nothing, take_folder
+from softprompt.training.run_folder import check_same
 from softprompt.training.setup import PROMPT, STATE, RunSpec, too_few
 from softprompt.training.specified import WantedRun, specified
 from softprompt.training.warm_start import check_starts, start_from
@@ -141,20 +142,27 @@ def train(
         >>> (run.folder / "prompt" / "prompt.safetensors").is_file()
         True
     """
-    show = progress if isinstance(progress, Progress) else Progress(progress)
-    wanted = WantedRun(task, method, training_options(named, options), seed, output, resume, preset)
-    run = specified(model.named(backbone), wanted, show)
-    with hold_folder(run.folder) as fresh, leaving_nothing(run.folder, fresh):
-        done = take_folder(run.folder, run.identity, resume, begun_of(run.backbone, run.task))
-        return _begun(run) if done else _trained(run)
+    with joined() as ranks:
+        show = progress if isinstance(progress, Progress) else Progress(progress)
+        own = show if ranks.leads else Progress(shown=False)
+
+        def settled() -> RunSpec:
+            wanted = WantedRun(task, method, training_options(named, options), seed, output, resume, preset)
+            return specified(model.named(backbone), wanted, own)
+
+        run = ranks.together(settled)
+        check_ranks(run)
+        with claimed(run, resume, begun_of(run.backbone, run.task)) as done:
+            return _begun(run) if done else _trained(run)
 
 
 def _begun(run: RunSpec) -> Run:
     """The finished run of the folder, or made again from its state where it is damaged."""
-    damaged = damage(run.folder / METRICS, run.folder / PROMPT)
+    ranks = here()
+    damaged = ranks.first(lambda: damage(run.folder / METRICS, run.folder / PROMPT))
     if damaged is None:
         return _finished(run)
-    check_same(run.folder, run.identity, finished=False)
+    ranks.first(lambda: check_same(run.folder, run.identity, finished=False))
     run.show.say(f"{damaged}; made again from {run.folder / STATE}")
     return _trained(run)
 
@@ -216,10 +224,15 @@ def _train(run: RunSpec) -> Run:
         measured = measured_splits(run, work, seen)
         memory = peak_memory(device)
     prompt = prompt_of(run, work, measured, seen, start)
-    save(prompt, run.folder / PROMPT)
-    metrics = metrics_of_run(run, work, prompt, measured, memory=memory, diverged=diverged)
-    measured.write_predictions(run.folder)
-    metrics = metrics.write(run.folder / METRICS)
+
+    def write() -> None:
+        save(prompt, run.folder / PROMPT)
+        metrics = metrics_of_run(run, work, prompt, measured, memory=memory, diverged=diverged)
+        measured.write_predictions(run.folder)
+        metrics.write(run.folder / METRICS)
+
+    here().first(write)
+    metrics = read_metrics(run.folder / METRICS)
     if diverged is not None:
         raise kept(diverged, run.folder / PROMPT)
     return Run(run.folder, metrics, prompt)

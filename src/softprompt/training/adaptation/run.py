@@ -35,6 +35,7 @@ from softprompt.files.whole import write_json
 from softprompt.guards import limits
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
+from softprompt.ranks import one_process
 from softprompt.training.adaptation.kept import place_of, places, write_model
 from softprompt.training.adaptation.metrics import read_adapt_metrics
 from softprompt.training.adaptation.prefix_lm import Chunk, PrefixLM, Stream, chunks
@@ -110,6 +111,7 @@ def adapt(
         >>> (done.model / "model.safetensors").is_file()
         True
     """
+    one_process("adapt")
     if not isinstance(backbone, str | Path):
         told = type(backbone).__name__
         raise SoftPromptError(f"adapt: trains a copy that it loads itself, not this {told}: give its name")

@@ -29,7 +29,7 @@ from softprompt.readouts.head import Head
 from softprompt.sites.attached import Attached
 from softprompt.training.fitting.record import FitRecord
 from softprompt.training.fitting.stage_spec import Stage
-from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
+from softprompt.training.fitting.trainer import WEIGHT, OnStep, SoftPromptTrainer
 
 FEWEST = 8  # rows of a class in each half, below which both levels read all rows (METHODS of the line, SPT)
 _LEAST = -1e30
@@ -76,13 +76,14 @@ class SearchTrainer(SoftPromptTrainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         """The readout's loss with gates drawn anew, plus the consistency term."""
+        weight = inputs.pop(WEIGHT, None)
         batch = to_device(inputs, self.trained.prompted)
         self.gated.gates.draw()
-        loss: Tensor = model(batch)
-        self.remember(loss)
+        with self.chance():
+            loss: Tensor = model(batch)
         if self.method.consistency == "none" or not self.method.consistency_weight:
-            return loss
-        return loss + self.method.consistency_weight * self._consistency(batch)
+            return self.counted(loss, loss, weight)
+        return self.counted(loss, loss + self.method.consistency_weight * self._consistency(batch), weight)
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """One step of one level: the other level's gradients are dropped, and its parameters stay."""
@@ -126,7 +127,8 @@ class SearchTrainer(SoftPromptTrainer):
         found = []
         for values in self.gated.draw_pair():
             self.gated.given = values
-            found.append(_compared(self.trained.readout, self.trained.prompted, batch, self.method.consistency))
+            with self.chance():
+                found.append(_compared(self.trained.readout, self.trained.prompted, batch, self.method.consistency))
         self.gated.given = None
         (one, kind), (other, _) = found
         return consistency(one, other, kind)

@@ -23,6 +23,7 @@ from softprompt.evaluation.score import Scores, metrics_of
 from softprompt.files import strict_json
 from softprompt.methods.base import Method
 from softprompt.progress import Progress
+from softprompt.ranks import here
 from softprompt.readouts import Item, Readout, ReadoutSpec, build_readout
 from softprompt.sites.producer import Producer
 from softprompt.tasks import Row, Task
@@ -148,8 +149,7 @@ class Work:
 
         Raises:
             Interrupted: the run was asked to stop.
-            Diverged: the loss did not stay finite (`softprompt.training.divergence`); `trained` holds the best finite
-                state, where there was one.
+            Diverged: the loss did not stay finite; `trained` holds the best finite state, where there was one.
         """
         self.check()
         own = Stage(
@@ -289,7 +289,7 @@ class Work:
         Raises:
             Interrupted: it was.
         """
-        if self.stopping():
+        if here().any(self.stopping()):
             raise Interrupted(f"stopped {where}; {self.state} holds the state: --resume (resume=True) goes on from it")
 
     def _read_out(self) -> None:

@@ -21,6 +21,7 @@ from softprompt.files.documents import LONG, read_document
 from softprompt.files.manifest import check_files
 from softprompt.files.tensors import read_tensors, write_tensors
 from softprompt.files.whole import replacing, sync, unwritable
+from softprompt.ranks import here
 
 MODEL, BEST, OPTIMIZER, RANDOM = "model.safetensors", "best.safetensors", "optimizer.safetensors", "random.safetensors"
 STATE, TRAINER = "state.json", "trainer_state.json"
@@ -40,12 +41,17 @@ def latest(folder: Path, say: Callable[[str], None] = lambda line: None) -> Path
     Raises:
         SoftPromptError: a damaged one cannot be set aside.
     """
-    for path in reversed(_of(folder)):
-        fault = _fault(path)
-        if fault is None:
-            return path
-        say(f"{fault}; kept as {set_aside(path).name}, and training goes on from before it")
-    return None
+
+    def look() -> str | None:
+        for path in reversed(_of(folder)):
+            fault = _fault(path)
+            if fault is None:
+                return path.name
+            say(f"{fault}; kept as {set_aside(path).name}, and training goes on from before it")
+        return None
+
+    name = here().first(look)
+    return None if name is None else folder / name
 
 
 def last(folder: Path) -> Path:
@@ -109,6 +115,12 @@ class TrainingState:
 def write(folder: Path, training: TrainingState, best: dict[str, Tensor], extra: Mapping[str, object]) -> Path:
     """Write `checkpoint-<step>` whole, and keep the last one before it, should this one come to harm."""
     path = folder / f"checkpoint-{training.trainer.global_step}"
+    here().first(lambda: _write(path, training, best, extra))
+    return path
+
+
+def _write(path: Path, training: TrainingState, best: dict[str, Tensor], extra: Mapping[str, object]) -> None:
+    folder = path.parent
     for old in [one for one in _of(folder) if one != path][:-1]:
         shutil.rmtree(old, ignore_errors=True)
     tensors, scalars = _optimizer_state(training.optimizer)
@@ -121,7 +133,6 @@ def write(folder: Path, training: TrainingState, best: dict[str, Tensor], extra:
         own = {"optimizer": scalars, "scheduler": schedule, "random": _random_scalars(), **extra}
         strict_json.dump(own, beside / STATE)
         strict_json.dump(asdict(training.trainer), beside / TRAINER)
-    return path
 
 
 def load_model(path: Path, model: nn.Module) -> None:

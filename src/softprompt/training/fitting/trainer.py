@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from transformers.optimization import Adafactor
 
 from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of, score
 from softprompt.inference.batches import to_device
+from softprompt.ranks import here
 from softprompt.readouts import Batch, Item
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer
@@ -25,10 +26,13 @@ from softprompt.training.fitting.best import BestState
 from softprompt.training.fitting.frozen_states import PooledItem, PrefilledItem, collate_kept
 from softprompt.training.fitting.record import FitRecord, load_extra
 from softprompt.training.fitting.resumable import ResumableTrainer, arguments
+from softprompt.training.fitting.shares import Shares
 from softprompt.training.fitting.stage_spec import Stage
 from softprompt.training.fitting.t5x_adafactor import t5x_adafactor
 from softprompt.training.fitting.task_model import TaskModel
 from softprompt.training.fitting.tracking import reported, trackers
+
+WEIGHT = "weight"  # in a batch: what this rank's part of it counts
 
 OnStep = Callable[[int, int, str | None], None]
 
@@ -47,7 +51,7 @@ class SoftPromptTrainer(ResumableTrainer):
         """See the class."""
         self.trained, self.plan, self.options, self.task = stage.trained, stage.plan, stage.options, stage.task
         self.folder, self.metric, self.named = stage.folder, stage.task.metric, stage.run_name
-        self.validation = list(stage.validation)
+        self.validation, self.shares = list(stage.validation), Shares(stage.seed, stage.stopping)
         self.selection = BestState()
         self.seconds_before = 0.0
         self.history: list[Scores] = []
@@ -60,9 +64,9 @@ class SoftPromptTrainer(ResumableTrainer):
             data_collator=self._collate,
         )
         self.prepare()
-        for tracker in trackers(self.options.report_to, stage.shown_in):
+        for tracker in trackers(self.options.report_to if here().leads else (), stage.shown_in):
             self.add_callback(tracker)
-        self.add_callback(_Steps(self, on_step, stage.stopping))
+        self.add_callback(_Steps(self, on_step))
         self.started = time.monotonic()
 
     def _arguments(self, seed: int) -> TrainingArguments:
@@ -90,11 +94,36 @@ class SoftPromptTrainer(ResumableTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """The readout's loss."""
-        states_below, prompted = inputs.pop("states_below", None), self.trained.prompted
-        with nullcontext() if states_below is None else prompted.starting_at_layer(states_below):
+        """The readout's loss; on one of several ranks what its part of the batch counts."""
+        states_below, weight = inputs.pop("states_below", None), inputs.pop(WEIGHT, None)
+        prompted = self.trained.prompted
+        with self.chance(), nullcontext() if states_below is None else prompted.starting_at_layer(states_below):
             loss: Tensor = model(to_device(inputs, prompted))
-        self.remember(loss)
+        return self.counted(loss, loss, weight)
+
+    def chance(self) -> AbstractContextManager[None]:
+        """Each rank's own dropout in a call of the model."""
+        return self.shares.chance(self.state.global_step)
+
+    def counted(self, loss: Tensor, whole: Tensor, weight: float | None) -> Tensor:
+        """Remember a batch's loss, and give what is to be minimised its weight.
+
+        Args:
+            loss: of the readout, a scalar.
+            whole: with what a course adds to it.
+            weight: of this rank's part of the batch; None where it has all of it.
+        """
+        if weight is None:
+            self.remember(loss)
+            return whole
+        return self.shares.weighted(loss, whole, weight)
+
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        """Forward and backward of a batch; behind a step's last one the ranks' gradients are added up."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.shares.several and self.accelerator.sync_gradients:
+            for value in self.shares.add_up([one for one in self.trained.parameters() if one.requires_grad]):
+                self.remember(torch.tensor(value))
         return loss
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -207,11 +236,13 @@ class SoftPromptTrainer(ResumableTrainer):
         )
 
     def _collate(self, items: list[Item]) -> Batch:
+        items, weight = self.shares.of(self.trained.readout, items)
+        whole: Batch = {} if weight is None else {WEIGHT: weight}
         if all(isinstance(item, PooledItem) for item in items):
-            return collate_kept(self.trained.readout, items)
+            return {**collate_kept(self.trained.readout, items), **whole}
         batch = self.trained.readout.collate(items, train=True)
         states_below = [item.states_below for item in items if isinstance(item, PrefilledItem)]
-        return {**batch, "states_below": states_below} if states_below else batch
+        return {**batch, **whole, **({"states_below": states_below} if states_below else {})}
 
     def _steps(self, rows: int) -> int:
         batches = -(-rows // self.plan.batch_size)
@@ -234,8 +265,8 @@ def _measure_kept(model: TaskModel, task: Task, items: Sequence[Item]) -> Scores
 class _Steps(TrainerCallback):
     """Looks at the validation rows, writes checkpoints and tells progress."""
 
-    def __init__(self, trainer: SoftPromptTrainer, on_step: OnStep, stopping: Callable[[], bool]) -> None:
-        self.trainer, self.on_step, self.stopping = trainer, on_step, stopping
+    def __init__(self, trainer: SoftPromptTrainer, on_step: OnStep) -> None:
+        self.trainer, self.on_step = trainer, on_step
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -255,8 +286,8 @@ class _Steps(TrainerCallback):
             self.trainer.trained.train()
             control.should_training_stop |= self.trainer.finished()
             self.trainer.write_checkpoint()
-        elif self.stopping():
+        elif self.trainer.shares.stops():
             self.trainer.write_checkpoint()
-        if self.stopping():
+        if self.trainer.shares.stops():
             control.should_training_stop = True
         self.on_step(state.global_step, state.max_steps, self.trainer.note(metrics))

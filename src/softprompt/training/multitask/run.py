@@ -14,6 +14,7 @@ from softprompt.files.written import check_whole
 from softprompt.methods.base import Method
 from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
+from softprompt.ranks import one_process
 from softprompt.readouts.settled import settled
 from softprompt.tasks import Task
 from softprompt.tasks.data.watching import watching
@@ -107,6 +108,7 @@ def train_multitask(
         >>> len(done.runs), (done.shared / "prompt.safetensors").is_file()
         (2, True)
     """
+    one_process("train_multitask")
     own, chosen = model.named(backbone), training_options(named, options)
     made = method_of(method) if isinstance(method, str) else method
     _check(made, tasks)
