@@ -106,7 +106,8 @@ class Scribe:
             except SoftPromptError as error:
                 fail(job, error)
                 continue
-            start = 0 if prompted.anatomy.kind == "encoder-decoder" else given["input_ids"].shape[1]
+            # An encoder-decoder's text begins with the id that its decoder starts from.
+            start = 1 if prompted.anatomy.kind == "encoder-decoder" else given["input_ids"].shape[1]
             _take_all(one, made[0, start:].tolist())
             self._tell_one(job)
 
