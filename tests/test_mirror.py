@@ -154,6 +154,7 @@ OWN = {
     ],
     "the house": ["test_architecture.py", "test_mirror.py", "test_rooms.py", "test_sizes.py", "test_types.py"],
     "pages in a browser": ["pages/test_browser.py"],
+    "requests that nobody would write": ["serving/test_fuzz.py"],
     "packages that bring methods": ["cli/test_plugins.py"],
     "folders of earlier versions": ["storage/test_old_folders.py", "training/test_old_runs.py"],
     "resumed runs of every method and family": ["training/test_resume.py"],
