@@ -40,6 +40,7 @@ WHOLE = {
     "backbones/cache": "backbones/test_embedded.py",
     "backbones/projections": "methods/test_lora.py",
     "backbones/beginning": "sites/test_key_values.py",
+    "backbones/exporting": "carrying/test_onnx_graph.py",
     "backbones/facts": "backbones/test_anatomy.py",
     "backbones/readers": "backbones/test_anatomy.py",
     "backbones/remembered": "backbones/test_backbone.py",

@@ -15,6 +15,7 @@ from softprompt.attached.heard import check_heard, unlabelled
 from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import Wrapper
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.exporting import is_exporting
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around, current, opened
@@ -145,7 +146,7 @@ class Calling(Wrapper):
                 raise SoftPromptError(
                     f"{len(self.names)} prompts are attached ({', '.join(self.names)}): say which with prompts=..."
                 )
-            return (0,) * batch
+            return (0,) if is_exporting() else (0,) * batch
         if isinstance(prompts, str):
             return (self._index(prompts),) * batch
         given: list[str | int] = prompts.tolist() if isinstance(prompts, Tensor) else list(prompts)
@@ -286,5 +287,5 @@ def _batch(given: Mapping[str, object]) -> int:
     for name in ("input_ids", "inputs_embeds", "decoder_input_ids", "labels"):
         value = given.get(name)
         if isinstance(value, Tensor):
-            return int(value.shape[0])
+            return value.shape[0]
     raise SoftPromptError("the attached model was called without input_ids")

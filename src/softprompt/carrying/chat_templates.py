@@ -28,8 +28,6 @@ def template_refusal(prompt: Prompt) -> str | None:
     encoder = getattr(prompt.readout, "row_encoder", None)
     if prompt.producer.footprint.pool or (prompt.readout is not None and type(encoder) is not RowEncoder):
         return "its rows are no single text of one template"
-    if prompt.producer.placement == "after_bos" and not affixes(prompt.tokenizer)[0]:
-        return "its virtual tokens stand behind a begin token, which the tokenizer does not have"
     if not isinstance(encoder, RowEncoder):
         return None
     forms = {part.form for part in encoder.template.parts if isinstance(part, Field)}

@@ -8,6 +8,7 @@ from pathlib import Path
 from softprompt.carrying.format import Format
 from softprompt.carrying.keys_values import KEYS_VALUES
 from softprompt.carrying.names import NAMES, check_form
+from softprompt.carrying.onnx_graph import ONNX
 from softprompt.carrying.peft_checkpoint import PEFT
 from softprompt.carrying.prompt_embeds import PROMPT_EMBEDS
 from softprompt.carrying.vocabulary import VOCABULARY
@@ -16,7 +17,7 @@ from softprompt.files.whole import placing
 from softprompt.guards.paths import entries, folder_for
 from softprompt.storage.prompt import Prompt
 
-FORMATS: dict[str, Format] = dict(zip(NAMES, (PEFT, VOCABULARY, KEYS_VALUES, PROMPT_EMBEDS), strict=True))
+FORMATS: dict[str, Format] = dict(zip(NAMES, (PEFT, VOCABULARY, KEYS_VALUES, PROMPT_EMBEDS, ONNX), strict=True))
 
 
 def export(prompt: Prompt | Mapping[str, Prompt], folder: str | Path, *, to: str) -> Path:
@@ -25,7 +26,7 @@ def export(prompt: Prompt | Mapping[str, Prompt], folder: str | Path, *, to: str
     Args:
         prompt: a loaded or trained prompt, or several by name where the form holds several.
         folder: a new one, or an empty one; it is written whole or not at all.
-        to: the form: `peft`, `vocabulary`, `keys-values` or `prompt-embeds`.
+        to: the form: `peft`, `vocabulary`, `keys-values`, `prompt-embeds` or `onnx`.
 
     Returns:
         The folder.

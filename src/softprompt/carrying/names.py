@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from softprompt.errors import SoftPromptError, quoted
 
-NAMES = ("peft", "vocabulary", "keys-values", "prompt-embeds")
+NAMES = ("peft", "vocabulary", "keys-values", "prompt-embeds", "onnx")
 SEVERAL = frozenset({"vocabulary"})
 
 

@@ -30,6 +30,7 @@ from softprompt.errors import SoftPromptError, quoted
 from softprompt.files import strict_json
 from softprompt.readouts.label_words import LabelWords
 from softprompt.storage.prompt import Prompt
+from softprompt.tasks.text.encoding import affixes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -54,6 +55,8 @@ def vocabulary_refusal(prompt: Prompt) -> str | None:
         return "its virtual tokens take no positions"
     if part.kind == "encoder-decoder" and not own.visible_to_decoder:
         return "the decoder does not see its virtual tokens"
+    if own.placement == "after_bos" and not affixes(prompt.tokenizer)[0]:
+        return "its virtual tokens stand behind a begin token, which the tokenizer does not have"
     if is_packed(part.embedding) or scale_of(part.embedding) is None:
         return "the input embedding is no plain table, or one that is multiplied by a number"
     return template_refusal(prompt)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from softprompt.backbones.exporting import is_exporting
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around, entry_of
 from softprompt.sites.footprint import Footprint
@@ -109,9 +110,14 @@ class Call:
     def rows_of(self, batch: int) -> tuple[int, ...]:
         """The rows for a batch that generation or a multiple-choice head repeated row by row.
 
+        An exported graph does not know how many rows it will be asked for: one prompt then stands for all, and what is
+        made of it has one row, which broadcasts.
+
         Raises:
             SoftPromptError: the batch is no multiple of the rows.
         """
+        if is_exporting():
+            return self.rows
         if batch % len(self.rows):
             raise SoftPromptError(f"`prompts` names {len(self.rows)} rows, but the batch has {batch}")
         repeat = batch // len(self.rows)

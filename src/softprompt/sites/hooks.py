@@ -92,7 +92,7 @@ class Hooks:
 
     def _whole(self, beneath: Beneath, call: Call, changed: Kwargs) -> Any:
         ids = changed.get("input_ids")
-        call.batch = len(_tensor(changed["inputs_embeds"] if ids is None else ids))
+        call.batch = _tensor(changed["inputs_embeds"] if ids is None else ids).shape[0]
         call.through_cache = any(call.footprints[row].prefix for row in set(call.rows)) and self.carrier.by_cache
         if call.through_cache:
             counted = bool(self.moving)
