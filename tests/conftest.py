@@ -23,6 +23,7 @@ from softprompt.training import finished, measure
 from softprompt.training.schema import PUBLISHED
 
 from .fixtures.opened import bench, expected, inside_old, old  # noqa: F401
+from .shared.browsers import chromium  # noqa: F401
 from .shared.models import changed
 from .shared.pairwise import pairwise
 

@@ -53,6 +53,7 @@ ORDER: list[list[Room]] = [
     [("training", TRAINING)],
     ["compare"],
     ["explain"],
+    ["studio"],
     ["__init__"],
     ["cli"],
     ["demo", "__main__"],

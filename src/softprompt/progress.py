@@ -99,6 +99,20 @@ def _bar(line: str, share: float | None) -> str:
     return f'<progress max="1" value="{share:.4f}" style="width:12em;vertical-align:middle"></progress> {escape(line)}'
 
 
+def duration(seconds: float) -> str:
+    """A time as it is read: `0.4 s`, `40 s`, `12 min`, `3 h 20 min`.
+
+    Example:
+        >>> from softprompt.progress import duration
+        >>> duration(12_000)
+        '3 h 20 min'
+    """
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def notebook() -> Any:
     """The shell of a notebook's kernel, which shows HTML; None elsewhere."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

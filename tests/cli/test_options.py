@@ -84,7 +84,7 @@ def test_every_verb_that_loads_a_backbone_takes_both(verb: str) -> None:
     called = set(inspect.unwrap(COMMANDS[verb].callback).__code__.co_names)
     loads = "backbone" in named or bool(called & LOADS)
     assert loads == ({"dtype", "device"} <= named)
-    without = ("tasks", "task new", "presets", "results", "doctor", "explain similarity", "explain layers")
+    without = ("tasks", "task new", "presets", "results", "doctor", "studio", "explain similarity", "explain layers")
     assert loads == (verb not in without)
 
 

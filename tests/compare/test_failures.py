@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from softprompt.compare.ledger import LEDGER
 from softprompt.compare.rendering import FORMATS
 from softprompt.compare.table import Table
 from softprompt.compare.tabulate import tabulate
 from softprompt.errors import SoftPromptError
+from softprompt.files.places import LEDGER
 
 from ..shared.run_folders import cell, diverged, ledger
 

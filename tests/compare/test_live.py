@@ -10,7 +10,8 @@ from rich.console import Console
 
 from softprompt.compare.cells import Cell
 from softprompt.compare.executor import Event
-from softprompt.compare.live import Board, LiveBoard, duration
+from softprompt.compare.live import Board, LiveBoard
+from softprompt.progress import duration
 
 CELLS = {
     f"c{place}": Cell(name=f"c{place}", folder="", backbone="tiny", task="sst2", method=method, seed=place)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,32 +14,17 @@ from softprompt.explain.patterns import LayerPatterns, TaskPattern, groups_of
 from softprompt.explain.patterns_page import patterns_page
 from softprompt.explain.report.page import report
 
+from ..shared.browsers import BARE, CUT, each_way, faults_of, needs_browser, opened
 from ..shared.compared import compared
 from ..shared.run_folders import cell, hits
 from ..shared.runs import finished
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
+pytestmark = needs_browser
 HISTORY = [{"step": step, "train_loss": 1 / (step + 1), "loss": 0.5, "accuracy": 0.5 + step / 20} for step in range(5)]
-BARE = "[...document.querySelectorAll('figure svg')].filter(one => !one.querySelector('.mark, rect')).length"
-# What stands in a picture ends inside it; a wide picture is scrolled to.
-CUT = """[...document.querySelectorAll("svg.plot text")].filter(one => one.checkVisibility()).filter(one => {
-  const own = one.getBoundingClientRect(), all = one.ownerSVGElement.getBoundingClientRect();
-  return own.left < all.left - 2 || own.right > all.right + 2 || own.bottom > all.bottom + 2;
-}).map(one => one.textContent)"""
 LONG = "a_name_without_a_space_that_is_longer_than_a_phone_is_wide"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright axe-playwright-python")
-    with playwright.sync_playwright() as own:
-        opened = own.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -69,47 +52,31 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def opened(browser: Browser, path: Path, wide: int, scheme: Any) -> tuple[Page, list[str]]:
-    """A page at a width and a setting of colours, and what it asked for besides itself or complained of."""
-    page = browser.new_page(viewport={"width": wide, "height": 900}, color_scheme=scheme)
-    faults: list[str] = []
-    page.on("request", lambda one: faults.append(one.url))
-    page.on("console", lambda one: faults.append(one.text))
-    page.on("pageerror", lambda one: faults.append(str(one)))
-    page.goto(f"file://{path}")
-    return page, [one for one in faults if one != f"file://{path}" and not one.startswith("data:,")]
-
-
 @pytest.mark.parametrize("name", ["report", "comparison", "select", "patterns", "results"])
 def test_a_page_fits_wide_and_narrow_in_light_and_dark(name: str, browser: Browser, pages: dict[str, Path]) -> None:
+    page, faults = opened(browser, f"file://{pages[name]}", 1280, "light")
+    assert faults == []
     grounds = set()
-    for wide in (1280, 400):
-        for scheme in ("light", "dark"):
-            page, faults = opened(browser, pages[name], wide, scheme)
-            assert faults == []
-            assert page.evaluate("document.documentElement.scrollWidth") <= wide
-            grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-            assert page.evaluate(BARE) == 0
-            assert page.evaluate(CUT) == []
-            page.close()
+    for wide in each_way(page):
+        assert page.evaluate("document.documentElement.scrollWidth") <= wide
+        grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert page.evaluate(BARE) == 0
+        assert page.evaluate(CUT) == []
+    page.close()
     assert len(grounds) == 2
 
 
 @pytest.mark.parametrize("name", ["report", "results"])
 def test_axe_finds_no_fault(name: str, browser: Browser, pages: dict[str, Path]) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     context = browser.new_context(viewport={"width": 400, "height": 900}, color_scheme="dark", bypass_csp=True)
     page = context.new_page()
     page.goto(f"file://{pages[name]}")
-    found = axe.Axe().run(page).response["violations"]
-    assert [
-        (one["id"], one["nodes"][0]["html"][:80]) for one in found if one["impact"] in ("serious", "critical")
-    ] == []
+    assert faults_of(page) == []
     context.close()
 
 
 def test_tables_are_sorted_and_searched_and_pictures_saved(browser: Browser, pages: dict[str, Path]) -> None:
-    page, _ = opened(browser, pages["report"], 1280, "light")
+    page, _ = opened(browser, f"file://{pages['report']}", 1280, "light")
     table = page.locator("table.searched").first
     rows = table.locator("tbody tr:visible")
     before = rows.count()

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from softprompt.compare.ledger import CELLS, LEDGER, Outcome
+from softprompt.compare.ledger import Outcome
 from softprompt.evaluation.predictions import PREDICTIONS, Predictions
 from softprompt.files.manifest import sealed
+from softprompt.files.places import CELLS, LEDGER
 from softprompt.training.divergence import NotFinite
 
 from .runs import finished

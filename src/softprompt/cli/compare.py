@@ -130,8 +130,8 @@ def _planned(plan: Path | None, options: dict[str, object], out: Path, dtype: st
 
     try:
         asked, where = typed_plan(plan, options)
-        from softprompt.compare.ledger import CELLS
         from softprompt.compare.planned import planned
+        from softprompt.files.places import CELLS
 
         return planned(asked, where, out.absolute() / CELLS, dtype, device)
     except PlanFaults as faults:

@@ -28,6 +28,7 @@ from softprompt.cli.results import results
 from softprompt.cli.search import search
 from softprompt.cli.select import select
 from softprompt.cli.serve import serve
+from softprompt.cli.studio import studio
 from softprompt.cli.task import task
 from softprompt.cli.tasks import tasks
 from softprompt.cli.train import train
@@ -83,6 +84,7 @@ for verb in (
     select,
     results,
     report,
+    studio,
     evaluate,
     predict,
     ensemble,

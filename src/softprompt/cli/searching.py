@@ -25,9 +25,9 @@ _MANY = 2**16  # cells: as many as any number of workers could have in hand
 
 def planned_cells(keys: Mapping[str, object], out: Path, dtype: str, device: str | None) -> Planned:
     """The cells of the runs on all seeds; faults are told, a line each."""
-    from softprompt.compare.ledger import CELLS
     from softprompt.compare.plan import PlanFaults, plan_of
     from softprompt.compare.planned import planned
+    from softprompt.files.places import CELLS
 
     try:
         return planned(plan_of(keys, WHERE), WHERE, out.absolute() / CELLS, dtype, device)

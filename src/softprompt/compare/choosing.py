@@ -22,14 +22,13 @@ from pathlib import Path
 
 from softprompt.compare.choice_record import ChoiceRecord, Tried
 from softprompt.compare.here import HereExecutor
-from softprompt.compare.live import duration
 from softprompt.compare.queue import work_off
 from softprompt.compare.race import HeldOut
 from softprompt.compare.shortlist import Candidate
 from softprompt.compare.verdict import Verdict, by_order, by_score
 from softprompt.compare.wanted_choice import WantedChoice
 from softprompt.errors import Interrupted
-from softprompt.progress import Progress
+from softprompt.progress import Progress, duration
 from softprompt.training.run import train
 
 _LOOKS, _SHARE = 0.1, 0.5  # of the time: after which no more methods are looked at, and that one takes at first

@@ -9,14 +9,13 @@ from pydantic import BaseModel, ConfigDict
 
 from softprompt.compare.cells import Cell
 from softprompt.compare.executor import Event
-from softprompt.compare.live import duration
 from softprompt.compare.local import LocalExecutor
 from softprompt.compare.making import Standing
 from softprompt.compare.outlook import Outlook
 from softprompt.compare.planned import Planned
 from softprompt.compare.queue import work_off
 from softprompt.errors import Interrupted
-from softprompt.progress import Progress
+from softprompt.progress import Progress, duration
 
 
 class _Forecasts(BaseModel):

@@ -16,16 +16,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from softprompt.compare.ledger import CELLS, LEDGER, Outcome, outcomes_of
+from softprompt.compare.ledger import Outcome, outcomes_of
+from softprompt.compare.walking import walked
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.predictions import PREDICTIONS, Predictions, read_predictions
 from softprompt.files.documents import LONG, read_document
-from softprompt.files.places import AUTO, CHOICE, JOURNAL, METRICS, RUN, TASKS, TRIALS
-from softprompt.guards.paths import path_of
+from softprompt.files.places import CELLS, LEDGER, METRICS, RUN, TASKS
 from softprompt.tasks.metrics import METRICS as SCORES
 from softprompt.training.finished import RunMetrics, read_metrics
 
-_INSIDE = frozenset({"state", "prompt", "shared"})  # folders of a run's own
 _TRIED = "they were measured on rows to choose by"
 _CLOSE = 1e-9  # a score that is computed again is the same but for the order of its sums
 
@@ -154,36 +153,15 @@ def _ended(folder: Path) -> bool:
 
 def _places(folders: Sequence[str | os.PathLike[str]], left: list[LeftOut]) -> tuple[list[Path], dict[Path, Outcome]]:
     """Folders that hold a run, finished or not, and how the cells ended of which a ledger tells."""
-    places: dict[Path, None] = {}
+    found = walked(folders)
     cells: dict[Path, Outcome] = {}
-    trials: dict[Path, int] = {}
-    for given in folders:
-        folder = path_of(given, "run")
-        if not folder.is_dir():
-            raise SoftPromptError(f"{folder} is no folder: name folders of runs")
-        for name, inside, files in os.walk(folder):
-            place = Path(name)
-            inside[:] = sorted(one for one in inside if one not in _INSIDE and not one.startswith("."))
-            if LEDGER in files:
-                cells |= _told_cells(place, left)
-            if RUN not in files and not (METRICS in files and place.parent.name == TASKS):
-                continue
-            if (search := _trials_of(place)) is not None:
-                trials[search] = trials.get(search, 0) + 1
-            else:
-                places[place] = None
+    for table in found.tables:
+        cells |= _told_cells(table, left)
     left += [
         LeftOut(search, f"{count} {'run' if count == 1 else 'runs'} of a search's trials: {_TRIED}")
-        for search, count in trials.items()
+        for search, count in found.trials.items()
     ]
-    return [*places], cells
-
-
-def _trials_of(run: Path) -> Path | None:
-    """The folder of a search's trials that a run is one of, be they of options or of methods."""
-    trials = run.parent
-    of_search = trials.name == TRIALS and (trials.parent / JOURNAL).is_file()
-    return trials if of_search or (trials.name == AUTO and (trials / CHOICE).is_file()) else None
+    return found.runs, cells
 
 
 def _told_cells(table: Path, left: list[LeftOut]) -> dict[Path, Outcome]:

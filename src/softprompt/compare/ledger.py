@@ -14,12 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import LONG, read_document
+from softprompt.files.places import LEDGER
 from softprompt.files.whole import write_json
 from softprompt.storage.record import fault
 from softprompt.training.fitting.checkpoint import set_aside
-
-LEDGER = "compare.json"
-CELLS = "cells"  # the folder of the cells' folders, beside it
 
 
 class Outcome(BaseModel):

@@ -20,6 +20,7 @@ from rich.text import Text
 from softprompt.compare.cells import Cell, method_label, short_backbone
 from softprompt.compare.executor import Event
 from softprompt.errors import shortened, shown
+from softprompt.progress import duration
 
 _DRAWN = 4  # times a second
 _WIDTH = 100
@@ -186,17 +187,3 @@ class LiveBoard:
             table.add_row(*(Text(shown(one), no_wrap=True, overflow="ellipsis") for one in (name, work, rate, note)))
         best = [Text(shown(shortened(f"best: {line}", _WIDTH))) for line in board.best()[:_BEST]]
         return Group(Text(board.head(), "bold"), table, *best)
-
-
-def duration(seconds: float) -> str:
-    """A time as it is read: `0.4 s`, `40 s`, `12 min`, `3 h 20 min`.
-
-    Example:
-        >>> from softprompt.compare.live import duration
-        >>> duration(12_000)
-        '3 h 20 min'
-    """
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -9,11 +9,11 @@ from pathlib import Path
 from softprompt.backbones.source import name_alone
 from softprompt.compare.cells import Cell, method_label
 from softprompt.compare.executor import Event, Executor
-from softprompt.compare.ledger import CELLS, Ledger, Outcome
+from softprompt.compare.ledger import Ledger, Outcome
 from softprompt.compare.planned import Planned
 from softprompt.compare.queue import work_off
 from softprompt.errors import SoftPromptError
-from softprompt.files.places import METRICS
+from softprompt.files.places import CELLS, METRICS
 from softprompt.guards.paths import entries
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from softprompt.compare.choice_record import Tried
-from softprompt.compare.live import duration
 from softprompt.compare.race import HeldOut, Taken, taken
 from softprompt.errors import SoftPromptError
+from softprompt.progress import duration
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from softprompt.guards.paths import unicode_path_of
 
 RUN, METRICS = "run.json", "metrics.json"
 AUTO, CHOICE = "auto", "choice.json"  # in a run whose method was chosen: the folder of what was tried, and the record
+LEDGER, CELLS = "compare.json", "cells"  # of a table: what became of its cells, and the folder of their folders
 REPORT = "report.html"  # the page of a run, where somebody asked for it
 TASKS = "tasks"  # in a run of several tasks: a run for each
 JOURNAL, TRIALS = "trials.journal", "trials"  # of a search: what its trials came to, and the folder of their runs

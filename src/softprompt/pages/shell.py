@@ -11,7 +11,7 @@ from functools import cache
 from os import PathLike
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import ChoiceLoader, Environment, PackageLoader
 from markupsafe import Markup
 
 from softprompt.errors import shown
@@ -53,12 +53,13 @@ def page_of(title: str, lines: Sequence[str], parts: Sequence[Part] = (), sectio
 
 def rendered(source: str, **values: object) -> str:
     """A template with its places filled; it may extend `base.html.jinja`. What is no markup is escaped."""
-    return _environment().from_string(source).render(values)
+    return environment().from_string(source).render(values)
 
 
 @cache
-def _environment() -> Environment:
-    loader = PackageLoader("softprompt.pages")
+def environment(*rooms: str) -> Environment:
+    """Where templates are found: in `templates` of rooms, as `softprompt.studio`, and of this one."""
+    loader = ChoiceLoader([PackageLoader(room) for room in (*rooms, "softprompt.pages")])
     made = Environment(loader=loader, autoescape=True, trim_blocks=True, finalize=_plain)
     made.globals["long"] = LONG
     made.globals["steps"] = lambda theme: Markup("".join(steps(theme)))  # noqa: S704  (our own colours)

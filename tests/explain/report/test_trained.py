@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from softprompt.explain.report.run_files import read_run_files
-from softprompt.explain.report.trained import chosen_step, curves, trained_section
-from softprompt.pages.parts import Code, Facts
+from softprompt.explain.report.trained import chosen_step, trained_section
+from softprompt.pages.parts import Code, Facts, Figure
 
 from ...shared.run_folders import cell
 
@@ -22,7 +22,7 @@ HISTORY = [
 def test_the_kept_state_is_marked_by_the_rule_of_training(tmp_path: Path) -> None:
     files = read_run_files(cell(tmp_path / "run", history=HISTORY))
     assert chosen_step(files.metrics.history, "accuracy") == 10  # the highest metric, then the lowest loss
-    loss, metric = curves(files)
+    loss, metric = (one for one in trained_section(files).parts if isinstance(one, Figure))
     assert loss.table.foot == ("kept state: training rows at 10, 0.2", "kept state: validation rows at 10, 0.4")
     assert metric.table.foot == ("kept state: validation rows at 10, 0.8",)
     assert len(loss.table.rows) == 3 + 4

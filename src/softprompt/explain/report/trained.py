@@ -6,11 +6,11 @@ from pydantic import JsonValue
 
 from softprompt.backbones.source import is_local
 from softprompt.evaluation.score import Scores
+from softprompt.explain.curves import curves
 from softprompt.explain.report.run_files import RunFiles
 from softprompt.files import strict_json
 from softprompt.methods.registry import METHODS
-from softprompt.pages.parts import Code, Facts, Figure, Note, Part, Section
-from softprompt.pages.plane import Plane, Series, plane
+from softprompt.pages.parts import Code, Facts, Note, Part, Section
 from softprompt.training.fitting.best import rank, sound
 
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
@@ -21,7 +21,9 @@ def trained_section(files: RunFiles) -> Section:
     """The section."""
     parts: list[Part] = [Facts(tuple(_facts(files)))]
     parts += [Note(line) for line in files.lacking]
-    parts += [_loading(files), *curves(files)]
+    found = files.metrics
+    kept = chosen_step(found.history, found.metric)
+    parts += [_loading(files), *curves(found.history, found.metric, found.validation.rows, kept)]
     return Section("What was trained", parts=tuple(parts))
 
 
@@ -110,25 +112,6 @@ def _loading(files: RunFiles) -> Code:
     return Code("How to load it", lines)
 
 
-def curves(files: RunFiles) -> list[Figure]:
-    """The loss of training and validation rows, and the metric, over the steps; none where there are no two points."""
-    metric, history = files.metrics.metric, files.metrics.history
-    losses = {"training rows": _points(history, "train_loss"), "validation rows": _points(history, "loss")}
-    best = chosen_step(history, metric)
-    figures = []
-    how = "The circle is the state that was kept: the highest metric of the validation rows, then the lowest loss."
-    if any(len(points) > 1 for points in losses.values()):
-        series = [Series(name, tuple(points), chosen=_at(points, best)) for name, points in losses.items() if points]
-        caption = f"Mean negative log-probability of the right answer over the steps of training. {how}"
-        figures.append(plane("Loss", caption, series, Plane("step", "loss")))
-    points = _points(history, metric)
-    if len(points) > 1:
-        caption = f"The {metric} of the {files.metrics.validation.rows or ''} validation rows over the steps. {how}"
-        series = [Series("validation rows", tuple(points), chosen=_at(points, best))]
-        figures.append(plane(f"{metric} of the validation rows", caption, series, Plane("step", metric)))
-    return figures
-
-
 def chosen_step(history: list[dict[str, JsonValue]], metric: str) -> float | None:
     """The step whose state was kept, by the rule that training has; None where no evaluation is one to keep."""
     found: list[Scores] = [one for one in history if isinstance(one.get(metric), int | float) and "step" in one]
@@ -136,16 +119,3 @@ def chosen_step(history: list[dict[str, JsonValue]], metric: str) -> float | Non
     best = max(found, key=lambda one: rank(one, metric), default=None)
     step = None if best is None else best["step"]
     return float(step) if isinstance(step, int | float) else None
-
-
-def _at(points: list[tuple[float, float]], step: float | None) -> tuple[tuple[float, float], str] | None:
-    return next(((point, "kept state") for point in points if point[0] == step), None)
-
-
-def _points(history: list[dict[str, JsonValue]], name: str) -> list[tuple[float, float]]:
-    pairs = [(one.get("step"), one.get(name)) for one in history]
-    return [
-        (float(step), float(value))
-        for step, value in pairs
-        if isinstance(step, int | float) and isinstance(value, int | float)
-    ]

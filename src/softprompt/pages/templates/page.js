@@ -20,12 +20,12 @@ function sort(th) {
     return down ? -by : by;
   }));
 }
-for (const th of all("table.sorted thead th")) {
+function sortable(th) {
   const words = th.textContent;
   th.textContent = "";
   th.append(made("button", words, () => sort(th)));
 }
-for (const table of all("table.searched")) {
+function searchable(table) {
   const field = made("input", ""), count = made("output", ""), label = made("label", "find ");
   field.type = "search";
   label.append(field);
@@ -79,7 +79,7 @@ function asCsv(table) {
   return [...table.rows].map(row => [...row.cells].map(cell).join(",")).join("\r\n");
 }
 const keyText = one => one.textContent.trim();
-for (const figure of all("figure[id]")) {
+function savable(figure) {
   const svg = figure.querySelector("svg"), table = figure.querySelector("table"), line = made("div", ""), name = figure.id;
   line.className = "tools";
   line.append(
@@ -90,3 +90,9 @@ for (const figure of all("figure[id]")) {
   for (const button of line.children) button.setAttribute("aria-label", `save ${figure.querySelector("h2, h3").textContent} as ${button.textContent}`);
   figure.querySelector("details").before(line);
 }
+function furnish(where) {
+  all("table.sorted thead th", where).forEach(sortable);
+  all("table.searched", where).forEach(searchable);
+  all("figure[id]", where).forEach(savable);
+}
+furnish(document);

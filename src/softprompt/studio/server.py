@@ -1,0 +1,84 @@
+"""`softprompt studio` as a process: a socket on this machine, and an end that leaves nothing running."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import uvicorn
+
+from softprompt.errors import SoftPromptError
+from softprompt.guards.paths import reason
+from softprompt.studio.app import application
+from softprompt.studio.state import Studio
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PORT, _TRIED = 8765, 20  # the usual port, and how many from it on are tried
+
+
+def serve(folder: Path, host: str, port: int | None, methods: Iterable[str], say: Callable[[str], None]) -> None:
+    """Show a folder until it is interrupted.
+
+    Args:
+        folder: of runs.
+        host: to listen at.
+        port: likewise; None for 8765, or the next one that is free.
+        methods: names that are offered for a training.
+        say: told where it is, and what was stopped in the end.
+
+    Raises:
+        SoftPromptError: there is no such address here, or it is taken.
+    """
+    listening = opened(host, port)
+    local = host in LOOPBACK
+    names = () if local else (host, socket.gethostname())
+    studio = Studio(folder, tuple(methods))
+    app = application(studio, names, open_to_others=not local)
+    shown = f"[{host}]" if ":" in host else host
+    say(f"studio of {folder}: http://{shown}:{listening.getsockname()[1]}  (Ctrl-C ends it)")
+    if not local:
+        say("whoever reaches this address can read these runs and begin trainings: there is no password")
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=3)
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        listening.close()
+        for name in studio.end():
+            say(f"stopped: {name}; softprompt train --resume --out {folder / name} goes on")
+
+
+def opened(host: str, port: int | None) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        host: an address or a name of this machine.
+        port: None for 8765 or one of those behind it; 0 for any.
+
+    Raises:
+        SoftPromptError: none can be had.
+    """
+    found = None
+    for one in range(PORT, PORT + _TRIED) if port is None else (port,):
+        found = _bound(host, one)
+        if isinstance(found, socket.socket):
+            return found
+    assert isinstance(found, OSError)
+    where = f"--host {host}" if port is None else f"--host {host} --port {port}"
+    raise SoftPromptError(f"{where}: cannot listen there ({reason(found)}): choose another")
+
+
+def _bound(host: str, port: int) -> socket.socket | OSError:
+    """A socket that listens, or why there is none."""
+    made = None
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(place)
+        made.listen(64)
+    except OSError as error:
+        if made is not None:
+            made.close()
+        return error
+    return made

@@ -1,0 +1,61 @@
+"""How far a run has come that is not finished, from its own checkpoints: its evaluations, and its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from softprompt.errors import SoftPromptError
+from softprompt.files.documents import LONG, read_document
+
+_STATE = "state"  # of a run: its checkpoints, those of a course's stages in folders of their own
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """What a run's checkpoints tell.
+
+    Attributes:
+        history: the evaluations so far, those of one stage after another.
+        step: of the last checkpoint; None before the first.
+        steps: that its stage will have taken.
+        changed: when that was written, in seconds since 1970.
+    """
+
+    history: tuple[Mapping[str, object], ...] = ()
+    step: int | None = None
+    steps: int | None = None
+    changed: float = 0.0
+
+
+def under_way(run: Path) -> UnderWay:
+    """What a run's checkpoints tell now; one that is written or taken away meanwhile is passed over."""
+    last: dict[Path, tuple[int, Path]] = {}
+    for path in run.joinpath(_STATE).glob("**/checkpoint-*"):
+        number = path.name.removeprefix("checkpoint-")
+        if number.isdigit():
+            last[path.parent] = max(last.get(path.parent, (-1, path)), (int(number), path))
+    found = UnderWay()
+    for path in sorted((path for _, path in last.values()), key=_written):
+        try:
+            told, trainer = (read_document(path / name, longest=LONG) for name in ("state.json", "trainer_state.json"))
+        except SoftPromptError:
+            continue
+        history = told.get("history")
+        own = tuple(one for one in history if isinstance(one, dict)) if isinstance(history, list) else ()
+        step, steps = (trainer.get(name) for name in ("global_step", "max_steps"))
+        found = UnderWay(
+            (*found.history, *own),
+            step if isinstance(step, int) else None,
+            steps if isinstance(steps, int) else None,
+            _written(path),
+        )
+    return found
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

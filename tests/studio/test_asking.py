@@ -1,0 +1,105 @@
+"""What the playground says is what each prompt says alone, in its own words and in others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import softprompt as sp
+from softprompt.backbones.load import load_backbone
+from softprompt.errors import SoftPromptError
+from softprompt.studio.asking import Playground, Said
+from softprompt.studio.places import NotThere, Root
+from softprompt.studio.questions import Question
+
+from ..shared.studios import going, trained
+
+TEXT = {"text": "w20 w41 w42"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("asked"))
+
+
+@pytest.fixture
+def playground(runs: Path) -> Playground:
+    return Playground(Root(runs))
+
+
+def alone(runs: Path, name: str, template: str | None = None) -> dict[str, float]:
+    """The probabilities that a freshly loaded prompt gives."""
+    prompt = sp.load(runs / name, load_backbone(str(runs.parent / "made" / "llama")))
+    assert prompt.task is not None
+    text = TEXT["text"]
+    if template is None:
+        return prompt.predict([text], returns="probabilities")[0]
+    around = template.removesuffix(" {mask}").format(text=text)  # as text in the prompt's own template
+    return prompt.predict([around], returns="probabilities")[0]
+
+
+def chances(said: Said) -> dict[str, float]:
+    assert said.answer is not None
+    return {label: pytest.approx(chance, abs=1e-5) for label, chance in said.answer.probabilities.items()}
+
+
+def test_prompts_beside_one_another_say_what_each_says_alone(runs: Path, playground: Playground) -> None:
+    said = playground.ask([Question("a", TEXT), Question("table/b", TEXT)])
+    assert [one.name for one in said] == ["a", "table/b"]
+    for one in said:
+        assert alone(runs, one.name) == chances(one)
+        assert (one.fault, one.template, one.own) == ("", "{text} {mask}", "{text} {mask}")
+    assert chances(said[0]) != said[1].answer.probabilities  # type: ignore[union-attr]  # there is one
+
+
+def test_prompts_of_one_backbone_share_one_pass(playground: Playground) -> None:
+    questions = [Question("a", TEXT, "w70 {text} {mask}"), Question("table/b", TEXT)]
+    playground.ask(questions)
+    (backbone,) = playground._loaded.backbones.values()
+    sizes: list[int] = []
+    layer = backbone.model.model.layers[0]
+    handle = layer.register_forward_hook(lambda _, given, out: sizes.append(given[0].shape[0]))
+    playground.ask(questions)
+    handle.remove()
+    assert sizes == [3]  # a sentence in two templates for one prompt, and in one for the other
+
+
+def test_other_words_around_the_text_are_answered_beside_its_own(runs: Path, playground: Playground) -> None:
+    other = "w70 w71 {text} w72 {mask}"
+    (said,) = playground.ask([Question("a", TEXT, other)])
+    assert alone(runs, "a", other) == chances(said)
+    assert said.before is not None
+    assert said.before.probabilities == {
+        label: pytest.approx(chance, abs=1e-5) for label, chance in alone(runs, "a").items()
+    }
+    assert (said.template, said.own) == (other, "{text} {mask}")
+
+
+def test_a_fault_stands_in_its_place(runs: Path, playground: Playground) -> None:
+    going(runs / "unfinished", [], 1)
+    said = playground.ask(
+        [
+            Question("unfinished", TEXT),
+            Question("a", TEXT),
+            Question("a", {}),
+            Question("table/b", TEXT, "{nothing} {mask}"),
+            Question("../made", TEXT),
+        ]
+    )
+    assert "not finished" in said[0].fault
+    assert said[1].answer is not None
+    assert "fill in text" in said[2].fault
+    assert "nothing" in said[3].fault
+    assert "no such folder" in said[4].fault
+
+
+def test_words_and_anchors_are_shown(playground: Playground) -> None:
+    titles = [part.title for run in playground.words("a") for part in run if part.kind == "figure"]
+    assert "Nearest words" in titles
+    figures = [part for run in playground.anchors(Question("table/b", TEXT)) for part in run]
+    assert [one.kind for one in figures] == ["figure", "figure"]
+    with pytest.raises(SoftPromptError, match="fill in text"):
+        playground.anchors(Question("a", {}))
+    with pytest.raises(NotThere):
+        playground.words("no")

@@ -1,0 +1,34 @@
+"""Checkpoints of a run that is not finished, of one stage and of several, whole or being written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from softprompt.studio.under_way import UnderWay, under_way
+
+from ..shared.studios import HISTORY, going
+
+
+def test_the_last_checkpoint_counts(tmp_path: Path) -> None:
+    going(going(tmp_path / "run", HISTORY[:2], 9), HISTORY[:4], 18)
+    found = under_way(tmp_path / "run")
+    assert (found.step, found.steps, len(found.history)) == (18, 40, 4)
+
+
+def test_stages_follow_one_another(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for number, (stage, length) in enumerate((("search", 2), ("final", 3))):
+        going(tmp_path / stage, HISTORY[:length], 9)
+        shutil.copytree(tmp_path / stage / "state", run / "state" / stage)
+        os.utime(run / "state" / stage / "checkpoint-9", (number, number))
+    assert [one["step"] for one in under_way(run).history] == [0, 1, 0, 1, 2]
+
+
+def test_what_is_being_written_is_passed_over(tmp_path: Path) -> None:
+    run = going(tmp_path / "run", HISTORY, 9)
+    (run / "state" / "checkpoint-9" / "state.json").write_text('{"history": [')
+    (run / "state" / "checkpoint-later").mkdir()
+    assert under_way(run) == UnderWay()
+    assert under_way(tmp_path / "nothing") == UnderWay()
