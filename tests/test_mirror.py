@@ -61,6 +61,7 @@ WHOLE = {
     "carrying/vectors": "carrying/test_peft_checkpoint.py",
     "cli/common": "cli/test_program.py",
     "cli/found": "cli/test_search.py",
+    "cli/push": "carrying/test_push.py",
     "cli/searching": "cli/test_search.py",
     "compare/beside": "cli/test_search.py",
     "compare/child": "compare/test_local.py",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from softprompt.backbones.backbone import Backbone
     from softprompt.backbones.load import load_backbone
     from softprompt.carrying.formats import export
+    from softprompt.carrying.push import push
     from softprompt.compare.auto import AutoRun, train_auto
     from softprompt.compare.layers import select_layers
     from softprompt.compare.rendering import Results, results
@@ -60,6 +61,7 @@ _WHERE = {
     "explain.report.page": "report",
     "explain.similarity": "similarity_of",
     "carrying.formats": "export",
+    "carrying.push": "push",
     "methods": "BuildContext Method Recipe method register",
     "attached.model": "PromptedModel",
     "backbones.anatomy": "Anatomy read_anatomy register_anatomy",
@@ -109,6 +111,7 @@ __all__ = [
     "nearest_words",
     "open_run",
     "pooled_metrics",
+    "push",
     "read_anatomy",
     "register",
     "register_anatomy",

@@ -89,11 +89,35 @@ class Saving(Calling):
         with TemporaryDirectory() as place:
             folder = Path(place) / "prompt"
             self.save_pretrained(folder)
-            hub = HfApi(token=token)
-            try:
-                made = hub.create_repo(repo_id, private=private, exist_ok=True)
-                hub.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=commit_message)
-            except Exception as error:  # its client has no one name for a refusal, a bad name and no network
-                told = next(iter(str(error).splitlines()), "") or type(error).__name__
-                raise SoftPromptError(f"push_to_hub {quoted(repo_id)}: the hub says: {told}") from None
-        return str(made)
+            return upload(
+                folder, repo_id, private=private, token=token, commit_message=commit_message, caller="push_to_hub"
+            )
+
+
+def upload(
+    folder: Path, repo_id: str, *, private: bool | None, token: str | None, commit_message: str | None, caller: str
+) -> str:
+    """Upload a folder to a repository of the hub.
+
+    Args:
+        folder: all of which is sent.
+        repo_id: see `Saving.push_to_hub`.
+        private: likewise.
+        token: likewise.
+        commit_message: likewise.
+        caller: for the message.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        SoftPromptError: the hub refuses, or cannot be reached.
+    """
+    hub = HfApi(token=token)
+    try:
+        made = hub.create_repo(repo_id, private=private, exist_ok=True)
+        hub.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=commit_message)
+    except Exception as error:  # its client has no one name for a refusal, a bad name and no network
+        told = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise SoftPromptError(f"{caller} {quoted(repo_id)}: the hub says: {told}") from None
+    return str(made)

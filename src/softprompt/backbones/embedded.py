@@ -112,6 +112,8 @@ ORIGINS = {
     "embedded:gemma3-270m": "google/gemma-3-270m",
     "embedded:minilm": "sentence-transformers/all-MiniLM-L6-v2",
 }
+# As the hub calls them.
+LICENCES = {"embedded:gemma3-270m": "gemma", "embedded:minilm": "apache-2.0"}
 
 
 def _package(module: str, name: str) -> Path:

@@ -96,8 +96,9 @@ def prompt_folder(run: Path) -> Path:
         SoftPromptError: there is none, or the run is not finished.
     """
     from softprompt.files.places import stored_prompt
+    from softprompt.interop.hub import at_hand
 
-    path = stored_prompt(run, "run")
+    path = stored_prompt(at_hand(run), "run")
     if not path.exists():
         raise SoftPromptError(f"{path}: no such folder; name the --out folder of a run")
     return path

@@ -18,8 +18,8 @@ GROUPS = {
     "max_length saves keep_at",
     "Server": "prompts host port token_file memory log_texts limits",
     "Machine": "dtype device batch_size workers on store gpus",
-    "Output": "to out form report_to retry dry_run page k json silent clean num_beams length_penalty "
-    "layers map_ layer head scores",
+    "Output": "to out private licence form report_to retry dry_run page k json silent clean num_beams "
+    "length_penalty layers map_ layer head scores",
     "Other": "",
 }
 _KINDS = {"path": "PATH", "str": "TEXT", "int": "N", "int range": "N", "float": "NUMBER", "float range": "NUMBER"}

@@ -23,6 +23,7 @@ from softprompt.cli.multitask import multitask
 from softprompt.cli.predict import predict
 from softprompt.cli.presets import presets
 from softprompt.cli.program import run
+from softprompt.cli.push import push
 from softprompt.cli.report import report
 from softprompt.cli.results import results
 from softprompt.cli.search import search
@@ -91,6 +92,7 @@ for verb in (
     serve,
     transfer,
     export,
+    push,
     adapt,
     discretise,
     methods,

@@ -30,6 +30,7 @@ from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, answers, predict
 from softprompt.inference.through import Through
+from softprompt.interop.hub import at_hand
 from softprompt.interop.peft_checkpoint import read_peft
 from softprompt.methods.base import Method
 from softprompt.methods.registry import checked
@@ -246,6 +247,8 @@ def load(
 ) -> Prompt:
     """Read a prompt folder, or that of a finished run, for a backbone: a `Backbone`, or a model and its tokenizer.
 
+    `hf://OWNER/NAME` is a prompt of the hub, of which the files of a prompt are fetched and nothing else.
+
     Types and shapes are checked by the file's header before anything is made of them. A checkpoint of PEFT that holds
     a prompt is read, too; it knows of no task, and of its backbone no more than sizes.
 
@@ -258,7 +261,7 @@ def load(
         'prompt_tuning'
     """
     backbone = backbone_of("load", model, tokenizer)
-    path = stored_prompt(folder, "prompt")
+    path = stored_prompt(at_hand(folder), "prompt")
     if is_peft(path):
         return _of_peft(path, backbone)
     described = read_description(path)
