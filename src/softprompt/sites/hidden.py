@@ -22,8 +22,5 @@ def rewrite(
     footprints: Sequence[Footprint],
 ) -> Tensor:
     """The states `(B, T, H)` that enter `layer`, with each prompt's slots rewritten, out of place."""
-    out = states
-    for group in groups:
-        if layer in footprints[group.prompt].hidden_layers:
-            out = write_vectors(out, group, prompts[group.prompt].rewrite(layer, view_of(states, group)))
-    return out
+    asked = [group for group in groups if layer in footprints[group.prompt].hidden_layers]
+    return write_vectors(states, [(one, prompts[one.prompt].rewrite(layer, view_of(states, one))) for one in asked])

@@ -6,7 +6,7 @@ row), P virtual tokens, T columns, E embedding width, H hidden width, K key-valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -174,12 +174,33 @@ def view_of(states: Tensor, group: Group) -> View:
     return View(states if group.rows is None else states[group.rows], group.slots, text)
 
 
-def write_vectors(states: Tensor, group: Group, vectors: Tensor) -> Tensor:
-    """States `(B, T, H)` with `vectors` (`(P, H)` or `(U, P, H)`) at the group's virtual tokens, out of place."""
-    vectors = vectors.to(states.dtype).expand(*group.slots.shape, states.shape[-1])
-    if group.rows is None:
-        return states.scatter(1, group.slots[..., None].expand_as(vectors), vectors)
-    return states.index_put((group.rows[:, None], group.slots), vectors)
+def write_vectors(states: Tensor, written: Sequence[tuple[Group, Tensor]]) -> Tensor:
+    """States `(B, T, H)` with vectors (`(P, H)` or `(U, P, H)`) at each group's virtual tokens, out of place.
+
+    However many prompts there are, the states are copied once.
+    """
+    if not written:
+        return states
+    each = [_each(states, group, vectors) for group, vectors in written]
+    if len(written) == 1:
+        (group, _), vectors = written[0], each[0]
+        if group.rows is None:
+            return states.scatter(1, group.slots[..., None].expand_as(vectors), vectors)
+        return states.index_put((group.rows[:, None], group.slots), vectors)
+    rows = torch.cat([_rows(group)[:, None].expand_as(group.slots).reshape(-1) for group, _ in written])
+    columns = torch.cat([group.slots.reshape(-1) for group, _ in written])
+    return states.index_put((rows, columns), torch.cat([one.reshape(-1, states.shape[-1]) for one in each]))
+
+
+def _each(states: Tensor, group: Group, vectors: Tensor) -> Tensor:
+    """Vectors of every unit, `(U, P, H)`."""
+    return vectors.to(states.dtype).expand(*group.slots.shape, states.shape[-1])
+
+
+def _rows(group: Group) -> Tensor:
+    """The row of each unit, `(U,)`."""
+    slots = group.slots
+    return torch.arange(slots.shape[0], device=slots.device) if group.rows is None else group.rows
 
 
 def add_vectors(states: Tensor, group: Group, change: Tensor) -> Tensor:

@@ -36,12 +36,16 @@ def resolve(embedded: Tensor, groups: Sequence[Group], prompts: Sequence[Produce
 
     Every producer sees the text's own embeddings, never another prompt's; a producer may move those of its own text.
     """
-    out = embedded
+    written, changes = [], []
     for group in groups:
         producer, view = prompts[group.prompt], view_of(embedded, group)
         vectors, change = producer.embed(view), producer.shift_text(view)
         if vectors is None:
             vectors = embedded.new_zeros(group.slots.shape[1], embedded.shape[-1])
-        out = write_vectors(out, group, vectors)
-        out = out if change is None else add_vectors(out, group, change)
+        written.append((group, vectors))
+        if change is not None:
+            changes.append((group, change))
+    out = write_vectors(embedded, written)
+    for group, change in changes:
+        out = add_vectors(out, group, change)
     return out
