@@ -18,6 +18,9 @@ from ..shared.served import put
     (["--host", "0.0.0.0"], "there is no token: give --token-file"),
     (["--set", "wait"], "has no '='"),
     (["--set", "queue=1"], "queue_rows"),
+    (["--replicas", "2"], "give --on ray with it"),
+    (["--on", "ray", "--replicas", "3-2"], "give a number, or two as 1-4"),
+    (["--on", "slurm"], "give ray, or the address"),
     (["--prompts", "nowhere"], "is not there: name a folder"),
 ])  # fmt: skip
 def test_faults_are_told_before_a_model_is_loaded(options: list[str], told: str, tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ class Place(NamedTuple):
         from softprompt.compare.store import Store
         from softprompt.progress import Progress
 
-        address = os.environ.get("RAY_ADDRESS") if self.on == _RAY else self.on
+        address = address_of(self.on)
         wanted = Wanted(self.workers, torch.get_num_threads(), self.gpus, cells)
         store = None if self.store is None else Store(self.store)
-        return RayExecutor(address or None, wanted, self.out.absolute(), store, Progress(not silent).say)
+        return RayExecutor(address, wanted, self.out.absolute(), store, Progress(not silent).say)
 
 
 def place_of(workers: int | None, on: str | None, store: str | None, gpus: float | None, out: Path) -> Place:
@@ -63,9 +63,20 @@ def place_of(workers: int | None, on: str | None, store: str | None, gpus: float
     """
     if on is None and (store, gpus) != (None, None):
         raise SoftPromptError(f"--{'gpus' if store is None else 'store'} is of a cluster: give --on ray with it")
-    if on is not None and on != _RAY and not on.startswith("ray://"):
-        raise SoftPromptError(f"--on {quoted(on)}: give ray, or the address of a cluster as ray://HOST:10001")
+    if on is not None:
+        address_of(on)
     return Place(workers, out, on, store, gpus)
+
+
+def address_of(on: str) -> str | None:
+    """The address of the cluster that `--on` means; None for one on this machine.
+
+    Raises:
+        SoftPromptError: it means none.
+    """
+    if on != _RAY and not on.startswith("ray://"):
+        raise SoftPromptError(f"--on {quoted(on)}: give ray, or the address of a cluster as ray://HOST:10001")
+    return (os.environ.get("RAY_ADDRESS") or None) if on == _RAY else on
 
 
 def workers_here(workers: int | None, cells: int) -> tuple[int, int]:

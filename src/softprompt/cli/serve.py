@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from softprompt.cli.common import quiet, tell
-from softprompt.cli.options import BackboneName, Device, Dtype, Quiet
+from softprompt.cli.options import BackboneName, Device, Dtype, On, Quiet
+from softprompt.cli.placing import address_of
 from softprompt.errors import SoftPromptError
 
+_NEEDS = ("fastapi", "uvicorn", "prometheus_client")
 PromptsFolder = Annotated[
     Path, typer.Option("--prompts", help="a folder of run or prompt folders, looked at again and again")
 ]
@@ -23,6 +26,9 @@ Memory = Annotated[
     int | None, typer.Option(min=1, help="MB that prompts may take; who was asked least lately goes first")
 ]
 LogTexts = Annotated[bool, typer.Option("--log-texts", help="log the texts of requests, too")]
+ReplicasText = Annotated[
+    str | None, typer.Option("--replicas", metavar="N|N-M", help="of --on ray; default: 2; of two numbers Ray chooses")
+]
 Limits = Annotated[
     list[str] | None,
     typer.Option("--set", help="a limit or time, as queue_rows=256; repeat", metavar="NAME=VALUE"),
@@ -38,6 +44,8 @@ def serve(
     memory: Memory = None,
     log_texts: LogTexts = False,
     limits: Limits = None,
+    on: On = None,
+    replicas: ReplicasText = None,
     dtype: Dtype = "auto",
     device: Device = None,
     silent: Quiet = False,
@@ -47,23 +55,29 @@ def serve(
     Example: softprompt serve --backbone embedded:minilm --prompts prompts
     """
     quiet(silent=silent)
-    try:
-        from softprompt.serving.run import check_open, listen, options_of, token_of
-        from softprompt.serving.run import serve as run
-    except ModuleNotFoundError as error:
-        raise SoftPromptError(f"serve: {error.name} is missing: pip install 'softprompt[serve]'") from None
+    lacking = [name for name in _NEEDS if find_spec(name) is None]
+    if lacking:
+        raise SoftPromptError(f"serve: {lacking[0]} is missing: pip install 'softprompt[serve]'")
+    from softprompt.serving.run import check_open, listen, options_of, token_of
+    from softprompt.serving.run import serve as run
+
     options, token = options_of(limits or []), token_of(token_file)
     check_open(host, token)
-    from softprompt.backbones.load import load_backbone
-    from softprompt.serving.app import create_app
-    from softprompt.serving.engine import Engine
     from softprompt.serving.folder import folder_of_prompts
 
-    folder_of_prompts(prompts)
+    folder, room = folder_of_prompts(prompts), None if memory is None else memory * 10**6
+    from softprompt.serving.on_ray import Order, Replicas, check_ray, serve_on_ray
+
+    order = Order(backbone, str(folder), room, options, token, log_texts, dtype, device)
+    if on is not None:
+        number, address = Replicas.of(replicas or "2"), address_of(on)
+        check_ray()
+        tell(f"serving {prompts} at http://{host}:{port} from replicas on Ray")
+        serve_on_ray(order, host, port, number, address)
+        return
+    if replicas is not None:
+        raise SoftPromptError("--replicas is of a cluster: give --on ray with it")
     with listen(host, port) as own:
-        engine = Engine(
-            load_backbone(backbone, dtype=dtype, device=device), prompts, None if memory is None else memory << 20
-        )
-        app = create_app(engine, options, token=token, own_hosts=token is None, log_texts=log_texts)
+        app = order.app()
         tell(f"serving {prompts} at http://{host}:{own.getsockname()[1]}")
         run(app, own, options)
