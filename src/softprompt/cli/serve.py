@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from softprompt.cli.common import quiet, tell
 from softprompt.cli.options import BackboneName, Device, Dtype, On, Quiet
 from softprompt.cli.placing import address_of
 from softprompt.errors import SoftPromptError
+
+if TYPE_CHECKING:
+    from softprompt.serving.on_ray import Order, Replicas
 
 _NEEDS = ("fastapi", "uvicorn", "prometheus_client")
 PromptsFolder = Annotated[
@@ -55,9 +58,7 @@ def serve(
     Example: softprompt serve --backbone embedded:minilm --prompts prompts
     """
     quiet(silent=silent)
-    lacking = [name for name in _NEEDS if find_spec(name) is None]
-    if lacking:
-        raise SoftPromptError(f"serve: {lacking[0]} is missing: pip install 'softprompt[serve]'")
+    _check_installed()
     from softprompt.serving.run import check_open, listen, options_of, token_of
     from softprompt.serving.run import serve as run
 
@@ -66,14 +67,11 @@ def serve(
     from softprompt.serving.folder import folder_of_prompts
 
     folder, room = folder_of_prompts(prompts), None if memory is None else memory * 10**6
-    from softprompt.serving.on_ray import Order, Replicas, check_ray, serve_on_ray
+    from softprompt.serving.on_ray import Order, Replicas
 
     order = Order(backbone, str(folder), room, options, token, log_texts, dtype, device)
     if on is not None:
-        number, address = Replicas.of(replicas or "2"), address_of(on)
-        check_ray()
-        tell(f"serving {prompts} at http://{host}:{port} from replicas on Ray")
-        serve_on_ray(order, host, port, number, address)
+        _on_ray(order, host, port, Replicas.of(replicas or "2"), on)
         return
     if replicas is not None:
         raise SoftPromptError("--replicas is of a cluster: give --on ray with it")
@@ -81,3 +79,18 @@ def serve(
         app = order.app()
         tell(f"serving {prompts} at http://{host}:{own.getsockname()[1]}")
         run(app, own, options)
+
+
+def _check_installed() -> None:
+    lacking = [name for name in _NEEDS if find_spec(name) is None]
+    if lacking:
+        raise SoftPromptError(f"serve: {lacking[0]} is missing: pip install 'softprompt[serve]'")
+
+
+def _on_ray(order: Order, host: str, port: int, replicas: Replicas, on: str) -> None:
+    address = address_of(on)
+    from softprompt.serving.on_ray import check_ray, serve_on_ray
+
+    check_ray()
+    tell(f"serving {order.prompts} at http://{host}:{port} from replicas on Ray")
+    serve_on_ray(order, host, port, replicas, address)
