@@ -13,11 +13,10 @@ from softprompt.serving.writing import Wishes, Writing
 from ..shared.served import GENERATION, MIXED, TEXTS, alone, backbone, put_mixed
 
 FREE = {**GENERATION, "wishes": {"max_new_tokens": 9}}
-FAMILIES = ("llama", "gpt2", "gemma3", "qwen3")
+FAMILIES = ("llama", "gpt2", "gemma3")
 SCHEDULES = {
     "together": [(0, 1, 2, 3, 4, 5)],
-    "one a step": [(0,), (1,), (2,), (3,), (4,), (5,)],
-    "late": [(0, 3), (), (), (1, 4), (), (), (), (2, 5)],
+    "late": [(0, 3), (), (5,), (1, 4), (), (), (), (2,)],
 }
 
 

@@ -17,7 +17,7 @@ from softprompt.serving.together import run_together
 
 from ..shared.served import GENERATION, MIXED, TEXTS, alone, backbone, put, put_mixed
 
-FAMILIES = ("llama", "gpt2", "gemma3", "qwen3", "bert", "t5")
+FAMILIES = ("llama", "gpt2", "gemma3", "bert", "t5")
 
 
 @pytest.fixture(scope="module")

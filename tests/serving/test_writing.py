@@ -53,7 +53,9 @@ def test_it_ends_before_what_stops_it(text: str, stop: tuple[str, ...], shown: s
 def test_what_is_shown_is_the_text_up_to_its_end(text: str, stops: list[str], bare: bool) -> None:
     shown, whole = write([*letters(text), 1], stop=tuple(stops), bare=bare)
     seen = text.lstrip() if bare else text
-    cut = min((place for stop in stops if (place := seen.find(stop)) >= 0), default=len(seen))
+    so_far = (seen[:end] for end in range(len(seen) + 1))
+    first = next((part for part in so_far if any(stop in part for stop in stops)), None)  # the first to be complete
+    cut = len(seen) if first is None else min(first.find(stop) for stop in stops if stop in first)
     assert shown == whole == (seen[:cut].rstrip() if bare else seen[:cut])
 
 
