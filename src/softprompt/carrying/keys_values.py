@@ -42,9 +42,12 @@ def keys_values_refusal(prompt: Prompt) -> str | None:
     if prompt.producer.joins and prompt.producer.prefix_values() is not None:
         return "its layers weigh their prefixes"
     why = static_refusal(prompt) or place_refusal(prompt) or template_refusal(prompt)
-    if why is None and not _is_past(prompt, keys_values_of(prompt)):
-        return f"family {prompt.backbone.family!r} remembers more of a text than keys and values"
-    return why
+    if why is not None:
+        return why
+    pairs = keys_values_of(prompt)
+    if len({keys.shape[1] for keys, _ in pairs}) > 1:
+        return "it has keys and values in some layers alone"
+    return None if _is_past(prompt, pairs) else f"family {prompt.backbone.family!r} remembers more than keys and values"
 
 
 @torch.no_grad()

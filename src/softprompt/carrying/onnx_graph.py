@@ -117,9 +117,7 @@ def write_onnx(prompts: Mapping[str, Prompt], folder: Path) -> None:
             )  # fmt: skip
         except Exception as error:  # torch raises what it likes
             told = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
-            raise SoftPromptError(
-                f"{name}: torch cannot trace this prompt ({told}): serve it with softprompt"
-            ) from None
+            raise SoftPromptError(f"{name}: torch cannot trace this prompt ({told}): softprompt serve has it") from None
         session = runtime.InferenceSession(str(path))
         for ids, mask in given:
             (found,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})

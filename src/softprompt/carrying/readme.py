@@ -23,6 +23,7 @@ def write_readme(folder: Path, prompts: Mapping[str, Prompt], library: str, use:
     for name, prompt in prompts.items():
         told = about(record_of(prompt), prompt.method, prompt.task, prompt.readout)
         parts += [*([f"## {name}", ""] if name else []), *told, ""]
-    head = ["---", f"library_name: {library}", "tags: [soft-prompt]", "---", "", "# Soft prompts, exported", ""]
-    lines = [*head[:-2], "", *parts, "## Use", "", *use, ""]
+    title = f"# {', '.join(one.name for one in prompts.values())} for {library}"
+    head = ["---", f"library_name: {library}", "tags: [soft-prompt]", "---", "", title, ""]
+    lines = [*head, *parts, "## Use", "", *use, ""]
     (folder / CARD).write_text("\n".join(lines), encoding="utf-8")

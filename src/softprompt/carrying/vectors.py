@@ -19,10 +19,10 @@ from softprompt.tasks.text.encoding import RowEncoder
 def static_refusal(prompt: Prompt) -> str | None:
     """Why a prompt's vectors are not the same for every text."""
     own, producer = prompt.producer.footprint, prompt.producer
+    if producer.stand_ins(prompt.model):
+        return "it works in the backbone's own weights"
     if not (own.count or own.joins):
         return "it has no vectors in the input or in attention"
-    if producer.stand_ins(prompt.model):
-        return "it changes the backbone's weights as well"
     if type(producer).shift_text is not Producer.shift_text:
         return "it moves the embeddings of each text"
     if own.count and not own.static:
