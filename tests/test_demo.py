@@ -34,7 +34,9 @@ def test_the_best_is_named_and_each_run_has_a_line(
     page = (tmp_path / "comparison.html").read_text(encoding="utf-8")
     assert all(run.method in page for run in runs)
     assert "a text" in page
-    assert f"{tmp_path}/capt/report.html" in printed
+    pages, studio = printed.splitlines()[-3:-1], printed.splitlines()[-1]
+    assert [line.split(": ")[1] for line in pages] == [f"{tmp_path}/comparison.html", f"{tmp_path}/capt/report.html"]
+    assert studio.endswith(f".venv/bin/softprompt studio {tmp_path}")
 
 
 def test_the_demo_can_be_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,10 +66,11 @@ def demo(
     )
     best = max(found, key=lambda run: figure(run.test.figures(), run.metric))
     tell(f"the demo took {time.monotonic() - begun:.0f} s")
-    tell(f"picture: {page}")
-    tell(f"the best, looked at closely: {report(out / best.method)}")
     tell(f"prompts: {out}/<method>/prompt, metrics: {out}/<method>/metrics.json")
     tell(f'ask the best: .venv/bin/softprompt predict {out}/{best.method} "a moving and beautifully acted film"')
+    tell(f"all beside one another: {page}")
+    tell(f"the best, looked at closely: {report(out / best.method)}")
+    tell(f"look around in the browser, ask all of them, train on a table of yours: .venv/bin/softprompt studio {out}")
 
 
 def _runs(out: Path, seed: int, dtype: str, device: str | None) -> tuple[list[RunMetrics], list[Sample]]:

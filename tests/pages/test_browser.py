@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 pytestmark = needs_browser
 HISTORY = [{"step": step, "train_loss": 1 / (step + 1), "loss": 0.5, "accuracy": 0.5 + step / 20} for step in range(5)]
+# Tables of rows that are searched are read downwards on a phone.
+SIDEWAYS = """[...document.querySelectorAll("table.searched")].filter(one =>
+  one.scrollWidth > one.parentElement.clientWidth).length"""
 LONG = "a_name_without_a_space_that_is_longer_than_a_phone_is_wide"
 
 
@@ -60,6 +63,7 @@ def test_a_page_fits_wide_and_narrow_in_light_and_dark(name: str, browser: Brows
     for wide in each_way(page):
         assert page.evaluate("document.documentElement.scrollWidth") <= wide
         grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert wide == 1280 or page.evaluate(SIDEWAYS) == 0
         assert page.evaluate(BARE) == 0
         assert page.evaluate(CUT) == []
     page.close()

@@ -92,6 +92,9 @@ def test_a_dropped_table_becomes_a_draft_by_the_keyboard_alone(browser: Browser,
     page.get_by_role("textbox", name="passes").fill("7")
     page.keyboard.press("Tab")
     page.locator("#plan pre", has_text="--epochs 7").first.wait_for()
+    assert "Guessed from the table" in page.locator("#plan").inner_text()
+    page.get_by_role("radio", name="ticket").check()
+    page.locator("#plan", has_text="As chosen").wait_for()
     page.close()
 
 
@@ -110,6 +113,7 @@ def test_a_sentence_is_asked_and_other_words_are_tried(browser: Browser, studio:
     page.locator("article", has_text="with its own words").first.wait_for()
     page.locator("article button", has_text="Where attention goes").last.click()
     page.locator("#look svg").nth(1).wait_for()
+    assert page.locator("#look figure .tools").count() == 2  # what comes later can be saved, too
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert faults_of(page) == []
     page.close()

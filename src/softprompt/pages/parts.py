@@ -35,8 +35,8 @@ class Table:
 
     @property
     def wordy(self) -> bool:
-        """Whether a cell is a text, so that a narrow window shows each row as a list."""
-        return any(len(cell) > LONG for row in self.rows for cell in row)
+        """Whether its rows are texts, or are searched, so that a narrow window shows each row as a list."""
+        return self.searchable or any(len(cell) > LONG for row in self.rows for cell in row)
 
     @property
     def numeric(self) -> tuple[bool, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -130,7 +130,9 @@ class Playground:
             check_slots(prompt)
             row = _row(prompt.asked()[0], question)
             seen = [(question.name, attention_map(prompt, row, Structural()))]
-            return side_by_side([*map_figures(seen, "weights"), *map_figures(seen, "scores")])
+            (weights,), (scores,) = map_figures(seen, "weights"), map_figures(seen, "scores")
+            titles = (f"{weights.title}, softmax weights", f"{scores.title}, scores before the softmax")
+            return side_by_side([replace(weights, title=titles[0]), replace(scores, title=titles[1])])
 
     def _works(self, place: int, question: Question) -> list[_Work] | SoftPromptError:
         """The question as it is put: once or, with a template of its own, twice; or why it cannot be."""

@@ -44,6 +44,11 @@ class Draft:
     label: str = ""
     epochs: int | None = None
 
+    @property
+    def columns(self) -> str:
+        """The columns of the texts and that of the labels, in one text."""
+        return "/".join((*self.text, self.label))
+
     def command(self) -> list[str]:
         """The words of the command line that trains it."""
         words = ["softprompt", "train", "--backbone", self.backbone, "--data", str(self.data)]

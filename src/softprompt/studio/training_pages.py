@@ -32,6 +32,7 @@ class Asked(BaseModel):
         method: its name.
         epochs: passes over the rows.
         out: what the run is to be called.
+        guess: the columns that were guessed when the form was made, so that the page can say what is no more a guess.
     """
 
     table: str = ""
@@ -41,6 +42,7 @@ class Asked(BaseModel):
     method: str = ""
     epochs: str = ""
     out: str = ""
+    guess: str = ""
 
     def draft(self, studio: Studio) -> Draft:
         """What is to be trained.

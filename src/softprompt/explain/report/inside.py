@@ -8,8 +8,6 @@ from softprompt.errors import SoftPromptError
 from softprompt.explain.nearest import lines_of, nearest_words
 from softprompt.explain.nearest_page import nearest_parts
 from softprompt.explain.removal import Effect, Removal, effects_of, layer_effects, layers_of, removable
-from softprompt.explain.report.instances import instance_figures, instances_of
-from softprompt.explain.report.judged import Judged
 from softprompt.explain.report.run_files import RunFiles
 from softprompt.explain.report.vectors import course_parts, stored_parts
 from softprompt.pages.dots import Axis, Dot, dots
@@ -33,15 +31,6 @@ def words_parts(prompt: Prompt) -> list[Part]:
         return []
     found = nearest_words(prompt)
     return [*nearest_parts(found), *map(Note, lines_of(found))]
-
-
-def instance_parts(prompt: Prompt, rows: Sequence[Row], answers: Sequence[Judged], show: Progress) -> list[Part]:
-    """The prompts that are made of rows, in two dimensions; none of a prompt that is the same for each."""
-    if prompt.producer.footprint.static or not (prompt.producer.footprint.count or prompt.producer.footprint.prefix):
-        return []
-    with show.work("prompts of the rows", len(rows), "rows") as tick:
-        found = instances_of(prompt, rows, [one.label for one in answers], tick=tick)
-    return list(instance_figures(found))
 
 
 def effect_parts(prompt: Prompt, rows: Sequence[Row], show: Progress) -> list[Part]:

@@ -20,6 +20,7 @@ from softprompt.inference.batches import Tick, batches
 from softprompt.pages.marks import SERIES
 from softprompt.pages.parts import Figure
 from softprompt.pages.plane import Plane, Series, plane
+from softprompt.readouts import Outcome
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer, View
 from softprompt.sites.wrapped import WrappedProducer
@@ -55,48 +56,55 @@ class Overheard(WrappedProducer):
 
 
 @dataclass(frozen=True)
-class Instances:
-    """The vectors of rows.
+class Heard:
+    """Rows that were answered, and what the prompt made of them on the way.
 
     Attributes:
-        vectors: by layer, -1 for the input, `(rows, P H)`; of a layer that all rows have the same vectors at, none.
-        labels: of the rows.
+        outcomes: the answers.
+        vectors: by layer, -1 for the input, `(rows, P H)`; of a layer at which all rows have the same, none.
     """
 
+    outcomes: list[Outcome]
     vectors: Mapping[int, Tensor]
-    labels: tuple[str, ...]
 
 
-def instances_of(
-    prompt: Prompt, rows: Sequence[Row], labels: Sequence[str], *, batch_size: int = 32, tick: Tick | None = None
-) -> Instances:
-    """The vectors that a prompt makes of rows; none of a prompt that is the same for each.
+def is_made_of_rows(prompt: Prompt) -> bool:
+    """Whether a prompt's vectors may differ from row to row."""
+    own = prompt.producer.footprint
+    return not own.static and bool(own.count or own.prefix)
+
+
+def answered_aloud(prompt: Prompt, rows: Sequence[Row], *, batch_size: int = 32, tick: Tick | None = None) -> Heard:
+    """The answers to rows, as `inference.predict` gives them, and the vectors that the prompt makes in that same pass.
 
     Args:
-        prompt: with a task.
-        rows: of the task.
-        labels: what each is coloured by.
+        prompt: with a task, whose vectors are made of rows.
+        rows: of the task. Where a row has several texts nothing says which one a picture should show: no vectors.
         batch_size: rows a forward pass.
         tick: told how many rows are done.
     """
-    assert prompt.readout is not None
+    _, readout = prompt.asked()
     own = Overheard(prompt.producer)
-    items, order = [prompt.readout.encode(row) for row in rows], list[int]()
+    items, order = [readout.encode(row) for row in rows], list[int]()
+    outcomes: dict[int, Outcome] = {}
     found: dict[int, list[Tensor]] = {}
-    if any(len(item.texts) != 1 for item in items) or prompt.producer.footprint.static:
-        return Instances({}, tuple(labels))  # of a row of several texts nothing says which one a picture should show
-    with attach(prompt.backbone, own) as prompted, evaluating(prompted, prompt.readout), torch.inference_mode():
-        for chosen, batch in batches(items, prompt.readout.collate, batch_size, prompted, tick):
+    with attach(prompt.backbone, own) as prompted, evaluating(prompted, readout), torch.inference_mode():
+        for chosen, batch in batches(items, readout.collate, batch_size, prompted, tick):
             own.heard.clear()
-            prompt.readout.answer(prompted, batch, None)
+            outcomes |= dict(zip(chosen, readout.answer(prompted, batch, None), strict=True))
             order += chosen
             for layer, made in own.heard.items():
                 if len(made[-1]) == len(chosen):
                     found.setdefault(layer, []).append(made[-1])
+    several = any(len(item.texts) != 1 for item in items)
+    return Heard([outcomes[place] for place in range(len(rows))], {} if several else _of_text(found, order))
+
+
+def _of_text(found: Mapping[int, Sequence[Tensor]], order: Sequence[int]) -> dict[int, Tensor]:
+    """The vectors in the order of the rows, of layers that have them for each and not the same for all."""
     back = torch.tensor(order).argsort()
-    whole = {layer: torch.cat(parts) for layer, parts in found.items() if sum(map(len, parts)) == len(rows)}
-    made_of_text = {layer: one[back] for layer, one in sorted(whole.items()) if float(one.std(0).max()) > 1e-6}
-    return Instances(made_of_text, tuple(labels))
+    whole = {layer: torch.cat(list(parts)) for layer, parts in found.items() if sum(map(len, parts)) == len(order)}
+    return {layer: one[back] for layer, one in sorted(whole.items()) if float(one.std(0).max()) > 1e-6}
 
 
 def components(vectors: Tensor) -> tuple[Tensor, tuple[float, float]]:
@@ -110,13 +118,18 @@ def components(vectors: Tensor) -> tuple[Tensor, tuple[float, float]]:
     return first, (float(shares[0]), float(shares[1]))
 
 
-def instance_figures(found: Instances) -> list[Figure]:
-    """The lowest, the middle and the highest place at which the prompt is made of the text."""
-    if len(found.labels) < 3 or not found.vectors:
+def instance_figures(vectors: Mapping[int, Tensor], labels: Sequence[str]) -> list[Figure]:
+    """The lowest, the middle and the highest place at which the prompt is made of the text.
+
+    Args:
+        vectors: of rows, as `answered_aloud` gives them.
+        labels: what each row is coloured by.
+    """
+    if len(labels) < 3 or not vectors:
         return []
-    places = list(found.vectors)
+    places = list(vectors)
     shown = dict.fromkeys((places[0], places[len(places) // 2], places[-1]))
-    return [_figure(layer, found.vectors[layer], found.labels) for layer in shown]
+    return [_figure(layer, vectors[layer], labels) for layer in shown]
 
 
 def _figure(layer: int, vectors: Tensor, labels: Sequence[str]) -> Figure:

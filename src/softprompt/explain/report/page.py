@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from torch import Tensor
+
 from softprompt.errors import SoftPromptError
 from softprompt.explain.report.against import against_section
-from softprompt.explain.report.inside import effect_parts, inside_section, instance_parts, words_parts
+from softprompt.explain.report.inside import effect_parts, inside_section, words_parts
+from softprompt.explain.report.instances import Heard, answered_aloud, instance_figures, is_made_of_rows
 from softprompt.explain.report.judged import Judged, judged, outcomes_of
 from softprompt.explain.report.run_files import OwnRows, RunFiles, own_rows, read_run_files
 from softprompt.explain.report.tested import by_length, calibrated, mistakes, recorded, scores
@@ -21,7 +24,7 @@ from softprompt.inference.predict import answered, predict
 from softprompt.pages.parts import Note, Part, Section
 from softprompt.pages.shell import write_page
 from softprompt.progress import Progress
-from softprompt.readouts import Outcome
+from softprompt.readouts import Outcome, Readout
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks.data.sampling import at_most
@@ -89,9 +92,10 @@ def report(
     place = file_for(files.folder / REPORT if path is None else path, "report")
     own, gone = _own_rows(files)
     asked, show = _asked(own, gone, prompt, rows, max_rows), progress or Progress(shown=False)
-    answers, lines = _answers(files, asked, prompt, show)
+    answers, lines, vectors = _answers(files, asked, prompt, show)
     tested = Section("What it answers", tuple(lines), tuple(_tested(files, asked, answers)))
-    more = [] if prompt is None else _computed(prompt, asked, answers, show, effects=effects)
+    made = instance_figures(vectors, [one.label for one in answers])
+    more = [] if prompt is None else _computed(prompt, asked, made, show, effects=effects)
     beside = [] if other is None else [against_section(files, other, own)]
     reasons = [] if why is None else [_reasons(prompt, asked, answers, why)]
     sections = [trained_section(files), tested, *beside, *reasons, inside_section(files, more)]
@@ -123,23 +127,34 @@ def _asked(own: OwnRows | None, why: str, prompt: Prompt | None, rows: Sequence[
     return Asked(task, found, len(found) == len(own.test), validation, "" if found else "there are no test rows")
 
 
-def _answers(files: RunFiles, asked: Asked, prompt: Prompt | None, show: Progress) -> tuple[list[Judged], list[str]]:
-    """The answers to the rows, of the model or as they were recorded, and what is to be said of them."""
+def _answers(
+    files: RunFiles, asked: Asked, prompt: Prompt | None, show: Progress
+) -> tuple[list[Judged], list[str], Mapping[int, Tensor]]:
+    """The answers to the rows, of the model or as they were recorded, what is to be said of them, and their prompts."""
     if not asked.rows or asked.task is None:
-        return [], [f"Rows are not told one by one: {asked.why}"]
+        return [], [f"Rows are not told one by one: {asked.why}"], {}
     known = files.predictions
     before = outcomes_of(known) if asked.own and known is not None and len(known.label) == len(asked.rows) else None
     if prompt is None or prompt.readout is None:
         if before is None:
-            return [], ["Rows are not told one by one: no answers were recorded, and the prompt is not loaded."]
+            return [], ["Rows are not told one by one: no answers were recorded, and the prompt is not loaded."], {}
         told = "The prompt is not loaded, so that the answers are those which were recorded, without probabilities."
-        return judged(asked.task, asked.rows, before), [told]
-    with prompt.attached() as prompted, show.work("answers", len(asked.rows), "rows") as tick:
-        found = answered(predict(prompted, prompt.readout, asked.rows, tick=tick))
+        return judged(asked.task, asked.rows, before), [told], {}
+    heard = _heard(prompt, prompt.readout, asked.rows, show)
+    found = answered(heard.outcomes)
     lines = [f"{len(asked.rows)} rows were answered again for the parts below that tell of probabilities and texts."]
     if before is not None:
         lines.append(f"{_same(before, found)} of {len(found)} answers are those that were recorded.")
-    return judged(asked.task, asked.rows, found), lines
+    return judged(asked.task, asked.rows, found), lines, heard.vectors
+
+
+def _heard(prompt: Prompt, readout: Readout, rows: Sequence[Row], show: Progress) -> Heard:
+    """The answers, and in the same pass what a prompt that is made of rows makes of them."""
+    with show.work("answers", len(rows), "rows") as tick:
+        if is_made_of_rows(prompt):
+            return answered_aloud(prompt, rows, tick=tick)
+        with prompt.attached() as prompted:
+            return Heard(predict(prompted, readout, rows, tick=tick), {})
 
 
 def _same(before: Sequence[Outcome], found: Sequence[Outcome]) -> int:
@@ -167,13 +182,12 @@ def _reasons(prompt: Prompt | None, asked: Asked, answers: Sequence[Judged], num
     return why_section(prompt, asked.rows[number - 1], number, answers[number - 1].answer)
 
 
-def _computed(prompt: Prompt, asked: Asked, answers: Sequence[Judged], show: Progress, *, effects: bool) -> list[Part]:
-    """What takes the backbone."""
+def _computed(prompt: Prompt, asked: Asked, made: Sequence[Part], show: Progress, *, effects: bool) -> list[Part]:
+    """What takes the backbone, and pictures of the rows' own prompts."""
     parts: list[Part] = []
     if effects and prompt.task is not None:
         parts += effect_parts(prompt, at_most(prompt.task, asked.validation, _VALIDATION), show)
-    if answers:
-        parts += instance_parts(prompt, asked.rows, answers, show)
+    parts += made
     try:
         return [*parts, *words_parts(prompt)]
     except SoftPromptError as error:

@@ -1,5 +1,5 @@
 "use strict";
-const all = (what, where = document) => [...where.querySelectorAll(what)];
+const all = (what, where = document) => [...(where.matches?.(what) ? [where] : []), ...where.querySelectorAll(what)];
 const made = (tag, words, act) => {
   const one = document.createElement(tag);
   one.textContent = words;
