@@ -68,6 +68,7 @@ class Engine:
         SoftPromptError: there is no such folder.
 
     Example:
+        >>> from softprompt.serving.engine import Engine
         >>> folder = sp.save(prompt, "prompts/reviews")
         >>> with Engine(sp.Backbone(model, tokenizer), "prompts") as engine:
         ...     engine.look()
