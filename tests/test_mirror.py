@@ -43,6 +43,7 @@ WHOLE = {
     "backbones/exporting": "carrying/test_onnx_graph.py",
     "backbones/facts": "backbones/test_anatomy.py",
     "backbones/readers": "backbones/test_anatomy.py",
+    "backbones/sharding": "training/test_ranked.py",
     "backbones/remembered": "backbones/test_backbone.py",
     "backbones/structure": "backbones/test_anatomy.py",
     "backbones/untouched": "invariants/test_i11_detach.py",

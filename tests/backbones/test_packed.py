@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +14,13 @@ from torch import nn
 import softprompt as sp
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.heads import label_rows
+from softprompt.backbones.packed import inner_numbers
 from softprompt.errors import SoftPromptError
 
 from ..shared.models import fresh, ids, tokenizer
 from ..shared.prompts import METHODS, producer
 from ..shared.quantised import Codes, quantised
+from ..shared.runs import task
 
 KINDS: list[dict[str, bool]] = [{}, {"buffers": True}, {"whole": True}]
 WAYS = ("prompt_tuning", "capt", "p_tuning_v2", "lora", "ia3", "adapter", "deep_prompt")
@@ -85,3 +89,74 @@ def test_an_embedding_whose_rows_are_packed_is_refused() -> None:
     packed.get_input_embeddings().num_embeddings = 200
     with pytest.raises(SoftPromptError, match="packs its 200 words into 100 rows"):
         sp.attach(packed, tokenizer(), sp.PromptTuning(num_virtual_tokens=2))
+
+
+class LaysOut(Codes):
+    """A 4-bit layer as bitsandbytes has it: a call without a gradient lays its codes out, and none passes then."""
+
+    support_avx512bf16_for_cpu = True
+
+    def __init__(self, own: Any) -> None:
+        super().__init__(own, buffers=False)
+        self.support_avx512bf16_for_cpu = True
+        self.weight.quant_state = SimpleNamespace(packing_format_for_cpu=False)
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        state: Any = self.weight.quant_state
+        if self.support_avx512bf16_for_cpu and not given.requires_grad:
+            state.packing_format_for_cpu = True
+        made = super().forward(given)
+        return made.detach() if state.packing_format_for_cpu else made
+
+
+def _laying_out(layer: int = 1) -> Any:
+    whole = fresh("llama")
+    own = whole.model.layers[layer].mlp
+    own.up_proj = LaysOut(own.up_proj)
+    return whole
+
+
+def test_a_layer_is_kept_from_laying_its_codes_out(tmp_path: Path) -> None:
+    whole = _laying_out()
+    done = sp.train(
+        whole, tokenizer(), task(tmp_path / "data"), "capt", output=tmp_path / "run", progress=False, max_steps=2,
+        batch_size=4, evaluations=1,
+    )  # fmt: skip
+    assert not whole.model.layers[1].mlp.up_proj.weight.quant_state.packing_format_for_cpu
+    assert sp.load(tmp_path / "run", whole, tokenizer()).fingerprint == done.prompt.fingerprint
+
+
+def test_codes_that_were_laid_out_are_refused() -> None:
+    whole = _laying_out()
+    with torch.no_grad():
+        whole(input_ids=torch.tensor([[5, 6]]))
+    with pytest.raises(SoftPromptError, match="4-bit weights of model.layers.1.mlp.up_proj .* load the backbone"):
+        sp.attach(whole, tokenizer(), sp.CaPT())
+
+
+class Deaf(Codes):
+    """A layer that rounds what it is given, so that no gradient comes back."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return super().forward(given.detach())
+
+
+def test_a_layer_through_which_no_gradient_passes_is_refused(tmp_path: Path) -> None:
+    whole, own = fresh("llama"), fresh("llama").model.layers[2].mlp
+    whole.model.layers[2].mlp.gate_proj = Deaf(own.gate_proj, buffers=True)
+    with pytest.raises(SoftPromptError, match=r"no gradient passes through .* model.layers.2.mlp.gate_proj \(Deaf "):
+        sp.train(whole, tokenizer(), task(tmp_path / "data"), "capt", output=tmp_path / "run", progress=False)
+
+
+def test_a_tensor_of_tensors_is_what_it_is_made_of() -> None:
+    plain, scale = torch.arange(3), torch.ones(2)
+
+    class Made:
+        codes, within = plain, SimpleNamespace(scale=scale, __tensor_flatten__=lambda: (["scale"], None))
+
+        def __tensor_flatten__(self) -> tuple[list[str], None]:
+            return ["codes", "within"], None
+
+    made: Any = Made()
+    assert all(one is other for one, other in zip(inner_numbers(made), [plain, scale], strict=True))
+    assert inner_numbers(plain)[0] is plain

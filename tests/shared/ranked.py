@@ -29,6 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
     "capt": {"method": "capt"},
     "spt": {"method": "spt", "options": SPT, "family": "bert", "readout": "head", "epochs": 2, "max_steps": None},
 }
+SPLIT = ("prompt_tuning", "p_tuning_v2", "capt")
 MORE: dict[str, dict[str, Any]] = {
     "tokens": {"method": "prompt_tuning", "labels": LONG, "readout": "text", "loss": "vocabulary"},
     "accumulated": {"method": "prompt_tuning", "accumulate": 2, "batch_size": 3},
@@ -52,13 +53,14 @@ def trained(folder: Path, case: str, **options: Any) -> Any:
     from softprompt.tasks import Task
     from softprompt.training.run import train
 
-    from .models import model, tokenizer
+    from .models import fresh, model, tokenizer
 
     own = {**QUICK, **{**CASES, **MORE}[case], **options}
     labels, data = own.pop("labels", SHORT), folder.parent / own.pop("data", "rows") / "rows.jsonl"
     task = Task(template="{text} {mask}", labels=labels).with_data(data, seed=1)
     made, family = method(own.pop("method"), **own.pop("options", {})), own.pop("family", "llama")
-    return train(model(family), tokenizer(), task, made, output=folder, seed=3, **own)
+    backbone = fresh(family) if own.get("shard") else model(family)  # it stays split
+    return train(backbone, tokenizer(), task, made, output=folder, seed=3, **own)
 
 
 def two_ranks(folder: Path, what: str) -> tuple[list[int], list[str]]:
@@ -200,6 +202,21 @@ def everyday(folder: Path) -> None:
         told["held"] = _refused(lambda: trained(folder / "capt", "capt"))
         told["again"] = trained(folder / "capt", "capt", resume=True).metrics["test"]
     told["written"] = [name for name in watched.written if name.startswith(f"{folder}{os.sep}")]
+    (folder / f"rank-{rank}.json").write_text(json.dumps(told))
+
+
+def split(folder: Path) -> None:
+    """The first cases over a backbone of which each rank has a half, and what is refused of such."""
+    told = dict[str, Any]()
+    with _joined() as rank:
+        for case in SPLIT:
+            trained(folder / case, case, shard=True)
+        told["again"] = trained(folder / "capt", "capt", shard=True, resume=True).metrics["test"]
+        own = {"spt": CASES["spt"], "lora": {"method": "lora"}, "xprompt": MORE["xprompt"]}
+        told["refused"] = {
+            name: _refused(lambda: trained(folder / name, "capt", **given, shard=True))  # noqa: B023
+            for name, given in own.items()
+        }
     (folder / f"rank-{rank}.json").write_text(json.dumps(told))
 
 

@@ -18,7 +18,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.files.places import RUN
 
 from ..shared import ranked
-from ..shared.ranked import CASES, MORE, rows, trained, two_ranks
+from ..shared.ranked import CASES, MORE, SPLIT, rows, trained, two_ranks
 
 PROMPT = Path("prompt", "prompt.safetensors")
 
@@ -123,6 +123,30 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pa
     folder = tmp_path_factory.mktemp("others")
     rows(folder)
     return lambda what: (folder, *two_ranks(folder, what))
+
+
+@pytest.mark.slow
+def test_two_ranks_train_over_a_split_backbone_what_one_process_trains(
+    others: Callable[[str], tuple[Path, list[int], list[str]]], tmp_path: Path
+) -> None:
+    folder, codes, said = others("split")
+    assert (codes, said) == ([0, 0], [])
+    rows(tmp_path)
+    for case in SPLIT:
+        trained(tmp_path / case, case)
+        _same(folder, tmp_path, case)
+    told = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    measured = json.loads((folder / "capt" / "metrics.json").read_text())["test"]
+    assert [rank["again"] for rank in told] == [measured, measured]  # a finished run is read
+    assert set(told[0]["refused"]) == {"spt", "lora", "xprompt"}
+    assert all("which shard splits: leave shard out" in line for rank in told for line in rank["refused"].values())
+
+
+def test_one_process_has_nobody_to_split_a_backbone_with(tmp_path: Path) -> None:
+    rows(tmp_path)
+    with pytest.raises(SoftPromptError, match="shard splits the backbone over several ranks, and here is one"):
+        trained(tmp_path / "run", "capt", shard=True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from torch import nn
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.backbones.compat import compiles_calls, is_compiled, parameters_of
+from softprompt.backbones.packed import is_laid_out
 from softprompt.backbones.resting import is_sharded, is_sketched
 from softprompt.errors import SoftPromptError
 from softprompt.methods.base import BuildContext, Method
@@ -142,6 +143,11 @@ def _refuse(model: nn.Module) -> None:
     if is_compiled(model) or any(map(compiles_calls, parts.values())):
         raise SoftPromptError("the model is compiled: attach to it as it was before, and compile the attached model")
     for path, module in parts.items():
+        if is_laid_out(module):
+            raise SoftPromptError(
+                f"the 4-bit weights of {path} were laid out for this processor when the model was called, and no "
+                "gradient passes through them any more: load the backbone again, and attach to it before it is called"
+            )
         for name, weight in parameters_of(module).items():
             if weight is not None and is_sketched(module, weight):
                 told = f"weight {path}.{name} is not in memory (device meta)"

@@ -16,6 +16,7 @@ from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.bare import Pair
 from softprompt.backbones.fingerprint import Fingerprint, fingerprint
 from softprompt.backbones.heads import has_lm_head
+from softprompt.backbones.packed import keep_trainable
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.wrapped import unwrapped
 from softprompt.errors import SoftPromptError
@@ -55,6 +56,7 @@ class Backbone(Pair):
         _check("Backbone", model, tokenizer)
         # What is no PreTrainedModel has its family's reader (`register_anatomy`) and is used as one.
         pair = (cast("PreTrainedModel", unwrapped(model)), cast("PreTrainedTokenizerBase", tokenizer))
+        keep_trainable(pair[0])
         made = super().__new__(cls, pair)
         made._name = name
         return made

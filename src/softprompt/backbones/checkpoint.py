@@ -19,6 +19,7 @@ from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig
 
 from softprompt.backbones.compat import ATTENTION_KEY
 from softprompt.backbones.embedded import GgufFile
+from softprompt.backbones.packed import inner_numbers
 from softprompt.backbones.source import BackboneSource
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import ADAPTER, ADAPTER_WEIGHTS
@@ -90,9 +91,10 @@ def check_finite(source: BackboneSource, model: torch.nn.Module) -> None:
     Raises:
         SoftPromptError: one is not.
     """
-    for name, weight in model.named_parameters():
+    named = ((name, one) for name, weight in model.named_parameters() for one in inner_numbers(weight.detach()))
+    for name, weight in named:
         # A sum is finite unless one of its terms is not, or it overflows; only then is each looked at.
-        if not torch.isfinite(weight.detach().sum()) and not torch.isfinite(weight).all():
+        if not torch.isfinite(weight.sum()) and not torch.isfinite(weight).all():
             raise _refused(source, f"its weight {name} holds NaN or infinity")
 
 

@@ -38,7 +38,7 @@ from xxhash import xxh3_128
 from softprompt.backbones.bare import Pair, bare
 from softprompt.backbones.compat import TIED
 from softprompt.backbones.folded import Folded, adapters_of, folded
-from softprompt.backbones.packed import beside_parameters
+from softprompt.backbones.packed import beside_parameters, inner_numbers
 from softprompt.backbones.remembered import Remembered
 from softprompt.backbones.resting import Resting, is_sharded, where_they_rest
 from softprompt.backbones.structure import weight_of
@@ -229,7 +229,8 @@ def _pieces(name: str, weight: Weight) -> Iterator[Tensor]:
         raise SoftPromptError(f"weight {name} is not in memory: load the backbone without offloading")
     if is_sharded(numbers):
         raise SoftPromptError(f"weight {name} is sharded over ranks: gather the model's weights first")
-    return iter(numbers.detach().flatten().split(_PIECE))
+    for plain in inner_numbers(numbers.detach()):
+        yield from plain.flatten().split(_PIECE)
 
 
 def _bytes(piece: Tensor) -> memoryview:

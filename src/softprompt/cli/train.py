@@ -68,6 +68,7 @@ BackboneName = Annotated[str | None, BACKBONE]
 ReportTo = Annotated[
     str | None, typer.Option(help="show the training in tensorboard, mlflow, wandb or trackio; several with commas")
 ]
+Shard = Annotated[bool, typer.Option("--shard", help="torchrun: split the frozen backbone over the ranks (FSDP2)")]
 MethodName = Annotated[
     str | None,
     typer.Option(
@@ -115,6 +116,7 @@ def train(
     minutes: BudgetMinutes = None,
     max_bytes: MaxBytes = None,
     report_to: ReportTo = None,
+    shard: Shard = False,
     resume: Resume = False,
     json: MetricsJson = False,
     silent: Quiet = False,
@@ -128,15 +130,19 @@ def train(
     """
     quiet(silent=silent)
     named = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "max_length": max_length}
-    pairs = with_named(set_, **named, init_from=init_from, report_to=report_to)
+    pairs = with_named(set_, **named, init_from=init_from, report_to=report_to, shard=shard or None)
     given = Given(out, backbone, task, template, method, pairs, select, Columns.of(text, label), preset)
-    begun = 13 if seed is None else seed
-    rows = WantedRows(data, shots, begun, max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
+    rows = WantedRows(data, shots, _own(seed), max_test_rows, validation_data, test_data, test_size, skip_bad, encoding)
     how, budget = How(seed, dtype, device, resume, silent), budget_of(method, minutes, max_bytes)
     if budget is None:
         _report(_trained(given, rows, how), out, json, silent)
     else:
         _choose(without_method(given), rows, how, budget, json=json)
+
+
+def _own(seed: int | None) -> int:
+    """The user's, or the usual one."""
+    return 13 if seed is None else seed
 
 
 def _trained(given: Given, rows: WantedRows, how: How) -> Run:

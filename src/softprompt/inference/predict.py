@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 import torch
 
 from softprompt.attached.answering import Answering
+from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import Tick, batches
-from softprompt.ranks import here
+from softprompt.ranks import Ranks, here
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
@@ -78,22 +79,24 @@ def predict(
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
     longest = sorted(range(len(encoded)), key=lambda place: -encoded[place].length)
-    own = here().mine(longest)
+    split = is_split(prompted.backbone)  # each of its calls takes all ranks, so all of them answer every row
+    ranks = Ranks() if split else here()
+    own = ranks.mine(longest)
     found: dict[int, Outcome] = {}
-    with evaluating(prompted, readout), torch.inference_mode():
+    # A split backbone keeps tensors from call to call, and those of inference mode no training may fill again.
+    with evaluating(prompted, readout), torch.no_grad() if split else torch.inference_mode():
         mine = [encoded[place] for place in own]
         for chosen, batch in batches(mine, readout.collate, batch_size, prompted, tick):
             for place, outcome in zip(chosen, readout.answer(prompted, batch, prompts), strict=True):
                 found[own[place]] = outcome
-    found = _from_all(found)
+    found = _from_all(found, ranks)
     if tick is not None and len(own) < len(found):
         tick(len(found) - len(own))
     return [found[place] for place in range(len(encoded))]
 
 
-def _from_all(found: dict[int, Outcome]) -> dict[int, Outcome]:
+def _from_all(found: dict[int, Outcome], ranks: Ranks) -> dict[int, Outcome]:
     """The outcomes of every rank, by the places of their rows."""
-    ranks = here()
     if ranks.count == 1:
         return found
     own = [(place, asdict(one)) for place, one in found.items()]

@@ -93,6 +93,11 @@ class TrainingOptions(Options):
     init_from: str | None = Field(None, description="folder of a saved prompt of the same method to start from (SPoT)")
     dropout: bool = Field(False, description="let the frozen backbone's dropout work while training")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, more time")
+    shard: bool = Field(
+        False,
+        exclude_if=lambda split: not split,
+        description="split the frozen backbone over the ranks that torchrun started (FSDP2)",
+    )
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: torch's own choice")
     # It is never written: a run is the same whoever looks on.
     report_to: tuple[Tracker, ...] = Field(

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from softprompt.errors import SoftPromptError
+from softprompt.methods.base import Method
+from softprompt.methods.parts.layers import OverLayers
 from softprompt.ranks import here
 from softprompt.training.hold import hold_folder
+from softprompt.training.options import TrainingOptions
 from softprompt.training.run_folder import leaving_nothing, take_folder
 from softprompt.training.setup import RunSpec
 
@@ -22,6 +25,7 @@ def check_ranks(run: RunSpec) -> None:
     """
     ranks = here()
     if ranks.count == 1:
+        no_shard(run.options)
         return
     method, size, alone = run.method, run.plan.batch_size, "start it without torchrun"
     if method.course not in COURSES:
@@ -35,6 +39,11 @@ def check_ranks(run: RunSpec) -> None:
             f"batch_size {size} is less than the {ranks.count} ranks, and it is that of all of them together: give "
             f"--batch-size {ranks.count} or more, or start fewer"
         )
+    if run.options.shard and (method.site == "weights" or method.course == "xprompt" or not _settled(method)):
+        raise SoftPromptError(
+            f"method {method.name!r}: it reads or changes the backbone's weights while it trains, which shard splits: "
+            "leave shard out"
+        )
     leading, *others = ranks.gathered(run.identity)
     for index, other in enumerate(others, 1):
         unlike = next((key for key in leading if other.get(key) != leading[key]), None)
@@ -43,6 +52,24 @@ def check_ranks(run: RunSpec) -> None:
                 f"rank {index} is about to train another run than rank 0 ({unlike} differs): start all of them with "
                 "the same options, files and versions"
             )
+
+
+def no_shard(options: TrainingOptions) -> None:
+    """Make sure that nobody asks one process to split a backbone.
+
+    Raises:
+        SoftPromptError: somebody does.
+    """
+    if options.shard:
+        raise SoftPromptError(
+            "shard splits the backbone over several ranks, and here is one process: leave it out, or start softprompt "
+            "train with torchrun --nproc-per-node N -m softprompt train"
+        )
+
+
+def _settled(method: Method) -> bool:
+    """Whether no prompt is drawn anew between two stages."""
+    return not isinstance(method, OverLayers) or method.selection.settled
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def _moved(start: Tensor | None, end: Tensor | None) -> list[float] | None:
 def tunable_of(run: RunSpec, work: Work) -> Tunable:
     """The share of the backbone that the course trained, or the most of it where it trained several prompts."""
     own, head = work.trained_scalars
-    return Tunable.of(own, head, run.backbone.fingerprint.num_parameters)
+    return Tunable.of(own, head, run.fingerprint.num_parameters)
 
 
 def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows, start: Tensor | None) -> Prompt:
@@ -168,7 +168,7 @@ def prompt_of(run: RunSpec, work: Work, measured: MeasuredSplits, seen: SeenRows
         task=work.task,
         readout=work.readout,
         readout_spec=run.readout_spec,
-        fingerprint=run.backbone.fingerprint,
+        fingerprint=run.fingerprint,
         model=run.backbone.model,
         tokenizer=run.backbone.tokenizer,
         meta={**told, **carried(report)},

@@ -14,6 +14,8 @@ from transformers import PreTrainedTokenizerBase
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
+from softprompt.backbones.packed import check_gradient
+from softprompt.backbones.sharding import shard
 from softprompt.errors import Interrupted
 from softprompt.evaluation.breakdown import Breakdown
 from softprompt.files.places import METRICS
@@ -24,6 +26,7 @@ from softprompt.presets.definition import UsedPreset
 from softprompt.progress import Progress
 from softprompt.ranks import here, joined
 from softprompt.readouts.cut import told_cuts
+from softprompt.readouts.head import Head
 from softprompt.readouts.settled import told_end
 from softprompt.storage.prompt import Prompt, load, save
 from softprompt.tasks import Task
@@ -213,10 +216,14 @@ def _train(run: RunSpec) -> Run:
     dropout = run.options.dropout
     with attach(run.backbone, run.method, label_words=words, seed=run.splits.seed, dropout=dropout) as made:
         check_starts(run.method, run.backbone)
+        if run.method.trains():
+            check_gradient(run.backbone.model, run.backbone.dtype)
         if run.options.init_from is not None:
             start_from(made, run.method, run.options.init_from)
         with stop_signal() as stop:
             work = work_of(run, made, lambda: stop["asked"])
+            if run.options.shard:
+                _shard(run, work)
             _tell(run, work)
             start = rows_in_input(work)
             diverged = taught(work)
@@ -236,6 +243,15 @@ def _train(run: RunSpec) -> Run:
     if diverged is not None:
         raise kept(diverged, run.folder / PROMPT)
     return Run(run.folder, metrics, prompt)
+
+
+def _shard(run: RunSpec, work: Work) -> None:
+    """Split the backbone over the ranks, once all that reads whole weights has; memory is counted from here."""
+    assert run.fingerprint
+    made = work.prompted
+    head = isinstance(work.readout, Head)
+    shard(made.backbone, made.anatomy, called=made.anatomy.body if head else made.backbone)
+    reset_peak(run.backbone.device)
 
 
 def work_of(run: RunSpec, prompted: PromptedModel, stopping: Callable[[], bool] = lambda: False) -> Work:

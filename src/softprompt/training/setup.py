@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.backbone import Backbone
+from softprompt.backbones.fingerprint import Fingerprint
 from softprompt.backbones.heads import has_lm_head
 from softprompt.errors import SoftPromptError, shortened
 from softprompt.methods.base import Method
@@ -64,6 +66,11 @@ class RunSpec:
     plan: Plan
     told: tuple[str, ...]
     preset: Applied
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Of the backbone; it is taken while its weights are whole."""
+        return self.backbone.fingerprint
 
 
 def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:

@@ -31,6 +31,7 @@ from softprompt.training.multitask.teachers import check_teachers
 from softprompt.training.options import Plan, TrainingOptions, training_options
 from softprompt.training.preset import Applied
 from softprompt.training.process import alone, reproducible
+from softprompt.training.ranked import no_shard
 from softprompt.training.run import Run, open_run
 from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
 from softprompt.training.setup import PROMPT, STATE, RunSpec, readout_spec
@@ -110,6 +111,7 @@ def train_multitask(
     """
     one_process("train_multitask")
     own, chosen = model.named(backbone), training_options(named, options)
+    no_shard(chosen)
     made = method_of(method) if isinstance(method, str) else method
     _check(made, tasks)
     check_trackers(chosen.report_to)
