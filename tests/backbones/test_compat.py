@@ -200,7 +200,7 @@ def private(source: str) -> Iterator[str]:
 def own(source: str) -> Iterator[str]:
     """Every name that a source defines: functions, classes, variables, attributes and slots of an enumeration."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         elif isinstance(node, (ast.Attribute, ast.Name)) and isinstance(node.ctx, ast.Store):
             yield node.attr if isinstance(node, ast.Attribute) else node.id

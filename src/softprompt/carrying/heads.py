@@ -101,11 +101,12 @@ def _linear(readout: Head, prompt: Prompt) -> str | None:
     auto = AutoModelForQuestionAnswering if isinstance(readout, SpanHead) else AutoModelForTokenClassification
     config = copy.deepcopy(prompt.backbone.anatomy.config)
     config.num_labels = readout.linear.out_features
-    if type(config) not in auto._model_mapping:
-        return None
     make: Callable[[PreTrainedConfig], PreTrainedModel] = auto.from_config
-    with torch.device("meta"):
-        made = make(config)
+    try:
+        with torch.device("meta"):
+            made = make(config)
+    except ValueError:  # transformers has no such class for this configuration
+        return None
     others = [(name, one) for name, one in made.named_children() if name != made.base_model_prefix]
     heads = [(name, one) for name, one in others if not isinstance(one, nn.Dropout)]
     if len(heads) != 1 or not isinstance(heads[0][1], nn.Linear) or heads[0][1].bias is None:
