@@ -23,8 +23,8 @@ def test_a_sheet_a_backbone_and_a_result_a_method_and_task(tmp_path: Path) -> No
     assert [sheet.backbone for sheet in found.sheets] == ["big", "tiny"]
     assert set(found.sheets[1].results) == {("capt", "words"), ("lora", "words")}
     assert found.sheets[1].methods == ("capt", "lora")
-    assert found.sheets[1].standing("words") == ("capt", "lora")
-    assert found.sheets[0].standing("words") == ("capt", None)
+    assert found.sheets[1].standing("words") == (("capt",), ("lora",))
+    assert found.sheets[0].standing("words") == (("capt",), ())
     assert found.runs == 5
     assert found.notes == ()
 
@@ -125,3 +125,11 @@ def test_a_task_of_two_sizes_is_in_no_average(tmp_path: Path) -> None:
     found = tabulate([tmp_path])
     assert found.sheets[0].suites == {}
     assert f"tiny: no average of {SUITES[0].name}: rte stands there twice" in found.notes
+
+
+def test_means_that_print_alike_stand_alike(tmp_path: Path) -> None:
+    for method, right in (("capt", 6), ("lora", 6), ("lpt", 5), ("spt", 4)):
+        cell(tmp_path / method, method, right=[1] * right + [0] * (12 - right))
+    (sheet,) = tabulate([tmp_path]).sheets
+    (column,) = sheet.columns
+    assert sheet.standing(column.label) == (("capt", "lora"), ("lpt",))

@@ -77,7 +77,8 @@ class Results(Summarised):
         """What a notebook shows of it."""
         facts = []
         for sheet in self.table.sheets:
-            best = [f"{column.label}: {sheet.standing(column.label)[0] or 'none'}" for column in sheet.columns]
+            labels = [column.label for column in sheet.columns]
+            best = [f"{label}: {', '.join(sheet.standing(label)[0]) or 'none'}" for label in labels]
             facts += [("backbone", sheet.backbone), ("best", ", ".join(best))]
         facts += [("left out", f"{len(self.table.left_out)} folders")] if self.table.left_out else []
         return Summary(f"Results of {self.table.runs} runs", facts)

@@ -139,15 +139,14 @@ class Sheet:
         """Whether a method has a score on a task, and no run of it failed there."""
         return (method, label) in self.results and (method, label) not in self.failures
 
-    def standing(self, label: str) -> tuple[str | None, str | None]:
-        """The best method of a column, and the second, of those without failures; of equal means the first by name."""
-        own = sorted(
-            (-result.mean, method)
-            for (method, column), result in self.results.items()
-            if column == label and self.whole(method, column)
-        )
-        names = [method for _, method in own[:2]]
-        return names[0] if names else None, names[1] if len(names) > 1 else None
+    def standing(self, label: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The best methods of a column, and the second best, of those without failures: means that print alike are."""
+        own: dict[str, list[str]] = {}
+        for (method, column), result in sorted(self.results.items(), key=lambda pair: (-pair[1].mean, pair[0])):
+            if column == label and self.whole(method, column):
+                own.setdefault(f"{result.mean:.3f}", []).append(method)
+        best, second = [*map(tuple, own.values()), (), ()][:2]
+        return best, second
 
 
 @dataclass(frozen=True)

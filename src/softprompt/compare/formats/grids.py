@@ -89,8 +89,9 @@ def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
     return Grid(f"{one or 'scores'} on {sheet.backbone}", ("method", *heads, *sheet.suites), tuple(rows), tuple(foot))
 
 
-def _mark(standing: tuple[str | None, str | None], method: str) -> str:
-    return {standing[1]: SECOND, standing[0]: BEST}.get(method, "")
+def _mark(standing: tuple[tuple[str, ...], tuple[str, ...]], method: str) -> str:
+    best, second = standing
+    return BEST if method in best else SECOND if method in second else ""
 
 
 def score(sheet: Sheet, method: str, label: str) -> str:
