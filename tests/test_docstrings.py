@@ -24,8 +24,9 @@ from .shared.models import model, tokenizer
 from .shared.plugins import forgotten
 from .shared.runs import task
 
-# It needs a family that transformers does not have: `docs/extending.md` shows one.
-WITHOUT = {"register_anatomy"}
+# The first needs a family that transformers does not have, the second an account of the hub: `docs/extending.md` and
+# `docs/sharing.md` show them.
+WITHOUT = {"register_anatomy", "push"}
 _PARTS = ast.FunctionDef | ast.ClassDef | ast.Module
 
 

@@ -55,9 +55,10 @@ def test_a_regression_predicts_within_its_bounds(family: str, readout: str, tmp_
     words = {} if readout == "head" else {"labels": {"0": "w10", "5": "w11"}}
     task = Task(kind="regression", template="{text} {mask}", bounds=(0, 5), metric="pearson", **words)
     method = HeadOnly() if readout == "head" else METHODS["prompt_tuning"]
+    rate = {} if readout == "head" else {"learning_rate": 0.05}
     done = train(
         model(family), tokenizer(), task.with_data(tmp_path / "rows.jsonl"), method, output=tmp_path / "run",
-        progress=False, max_steps=40, learning_rate=0.05, readout=readout, patience=99,
+        progress=False, max_steps=40, readout=readout, patience=99, **rate,
     )  # fmt: skip
     assert done.metrics["history"][-1]["loss"] < done.metrics["history"][0]["loss"]
     found = [float(answer) for answer in done.predict(["w41 w20", "w40 w30"])]

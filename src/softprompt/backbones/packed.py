@@ -81,7 +81,9 @@ def inner_numbers(numbers: Tensor) -> list[Tensor]:
     flatten = getattr(numbers, "__tensor_flatten__", None)
     if flatten is None:
         return [numbers]
-    return [plain for name in flatten()[0] for plain in inner_numbers(getattr(numbers, name))]
+    parts = [getattr(numbers, name) for name in flatten()[0]]  # of a split tensor the mesh is one of them
+    numbered = [part for part in parts if hasattr(part, "dtype") or hasattr(part, "__tensor_flatten__")]
+    return [plain for part in numbered for plain in inner_numbers(part)]
 
 
 def beside_parameters(model: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:

@@ -25,7 +25,7 @@ class ServingOptions(BaseModel):
         drain: seconds that a server that is told to stop gives to what it has accepted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     batch_tokens: int = Field(8192, ge=1)
     wait: float = Field(0.004, ge=0)

@@ -20,7 +20,7 @@ router = APIRouter()
 class Asked(BaseModel):
     """What a form sends: prompts, the texts of fields as `field-NAME`, and templates as `template-RUN`."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     pick: list[str] = []
 

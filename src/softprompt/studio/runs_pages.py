@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from softprompt.errors import SoftPromptError
 from softprompt.explain.curves import curves
@@ -34,6 +34,8 @@ _SAID = 40  # lines of a command that are shown
 
 class Asked(BaseModel):
     """What the table is asked for: see `View`; which runs are picked, and what the page shows already."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     find: str = ""
     sort: Column = "changed"

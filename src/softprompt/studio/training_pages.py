@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from softprompt.errors import SoftPromptError
 from softprompt.studio import backbones
@@ -34,6 +34,8 @@ class Asked(BaseModel):
         out: what the run is to be called.
         guess: the columns that were guessed when the form was made, so that the page can say what is no more a guess.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     table: str = ""
     text: list[str] = []
