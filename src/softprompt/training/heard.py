@@ -24,15 +24,13 @@ def check_heard(method: Method, spec: ReadoutSpec, options: TrainingOptions) -> 
         SoftPromptError: an option that has none, and which one does.
     """
     for name in sorted(options.model_fields_set):
-        given = getattr(options, name)
-        if given in (None, "labels", TrainingOptions.model_fields[name].default):  # a head's loss is that over labels
-            continue
-        why = _unheard(name, method, spec)
+        given, default = getattr(options, name), TrainingOptions.model_fields[name].default
+        why = None if given in (None, default) else _unheard(name, given, method, spec)
         if why is not None:
             raise SoftPromptError(f"{name}: {why}, or leave it out")
 
 
-def _unheard(name: str, method: Method, spec: ReadoutSpec) -> str | None:
+def _unheard(name: str, given: object, method: Method, spec: ReadoutSpec) -> str | None:
     """Why an option has no part, and the mend; None where it has one."""
     if name in _OF_PROMPTS and not method.trains():
         mend = "set head_learning_rate" if name == _OF_PROMPTS[0] else "choose another method"
@@ -41,6 +39,6 @@ def _unheard(name: str, method: Method, spec: ReadoutSpec) -> str | None:
         return f"readout {spec.name!r} reads at the answer's place, and pools no states: set readout=head"
     if spec.name in ("text", "mask") and name == "head_learning_rate" and method.course != "mixture":
         return f"readout {spec.name!r} has no head to train: set readout=head"
-    if spec.name == "head" and name == "loss":
+    if spec.name == "head" and (name, given) == ("loss", "vocabulary"):
         return "a head's loss is always over its labels: set readout=text or mask, where the backbone can"
     return None
