@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import softprompt as sp
+import softprompt.studio.asking as asking
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.studio.asking import Playground, Said
@@ -63,6 +64,17 @@ def test_prompts_of_one_backbone_share_one_pass(playground: Playground) -> None:
     playground.ask(questions)
     handle.remove()
     assert sizes == [3]  # a sentence in two templates for one prompt, and in one for the other
+
+
+def test_more_prompts_than_stay_loaded_are_loaded_once_a_question(
+    playground: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(asking, "_KEPT", 1)
+    monkeypatch.setattr(asking, "load", lambda folder, own: loaded.append(folder.parent.name) or sp.load(folder, own))
+    said = playground.ask([Question("a", TEXT), Question("table/b", TEXT)])
+    assert all(one.answer is not None for one in said)
+    assert loaded == ["a", "b"]
 
 
 def test_other_words_around_the_text_are_answered_beside_its_own(runs: Path, playground: Playground) -> None:

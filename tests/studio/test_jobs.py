@@ -40,6 +40,14 @@ def test_commands_follow_one_another_until_one_fails() -> None:
     assert job.shown[1] == "softprompt predict 'no such run' 'a text'"
 
 
+def test_a_command_that_cannot_be_begun_has_failed() -> None:
+    jobs = Jobs()
+    job = jobs.begin("a", [["softprompt", "a\0b"], VERSION])
+    assert job.wait(60)
+    assert (job.state, job.last) == ("failed", "it cannot be begun: embedded null byte")
+    assert jobs.running() == []
+
+
 def test_a_job_that_is_stopped_leaves_as_at_ctrl_c_and_the_next_command_is_not_begun(sleeper: list[str]) -> None:
     jobs = Jobs()
     job = jobs.begin("a", [sleeper, VERSION])

@@ -72,6 +72,15 @@ def test_what_stands_in_files_is_text(small: tuple[Path, Studio, TestClient]) ->
     assert client.get("/").status_code == 200
 
 
+def test_a_page_that_nothing_has_written_is_told(small: tuple[Path, Studio, TestClient]) -> None:
+    folder, _, client = small
+    cell(folder / "one", "capt", history=HISTORY)
+    for address_of_it in ("/report/page?name=one", "/compare/page?key=0123"):
+        found = client.get(address_of_it)
+        assert found.status_code == 404
+        assert "cannot be read (No such file or directory)" in found.text
+
+
 def test_a_run_s_page_tells_what_it_is_and_how_it_goes_on(small: tuple[Path, Studio, TestClient]) -> None:
     folder, _, client = small
     going(folder / "one", HISTORY, 9)

@@ -66,7 +66,7 @@ class _Work:
     """A question that can be put: the row, and how its answer is read."""
 
     place: int
-    name: str
+    prompt: Prompt
     task: Task
     readout: Readout
     row: Row
@@ -140,9 +140,9 @@ class Playground:
             prompt = self._prompt(question.name)
             task, readout = prompt.asked()
             row = _row(task, question)
-            found = [_Work(place, question.name, task, readout, row)]
+            found = [_Work(place, prompt, task, readout, row)]
             if question.template and question.template != _template(readout):
-                found.append(_Work(place, question.name, *_reworded(prompt, question.template), row))
+                found.append(_Work(place, prompt, *_reworded(prompt, question.template), row))
         except SoftPromptError as error:
             return error
         return found
@@ -153,14 +153,16 @@ class Playground:
         found: dict[int, Answer | SoftPromptError] = {}
         groups: dict[int, list[int]] = {}
         for place, work in enumerate(works):
-            groups.setdefault(id(self._prompt(work.name).model), []).append(place)
+            groups.setdefault(id(work.prompt.model), []).append(place)
         for places in groups.values():
             own = [works[place] for place in places]
-            slots = {name: f"p{number}" for number, name in enumerate(dict.fromkeys(work.name for work in own))}
-            prompts = {slot: self._prompt(name) for name, slot in slots.items()}
-            first = prompts["p0"]
-            asks = [partial(_asked, work, slots[work.name]) for work in own]
-            with attach(first.backbone, prompts) as prompted, evaluating(prompted, *(work.readout for work in own)):
+            first, prompts = own[0].prompt, {id(work.prompt): work.prompt for work in own}
+            slots = {key: f"p{number}" for number, key in enumerate(prompts)}
+            asks = [partial(_asked, work, slots[id(work.prompt)]) for work in own]
+            with (
+                attach(first.backbone, {slots[key]: one for key, one in prompts.items()}) as prompted,
+                evaluating(prompted, *(work.readout for work in own)),
+            ):
                 given = run_together(prompted, asks, int(first.tokenizer.pad_token_id or 0))
             found |= dict(zip(places, given, strict=True))
         return [found[place] for place in range(len(works))]

@@ -17,7 +17,7 @@ from softprompt.studio.state import Here, Studio, page, partly
 router = APIRouter()
 
 
-class Asked(BaseModel):
+class QuestionForm(BaseModel):
     """What a form sends: prompts, the texts of fields as `field-NAME`, and templates as `template-RUN`."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
@@ -65,7 +65,7 @@ def _reads(studio: Studio, name: str) -> list[str]:
 
 
 @router.post("/ask")
-def answer(request: Request, here: Here, asked: Annotated[Asked, Form()]) -> Response:
+def answer(request: Request, here: Here, asked: Annotated[QuestionForm, Form()]) -> Response:
     """What the chosen prompts answer, side by side."""
     if not asked.pick:
         raise SoftPromptError("no prompt is chosen: choose one at least")
@@ -87,7 +87,7 @@ def words(request: Request, here: Here, name: Annotated[str, Form()]) -> Respons
 
 
 @router.post("/ask/anchors")
-def anchors(request: Request, here: Here, asked: Annotated[Asked, Form()]) -> Response:
+def anchors(request: Request, here: Here, asked: Annotated[QuestionForm, Form()]) -> Response:
     """Where attention goes in the text, with one prompt."""
     question = Question(asked.pick[0] if asked.pick else "", asked.named("field"))
     runs = here.playground.anchors(question)

@@ -91,7 +91,13 @@ class Job:
     def _run(self) -> None:
         code = 0
         for words in self.commands:
-            if not self._begin(words):
+            try:
+                begun = self._begin(words)
+            except (OSError, ValueError) as error:  # no memory for a process, or words that none can be given
+                self.said.append(shown(f"it cannot be begun: {error}"))
+                code = 1
+                break
+            if not begun:
                 break
             assert self._process is not None
             assert self._process.stdout is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
@@ -12,9 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from softprompt.errors import SoftPromptError
 from softprompt.explain.curves import curves
 from softprompt.files.places import RUN
+from softprompt.guards.paths import reason
 from softprompt.studio.guarding import FOREIGN
 from softprompt.studio.jobs import Job
 from softprompt.studio.listing import Line
+from softprompt.studio.places import NotThere
 from softprompt.studio.reports import (
     comparison_key,
     comparison_place,
@@ -32,7 +35,7 @@ Posted = Annotated[str, Form()]
 _SAID = 40  # lines of a command that are shown
 
 
-class Asked(BaseModel):
+class TableQuery(BaseModel):
     """What the table is asked for: see `View`; which runs are picked, and what the page shows already."""
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -46,7 +49,7 @@ class Asked(BaseModel):
 
 
 @router.get("/")
-def table(request: Request, here: Here, asked: Annotated[Asked, Query()]) -> Response:
+def table(request: Request, here: Here, asked: Annotated[TableQuery, Query()]) -> Response:
     """The runs of the folder; a page that shows them already gets nothing until one has changed."""
     view = View(asked.find, asked.sort, bool(asked.down), asked.group)
     groups = grouped(here.listing.lines(), view)
@@ -152,8 +155,8 @@ def report(request: Request, here: Here, name: Name) -> Response:
 
 @router.get("/report/page")
 def report_page(here: Here, name: Name) -> Response:
-    """The file itself, which may do nothing here."""
-    return _foreign(report_place(here, here.root.run(name)).read_bytes())
+    """The file itself."""
+    return _foreign(report_place(here, here.root.run(name)))
 
 
 @router.post("/compare")
@@ -184,8 +187,13 @@ def comparison(request: Request, here: Here, key: str) -> Response:
 @router.get("/compare/page")
 def comparison_page(here: Here, key: str) -> Response:
     """The file itself."""
-    return _foreign(comparison_place(here, key).read_bytes())
+    return _foreign(comparison_place(here, key))
 
 
-def _foreign(content: bytes) -> HTMLResponse:
+def _foreign(place: Path) -> HTMLResponse:
+    """A page that a command wrote, which may do nothing here."""
+    try:
+        content = place.read_bytes()
+    except OSError as error:
+        raise NotThere(f"{place}: cannot be read ({reason(error)}): make it on the page of its run") from None
     return HTMLResponse(content, headers={"Content-Security-Policy": FOREIGN})

@@ -21,7 +21,7 @@ router = APIRouter()
 _ESTIMATE = "the estimate of a training"  # among the jobs, whose other names are those of folders
 
 
-class Asked(BaseModel):
+class DraftForm(BaseModel):
     """The fields of the form, as they are sent; empty where something is left open.
 
     Attributes:
@@ -65,14 +65,14 @@ class Asked(BaseModel):
 
 
 @router.get("/train")
-def begin(request: Request, here: Here, asked: Annotated[Asked, Query()]) -> Response:
+def begin(request: Request, here: Here, asked: Annotated[DraftForm, Query()]) -> Response:
     """Where a table is dropped in and, once one is chosen, what would be trained from it."""
     if not asked.table:
         return page(request, "train", {"tables": kept(here.root), "endings": ENDINGS})
     return page(request, "_plan" if partly(request) else "draft", _draft_values(here, asked))
 
 
-def _draft_values(studio: Studio, asked: Asked) -> dict[str, object]:
+def _draft_values(studio: Studio, asked: DraftForm) -> dict[str, object]:
     """What a page shows of a draft; a table whose columns cannot be told apart is shown with the reason."""
     draft = asked.draft(studio)
     try:
@@ -105,7 +105,7 @@ def drop(request: Request, here: Here, file: Annotated[UploadFile, File()]) -> R
 
 
 @router.post("/train/estimate")
-def estimate(request: Request, here: Here, asked: Annotated[Asked, Form()]) -> Response:
+def estimate(request: Request, here: Here, asked: Annotated[DraftForm, Form()]) -> Response:
     """Begin to measure how long a training will take; what was measured before is dropped."""
     known = here.jobs.of(_ESTIMATE)
     if known is not None:
@@ -131,7 +131,7 @@ def _estimate(line: str) -> Estimate:
 
 
 @router.post("/train")
-def train(request: Request, here: Here, asked: Annotated[Asked, Form()]) -> Response:
+def train(request: Request, here: Here, asked: Annotated[DraftForm, Form()]) -> Response:
     """Begin a training, to its report; its page shows the curve."""
     draft = asked.draft(here)
     guessed(draft)  # a fault in the table is told here, and not by the run
