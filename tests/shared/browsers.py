@@ -32,14 +32,19 @@ def chromium() -> Iterator[Browser]:
 
 
 def opened(browser: Browser, address: str, wide: int, scheme: Any) -> tuple[Page, list[str]]:
-    """A page at a width and a setting of colours, and what it asked for besides itself or complained of."""
+    """A page at a width and a setting of colours, and what it asks for besides itself or complains of, also later."""
     page = browser.new_page(viewport={"width": wide, "height": 900}, color_scheme=scheme)
     faults: list[str] = []
-    page.on("request", lambda one: faults.append(one.url))
-    page.on("console", lambda one: faults.append(one.text))
-    page.on("pageerror", lambda one: faults.append(str(one)))
+
+    def note(words: str) -> None:
+        if words != address and not words.startswith("data:,"):
+            faults.append(words)
+
+    page.on("request", lambda one: note(one.url))
+    page.on("console", lambda one: note(one.text))
+    page.on("pageerror", lambda one: note(str(one)))
     page.goto(address)
-    return page, [one for one in faults if one != address and not one.startswith("data:,")]
+    return page, faults
 
 
 def each_way(page: Page) -> Iterator[int]:

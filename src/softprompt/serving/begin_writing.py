@@ -15,11 +15,11 @@ from softprompt.serving.shelf import Served
 from softprompt.serving.writing import Wishes, Writing
 from softprompt.tasks.text.encoding import affixes
 
-Asked: TypeAlias = str | Mapping[str, object] | tuple[int, ...]
+Context: TypeAlias = str | Mapping[str, object] | tuple[int, ...]
 USUAL = 128  # tokens of a text for which neither a request nor a task says how many
 
 
-def writing_of(served: Served, backbone: Backbone, text: Asked, wishes: Wishes, most: int | None) -> Writing:
+def writing_of(served: Served, backbone: Backbone, text: Context, wishes: Wishes, most: int | None) -> Writing:
     """A text that a prompt is to write.
 
     Args:
@@ -55,7 +55,7 @@ def writing_of(served: Served, backbone: Backbone, text: Asked, wishes: Wishes, 
     return made
 
 
-def _plain(served: Served, backbone: Backbone, text: Asked, wishes: Wishes, most: int | None) -> Writing:
+def _plain(served: Served, backbone: Backbone, text: Context, wishes: Wishes, most: int | None) -> Writing:
     if isinstance(text, Mapping):
         raise SoftPromptError(f"model {served.name!r} knows no task, so it has no fields: give a text")
     if isinstance(text, str):

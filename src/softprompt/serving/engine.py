@@ -18,7 +18,7 @@ from softprompt.inference.batches import to_device
 from softprompt.inference.predict import Answer, answered, in_words
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.readouts.head import Head
-from softprompt.serving.begin_writing import Asked, writing_of
+from softprompt.serving.begin_writing import Context, writing_of
 from softprompt.serving.folder import folder_of_prompts
 from softprompt.serving.lowered import reach_of
 from softprompt.serving.shelf import Served, Shelf
@@ -119,7 +119,7 @@ class Engine:
         self.shelf.use_again(served, len(found) - 1)
         return found
 
-    def begin(self, name: str, text: Asked, wishes: Wishes, most: int | None = None) -> Writing:
+    def begin(self, name: str, text: Context, wishes: Wishes, most: int | None = None) -> Writing:
         """A text that a prompt is to write; `forget` it once it has ended.
 
         Args:

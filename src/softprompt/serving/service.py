@@ -17,7 +17,7 @@ from softprompt.attached.answering import Text
 from softprompt.errors import SoftPromptError
 from softprompt.inference.predict import Answer
 from softprompt.serving.batcher import Batcher
-from softprompt.serving.begin_writing import Asked
+from softprompt.serving.begin_writing import Context
 from softprompt.serving.engine import Engine, Question
 from softprompt.serving.faults import Refused
 from softprompt.serving.jobs import News, Scored, Written, scored, written
@@ -111,7 +111,7 @@ class Service:
         self._submit([job])
         return job
 
-    async def writing(self, name: str, text: Asked, wishes: Wishes, most: int | None) -> Writing:
+    async def writing(self, name: str, text: Context, wishes: Wishes, most: int | None) -> Writing:
         """A text that a prompt is to write; see `Engine.begin`."""
         return await self.encode(lambda: self.engine.begin(name, text, wishes, most))
 

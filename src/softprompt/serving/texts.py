@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from softprompt.files import strict_json
 from softprompt.guards.tokenizing import token_ids
 from softprompt.inference.predict import Answer
-from softprompt.serving.begin_writing import Asked
+from softprompt.serving.begin_writing import Context
 from softprompt.serving.bodies import Chat, Completion, Write
 from softprompt.serving.door import notes_of
 from softprompt.serving.faults import Refused
@@ -93,7 +93,7 @@ def text_routes(service: Service) -> APIRouter:
     return routes
 
 
-def _said(service: Service, body: Chat) -> Asked:
+def _said(service: Service, body: Chat) -> Context:
     """What a chat asks a prompt."""
     tokenizer, about = service.engine.backbone.tokenizer, service.engine.shelf.about(body.model)
     if about.task is None and tokenizer.chat_template is not None:
@@ -106,7 +106,12 @@ def _said(service: Service, body: Chat) -> Asked:
 
 
 async def _written(
-    service: Service, body: Write, request: Request, asked: list[Asked], most: int | None, kind: Literal["chat", "text"]
+    service: Service,
+    body: Write,
+    request: Request,
+    asked: list[Context],
+    most: int | None,
+    kind: Literal["chat", "text"],
 ) -> Response:
     if most is not None and most > service.options.new_tokens:
         raise Refused(400, f"max_tokens is {most}, at most {service.options.new_tokens} are written: lower it")
@@ -132,7 +137,7 @@ async def _written(
     return JSONResponse(form.whole(texts, sum(len(one.ids) for one in done), sum(len(one.made) for one in done)))
 
 
-async def _begun(service: Service, body: Write, asked: Sequence[Asked], most: int | None) -> list[Writing]:
+async def _begun(service: Service, body: Write, asked: Sequence[Context], most: int | None) -> list[Writing]:
     """The texts that a request asks for, which wait for nothing yet."""
     stop = () if body.stop is None else (body.stop,) if isinstance(body.stop, str) else tuple(body.stop)
     wishes = Wishes(0, body.temperature or 0.0, 1.0 if body.top_p is None else body.top_p, body.seed, stop)
