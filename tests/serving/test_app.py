@@ -255,6 +255,26 @@ def test_who_goes_away_leaves_and_a_full_queue_says_when_to_come_again(root: Pat
         first.close()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_texts_for_which_there_is_no_room_are_refused_together_and_keep_no_prompt(root: Path, stream: bool) -> None:
+    with server(root, FAMILY, limits={"queue_rows": 2}) as own:
+        shelf = own.app.state.service.engine.shelf
+        found = own.ask("/v1/completions", {"model": "writer", "prompt": TEXTS[:3], "stream": stream})
+        assert (found.status, found.json["error"]["type"]) == (429, "rate_limit_error")
+        within(lambda: all(one.users == 0 for one in shelf._loaded.values()))
+
+
+def test_a_fault_of_a_stream_is_its_last_event(tmp_path: Path) -> None:
+    root = tmp_path / "prompts"
+    wishes = {"max_new_tokens": 4, "num_beams": 2}
+    put(root, "beams", FAMILY, "prompt_tuning", {"num_virtual_tokens": 2}, **GENERATION, wishes=wishes)
+    with server(root, FAMILY) as own:
+        body = {"model": "beams", "prompt": TEXTS[0], "temperature": 1, "stream": True}
+        events = own.ask("/v1/completions", body).body.decode().split("\n\n")
+    (told,) = (json.loads(one.removeprefix("data: ")) for one in events if one)
+    assert "writes the likeliest text alone" in told["error"]["message"]
+
+
 def test_a_line_of_the_log_has_the_request_and_no_text(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "softprompt.serving.requests")
     with server(root, FAMILY) as own:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 
@@ -15,9 +14,9 @@ from softprompt.errors import SoftPromptError, shortened, shown
 from softprompt.serving.batcher import Closing, Full
 from softprompt.serving.shelf import NotServed
 
-_LOG = logging.getLogger(__name__)
 _KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 _LONGEST = 500
+_UNEXPECTED = "the server failed at this request: its log has more, under the request's id"
 
 
 class Refused(SoftPromptError):
@@ -34,12 +33,20 @@ class Refused(SoftPromptError):
 
 def answer_to(status: int, message: str, param: str | None = None, after: float | None = None) -> JSONResponse:
     """An error as an answer."""
-    kind = _KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    error = {"message": shortened(shown(message), _LONGEST), "type": kind, "param": param, "code": None}
     headers = {} if after is None else {"Retry-After": str(math.ceil(after))}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": error}, status, headers)
+    return JSONResponse(_body(status, message, param), status, headers)
+
+
+def body_of(error: Exception) -> dict[str, object]:
+    """What is told of a fault that comes once an answer has begun; of one that is no user's nothing but that."""
+    return _body(400, str(error)) if isinstance(error, SoftPromptError) else _body(500, _UNEXPECTED)
+
+
+def _body(status: int, message: str, param: str | None = None) -> dict[str, object]:
+    kind = _KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": shortened(shown(message), _LONGEST), "type": kind, "param": param, "code": None}}
 
 
 def answer_faults(app: FastAPI) -> None:
@@ -69,4 +76,4 @@ def answer_faults(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, error: Exception) -> JSONResponse:
-        return answer_to(500, "the server failed at this request: its log has more, under the request's id")
+        return answer_to(500, _UNEXPECTED)

@@ -20,7 +20,7 @@ from softprompt.serving.batcher import Batcher
 from softprompt.serving.begin_writing import Context
 from softprompt.serving.engine import Engine, Question
 from softprompt.serving.faults import Refused
-from softprompt.serving.jobs import News, Scored, Written, scored, written
+from softprompt.serving.jobs import Scored, Written, scored, written
 from softprompt.serving.options import ServingOptions
 from softprompt.serving.telemetry import Telemetry
 from softprompt.serving.writing import Wishes, Writing
@@ -101,15 +101,21 @@ class Service:
         found = await self._done(request, jobs)
         return found, sum(one.tokens for one in questions)
 
-    def begin(self, writing: Writing, news: News | None = None) -> Written:
-        """Let a text wait, whose prompt is given back once it is done.
+    def begin(self, writings: Sequence[Writing], news: Callable[[int, str], None] | None = None) -> list[Written]:
+        """Let the texts of one request wait, all or none; their prompts are given back once they are done.
+
+        Args:
+            writings: the texts.
+            news: is told, in the model's thread, which of them has what to be shown.
 
         Raises:
             SoftPromptError: there is no room in the queue.
         """
-        job = written(writing, time.monotonic(), news)
-        self._submit([job])
-        return job
+        now = time.monotonic()
+        tells = [None if news is None else partial(news, index) for index in range(len(writings))]
+        jobs = [written(one, now, tell) for one, tell in zip(writings, tells, strict=True)]
+        self._submit(jobs)
+        return jobs
 
     async def writing(self, name: str, text: Context, wishes: Wishes, most: int | None) -> Writing:
         """A text that a prompt is to write; see `Engine.begin`."""

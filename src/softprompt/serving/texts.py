@@ -17,13 +17,14 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.guards.tokenizing import token_ids
 from softprompt.inference.predict import Answer
 from softprompt.serving.begin_writing import Context
 from softprompt.serving.bodies import Chat, Completion, Write
 from softprompt.serving.door import notes_of
-from softprompt.serving.faults import Refused
+from softprompt.serving.faults import Refused, body_of
 from softprompt.serving.jobs import Written
 from softprompt.serving.labels import Json, check_size, note
 from softprompt.serving.service import Service
@@ -131,8 +132,7 @@ async def _written(
     writings = await _begun(service, body, asked, most)
     if body.stream:
         return _stream(_as_written(service, form, writings, usage=usage))
-    jobs = [service.begin(one) for one in writings]
-    done = await service.finished(request, jobs)
+    done = await service.finished(request, service.begin(writings))
     texts = [(one.text, one.ended or "stop") for one in done]
     return JSONResponse(form.whole(texts, sum(len(one.ids) for one in done), sum(len(one.made) for one in done)))
 
@@ -153,8 +153,8 @@ async def _begun(service: Service, body: Write, asked: Sequence[Context], most: 
     return found
 
 
-async def _as_written(service: Service, form: Form, writings: list[Writing], *, usage: bool) -> AsyncIterator[Json]:
-    """The parts of some texts, as they come."""
+def _as_written(service: Service, form: Form, writings: list[Writing], *, usage: bool) -> AsyncIterator[Json]:
+    """The parts of some texts, as they come; the texts wait from now on, so that a full queue is told by a status."""
     loop, news = asyncio.get_running_loop(), asyncio.Queue[tuple[int, str | None]]()
 
     def tell(index: int, text: str | None) -> None:
@@ -163,12 +163,17 @@ async def _as_written(service: Service, form: Form, writings: list[Writing], *, 
     def finish(index: int, _: object) -> None:
         tell(index, None)
 
-    jobs: list[Written] = []
+    jobs = service.begin(writings, tell)
+    for index, job in enumerate(jobs):
+        job.done.add_done_callback(partial(finish, index))
+    return _parts(service, form, jobs, news, usage=usage)
+
+
+async def _parts(
+    service: Service, form: Form, jobs: list[Written], news: asyncio.Queue[tuple[int, str | None]], *, usage: bool
+) -> AsyncIterator[Json]:
+    """The parts of some texts that wait: of each what is told of it, and at last None."""
     try:
-        for index, one in enumerate(writings):
-            job = service.begin(one, partial(tell, index))
-            job.done.add_done_callback(partial(finish, index))
-            jobs.append(job)
         begun: set[int] = set()
         left = len(jobs)
         while left:
@@ -181,7 +186,8 @@ async def _as_written(service: Service, form: Form, writings: list[Writing], *, 
                 yield form.chunk(index, text, None, first=index not in begun)
             begun.add(index)
         if usage:
-            yield form.usage(sum(len(one.ids) for one in writings), sum(len(one.made) for one in writings))
+            done = [job.writing for job in jobs]
+            yield form.usage(sum(len(one.ids) for one in done), sum(len(one.made) for one in done))
     finally:
         service.cancel(jobs)
 
@@ -195,11 +201,21 @@ def _stream(parts: AsyncIterator[Json]) -> StreamingResponse:
     """Server-sent events; a fault that comes after the head is an event of its own, and the last one."""
 
     async def lines() -> AsyncIterator[str]:
-        async for part in parts:
-            yield f"data: {strict_json.dumps(part, indent=None, ascii_only=True)}\n\n"
-        yield "data: [DONE]\n\n"
+        try:
+            async for part in parts:
+                yield _event(part)
+        except Exception as error:
+            yield _event(body_of(error))
+            if not isinstance(error, SoftPromptError):
+                raise
+        else:
+            yield "data: [DONE]\n\n"
 
     return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+
+def _event(part: Json) -> str:
+    return f"data: {strict_json.dumps(part, indent=None, ascii_only=True)}\n\n"
 
 
 def _usage(read: int, written: int) -> Json:

@@ -80,7 +80,11 @@
     for (let held = "", part = await reader.read(); !part.done; part = await reader.read()) {
       const lines = (held + part.value).split("\n\n");
       held = lines.pop();
-      for (const line of lines.filter(one => one.startsWith("data: {"))) said.textContent += JSON.parse(line.slice(6)).choices[0]?.text ?? "";
+      for (const line of lines.filter(one => one.startsWith("data: {"))) {
+        const told = JSON.parse(line.slice(6));
+        if (told.error) throw new Error(told.error.message);
+        said.textContent += told.choices[0]?.text ?? "";
+      }
     }
   }
   form.addEventListener("submit", async event => {
