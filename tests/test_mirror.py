@@ -111,7 +111,6 @@ WHOLE = {
     "serving/options": "serving/test_run.py",
     "serving/service": "serving/test_app.py",
     "serving/telemetry": "serving/test_app.py",
-    "serving/texts": "serving/test_app.py",
     "serving/together": "serving/test_engine.py",
     "storage/attached": "attached/test_saving.py",
     "studio/app": "studio/test_pages.py",

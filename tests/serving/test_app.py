@@ -8,15 +8,14 @@ import logging
 import shutil
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..shared.served import GENERATION, MIXED, TEXTS, Server, alone, put, put_mixed, server
+from ..shared.served import GENERATION, MIXED, TEXTS, Server, alone, put, put_mixed, server, within
 
 FAMILY = "llama"
 FREE = {**GENERATION, "wishes": {"max_new_tokens": 9}}
@@ -41,14 +40,6 @@ def served(root: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def expected(root: Path) -> dict[str, Any]:
     return {name: alone(root, name, FAMILY, TEXTS) for name in (*MIXED, "head", "writer", "other_writer")}
-
-
-def within(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_several_tasks_and_texts_at_once(served: Server, expected: dict[str, Any]) -> None:
@@ -253,26 +244,6 @@ def test_who_goes_away_leaves_and_a_full_queue_says_when_to_come_again(root: Pat
         answer = first.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200")
         first.close()
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_texts_for_which_there_is_no_room_are_refused_together_and_keep_no_prompt(root: Path, stream: bool) -> None:
-    with server(root, FAMILY, limits={"queue_rows": 2}) as own:
-        shelf = own.app.state.service.engine.shelf
-        found = own.ask("/v1/completions", {"model": "writer", "prompt": TEXTS[:3], "stream": stream})
-        assert (found.status, found.json["error"]["type"]) == (429, "rate_limit_error")
-        within(lambda: all(one.users == 0 for one in shelf._loaded.values()))
-
-
-def test_a_fault_of_a_stream_is_its_last_event(tmp_path: Path) -> None:
-    root = tmp_path / "prompts"
-    wishes = {"max_new_tokens": 4, "num_beams": 2}
-    put(root, "beams", FAMILY, "prompt_tuning", {"num_virtual_tokens": 2}, **GENERATION, wishes=wishes)
-    with server(root, FAMILY) as own:
-        body = {"model": "beams", "prompt": TEXTS[0], "temperature": 1, "stream": True}
-        events = own.ask("/v1/completions", body).body.decode().split("\n\n")
-    (told,) = (json.loads(one.removeprefix("data: ")) for one in events if one)
-    assert "writes the likeliest text alone" in told["error"]["message"]
 
 
 def test_a_line_of_the_log_has_the_request_and_no_text(root: Path, caplog: pytest.LogCaptureFixture) -> None:

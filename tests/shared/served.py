@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,4 +130,24 @@ def server(root: Path, family: str, *, limits: Mapping[str, Any] | None = None, 
     assert not thread.is_alive()
 
 
-__all__ = ["GENERATION", "MIXED", "TEXTS", "Server", "alone", "backbone", "put", "put_mixed", "server"]
+def within(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+__all__ = [
+    "GENERATION",
+    "MIXED",
+    "TEXTS",
+    "Answered",
+    "Server",
+    "alone",
+    "backbone",
+    "put",
+    "put_mixed",
+    "server",
+    "within",
+]

@@ -16,6 +16,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from jinja2 import TemplateError
 
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
@@ -88,18 +89,26 @@ def text_routes(service: Service) -> APIRouter:
     @routes.post("/v1/chat/completions")
     async def chat(body: Chat, request: Request) -> Response:
         """The same in the form of a chat, whose one message is the task's text."""
-        asked = _said(service, body)
+        check_size(service.options, [body.model], ["".join(one.text for one in body.messages)])
+        asked = await service.encode(lambda: _said(service, body))
         return await _written(service, body, request, [asked], body.max_completion_tokens or body.max_tokens, "chat")
 
     return routes
 
 
 def _said(service: Service, body: Chat) -> Context:
-    """What a chat asks a prompt."""
+    """What a chat asks a prompt; tokenizers serve one thread at a time, so that of texts is where it is asked.
+
+    Raises:
+        Refused: the prompt answers one text, or the tokenizer's form has no place for these messages.
+    """
     tokenizer, about = service.engine.backbone.tokenizer, service.engine.shelf.about(body.model)
     if about.task is None and tokenizer.chat_template is not None:
         said = [{"role": one.role, "content": one.text} for one in body.messages]
-        text = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+        try:
+            text = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+        except TemplateError as error:
+            raise Refused(400, f"messages: the tokenizer's form for chats does not take them ({error})") from None
         return tuple(token_ids(tokenizer, str(text)))
     if [one.role for one in body.messages] != ["user"]:
         raise Refused(400, f"messages: model {body.model!r} answers one text: send one message, of role user")
