@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count as counter
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from softprompt.errors import SoftPromptError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun gives to every process
-_TOLD = "softprompt/told"  # counts, in the store that torchrun keeps, who wanted to tell a fault
+_TOLD = "told"  # counts, in the store that torchrun keeps, who wanted to tell a fault
 
 
 class Store(Protocol):
@@ -187,6 +188,7 @@ def _lost() -> RankLost:
 
 
 _HERE: list[Ranks] = []
+_MEETINGS = counter()  # of this process; every rank counts the same
 
 
 def here() -> Ranks:
@@ -228,10 +230,13 @@ def _connected(launch: Launch) -> Store:
     """Meet the other ranks; the store in which torchrun keeps what they have to know."""
     import torch
     from torch import distributed
+    from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     try:
-        store, _, _ = next(rendezvous("env://"))
+        kept, _, _ = next(rendezvous("env://"))
+        # What ranks left in it when they met before would be taken for what they say now.
+        store = PrefixStore(f"softprompt/{next(_MEETINGS)}", kept)
         if not distributed.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
             distributed.init_process_group(backend, store=store, rank=launch.index, world_size=launch.count)

@@ -153,14 +153,15 @@ def at_step(step: int, action: Callable[[], None]) -> Iterator[None]:
         SoftPromptTrainer.after_step = plain  # type: ignore[method-assign]
 
 
-def _refused(what: Callable[[], object]) -> str:
+def _fault(what: Callable[[], object]) -> tuple[str, str]:
+    """The class and the line of what it raises."""
     from softprompt.errors import SoftPromptError
 
     try:
         what()
     except SoftPromptError as error:
-        return str(error)
-    return "trained"
+        return type(error).__name__, str(error)
+    return "", "trained"
 
 
 def _stopped(folder: Path, rank: int) -> bool:
@@ -181,6 +182,8 @@ def _stopped(folder: Path, rank: int) -> bool:
 def everyday(folder: Path) -> None:
     """The cases of every test run, and what is refused."""
     watched, told = Watched(), dict[str, Any]()
+    # Ranks that meet for each training anew, as in a script that goes on after a fault.
+    told["heard"] = [_fault(lambda: trained(folder / "bad", "capt", learning_rate=-1.0))[0] for _ in range(3)]
     with _joined() as rank:
         with watched.listening():
             trained(folder / "prompt_tuning", "prompt_tuning")
@@ -196,10 +199,10 @@ def everyday(folder: Path) -> None:
             "coupled": {"method": "smop"},
         }
         told["refused"] = {
-            name: _refused(lambda: trained(folder / name, "capt", **own))  # noqa: B023
+            name: _fault(lambda: trained(folder / name, "capt", **own))[1]  # noqa: B023
             for name, own in asked.items()
         }
-        told["held"] = _refused(lambda: trained(folder / "capt", "capt"))
+        told["held"] = _fault(lambda: trained(folder / "capt", "capt"))[1]
         told["again"] = trained(folder / "capt", "capt", resume=True).metrics["test"]
     told["written"] = [name for name in watched.written if name.startswith(f"{folder}{os.sep}")]
     (folder / f"rank-{rank}.json").write_text(json.dumps(told))
@@ -214,7 +217,7 @@ def split(folder: Path) -> None:
         told["again"] = trained(folder / "capt", "capt", shard=True, resume=True).metrics["test"]
         own = {"spt": CASES["spt"], "lora": {"method": "lora"}, "xprompt": MORE["xprompt"]}
         told["refused"] = {
-            name: _refused(lambda: trained(folder / name, "capt", **given, shard=True))  # noqa: B023
+            name: _fault(lambda: trained(folder / name, "capt", **given, shard=True))[1]  # noqa: B023
             for name, given in own.items()
         }
     (folder / f"rank-{rank}.json").write_text(json.dumps(told))

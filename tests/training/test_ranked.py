@@ -100,6 +100,12 @@ def test_what_one_rank_finds_all_say_and_leave_nothing(
     assert not (both / what).exists()
 
 
+def test_each_fault_of_a_script_is_told_once_however_often_its_ranks_meet(told: list[dict[str, Any]]) -> None:
+    assert [{*both} for both in zip(*(rank["heard"] for rank in told), strict=True)] == [
+        {"SoftPromptError", "ToldElsewhere"}
+    ] * 3
+
+
 def test_the_verdict_on_a_folder_is_everyones(told: list[dict[str, Any]], both: Path) -> None:
     assert all("holds a run already" in rank["held"] for rank in told)
     measured = json.loads((both / "capt" / "metrics.json").read_text())["test"]
