@@ -45,6 +45,8 @@ def export(
 
 
 def _names(runs: list[Path]) -> list[str]:
-    """The names of some folders, with a number where two are the same; of a run's own prompt that of the run."""
+    """The names of some folders, all with their place where two are the same; of a run's own prompt that of the run."""
     names = [run.resolve().parent.name if run.name == "prompt" else run.resolve().name for run in runs]
-    return [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
+    if len({*names}) == len(names):
+        return names
+    return [f"{name}-{place}" for place, name in enumerate(names, 1)]
