@@ -59,6 +59,7 @@ WHOLE = {
     "carrying/names": "cli/test_export.py",
     "carrying/programs": "carrying/test_vocabulary.py",
     "carrying/readme": "carrying/test_peft_checkpoint.py",
+    "carrying/standing_beside": "carrying/test_keys_values.py",
     "carrying/vectors": "carrying/test_peft_checkpoint.py",
     "cli/common": "cli/test_program.py",
     "cli/found": "cli/test_search.py",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import logging
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ import softprompt as sp
 from softprompt.methods import Method
 
 from ..shared import runs
-from ..shared.carried import prompt_of
+from ..shared.carried import beside, prompt_of
 from ..shared.models import DECODERS, ids, model, tokenizer
 from ..shared.prompts import FAMILIES, METHODS
 
@@ -28,19 +27,6 @@ STATIC = [
 CASES = [*((family, "prompt_tuning") for family in DECODERS), *(("llama", name) for name in STATIC)]
 
 
-def beside(folder: Path) -> Any:
-    """The loader that was written."""
-    text = (folder / "past.py").read_text()
-    assert "softprompt" not in text
-    assert len(text.splitlines()) <= 40
-    spec = importlib.util.spec_from_file_location("past", folder / "past.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
 @pytest.mark.parametrize(("family", "method"), CASES)
 def test_the_past_is_the_prompt(family: str, method: str, tmp_path: Path) -> None:
     backbone = model(family, window=64) if family in ("gemma3", "mistral") else model(family)
@@ -50,7 +36,8 @@ def test_the_past_is_the_prompt(family: str, method: str, tmp_path: Path) -> Non
         with pytest.raises(sp.SoftPromptError, match="cannot be carried to keys-values: it"):
             sp.export(prompt, tmp_path / "new", to="keys-values")
         return
-    loaded = beside(sp.export(prompt, tmp_path / "new", to="keys-values"))
+    loaded = beside(sp.export(prompt, tmp_path / "new", to="keys-values"), "past")
+    assert len((tmp_path / "new" / "past.py").read_text().splitlines()) <= 40
     rows = torch.cat([ids(6), ids(6, 1)])
     with prompt.attach() as prompted, torch.no_grad():
         expected = prompted(input_ids=rows).logits
@@ -79,8 +66,8 @@ def test_the_readmes_program_answers_as_the_prompt_does(tmp_path: Path, monkeypa
     )
     texts = ["w20 w41 w42", "w30 w50", "w90", "w20 w30"]
     answers = []
-    monkeypatch.delitem(importlib.sys.modules, "past", raising=False)
-    monkeypatch.setattr(importlib.sys, "path", [*importlib.sys.path])
+    monkeypatch.delitem(sys.modules, "past", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     for text in texts:
         with redirect_stdout(io.StringIO()) as out:
             exec(program.replace("content='...'", f"content={text!r}"), {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import io
 import json
 import os
@@ -22,25 +21,14 @@ import softprompt as sp
 from softprompt.methods import Method
 
 from ..shared import runs
-from ..shared.carried import prompt_of
+from ..shared.carried import beside, prompt_of
 from ..shared.models import DECODERS, model, tokenizer
-
-
-def beside(folder: Path) -> Any:
-    """The client that was written."""
-    assert "softprompt" not in (folder / "client.py").read_text()
-    spec = importlib.util.spec_from_file_location("client", folder / "client.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
 
 
 @pytest.mark.parametrize("family", DECODERS)
 def test_the_embeddings_answer_as_the_prompt_does(family: str, tmp_path: Path) -> None:
     prompt = prompt_of(model(family), sp.MPT(num_virtual_tokens=3))
-    client = beside(sp.export(prompt, tmp_path / "new", to="prompt-embeds"))
+    client = beside(sp.export(prompt, tmp_path / "new", to="prompt-embeds"), "client")
     whole = client.embeddings(tokenizer(), model(family).get_input_embeddings(), content="w20 w41 w42")
     row = tokenizer()("w20 w41 w42", return_tensors="pt")["input_ids"]
     assert whole.shape == (3 + row.shape[1], 32)
@@ -51,7 +39,7 @@ def test_the_embeddings_answer_as_the_prompt_does(family: str, tmp_path: Path) -
 
 def test_the_client_sends_all_of_it_in_one_request(tmp_path: Path) -> None:
     prompt = runs.run(tmp_path, "llama", sp.PromptTuning(num_virtual_tokens=3), max_steps=2).prompt
-    client = beside(sp.export(prompt, tmp_path / "new", to="prompt-embeds"))
+    client = beside(sp.export(prompt, tmp_path / "new", to="prompt-embeds"), "client")
     whole = client.embeddings(tokenizer(), model("llama").get_input_embeddings(), content="w20 w41")
     asked: list[Any] = []
 
@@ -110,7 +98,7 @@ def test_vllm_answers_as_the_prompt_does(tmp_path: Path) -> None:
     backbone.save_pretrained(tmp_path / "base")
     tokenizer().save_pretrained(tmp_path / "base")
     prompt = prompt_of(backbone, sp.PromptTuning(num_virtual_tokens=3))
-    client = beside(sp.export(prompt, tmp_path / "new", to="prompt-embeds"))
+    client = beside(sp.export(prompt, tmp_path / "new", to="prompt-embeds"), "client")
     texts = ["w20 w41 w42", "w30", "w90 w12 w13 w14"]
     with prompt.attach() as prompted:
         rows = [tokenizer()(text, return_tensors="pt")["input_ids"] for text in texts]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,3 +23,15 @@ def prompt_of(backbone: Any, method: Method, seed: int = 0) -> Prompt:
         for parameter in made.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)) * 0.1)
     return Prompt(method, made, None, None, None, sp.Backbone(backbone, tokenizer()).fingerprint, backbone, tokenizer())
+
+
+def beside(folder: Path, name: str) -> Any:
+    """The program that was written beside a prompt, `NAME.py`, which knows nothing of this library."""
+    path = folder / f"{name}.py"
+    assert "softprompt" not in path.read_text()
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found

@@ -70,8 +70,8 @@ def use_of(prompt: Prompt) -> Use:
     if isinstance(readout, Head):
         place = _linear(readout, prompt)
         assert place is not None
-        stored = {key.removeprefix("head."): value for key, value in readout.stored().items() if "calib" not in key}
-        head = {f"{place}.{key}": value.detach().float().cpu() for key, value in stored.items()}
+        stored = {key.removeprefix("head."): value for key, value in readout.stored().items()}
+        head = {f"{place}.{key}": value.float().cpu() for key, value in stored.items()}
         task = "QUESTION_ANS" if isinstance(readout, SpanHead) else "TOKEN_CLS"
         where = {"first": "at the text's first token", "last": "at its last", "mean": "as the mean over the text"}
         return Use(task, _auto(task), readout.linear.out_features, head, where[readout.pooling])

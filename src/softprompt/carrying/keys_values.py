@@ -8,7 +8,6 @@ those that the frozen model makes of its virtual tokens. Tensors are `keys.LAYER
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,17 +16,18 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from softprompt.backbones.windows import shortest_window
-from softprompt.carrying.chat_templates import chat_template, check_template, template_refusal
+from softprompt.carrying.chat_templates import template_refusal
 from softprompt.carrying.format import Format
 from softprompt.carrying.named import base_name
-from softprompt.carrying.programs import fields_of, program
+from softprompt.carrying.programs import program
 from softprompt.carrying.readme import write_readme
+from softprompt.carrying.standing_beside import write_beside
 from softprompt.carrying.vectors import pairs_of, place_refusal, static_refusal
 from softprompt.files.tensors import write_tensors
+from softprompt.sites.modes import evaluating
 from softprompt.storage.prompt import Prompt
 
 _LOG = logging.getLogger(__name__)
-_BESIDE = Path(__file__).parent / "beside" / "past.py"
 _ROW = (1, 2, 3)  # any ids: what is compared is two ways to the same logits
 
 
@@ -77,12 +77,8 @@ def _is_past(prompt: Prompt, pairs: list[tuple[Tensor, Tensor]]) -> bool:
         keys, values = (one[None].to(prompt.backbone.device, prompt.backbone.dtype) for one in pair)
         cache.update(keys, values, layer)
     seen = torch.ones(1, cache.get_seq_length() + len(_ROW), dtype=torch.long, device=row.device)
-    was = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         found = model(input_ids=row, attention_mask=seen, past_key_values=cache)[0].float()
-    finally:
-        model.train(was)
     with prompt.attached() as prompted:
         expected = prompted(input_ids=row)[0].float()
     width = 1e-3 if prompt.backbone.dtype == torch.float32 else 0.1
@@ -96,8 +92,7 @@ def write_keys_values(prompts: Mapping[str, Prompt], folder: Path) -> None:
         SoftPromptError: see `check_template`.
     """
     ((name, prompt),) = prompts.items()
-    template, window = chat_template(prompt, ()), shortest_window(prompt.backbone.anatomy)
-    check_template(name, prompt, prompt.tokenizer, template, ())
+    window = shortest_window(prompt.backbone.anatomy)
     if window is not None and prompt.producer.joins:
         _LOG.warning(
             "keys-values: the backbone has a sliding window of %d: a past is seen from within it alone, and our prefix "
@@ -110,9 +105,7 @@ def write_keys_values(prompts: Mapping[str, Prompt], folder: Path) -> None:
         folder / "keys_values.safetensors",
         {f"{kind}.{layer}": pair[at] for layer, pair in enumerate(pairs) for kind, at in named.items()},
     )
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    shutil.copyfile(_BESIDE, folder / _BESIDE.name)
-    fields = ", ".join(f"{field}={text!r}" for field, text in fields_of(prompt).items())
+    fields = write_beside(folder, name, prompt, "past.py")
     opening = [
         "import sys",
         "",

@@ -30,6 +30,7 @@ from softprompt.readouts.base import Readout
 from softprompt.readouts.columns_head import ColumnsHead
 from softprompt.readouts.head import Head
 from softprompt.readouts.label_words import LabelWords
+from softprompt.sites.modes import evaluating
 from softprompt.storage.prompt import Prompt
 
 _TOLERANCE = 1e-4
@@ -143,17 +144,15 @@ def _runtime() -> ModuleType:
 @contextmanager
 def _quietly(prompted: PromptedModel, readout: Readout) -> Iterator[None]:
     """In evaluation mode, on which the trace depends, and without what torch tells of its own parts."""
-    own, log = (prompted.training, readout.training), logging.getLogger("torch.onnx")
+    log = logging.getLogger("torch.onnx")
     level = log.level
-    prompted.eval(), readout.eval()
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with evaluating(prompted, readout), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         log.setLevel(level)
-        prompted.train(own[0]), readout.train(own[1])
 
 
 def _rows(shape: tuple[int, int], readout: Head | LabelWords) -> tuple[Tensor, Tensor]:

@@ -6,20 +6,17 @@ with tokens has shared cached entries with others that differ (vllm-project/vllm
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from softprompt.carrying.chat_templates import chat_template, check_template, template_refusal
+from softprompt.carrying.chat_templates import template_refusal
 from softprompt.carrying.format import Format
 from softprompt.carrying.named import base_name
-from softprompt.carrying.programs import fields_of
 from softprompt.carrying.readme import write_readme
+from softprompt.carrying.standing_beside import write_beside
 from softprompt.carrying.vectors import place_refusal, stream_refusal, stream_rows
 from softprompt.files.tensors import write_tensors
 from softprompt.storage.prompt import Prompt
-
-_BESIDE = Path(__file__).parent / "beside" / "client.py"
 
 
 def prompt_embeds_refusal(prompt: Prompt) -> str | None:
@@ -42,12 +39,8 @@ def write_prompt_embeds(prompts: Mapping[str, Prompt], folder: Path) -> None:
         SoftPromptError: see `check_template`.
     """
     ((name, prompt),) = prompts.items()
-    template = chat_template(prompt, ())
-    check_template(name, prompt, prompt.tokenizer, template, ())
     write_tensors(folder / "prompt_embeds.safetensors", {"prompt": stream_rows(prompt)})
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    shutil.copyfile(_BESIDE, folder / _BESIDE.name)
-    fields = ", ".join(f"{field}={text!r}" for field, text in fields_of(prompt).items())
+    fields = write_beside(folder, name, prompt, "client.py")
     lines = [
         "```python",
         "import sys",
