@@ -223,6 +223,25 @@ def test_prompts_come_change_and_go_while_it_runs(tmp_path: Path, caplog: pytest
     assert [sum(one.startswith(name) for one in told) for name in ("broken", "bad name", "out")] == [1, 1, 1]
 
 
+def test_a_look_that_fails_is_not_the_last(tmp_path: Path) -> None:
+    root = tmp_path / "prompts"
+    root.mkdir()
+    with server(root, FAMILY) as own:
+        engine = own.app.state.service.engine
+        look, looks = engine.look, []
+
+        def failing() -> None:
+            looks.append(1)
+            if len(looks) == 1:
+                raise RuntimeError("once")
+            look()
+
+        engine.look = failing
+        within(lambda: len(looks) == 1)
+        put(root, "late", FAMILY, "prompt_tuning", {"num_virtual_tokens": 2})
+        within(lambda: engine.shelf.names == ["late"])
+
+
 def test_who_goes_away_leaves_and_a_full_queue_says_when_to_come_again(root: Path) -> None:
     with server(root, FAMILY, limits={"queue_rows": 3, "writing_rows": 1}) as own:
         engine = own.app.state.service.engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,6 +105,37 @@ def test_who_goes_away_leaves_between_two_steps_and_a_prompt_stays_while_its_tex
         engine.look()
         assert engine.shelf.names == ["kept"]
     assert len(first.writing.made) < 40
+
+
+@pytest.mark.parametrize("fault", [SoftPromptError, RuntimeError])
+def test_a_text_that_cannot_begin_changes_no_other(
+    fault: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, wishes = tmp_path / "prompts", {"max_new_tokens": 9}
+    put(root, "good", "llama", "prompt_tuning", {"num_virtual_tokens": 3}, 1, **GENERATION, wishes=wishes)
+    placed = {**GENERATION, "template": "{prompt} {text}"}
+    put(root, "bad", "llama", "prompt_tuning", {"num_virtual_tokens": 3}, 2, **placed, wishes=wishes)
+    put(root, "apart", "llama", "lora", {"rank": 2}, 3, **GENERATION, wishes=wishes)
+    right = alone(root, "good", "llama", TEXTS[:1])[0].label
+
+    def refuse(*_: Any) -> Any:
+        raise fault("this one fails")
+
+    with writing(root, "llama") as (engine, wait):
+        first = threading.Event()
+        begun = wait("good", TEXTS[0], news=lambda _: first.set())
+        first.wait(20)
+        with engine.shelf.lock:
+            monkeypatch.setattr(engine.shelf._loaded["bad"].prompt.producer, "embed", refuse)
+            assert engine.shelf._loaded["apart"].alone is not None
+            monkeypatch.setattr(engine.shelf._loaded["apart"].alone, "calling", refuse)
+            jobs = {name: wait(name, TEXTS[0]) for name in ("good", "bad", "apart")}
+        for name in ("bad", "apart"):
+            with pytest.raises(fault, match="this one fails"):
+                jobs[name].done.result(20)
+        assert begun.done.result(20).text == right
+        if fault is SoftPromptError:  # one of another kind takes those along that would have begun with it
+            assert jobs["good"].done.result(20).text == right
 
 
 def test_texts_wait_until_there_is_room_for_them(tmp_path: Path) -> None:

@@ -62,12 +62,28 @@ class Decoder:
     def join(self, new: Sequence[Writing]) -> None:
         """Read some texts and write the first token of each; they go on with the others.
 
+        Args:
+            new: texts in which virtual tokens stand already, or texts in which none do.
+
         Raises:
-            SoftPromptError: the model cannot read one of them; the others go on.
+            SoftPromptError: the model cannot read one of them; none has joined, and the others go on.
         """
-        apart = {placed: [one for one in new if one.placed == placed] for placed in (False, True)}
-        for rows in filter(None, apart.values()):
-            self._join(rows)
+        slots = [self._slot(one) for one in new]
+        ids, mask = pad([one.ids for one in new], self._filler, left=True)
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids) if mask is None else mask}
+        given = inputs(self._prompted, to_device(batch, self._prompted), slots)
+        ids, mask = given["input_ids"], given["attention_mask"]
+        assert mask is not None
+        order = torch.arange(ids.shape[1], device=ids.device)
+        last = (mask * order).argmax(-1, keepdim=True)
+        cache = DynamicCache()
+        with self._prompted.calling(tuple(given["prompts"]), mask.bool(), last) as call:
+            logits = self._logits(ids, mask, cache)
+            whole = mask if call.layout is None or call.layout.mask is None else call.layout.mask
+        self._stand_beside(cache, whole)
+        self.rows += new
+        self._slots += slots
+        self._write(new, logits)
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -106,25 +122,6 @@ class Decoder:
         count = served.prompt.producer.footprint.count
         fits = self._reach is None or count + len(one.ids) + one.wishes.most <= self._reach
         return served.lowered if fits else served.slot
-
-    def _join(self, new: Sequence[Writing]) -> None:
-        """Read texts in which virtual tokens stand already, or texts in which none do."""
-        slots = [self._slot(one) for one in new]
-        ids, mask = pad([one.ids for one in new], self._filler, left=True)
-        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids) if mask is None else mask}
-        given = inputs(self._prompted, to_device(batch, self._prompted), slots)
-        ids, mask = given["input_ids"], given["attention_mask"]
-        assert mask is not None
-        order = torch.arange(ids.shape[1], device=ids.device)
-        last = (mask * order).argmax(-1, keepdim=True)
-        cache = DynamicCache()
-        with self._prompted.calling(tuple(given["prompts"]), mask.bool(), last) as call:
-            logits = self._logits(ids, mask, cache)
-            whole = mask if call.layout is None or call.layout.mask is None else call.layout.mask
-        self._stand_beside(cache, whole)
-        self.rows += new
-        self._slots += slots
-        self._write(new, logits)
 
     def _logits(self, ids: Tensor, mask: Tensor, cache: DynamicCache) -> Tensor:
         """Logits of each row's last column, `(B, V)`; the cache takes the columns of all."""

@@ -36,10 +36,11 @@ class Scribe:
 
     def join(self, new: Sequence[Written]) -> None:
         """Begin some texts; those of a family that cannot be left at any time are written to their end."""
-        groups: dict[PromptedModel, list[Written]] = {}
+        groups: dict[tuple[PromptedModel, bool], list[Written]] = {}
         for job in new:
-            groups.setdefault(job.writing.served.alone or self._engine.shelf.prompted, []).append(job)
-        for prompted, jobs in groups.items():
+            prompted = job.writing.served.alone or self._engine.shelf.prompted
+            groups.setdefault((prompted, job.writing.placed), []).append(job)
+        for (prompted, _), jobs in groups.items():
             apart = [job for job in jobs if not can_decode(prompted) or _searches(job.writing)]
             self._write_whole(prompted, apart)
             self._begin(prompted, [job for job in jobs if job not in apart])
@@ -66,7 +67,7 @@ class Scribe:
     def _begin(self, prompted: PromptedModel, jobs: Sequence[Written]) -> None:
         if not jobs:
             return
-        decoder = self._decoders.setdefault(prompted, Decoder(prompted, self._engine.filler))
+        decoder = self._decoders.get(prompted) or Decoder(prompted, self._engine.filler)
         with self._engine.shelf.lock:
             try:
                 decoder.join([job.writing for job in jobs])
@@ -77,6 +78,7 @@ class Scribe:
                 for job in jobs:
                     self._begin(prompted, [job])
                 return
+        self._decoders[prompted] = decoder
         for job in jobs:
             self._engine.shelf.use_again(job.writing.served, 1)  # its prompt stays until its rows have left
         self.jobs += jobs

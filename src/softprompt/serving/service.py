@@ -185,7 +185,7 @@ class Service:
             await asyncio.sleep(self.options.every)
             try:
                 await asyncio.to_thread(self.engine.look)  # it may wait for a pass, which texts need not do
-            except SoftPromptError as error:
+            except Exception as error:  # whatever a folder that changes meanwhile raises: the next look may do
                 _LOG.warning("the folder of prompts cannot be looked at: %s", error)
 
 
