@@ -165,6 +165,13 @@ def test_what_stands_in_the_way_is_left_alone(tmp_path: Path) -> None:
         sp.export({"a": prompt, "b": prompt}, tmp_path / "new", to="peft")
 
 
+@pytest.mark.parametrize("given", ["runs/mail", {"a": "runs/mail"}, [1]])
+def test_what_is_no_prompt_is_one_line(given: Any, tmp_path: Path) -> None:
+    with pytest.raises(sp.SoftPromptError, match="export takes a prompt, .* load a folder with softprompt.load first"):
+        sp.export(given, tmp_path / "new", to="peft")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_window_that_is_left_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sp.export(prompt_of(model("gemma3"), METHODS["p_tuning_v2"]), tmp_path / "a", to="peft")
     assert "a sliding window of 8" in caplog.text

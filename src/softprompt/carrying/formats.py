@@ -32,14 +32,14 @@ def export(prompt: Prompt | Mapping[str, Prompt], folder: str | Path, *, to: str
         The folder.
 
     Raises:
-        SoftPromptError: there is no such form, it cannot carry the prompt (the line says which can), or the folder
-            holds something or cannot be written.
+        SoftPromptError: it is no prompt, there is no such form, it cannot carry the prompt (the line says which can),
+            or the folder holds something or cannot be written.
 
     Example:
         >>> sorted(path.name for path in sp.export(prompt, "for-peft", to="peft").iterdir())
         ['README.md', 'adapter_config.json', 'adapter_model.safetensors']
     """
-    named = {prompt.name: prompt} if isinstance(prompt, Prompt) else dict(prompt)
+    named = _named(prompt)
     check_form(to, len(named))
     form = FORMATS[to]
     path = folder_for(folder, "folder")
@@ -50,6 +50,19 @@ def export(prompt: Prompt | Mapping[str, Prompt], folder: str | Path, *, to: str
     with placing(path) as beside:
         form.write(named, beside)
     return path
+
+
+def _named(given: object) -> dict[str, Prompt]:
+    """One prompt or several, by their names.
+
+    Raises:
+        SoftPromptError: it is something else.
+    """
+    several = given if isinstance(given, Mapping) else {given.name if isinstance(given, Prompt) else "": given}
+    found = {str(name): one for name, one in several.items() if isinstance(one, Prompt)}
+    if len(found) < len(several):
+        raise SoftPromptError("export takes a prompt, or prompts by name: load a folder with softprompt.load first")
+    return found
 
 
 def _check(prompt: Prompt, form: Format, to: str) -> None:
