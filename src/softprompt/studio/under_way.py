@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from softprompt.errors import SoftPromptError
 from softprompt.files.documents import LONG, read_document
 
+_EACH = "checkpoint-"  # and its step
 _STATE = "state"  # of a run: its checkpoints, those of a course's stages in folders of their own
 
 
@@ -31,13 +33,16 @@ class UnderWay:
 
 def under_way(run: Path) -> UnderWay:
     """What a run's checkpoints tell now; one that is written or taken away meanwhile is passed over."""
-    last: dict[Path, tuple[int, Path]] = {}
-    for path in run.joinpath(_STATE).glob("**/checkpoint-*"):
-        number = path.name.removeprefix("checkpoint-")
-        if number.isdigit():
-            last[path.parent] = max(last.get(path.parent, (-1, path)), (int(number), path))
+    last: dict[Path, Path] = {}
+    for name, inside, _ in os.walk(run / _STATE):  # which passes over what is gone meanwhile, as glob does not
+        place = Path(name)
+        kept = [one.removeprefix(_EACH) for one in inside if one.startswith(_EACH)]
+        inside[:] = [one for one in inside if not one.startswith(_EACH)]
+        numbers = [int(one) for one in kept if one.isdecimal()]
+        if numbers:
+            last[place] = place / f"{_EACH}{max(numbers)}"
     found = UnderWay()
-    for path in sorted((path for _, path in last.values()), key=_written):
+    for path in sorted(last.values(), key=_written):
         try:
             told, trainer = (read_document(path / name, longest=LONG) for name in ("state.json", "trainer_state.json"))
         except SoftPromptError:
