@@ -18,6 +18,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_file_is_no_folder_of_runs_and_a_new_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     assert "choose a folder" in refusal("studio", tmp_path / "file")
+    assert "there is no token: give --token-file" in refusal("studio", tmp_path, "--host", "0.0.0.0")
     begun: list[Any] = []
     monkeypatch.setattr("softprompt.studio.server.serve", lambda *given: begun.append(given))
     done("studio", tmp_path / "new" / "runs", "--port", "0")

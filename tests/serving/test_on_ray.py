@@ -36,8 +36,8 @@ def test_one_of_two_replicas_is_killed_under_load(tmp_path: Path, monkeypatch: p
     import ray
     from ray import serve
 
+    from softprompt.serving.listening import listen
     from softprompt.serving.on_ray import deploy
-    from softprompt.serving.run import listen
 
     for name in ("one", "two"):
         put(tmp_path / "prompts", name, "bert", "prompt_tuning", {"num_virtual_tokens": len(name)})

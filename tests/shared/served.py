@@ -111,8 +111,9 @@ def server(root: Path, family: str, *, limits: Mapping[str, Any] | None = None, 
     """The prompts of a folder, served on loopback until the block ends."""
     from softprompt.serving.app import create_app
     from softprompt.serving.engine import Engine
+    from softprompt.serving.listening import listen
     from softprompt.serving.options import ServingOptions
-    from softprompt.serving.run import listen, server_of
+    from softprompt.serving.run import server_of
 
     chosen = ServingOptions(**{"every": 0.1, **(limits or {})})
     app = create_app(Engine(backbone(family), root), chosen, **options)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from starlette.datastructures import Headers
 
+from softprompt.studio.app import application
 from softprompt.studio.guarding import MOST, Guarded
+from softprompt.studio.state import Studio
 
 from ..shared.studios import asked
 
@@ -49,6 +52,23 @@ def test_beyond_loopback_numbers_and_its_own_name_are_this_machine() -> None:
     assert not refused("GET", "192.168.0.7:8765", guard)
     assert not refused("GET", "box.local:8765", guard)
     assert refused("GET", "evil.example", guard)
+
+
+def test_where_there_is_a_token_nothing_is_told_without_it(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    right = "t0ken-of-the-studio:1"  # a colon ends the name, not the password
+    with TestClient(application(studio, token=right), base_url="http://127.0.0.1:1") as client:
+        for sent in (None, ("any", "wrong"), ("any", ""), (right, "")):
+            found = client.get("/", auth=sent)
+            assert (found.status_code, found.headers["www-authenticate"].split()[0]) == (401, "Basic")
+            assert str(tmp_path) not in found.text
+        for header in (f"Bearer {right}", "Basic", "Basic \xfc", "Basic !"):
+            assert (
+                client.get("/static/studio.css", headers={"authorization": header.encode("latin-1")}).status_code == 401
+            )
+        assert client.get("/", auth=("any", right)).status_code == 200
+        assert client.get("/", auth=("any", right), headers={"host": "evil.example"}).status_code == 403
+    studio.end()
 
 
 def test_every_answer_has_the_policy_and_a_report_has_none_of_the_studio_s_rights(tmp_path: Path) -> None:

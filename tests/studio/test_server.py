@@ -26,16 +26,24 @@ def test_a_taken_port_is_passed_over_and_one_that_was_asked_for_is_told() -> Non
         assert isinstance(one, socket.socket)
     with pytest.raises(SoftPromptError, match="cannot listen there"):
         opened("192.0.2.1", None)  # an address of examples
+    with pytest.raises(SoftPromptError, match=r"cannot listen there \(no such name\)"):
+        opened("a" * 64, 0)
 
 
-def test_it_begins_says_where_and_ends_at_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_begins_says_where_and_leaves_nothing_when_it_is_told_to_end(number: int, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     words = [sys.executable, "-m", "softprompt", "studio", str(tmp_path / "new"), "--port", "0"]
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    own = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(scratch)}
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=own)
     assert child.stdout is not None
     with child.stdout as out:
         line = out.readline()
         assert line.startswith(f"studio of {tmp_path}/new: http://127.0.0.1:")
         with urllib.request.urlopen(line.split()[3]) as page:
             assert b"No run is in this folder yet" in page.read()
-        child.send_signal(signal.SIGINT)
+        assert len(list(scratch.glob("softprompt-studio-*"))) == 1
+        child.send_signal(number)
         assert child.wait(30) in (0, 130)
+    assert list(scratch.glob("softprompt-studio-*")) == []

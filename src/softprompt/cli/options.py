@@ -133,3 +133,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="results alone: no pr
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 MetricsJson = Annotated[bool, typer.Option("--json", help="print metrics.json")]
 Page = Annotated[Path | None, typer.Option(help="write a picture to this HTML file")]
+Host = Annotated[str, typer.Option(help="address to listen at; off this machine a token is needed")]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="a file with the token that requests must bring; default: $SOFTPROMPT_TOKEN")
+]

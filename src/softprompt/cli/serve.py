@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import quiet, tell
-from softprompt.cli.options import BackboneName, Device, Dtype, On, Quiet
+from softprompt.cli.options import BackboneName, Device, Dtype, Host, On, Quiet, TokenFile
 from softprompt.cli.placing import address_of
 from softprompt.errors import SoftPromptError
 
@@ -20,11 +20,7 @@ _NEEDS = ("fastapi", "uvicorn", "prometheus_client")
 PromptsFolder = Annotated[
     Path, typer.Option("--prompts", help="a folder of run or prompt folders, looked at again and again")
 ]
-Host = Annotated[str, typer.Option(help="address to listen at; off this machine a token is needed")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="to listen at; 0 takes a free one")]
-TokenFile = Annotated[
-    Path | None, typer.Option(help="a file with the token that requests must bring; default: $SOFTPROMPT_TOKEN")
-]
 Memory = Annotated[
     int | None, typer.Option(min=1, help="MB that prompts may take; who was asked least lately goes first")
 ]
@@ -59,7 +55,8 @@ def serve(
     """
     quiet(silent=silent)
     _check_installed()
-    from softprompt.serving.run import check_open, listen, options_of, token_of
+    from softprompt.serving.listening import check_open, listen, token_of
+    from softprompt.serving.run import options_of
     from softprompt.serving.run import serve as run
 
     options, token = options_of(limits or []), token_of(token_file)

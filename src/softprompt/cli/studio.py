@@ -10,13 +10,13 @@ import typer
 
 from softprompt.cli.common import quiet, tell
 from softprompt.cli.known import method_names
+from softprompt.cli.options import Host, TokenFile
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import folder_for
 
 _NEEDED = ("fastapi", "uvicorn", "python_multipart")
 
 StudioFolder = Annotated[Path, typer.Argument(help="of runs, at any depth; made where it is missing")]
-Host = Annotated[str, typer.Option(help="address to listen at; beyond this machine there is no password")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="default: 8765, or the next one that is free")]
 
 
@@ -24,6 +24,7 @@ def studio(
     folder: StudioFolder = Path("runs"),
     host: Host = "127.0.0.1",
     port: Port = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Look at a folder of runs in the browser: tables, curves, reports; train from a table, and ask prompts.
 
@@ -35,8 +36,12 @@ def studio(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise SoftPromptError(f"the studio needs {', '.join(missing)}: pip install 'softprompt[studio]'")
+    from softprompt.serving.listening import check_open, token_of
+
+    token = token_of(token_file)
+    check_open(host, token)
     place = folder_for(folder, "studio")
     place.mkdir(parents=True, exist_ok=True)
     from softprompt.studio.server import serve
 
-    serve(place, host, port, sorted(method_names()), tell)
+    serve(place, host, port, sorted(method_names()), tell, token)

@@ -21,12 +21,15 @@ from softprompt.studio.state import Studio, page, partly
 _TYPES = {"studio.css": "text/css", "studio.js": "text/javascript", "htmx.min.js": "text/javascript"}
 
 
-def application(studio: Studio, hosts: Iterable[str] = (), *, open_to_others: bool = False) -> Guarded:
+def application(
+    studio: Studio, hosts: Iterable[str] = (), token: str | None = None, *, open_to_others: bool = False
+) -> Guarded:
     """The application of a studio.
 
     Args:
         studio: of a folder; whoever made it ends it.
         hosts: names that this machine goes by, beside its loopback addresses.
+        token: that a browser must give as a password, or None.
         open_to_others: it listens beyond loopback.
     """
     made = FastAPI(title="softprompt studio", docs_url=None, redoc_url=None, openapi_url=None)
@@ -36,7 +39,7 @@ def application(studio: Studio, hosts: Iterable[str] = (), *, open_to_others: bo
     made.add_api_route("/static/{name}", _static)
     for kind in (SoftPromptError, RequestValidationError, HTTPException):
         made.add_exception_handler(kind, _fault)
-    return Guarded(made, hosts, open_to_others=open_to_others)
+    return Guarded(made, hosts, token, open_to_others=open_to_others)
 
 
 def _static(name: str) -> Response:

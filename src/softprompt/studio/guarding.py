@@ -2,12 +2,17 @@
 
 A page of another site can send requests to a server of this machine, and a name of its own can be made to mean this
 machine (DNS rebinding). So a request must name this machine as its host, and what changes something must come from a
-page of ours. Nothing is loaded from elsewhere: the policy below names no other place.
+page of ours. Where there is a token, a browser asks for it as a password (HTTP's Basic scheme) and sends it with each
+request; it is compared in a time that tells nothing of it. Nothing is loaded from elsewhere: the policy below names no
+other place.
 """
 
 from __future__ import annotations
 
+import binascii
+import hmac
 import ipaddress
+from base64 import b64decode
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -37,12 +42,16 @@ class Guarded:
     Args:
         app: the application.
         hosts: names that this machine goes by, beside its loopback addresses.
+        token: the password that a browser must give, or None.
         open_to_others: addresses in numbers count as this machine, since it listens beyond loopback.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), *, open_to_others: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Iterable[str] = (), token: str | None = None, *, open_to_others: bool = False
+    ) -> None:
         """See the class."""
         self.app, self.hosts, self.open = app, _LOCAL | {one.lower() for one in hosts}, open_to_others
+        self.token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it in a line."""
@@ -52,6 +61,10 @@ class Guarded:
         refused = self.refusal(scope["method"], Headers(scope=scope))
         if refused is not None:
             await PlainTextResponse(refused + "\n", 403)(scope, receive, send)
+            return
+        if self.token is not None and not hmac.compare_digest(_password(Headers(scope=scope)), self.token):
+            refused = "this studio wants its token: give it as the password, with any name"
+            await PlainTextResponse(refused + "\n", 401, _ASKING)(scope, receive, send)
             return
         if _length(Headers(scope=scope)) > MOST:
             await PlainTextResponse(f"more than {MOST // MIB} MiB: train from a file on the disk\n", 413)(
@@ -105,6 +118,16 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_ASKING = {"WWW-Authenticate": 'Basic realm="softprompt studio", charset="UTF-8"', "Cache-Control": "no-store"}
+
+
+def _password(headers: Headers) -> bytes:
+    """What a browser sends as a password; nothing where it sends none."""
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    try:
+        return b64decode(given, validate=True).partition(b":")[2] if kind.lower() == "basic" else b""
+    except (binascii.Error, ValueError):  # no such coding, or letters beyond ASCII
+        return b""
 
 
 def _is_number(name: str) -> bool:

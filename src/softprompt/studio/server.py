@@ -10,14 +10,16 @@ import uvicorn
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import reason
+from softprompt.serving.listening import is_loopback, until_told
 from softprompt.studio.app import application
 from softprompt.studio.state import Studio
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORT, _TRIED = 8765, 20  # the usual port, and how many from it on are tried
 
 
-def serve(folder: Path, host: str, port: int | None, methods: Iterable[str], say: Callable[[str], None]) -> None:
+def serve(
+    folder: Path, host: str, port: int | None, methods: Iterable[str], say: Callable[[str], None], token: str | None
+) -> None:
     """Show a folder until it is interrupted.
 
     Args:
@@ -26,22 +28,22 @@ def serve(folder: Path, host: str, port: int | None, methods: Iterable[str], say
         port: likewise; None for 8765, or the next one that is free.
         methods: names that are offered for a training.
         say: told where it is, and what was stopped in the end.
+        token: the password that a browser must give; None where it is asked for none.
 
     Raises:
         SoftPromptError: there is no such address here, or it is taken.
     """
     listening = opened(host, port)
-    local = host in LOOPBACK
-    names = () if local else (host, socket.gethostname())
+    names = (host.strip("[]"), *(() if is_loopback(host) else (socket.gethostname(),)))
     studio = Studio(folder, tuple(methods))
-    app = application(studio, names, open_to_others=not local)
+    app = application(studio, names, token, open_to_others=not is_loopback(host))
     shown = f"[{host}]" if ":" in host else host
     say(f"studio of {folder}: http://{shown}:{listening.getsockname()[1]}  (Ctrl-C ends it)")
-    if not local:
-        say("whoever reaches this address can read these runs and begin trainings: there is no password")
+    if token is not None:
+        say("the browser asks for a name and a password: any name, and the token")
     config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=3)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        until_told(uvicorn.Server(config), listening)
     finally:
         listening.close()
         for name in studio.end():
@@ -70,15 +72,10 @@ def opened(host: str, port: int | None) -> socket.socket:
 
 def _bound(host: str, port: int) -> socket.socket | OSError:
     """A socket that listens, or why there is none."""
-    made = None
     try:
-        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(place)
-        made.listen(64)
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except UnicodeError:  # a label of more than 63 letters, which no name has
+        return OSError("no such name")
     except OSError as error:
-        if made is not None:
-            made.close()
         return error
-    return made
