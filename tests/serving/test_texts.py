@@ -49,7 +49,7 @@ def test_texts_for_which_there_is_no_room_are_refused_together_and_keep_no_promp
     put(root, "writer", FAMILY, "prompt_tuning", {"num_virtual_tokens": 2}, **GENERATION)
     with server(root, FAMILY, limits={"queue_rows": 2}) as own:
         shelf = own.app.state.service.engine.shelf
-        found = own.ask("/v1/completions", {"model": "writer", "prompt": TEXTS[:3], "stream": stream})
+        found = own.ask("/v1/completions", {"model": "writer", "prompt": TEXTS, "stream": stream})
         assert (found.status, found.json["error"]["type"]) == (429, "rate_limit_error")
         within(lambda: all(one.users == 0 for one in shelf._loaded.values()))
 
