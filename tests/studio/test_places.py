@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from softprompt.studio.places import NotThere, Root, plain_name
@@ -42,11 +42,12 @@ def test_an_absolute_path_is_no_name_even_where_it_leads_inside(root: Root) -> N
 
 
 @settings(max_examples=60, deadline=None)
+@example("--help")
 @given(st.text(max_size=40))
 def test_a_plain_name_is_one_visible_folder(wanted: str) -> None:
     name = plain_name(wanted)
     assert Path(name).name == name
-    assert not name.startswith(".")
+    assert not name.startswith((".", "-"))
     assert plain_name(name) == name
 
 

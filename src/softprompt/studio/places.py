@@ -68,11 +68,11 @@ class Root:
 
 
 def plain_name(wanted: str) -> str:
-    """A name without what no name of a folder should have.
+    """A name without what no name of a folder should have; a dash in front would be an option of a command.
 
     Example:
         >>> from softprompt.studio.places import plain_name
         >>> plain_name("../Über tickets (2).csv")
         'ber_tickets_2_.csv'
     """
-    return _ODD.sub("_", Path(wanted).name[:_LONGEST]).strip("._") or "run"
+    return _ODD.sub("_", Path(wanted).name[:_LONGEST]).strip("._-") or "run"

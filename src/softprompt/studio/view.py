@@ -79,7 +79,7 @@ def grouped(lines: Sequence[Line], view: View) -> list[Group]:
     known = [line for line in found if _value(line, view.sort) is not None]
     known.sort(key=lambda line: line.name)
     known.sort(key=lambda line: _key(line, view.sort), reverse=view.down)
-    ordered = [*known, *(line for line in found if line not in known)]
+    ordered = [*known, *(line for line in found if _value(line, view.sort) is None)]
     groups: dict[str, list[Line]] = {}
     for line in ordered:
         groups.setdefault(_common(line, view.group), []).append(line)
