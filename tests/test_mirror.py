@@ -99,7 +99,6 @@ WHOLE = {
     "readouts/single_column": "readouts/test_label_words.py",
     "readouts/surround": "readouts/test_label_words.py",
     "serving/about": "serving/test_app.py",
-    "serving/batcher": "serving/test_scribe.py",
     "serving/begin_writing": "serving/test_scribe.py",
     "serving/bodies": "serving/test_app.py",
     "serving/described": "serving/test_playground.py",

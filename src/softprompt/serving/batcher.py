@@ -67,6 +67,7 @@ class Batcher:
         self.engine, self.options, self._watcher = engine, options, watcher
         self._scored: FairQueue[Scored] = FairQueue()
         self._written: FairQueue[Written] = FairQueue()
+        self._unanswered: set[Scored | Written] = set()
         self._scribe = Scribe(engine)
         self._some = threading.Condition()
         self._closing, self.taken = False, 0
@@ -108,6 +109,8 @@ class Batcher:
                     self._scored.add(job)
                 else:
                     self._written.add(job)
+                self._unanswered.add(job)
+                job.done.add_done_callback(partial(self._answered, job))
             self._some.notify()
 
     def cancel(self, jobs: Sequence[Scored | Written]) -> None:
@@ -133,20 +136,46 @@ class Batcher:
         return min(60.0, max(1.0, waiting / 2 / self._speed if self._speed else 1.0))
 
     def _run(self) -> None:
-        while True:
-            with self._some:
-                while not (self._scored or self._written or self._scribe.jobs or self._closing):
-                    self._some.wait()
-                if self._closing and not (self._scored or self._written or self._scribe.jobs):
-                    return
-                self._gather()
-                batch, new = self._taken()
-            self._scribe.drop_cancelled()
-            self._timed("join", new, partial(self._scribe.join, new))
-            self._timed("step", self._scribe.jobs, self._scribe.step)
-            for wants, answer in (("answer", self.engine.answer), ("embedding", self.engine.embed)):
-                same = [job for job in batch if job.wants == wants]
-                self._timed(wants, same, partial(_settle, same, answer))
+        while self._outlived():
+            pass
+
+    def _outlived(self) -> bool:
+        """A round, whatever comes of it: were the thread to end by a fault, whoever asks would wait for ever."""
+        try:
+            return self._round()
+        except BaseException as error:
+            _LOG.exception("the model's thread failed between two passes; whatever waited is told")
+            self._give_up(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            return True
+
+    def _round(self) -> bool:
+        """Wait for something to do, and do some of it; False once there is nothing more to come."""
+        with self._some:
+            while not (self._scored or self._written or self._scribe.jobs or self._closing):
+                self._some.wait()
+            if self._closing and not (self._scored or self._written or self._scribe.jobs):
+                return False
+            self._gather()
+            batch, new = self._taken()
+        self._scribe.drop_cancelled()
+        self._timed("join", new, partial(self._scribe.join, new))
+        self._timed("step", self._scribe.jobs, self._scribe.step)
+        for wants, answer in (("answer", self.engine.answer), ("embedding", self.engine.embed)):
+            same = [job for job in batch if job.wants == wants]
+            self._timed(wants, same, partial(_settle, same, answer))
+        return True
+
+    def _answered(self, job: Scored | Written, _: object) -> None:
+        self._unanswered.discard(job)
+
+    def _give_up(self, error: Exception) -> None:
+        """Tell all who wait of a fault, and begin anew: nobody knows what the queues and the caches hold."""
+        with self._some:
+            waiting = [*self._unanswered]
+            self._scored, self._written = FairQueue(), FairQueue()
+        self._scribe.drop_all()
+        for job in waiting:
+            fail(job, error)
 
     def _gather(self) -> None:
         """Wait for more to come, where nothing else is to be done; `_some` is held."""
@@ -182,8 +211,12 @@ class Batcher:
         seconds = time.monotonic() - began
         if kind != "step" and seconds > 0:
             self._speed = sum(job.cost for job in jobs) / seconds
-        if self._watcher is not None:
+        if self._watcher is None:
+            return
+        try:
             self._watcher.passed(kind, jobs, seconds, [began - job.arrived for job in jobs])
+        except Exception:  # who counts passes costs nobody an answer
+            _LOG.exception("a pass (%s) of %d rows was not counted", kind, len(jobs))
 
 
 def _settle(jobs: Sequence[Scored], answer: Callable[[list[Question]], Sequence[Given | SoftPromptError]]) -> None:

@@ -66,7 +66,9 @@ class Decoder:
             new: texts in which virtual tokens stand already, or texts in which none do.
 
         Raises:
-            SoftPromptError: the model cannot read one of them; none has joined, and the others go on.
+            SoftPromptError: the model cannot read one of them.
+
+        Whatever is raised, none has joined, and the others go on.
         """
         slots = [self._slot(one) for one in new]
         ids, mask = pad([one.ids for one in new], self._filler, left=True)
@@ -80,10 +82,10 @@ class Decoder:
         with self._prompted.calling(tuple(given["prompts"]), mask.bool(), last) as call:
             logits = self._logits(ids, mask, cache)
             whole = mask if call.layout is None or call.layout.mask is None else call.layout.mask
+        self._write(new, logits)
         self._stand_beside(cache, whole)
         self.rows += new
         self._slots += slots
-        self._write(new, logits)
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -136,12 +138,13 @@ class Decoder:
             self._cache, self._mask = new, mask
             return
         width = max(mask.shape[1], self._mask.shape[1])
-        self._mask = torch.cat([_wider(self._mask, width, 1), _wider(mask, width, 1)])
+        masks = torch.cat([_wider(self._mask, width, 1), _wider(mask, width, 1)])
         both = zip(_held(self._cache), _held(new), strict=True)
-        self._cache = _cache_of(
+        cache = _cache_of(
             (_below(keys, new_keys, width), _below(values, new_values, width))
             for (keys, values), (new_keys, new_values) in both
         )
+        self._cache, self._mask = cache, masks
 
     def _write(self, rows: Sequence[Writing], logits: Tensor) -> None:
         for one, own in zip(rows, logits, strict=True):

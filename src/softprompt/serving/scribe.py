@@ -52,9 +52,7 @@ class Scribe:
                 for decoder in self._decoders.values():
                     decoder.step()
         except Exception:
-            for decoder in self._decoders.values():
-                self._engine.forget(decoder.rows)
-            self._decoders.clear()  # nobody knows what their caches hold
+            self.drop_all()  # nobody knows what their caches hold
             raise
         self._tell()
         self._clean()
@@ -63,6 +61,12 @@ class Scribe:
         """Let texts go that nobody waits for any more."""
         self.jobs = [job for job in self.jobs if not job.done.done()]
         self._clean()
+
+    def drop_all(self) -> None:
+        """Let all texts go, whatever state they are in; whoever waits for them is told by whoever calls this."""
+        decoders, self._decoders, self.jobs = [*self._decoders.values()], {}, []
+        for decoder in decoders:
+            self._engine.forget(decoder.rows)
 
     def _begin(self, prompted: PromptedModel, jobs: Sequence[Written]) -> None:
         if not jobs:
@@ -122,7 +126,11 @@ class Scribe:
             return
         news = job.writing.news()
         if news and job.news is not None:
-            job.news(news)
+            try:
+                job.news(news)
+            except Exception as error:  # whoever cannot be told is no fault of the others
+                fail(job, error)
+                return
         if job.writing.ended is not None:
             fulfil(job, job.writing)
 
