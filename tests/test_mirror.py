@@ -109,6 +109,7 @@ WHOLE = {
     "serving/labels": "serving/test_app.py",
     "serving/lowered": "serving/test_engine.py",
     "serving/options": "serving/test_run.py",
+    "serving/served": "serving/test_shelf.py",
     "serving/service": "serving/test_app.py",
     "serving/telemetry": "serving/test_app.py",
     "serving/together": "serving/test_engine.py",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch.nn import Module
 
 from softprompt.errors import SoftPromptError
+from softprompt.serving import shelf as shelf_module
 from softprompt.serving.folder import folder_of_prompts, look_at
 from softprompt.serving.shelf import NotServed, Shelf
 
@@ -88,3 +91,43 @@ def test_a_prompt_of_another_backbone_is_told_and_stops_no_other(root: Path, cap
     assert all("made for another backbone" in why for why in shelf.faults.values())
     assert len(caplog.records) == len(shelf.faults) == 3
     shelf.close()
+
+
+@pytest.mark.parametrize("fault", [SoftPromptError, RuntimeError])
+@pytest.mark.parametrize("place", ["lower", "add", "about_of"])
+def test_a_prompt_at_which_something_fails_leaves_the_shelf_as_it_was(
+    place: str, fault: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path.resolve() / "prompts"
+    put(own, "a", "llama", "prompt_tuning", {"num_virtual_tokens": 2})
+    shelf = Shelf(backbone("llama"), own)
+    shelf.look()
+    before = (shelf.prompted.names[:], shelf.in_memory, shelf.bytes)
+    owner: Any = shelf.prompted if place == "add" else shelf_module
+    right = getattr(owner, place)
+
+    def failing(*given: Any) -> Any:
+        if not any("b" in str(getattr(one, "name", one)).split("#")[0] for one in given if not isinstance(one, Module)):
+            return right(*given)
+        if place == "add" and "lowered" not in given[0]:
+            return right(*given)
+        raise fault("it breaks here")
+
+    for seed, (name, kind) in enumerate((("b", "prompt_tuning"), ("c", "deep_prompt")), 1):
+        put(own, name, "llama", kind, {"num_virtual_tokens": 2}, seed)
+    with monkeypatch.context() as broken:
+        broken.setattr(owner, place, failing)
+        for _ in range(2):
+            shelf.look()
+            assert shelf.names == ["a", "c"]
+            assert "it breaks here" in shelf.faults["b"]
+            assert not any(one.startswith("b#") for one in shelf.prompted.names)
+        with pytest.raises(NotServed):
+            shelf.take("b")
+        shelf._retire("c")
+        shelf.look()
+        assert (shelf.prompted.names[:], shelf.in_memory, shelf.bytes) == before
+    shelf.look()
+    assert ("b" in shelf.names) is (fault is RuntimeError)  # what was not foreseen is tried again
+    shelf.close()
+    assert shelf.prompted._gate.closed

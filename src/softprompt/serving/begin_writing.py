@@ -11,7 +11,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.guards.limits import check_text
 from softprompt.guards.tokenizing import token_ids
 from softprompt.readouts.free_text import FreeText
-from softprompt.serving.shelf import Served
+from softprompt.serving.served import Served
 from softprompt.serving.writing import Wishes, Writing
 from softprompt.tasks.text.encoding import affixes
 

@@ -21,7 +21,8 @@ from softprompt.readouts.head import Head
 from softprompt.serving.begin_writing import Context, writing_of
 from softprompt.serving.folder import folder_of_prompts
 from softprompt.serving.lowered import reach_of
-from softprompt.serving.shelf import Served, Shelf
+from softprompt.serving.served import Served
+from softprompt.serving.shelf import Shelf
 from softprompt.serving.together import Instead, run_together
 from softprompt.serving.writing import Wishes, Writing
 from softprompt.sites.attached import Attached

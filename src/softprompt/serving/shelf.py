@@ -12,56 +12,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from torch import nn
-
 from softprompt.attached.attach import attach
-from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone
-from softprompt.errors import SoftPromptError, quoted
+from softprompt.errors import SoftPromptError, quoted, shortened
 from softprompt.serving.about import About, about_of
 from softprompt.serving.folder import Look, Stored, look_at
 from softprompt.serving.lowered import can_lower, lower
+from softprompt.serving.served import Served, bytes_of
 from softprompt.serving.turns import Turns
 from softprompt.sites.wrapped import changes_weights
-from softprompt.storage.prompt import Prompt, load
+from softprompt.storage.prompt import load
 
 _LOG = logging.getLogger(__name__)
 
 
 class NotServed(SoftPromptError):
     """There is no prompt of that name."""
-
-
-@dataclass(eq=False)
-class Served:
-    """A prompt in memory.
-
-    Attributes:
-        stored: where it came from.
-        prompt: itself.
-        slot: the name that it is attached under.
-        size: bytes of its tensors, those that it was lowered to among them.
-        lowered: the name that its keys and values are attached under, where it was lowered.
-        alone: the model that it is attached to by itself, where it changes weights for every row; else None.
-        users: how many rows that are asked or answered need it.
-    """
-
-    stored: Stored
-    prompt: Prompt
-    slot: str
-    size: int
-    lowered: str | None = None
-    alone: PromptedModel | None = None
-    users: int = field(default=0)
-
-    @property
-    def name(self) -> str:
-        """What requests call it."""
-        return self.stored.name
 
 
 class Shelf:
@@ -89,6 +58,7 @@ class Shelf:
         self._leaving: list[Served] = []
         self._about: dict[Stored, About] = {}
         self._broken: dict[Stored, str] = {}
+        self._put_off: dict[str, str] = {}  # why, by name, what the last look could not load is tried again
         self._serial = count()
         self._lowers = can_lower(backbone.anatomy)
 
@@ -142,9 +112,10 @@ class Shelf:
             self._broken = {one: why for one, why in self._broken.items() if one in found.prompts.values()}
             self._about = {one: known for one, known in self._about.items() if one in found.prompts.values()}
             self._stored = {name: one for name, one in found.prompts.items() if one not in self._broken}
+        self._put_off = {}
         for one in fresh:
             with self.lock:
-                self._loaded_from(one)
+                self._tried(one)
         with self.lock:
             self.sweep()
         self._tell(found)
@@ -181,9 +152,10 @@ class Shelf:
         """Take off the model what nobody uses any more and nobody can ask for; `lock` is held."""
         with self._books:
             done = [one for one in self._leaving if not one.users]
-            self._leaving = [one for one in self._leaving if one.users]
         for one in done:
             self._let_go(one)
+            with self._books:
+                self._leaving.remove(one)
 
     def close(self) -> None:
         """Give the backbone back as it was."""
@@ -193,9 +165,11 @@ class Shelf:
                 self._loaded.clear()
                 self._leaving.clear()
                 self._stored.clear()
-            for served in gone:
-                self._let_go(served)
-            self.prompted.detach()
+            try:
+                for served in gone:
+                    self._let_go(served)
+            finally:
+                self.prompted.detach()
 
     def _used(self, name: str) -> Served | None:
         """A prompt in memory, with a user more."""
@@ -208,6 +182,18 @@ class Shelf:
 
     def _bytes(self) -> int:
         return sum(one.size for one in (*self._loaded.values(), *self._leaving))
+
+    def _tried(self, stored: Stored) -> None:
+        """Load a prompt; one at which something fails that nothing foresees is tried at the next look again."""
+        try:
+            self._loaded_from(stored)
+        except Exception as error:  # it stops no other
+            why = f"{stored.path}: cannot be loaded ({type(error).__name__}: {shortened(str(error), 200)}): see the log"
+            if self.faults.get(stored.name) != why:
+                _LOG.exception("%s is not served", stored.name)
+            with self._books:
+                self._put_off[stored.name] = self.faults[stored.name] = why
+                del self._stored[stored.name]
 
     def _loaded_from(self, stored: Stored) -> None:
         """Load a prompt, unless it is there or cannot be served; `lock` is held."""
@@ -222,7 +208,7 @@ class Shelf:
                 del self._stored[stored.name]
 
     def _tell(self, found: Look) -> None:
-        faults = {**found.faults, **{one.name: why for one, why in self._broken.items()}}
+        faults = {**found.faults, **{one.name: why for one, why in self._broken.items()}, **self._put_off}
         for name, why in faults.items():
             if self.faults.get(name) != why:
                 _LOG.warning("%s is not served: %s", name, why)
@@ -234,19 +220,29 @@ class Shelf:
         if prompt.readout is not None:
             prompt.readout.eval()
         slot = f"{stored.name}#{next(self._serial)}"
-        served = Served(stored, prompt, slot, _bytes_of(prompt.producer) + _bytes_of(prompt.readout))
+        served = Served(stored, prompt, slot, bytes_of(prompt.producer) + bytes_of(prompt.readout))
         self._make_room(served.size)
+        try:
+            self._put_on(served)
+            about = about_of(prompt, stored)
+        except BaseException:
+            self._let_go(served)
+            raise
+        with self._books:
+            self._loaded[stored.name], self._about[stored] = served, about
+
+    def _put_on(self, served: Served) -> None:
+        """Attach a prompt, and what it is lowered to."""
+        slot, prompt = served.slot, served.prompt
         if changes_weights(prompt.producer):
             served.alone = attach(self.backbone, {slot: prompt})
-        else:
-            self.prompted.add(slot, prompt.producer)
-            lowered = lower(self.prompted, slot) if self._lowers else None
-            if lowered is not None:
-                self._make_room(served.size + lowered.bytes)
-                served.lowered, served.size = f"{slot}:lowered", served.size + lowered.bytes
-                self.prompted.add(served.lowered, lowered)
-        with self._books:
-            self._loaded[stored.name], self._about[stored] = served, about_of(prompt, stored)
+            return
+        self.prompted.add(slot, prompt.producer)
+        lowered = lower(self.prompted, slot) if self._lowers else None
+        if lowered is not None:
+            self._make_room(served.size + lowered.bytes)
+            served.lowered, served.size = f"{slot}:lowered", served.size + lowered.bytes
+            self.prompted.add(served.lowered, lowered)
 
     def _make_room(self, wanted: int) -> None:
         """Let go of what was asked least lately and nobody uses, until there is room."""
@@ -269,15 +265,9 @@ class Shelf:
             served.alone.detach()
             return
         for name in (served.slot, served.lowered):
-            if name is not None:
-                self.prompted.remove(name)
+            if name in self.prompted.names:
+                self.prompted.remove(str(name))
 
 
 def _unknown(name: str) -> NotServed:
     return NotServed(f"model {quoted(name, 80)} is not served: GET /v1/models lists those that are")
-
-
-def _bytes_of(module: nn.Module | None) -> int:
-    if module is None:
-        return 0
-    return sum(one.numel() * one.element_size() for one in (*module.parameters(), *module.buffers()))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from softprompt.serving.shelf import Served
+from softprompt.serving.served import Served
 
 Ended: TypeAlias = Literal["stop", "length"]
 _CUT = "\ufffd"  # what a tokenizer shows of a character whose bytes are not all there
