@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ FORM = """{% if messages[0].role != 'user' %}{{ raise_exception('a user begins')
 
 
 def test_a_prompt_without_a_task_goes_on_with_a_chat_in_the_tokenizers_form(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "softprompt.serving.requests")
     root, body, chosen = tmp_path / "prompts", model(FAMILY), method("prompt_tuning")
     bare = Prompt(chosen, producer(body, chosen, 3), None, None, None, fingerprint(body), body, tokenizer())
     save(bare, root / "bare")
-    with server(root, FAMILY) as own:
+    with server(root, FAMILY, log_texts=True) as own:
         monkeypatch.setattr(own.app.state.service.engine.backbone.tokenizer, "chat_template", FORM)
 
         def chat(*said: tuple[str, str]) -> Answered:
@@ -41,6 +43,11 @@ def test_a_prompt_without_a_task_goes_on_with_a_chat_in_the_tokenizers_form(
         assert refused.status == 400
         assert "does not take them (a user begins)" in refused.json["error"]["message"]
         assert chat(("user", "w" * 60_000), ("assistant", "w" * 60_000)).status == 413
+    seen = [json.loads(one.getMessage()) for one in caplog.records if one.name == "softprompt.serving.requests"]
+    asked = [line for line in seen if line["status"] != 413]
+    assert [(line["models"], line["rows"], line["texts"]) for line in asked] == [
+        (["bare"], 1, ["w33 w71\nw64"]), (["bare"], 1, ["w33 w71 w64"]), (["bare"], 1, ["w50"]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -24,6 +24,9 @@ class Letters:
                 text, half = text + chr(one), False
         return text
 
+    def convert_ids_to_tokens(self, token: int) -> str:
+        return chr(token)
+
 
 def write(ids: list[int], *, stop: tuple[str, ...] = (), bare: bool = False, most: int = 99) -> tuple[str, str]:
     """What is shown of a text as it is written, and the text."""

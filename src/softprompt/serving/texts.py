@@ -84,12 +84,15 @@ def text_routes(service: Service) -> APIRouter:
     async def completions(body: Completion, request: Request) -> Response:
         """What a prompt answers to a text, or writes behind it; with `stream` as server-sent events."""
         texts = body.prompt if isinstance(body.prompt, list) else [body.prompt]
+        check_size(service.options, [body.model], [*texts])
+        note(request, [body.model], [*texts])
         return await _written(service, body, request, [*texts], body.max_tokens, "text")
 
     @routes.post("/v1/chat/completions")
     async def chat(body: Chat, request: Request) -> Response:
         """The same in the form of a chat, whose one message is the task's text."""
         check_size(service.options, [body.model], ["".join(one.text for one in body.messages)])
+        note(request, [body.model], ["\n".join(one.text for one in body.messages)])
         asked = await service.encode(lambda: _said(service, body))
         return await _written(service, body, request, [asked], body.max_completion_tokens or body.max_tokens, "chat")
 
@@ -125,13 +128,11 @@ async def _written(
 ) -> Response:
     if most is not None and most > service.options.new_tokens:
         raise Refused(400, f"max_tokens is {most}, at most {service.options.new_tokens} are written: lower it")
-    plain = [one for one in asked if isinstance(one, str)]
-    check_size(service.options, [body.model], [*plain])
-    note(request, [body.model], [*plain])
     prefix = "chatcmpl" if kind == "chat" else "cmpl"
     form = Form(kind, f"{prefix}-{notes_of(request.scope).id}", body.model, int(time.time()))
     usage = body.stream_options is not None and body.stream_options.include_usage
     if not service.engine.writes(body.model):
+        plain = [one for one in asked if isinstance(one, str)]
         found, read = await service.answers(request, [(body.model, plain)], "answer")
         words = [(one.word, "stop") for one in found if isinstance(one, Answer)]
         if not body.stream:

@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from softprompt.serving.served import Served
+from softprompt.serving.spelling import Spelling
 
 Ended: TypeAlias = Literal["stop", "length"]
-_CUT = "\ufffd"  # what a tokenizer shows of a character whose bytes are not all there
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Writing:
     _text: str = ""
     _shown: int = 0
     _generator: torch.Generator | None = None
+    _spelling: Spelling = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say nothing yet."""
+        self._spelling = Spelling(self.tokenizer)
 
     @property
     def placed(self) -> bool:
@@ -109,8 +114,16 @@ class Writing:
             self.ended = "stop"
         elif len(self.made) >= self.wishes.most:
             self.ended = "length"
-        self._text = self._read()
-        places = [place for one in self.wishes.stop if (place := self._text.find(one)) >= 0]
+        spelling, known = self._spelling, len(self._spelling.settled)
+        if token not in self.ends and token not in self.lead:
+            spelling.add(token)
+        text = spelling.whole() if self.ended else spelling.text
+        fresh = len(text) - known  # characters at the end of which none was settled before
+        self._text = text.lstrip() if self.bare else text
+        # What stops it may begin before them.
+        starts = (max(0, len(self._text) - fresh - len(one) + 1) for one in self.wishes.stop)
+        found = [self._text.find(one, start) for one, start in zip(self.wishes.stop, starts, strict=True)]
+        places = [place for place in found if place >= 0]
         if places:
             self._text, self.ended = self._text[: min(places)], "stop"
         if self.ended and self.bare:
@@ -120,16 +133,12 @@ class Writing:
         """What may be shown that was not: nothing that a later token could change or take back."""
         text = self._text
         if self.ended is None:
-            text = text.rstrip(_CUT)
+            text = self._spelling.settled
+            text = text.lstrip() if self.bare else text
             text = text[: len(text) - _open(text, self.wishes.stop)]
             text = text.rstrip() if self.bare else text
         found, self._shown = text[self._shown :], max(self._shown, len(text))
         return found
-
-    def _read(self) -> str:
-        ids = [one for one in self.made if one not in self.ends and one not in self.lead]
-        text = str(self.tokenizer.decode(ids, skip_special_tokens=True))
-        return text.lstrip() if self.bare else text
 
 
 def nucleus(chances: Tensor, top_p: float) -> Tensor:
