@@ -9,13 +9,17 @@ import pytest
 
 import softprompt.serving.run as running
 
+from ..shared.addresses import having
 from ..shared.commands import done, refusal
 from ..shared.models import model, tokenizer
 from ..shared.served import put
 
+HOSTS = [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("localhost", "localhost")]
+
 
 @pytest.mark.parametrize(("options", "told"), [
     (["--host", "0.0.0.0"], "there is no token: give --token-file"),
+    (["--host", "[::]"], "there is no token: give --token-file"),
     (["--set", "wait"], "has no '='"),
     (["--set", "queue=1"], "queue_rows"),
     (["--replicas", "2"], "give --on ray with it"),
@@ -28,19 +32,24 @@ def test_faults_are_told_before_a_model_is_loaded(options: list[str], told: str,
     assert told in refusal("serve", "--backbone", "no/such", *given, *options)
 
 
-def test_the_prompts_of_the_folder_are_served_at_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("host", "shown"), HOSTS)
+def test_the_prompts_of_the_folder_are_served_at_the_port(
+    host: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tmp_path / "prompts", "one", "bert", "prompt_tuning", {"num_virtual_tokens": 2})
     model("bert").save_pretrained(tmp_path / "backbone")
     tokenizer().save_pretrained(tmp_path / "backbone")
     found: dict[str, Any] = {}
 
     def keep(app: Any, own: Any, options: Any) -> None:
-        found.update(engine=app.state.service.engine, port=own.getsockname()[1], options=options)
+        found.update(engine=app.state.service.engine, address=own.getsockname()[:2], options=options)
         found["engine"].look()
 
     monkeypatch.setattr(running, "serve", keep)
     where = ["--backbone", str(tmp_path / "backbone"), "--prompts", str(tmp_path / "prompts"), "--port", "0"]
-    told = done("serve", *where, "--set", "queue_rows=7", "--dtype", "float32")
-    assert f"at http://127.0.0.1:{found['port']}" in told.out
+    told = done("serve", *where, "--set", "queue_rows=7", "--dtype", "float32", "--host", having(host))
+    address, port = found["address"]
+    assert f"at http://{shown}:{port}/\n" in told.out
+    assert shown in (f"[{address}]", address, "localhost")
     assert (found["engine"].shelf.names, found["options"].queue_rows) == (["one"], 7)
     found["engine"].close()

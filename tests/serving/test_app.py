@@ -164,7 +164,10 @@ def test_what_is_wrong_is_refused_in_a_line(case: str, served: Server, root: Pat
 def test_who_is_not_named_this_machine_and_who_sends_no_json_are_refused(root: Path) -> None:
     with server(root, FAMILY, own_hosts=True) as own:
         assert own.ask("/v1/models", headers={"Host": "attacker.example"}).status == 421
-        assert own.ask("/v1/models", headers={"Host": "localhost:1"}).status == 200
+        for host in ("localhost:1", "LOCALHOST", "[::1]:1", "::1", "127.0.0.1:1", "127.8.9.10:1"):  # of `--host`, too
+            assert own.ask("/v1/models", headers={"Host": host}).status == 200
+        for host in ("[::]:1", "192.168.1.4:1", "localhost.attacker.example:1", ""):
+            assert own.ask("/v1/models", headers={"Host": host}).status == 421
         assert own.ask("/v1/classify", b"{}", {"Content-Type": "text/plain"}).status == 415
 
 

@@ -55,11 +55,11 @@ def serve(
     """
     quiet(silent=silent)
     _check_installed()
-    from softprompt.serving.listening import check_open, listen, token_of
+    from softprompt.serving.listening import check_open, host_of, listen, token_of, url_of
     from softprompt.serving.run import options_of
     from softprompt.serving.run import serve as run
 
-    options, token = options_of(limits or []), token_of(token_file)
+    options, token, host = options_of(limits or []), token_of(token_file), host_of(host)
     check_open(host, token)
     from softprompt.serving.folder import folder_of_prompts
 
@@ -74,7 +74,7 @@ def serve(
         raise SoftPromptError("--replicas is of a cluster: give --on ray with it")
     with listen(host, port) as own:
         app = order.app()
-        tell(f"serving {prompts} at http://{host}:{own.getsockname()[1]}")
+        tell(f"serving {prompts} at {url_of(host, own.getsockname()[1])}")
         run(app, own, options)
 
 
@@ -86,8 +86,10 @@ def _check_installed() -> None:
 
 def _on_ray(order: Order, host: str, port: int, replicas: Replicas, on: str) -> None:
     address = address_of(on)
+    from softprompt.serving.listening import url_of
     from softprompt.serving.on_ray import check_ray, serve_on_ray
 
     check_ray()
-    tell(f"serving {order.prompts} at http://{host}:{port} from replicas on Ray")
+    url = url_of(host, port)
+    tell(f"serving {order.prompts} at {url} from replicas on Ray")
     serve_on_ray(order, host, port, replicas, address)

@@ -36,9 +36,9 @@ def studio(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise SoftPromptError(f"the studio needs {', '.join(missing)}: pip install 'softprompt[studio]'")
-    from softprompt.serving.listening import check_open, token_of
+    from softprompt.serving.listening import check_open, host_of, token_of
 
-    token = token_of(token_file)
+    token, host = token_of(token_file), host_of(host)
     check_open(host, token)
     place = folder_for(folder, "studio")
     place.mkdir(parents=True, exist_ok=True)

@@ -21,12 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from softprompt.files import strict_json
 from softprompt.serving.faults import answer_to
+from softprompt.serving.listening import is_loopback
 from softprompt.serving.options import ServingOptions
 from softprompt.serving.telemetry import Telemetry
 
 REQUESTS = logging.getLogger("softprompt.serving.requests")
 OPEN = ("/", "/docs", "/healthz", "/readyz")  # need no token: they tell nothing of prompts
-_OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NESTED = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -117,7 +117,7 @@ class Door:
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
         name = host if host.endswith("]") or (host.count(":") > 1 and "]" not in host) else host.rsplit(":", 1)[0]
-        if self._own_hosts and name not in _OWN_HOSTS:
+        if self._own_hosts and not is_loopback(name):
             raise _Refusal(421, "Host is none of this machine's names: ask for localhost, or start with a token")
         if self._token is not None and scope["path"] not in OPEN:
             kind, _, given = headers.get("authorization", "").partition(" ")

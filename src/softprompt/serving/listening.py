@@ -41,12 +41,24 @@ def token_of(file: Path | None) -> str | None:
     return found
 
 
+def host_of(given: str) -> str:
+    """A name or address as sockets take it: one of IPv6 may have brackets around it, as in an address of the web."""
+    inside = given[1:-1] if given.startswith("[") and given.endswith("]") else ""
+    return inside if ":" in inside else given
+
+
+def url_of(host: str, port: int) -> str:
+    """What a browser opens to reach a port."""
+    return f"http://[{host.replace('%', '%25')}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is reached from this machine alone."""
-    if host == "localhost":
+    """Whether a name or address, with brackets or without, is reached from this machine alone."""
+    own = host_of(host)
+    if own.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(own).is_loopback
     except ValueError:
         return False
 

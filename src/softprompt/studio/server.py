@@ -10,7 +10,7 @@ import uvicorn
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.paths import reason
-from softprompt.serving.listening import is_loopback, until_told
+from softprompt.serving.listening import is_loopback, until_told, url_of
 from softprompt.studio.app import application
 from softprompt.studio.state import Studio
 
@@ -34,11 +34,10 @@ def serve(
         SoftPromptError: there is no such address here, or it is taken.
     """
     listening = opened(host, port)
-    names = (host.strip("[]"), *(() if is_loopback(host) else (socket.gethostname(),)))
+    names = (host, *(() if is_loopback(host) else (socket.gethostname(),)))
     studio = Studio(folder, tuple(methods))
     app = application(studio, names, token, open_to_others=not is_loopback(host))
-    shown = f"[{host}]" if ":" in host else host
-    say(f"studio of {folder}: http://{shown}:{listening.getsockname()[1]}  (Ctrl-C ends it)")
+    say(f"studio of {folder}: {url_of(host, listening.getsockname()[1])}  (Ctrl-C ends it)")
     if token is not None:
         say("the browser asks for a name and a password: any name, and the token")
     config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=3)
