@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import softprompt as sp
-import softprompt.studio.asking as asking
+import softprompt.studio.loaded as loading
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.studio.asking import Playground, Said
@@ -57,7 +57,7 @@ def test_prompts_beside_one_another_say_what_each_says_alone(runs: Path, playgro
 def test_prompts_of_one_backbone_share_one_pass(playground: Playground) -> None:
     questions = [Question("a", TEXT, "w70 {text} {mask}"), Question("table/b", TEXT)]
     playground.ask(questions)
-    (backbone,) = playground._loaded.backbones.values()
+    (backbone,) = playground._loaded._backbones.values()
     sizes: list[int] = []
     layer = backbone.model.model.layers[0]
     handle = layer.register_forward_hook(lambda _, given, out: sizes.append(given[0].shape[0]))
@@ -70,8 +70,8 @@ def test_more_prompts_than_stay_loaded_are_loaded_once_a_question(
     playground: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
-    monkeypatch.setattr(asking, "_KEPT", 1)
-    monkeypatch.setattr(asking, "load", lambda folder, own: loaded.append(folder.parent.name) or sp.load(folder, own))
+    monkeypatch.setattr(loading, "_PROMPTS", 1)
+    monkeypatch.setattr(loading, "load", lambda folder, own: loaded.append(folder.parent.name) or sp.load(folder, own))
     said = playground.ask([Question("a", TEXT), Question("table/b", TEXT)])
     assert all(one.answer is not None for one in said)
     assert loaded == ["a", "b"]

@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 
-from softprompt.studio.under_way import UnderWay, under_way
+import softprompt.studio.under_way as reading
+from softprompt.studio.under_way import Checkpoints, UnderWay
 
 from ..shared.studios import HISTORY, going
+
+
+def under_way(run: Path) -> UnderWay:
+    return Checkpoints().under_way(run)
 
 
 def test_the_last_checkpoint_counts(tmp_path: Path) -> None:
@@ -49,3 +54,24 @@ def test_what_is_being_written_is_passed_over(tmp_path: Path) -> None:
     (run / "state" / "checkpoint-later").mkdir()
     assert under_way(run) == UnderWay()
     assert under_way(tmp_path / "nothing") == UnderWay()
+
+
+def test_what_has_not_changed_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, read, own = going(tmp_path / "run", HISTORY[:2], 9), [], reading.read_document
+    monkeypatch.setattr(reading, "read_document", lambda path, **most: read.append(path.name) or own(path, **most))
+    checkpoints = Checkpoints()
+    for change, expected, times in (
+        (lambda: None, 9, 2),
+        (lambda: None, 9, 0),
+        (lambda: going(run, HISTORY, 18), 18, 2),  # another checkpoint
+        (lambda: None, 18, 0),
+        (lambda: going(run, HISTORY[:3], 18, 99), 18, 2),  # the same one, written anew
+        (lambda: shutil.rmtree(run / "state" / "checkpoint-18"), 9, 2),
+        (lambda: (run / "state" / "checkpoint-9" / "state.json").write_text("{"), None, 1),
+        (lambda: None, None, 0),
+    ):
+        read.clear()
+        change()
+        found = checkpoints.under_way(run)
+        assert (found.step, len(read)) == (expected, times)
+        assert found == under_way(run)

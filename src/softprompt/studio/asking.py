@@ -1,21 +1,18 @@
 """The playground: one text put to every chosen prompt, those of one backbone in one mixed batch.
 
-This file alone of the room imports torch, and it is imported by the first question.
+This file and `loaded` alone of the room import torch, and they are imported by the first question.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from softprompt.attached.attach import attach
-from softprompt.backbones.backbone import Backbone
-from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.explain.anchors.columns import Structural
 from softprompt.explain.anchors.maps import attention_map
@@ -23,7 +20,6 @@ from softprompt.explain.anchors.pictures import map_figures
 from softprompt.explain.anchors.reading import check_slots
 from softprompt.explain.nearest import lines_of, nearest_words
 from softprompt.explain.nearest_page import nearest_parts
-from softprompt.files.places import META, folder_of
 from softprompt.inference.batches import to_device
 from softprompt.inference.predict import Answer, answered, in_words
 from softprompt.pages.parts import Note, Part, side_by_side
@@ -31,13 +27,11 @@ from softprompt.readouts import Readout, build_readout
 from softprompt.serving.together import run_together
 from softprompt.sites.attached import Attached
 from softprompt.sites.modes import evaluating
-from softprompt.storage.prompt import Prompt, load
-from softprompt.storage.record import read_description
+from softprompt.storage.prompt import Prompt
+from softprompt.studio.loaded import Loaded
 from softprompt.studio.places import Root
 from softprompt.studio.questions import Question
 from softprompt.tasks import Row, Task
-
-_KEPT = 32  # prompts that stay loaded
 
 
 @dataclass(frozen=True)
@@ -72,14 +66,6 @@ class _Work:
     row: Row
 
 
-@dataclass
-class _Loaded:
-    """Backbones and prompts that are in memory."""
-
-    backbones: dict[str, Backbone] = field(default_factory=dict)
-    prompts: dict[Path, tuple[int, Prompt]] = field(default_factory=dict)
-
-
 class Playground:
     """The prompts of a folder, loaded as they are asked; one question at a time.
 
@@ -89,24 +75,26 @@ class Playground:
 
     def __init__(self, root: Root) -> None:
         """See the class."""
-        self._root, self._loaded, self._lock = root, _Loaded(), threading.Lock()
+        self._loaded, self._lock = Loaded(root), threading.Lock()
 
     def ask(self, questions: Sequence[Question]) -> list[Said]:
-        """Answer questions, those to prompts of one backbone in one batch; a fault is told in its place."""
+        """Answer questions, those to prompts of one backbone in one batch; a fault is told in its place.
+
+        Backbones come one after another, those that are in memory first.
+        """
         with self._lock:
             found: dict[int, Said] = {}
-            works: list[_Work] = []
+            groups: dict[str, list[int]] = {}
             for place, one in enumerate(questions):
-                made = self._works(place, one)
-                if isinstance(made, SoftPromptError):
-                    found[place] = Said(one.name, fault=str(made))
+                named = self._backbone_of(one)
+                if isinstance(named, Said):
+                    found[place] = named
                 else:
-                    works += made
-            answers = self._answers(works)
-            for place, one in enumerate(questions):
-                own = [(work, answer) for work, answer in zip(works, answers, strict=True) if work.place == place]
-                if own:
-                    found[place] = _said(one, own)
+                    groups.setdefault(named, []).append(place)
+            there = self._loaded.backbones
+            for name in sorted(groups, key=lambda name: name not in there):
+                own = [questions[place] for place in groups[name]]
+                found |= dict(zip(groups[name], self._together(own), strict=True))
             return [found[place] for place in range(len(questions))]
 
     def words(self, name: str) -> list[list[Part]]:
@@ -116,7 +104,7 @@ class Playground:
             SoftPromptError: it cannot be loaded, or nothing of its own stands in the input.
         """
         with self._lock:
-            found = nearest_words(self._prompt(name))
+            found = nearest_words(self._loaded.prompt(name))
             return side_by_side([*map(Note, lines_of(found)), *nearest_parts(found)])
 
     def anchors(self, question: Question) -> list[list[Part]]:
@@ -126,7 +114,7 @@ class Playground:
             SoftPromptError: it cannot be loaded, it has no slots, or the text lacks a field.
         """
         with self._lock:
-            prompt = self._prompt(question.name)
+            prompt = self._loaded.prompt(question.name)
             check_slots(prompt)
             row = _row(prompt.asked()[0], question)
             seen = [(question.name, attention_map(prompt, row, Structural()))]
@@ -134,10 +122,34 @@ class Playground:
             titles = (f"{weights.title}, softmax weights", f"{scores.title}, scores before the softmax")
             return side_by_side([replace(weights, title=titles[0]), replace(scores, title=titles[1])])
 
+    def _backbone_of(self, question: Question) -> str | Said:
+        """What a question's prompt is over, or why it cannot be asked."""
+        try:
+            return self._loaded.backbone_of(question.name)
+        except SoftPromptError as error:
+            return Said(question.name, fault=str(error))
+
+    def _together(self, questions: Sequence[Question]) -> list[Said]:
+        """Answer questions to prompts of one backbone, which nothing refers to afterwards."""
+        found: dict[int, Said] = {}
+        works: list[_Work] = []
+        for place, one in enumerate(questions):
+            made = self._works(place, one)
+            if isinstance(made, SoftPromptError):
+                found[place] = Said(one.name, fault=str(made))
+            else:
+                works += made
+        answers = self._answers(works)
+        for place, one in enumerate(questions):
+            own = [(work, answer) for work, answer in zip(works, answers, strict=True) if work.place == place]
+            if own:
+                found[place] = _said(one, own)
+        return [found[place] for place in range(len(questions))]
+
     def _works(self, place: int, question: Question) -> list[_Work] | SoftPromptError:
         """The question as it is put: once or, with a template of its own, twice; or why it cannot be."""
         try:
-            prompt = self._prompt(question.name)
+            prompt = self._loaded.prompt(question.name)
             task, readout = prompt.asked()
             row = _row(task, question)
             found = [_Work(place, prompt, task, readout, row)]
@@ -149,42 +161,17 @@ class Playground:
 
     @torch.inference_mode()
     def _answers(self, works: Sequence[_Work]) -> list[Answer | SoftPromptError]:
-        """The answers in the order of the works: a mixed batch for each backbone."""
-        found: dict[int, Answer | SoftPromptError] = {}
-        groups: dict[int, list[int]] = {}
-        for place, work in enumerate(works):
-            groups.setdefault(id(work.prompt.model), []).append(place)
-        for places in groups.values():
-            own = [works[place] for place in places]
-            first, prompts = own[0].prompt, {id(work.prompt): work.prompt for work in own}
-            slots = {key: f"p{number}" for number, key in enumerate(prompts)}
-            asks = [partial(_asked, work, slots[id(work.prompt)]) for work in own]
-            with (
-                attach(first.backbone, {slots[key]: one for key, one in prompts.items()}) as prompted,
-                evaluating(prompted, *(work.readout for work in own)),
-            ):
-                given = run_together(prompted, asks, int(first.tokenizer.pad_token_id or 0))
-            found |= dict(zip(places, given, strict=True))
-        return [found[place] for place in range(len(works))]
-
-    def _prompt(self, name: str) -> Prompt:
-        """A prompt, loaded once until its file changes."""
-        folder = folder_of(self._root.run(name))
-        if not (folder / META).is_file():
-            raise SoftPromptError(f"{name}: this run is not finished: it has no prompt to ask yet")
-        stamp, known = (folder / META).stat().st_mtime_ns, self._loaded.prompts.get(folder)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        backbone = read_description(folder).record.backbone_name
-        if backbone is None:
-            raise SoftPromptError(f"{name}: its prompt does not name its backbone: ask it with softprompt predict")
-        if backbone not in self._loaded.backbones:
-            self._loaded.backbones[backbone] = load_backbone(backbone)
-        if len(self._loaded.prompts) >= _KEPT:
-            self._loaded.prompts.pop(next(iter(self._loaded.prompts)))
-        made = load(folder, self._loaded.backbones[backbone])
-        self._loaded.prompts[folder] = (stamp, made)
-        return made
+        """The answers in the order of the works, of one mixed batch."""
+        if not works:
+            return []
+        first, prompts = works[0].prompt, {id(work.prompt): work.prompt for work in works}
+        slots = {key: f"p{number}" for number, key in enumerate(prompts)}
+        asks = [partial(_asked, work, slots[id(work.prompt)]) for work in works]
+        with (
+            attach(first.backbone, {slots[key]: one for key, one in prompts.items()}) as prompted,
+            evaluating(prompted, *(work.readout for work in works)),
+        ):
+            return run_together(prompted, asks, int(first.tokenizer.pad_token_id or 0))
 
 
 def _row(task: Task, question: Question) -> Row:

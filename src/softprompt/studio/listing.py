@@ -22,7 +22,7 @@ from softprompt.files.manifest import prove
 from softprompt.files.places import METRICS, RUN, TASKS
 from softprompt.studio.backbones import why_absent
 from softprompt.studio.places import Root
-from softprompt.studio.under_way import UnderWay, under_way
+from softprompt.studio.under_way import Checkpoints, UnderWay, sign_of
 
 SCHEMA = 1  # of `metrics.json`; see `training.finished`, which would import torch
 State = Literal["finished", "diverged", "training", "stopped", "broken"]
@@ -103,6 +103,7 @@ class Listing:
         """See the class."""
         self.root = root
         self._known: dict[Path, tuple[object, Line]] = {}
+        self._checkpoints = Checkpoints()
 
     def lines(self) -> list[Line]:
         """A line for each run in the folder, by their names; none of an empty one."""
@@ -117,26 +118,17 @@ class Listing:
         return self._line(self.root.run(name))
 
     def _line(self, place: Path) -> Line:
-        signs = tuple(_sign(place / name) for name in (RUN, METRICS))
+        signs = tuple(sign_of(place / name) for name in (RUN, METRICS))
         known = self._known.get(place)
         line = known[1] if known is not None and known[0] == signs else _read(place, self.root.name_of(place))
         self._known[place] = (signs, line)
         if line.state in ("training", "stopped"):
-            return _going(place, line)
+            return _going(place, line, self._checkpoints.under_way(place))
         return replace(line, fault=why_absent(line.backbone, place)) if line.state == "finished" else line
 
 
-def _sign(path: Path) -> tuple[int, int, int] | None:
-    """What changes where a file is written anew."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
 def _read(place: Path, name: str) -> Line:
-    changed = max((sign[1] / 1e9 for one in (RUN, METRICS) if (sign := _sign(place / one)) is not None), default=0.0)
+    changed = max((sign[1] / 1e9 for one in (RUN, METRICS) if (sign := sign_of(place / one)) is not None), default=0.0)
     try:
         return replace(_finished(place, name) if (place / METRICS).is_file() else _begun(place, name), changed=changed)
     except SoftPromptError as error:
@@ -196,9 +188,8 @@ def _begun(place: Path, name: str) -> Line:
     )
 
 
-def _going(place: Path, line: Line) -> Line:
+def _going(place: Path, line: Line, found: UnderWay) -> Line:
     """The line of a run that is not finished, as it stands now."""
-    found = under_way(place)
     value = _number(found.history[-1].get(line.metric)) if found.history else None
     state: State = "training" if held(place) else "stopped"
     changed = max(line.changed, found.changed)

@@ -19,6 +19,7 @@ from softprompt.pages.shell import environment
 from softprompt.progress import duration
 from softprompt.studio.jobs import Jobs
 from softprompt.studio.listing import Listing
+from softprompt.studio.measuring import Measuring
 from softprompt.studio.places import Root
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Studio:
         root: the folder.
         listing: its runs.
         jobs: the work that was begun here.
+        measuring: how long drafts of trainings take.
         methods: as given.
         scratch: a folder for pages that have no place beside a run; it goes with the studio.
     """
@@ -43,7 +45,7 @@ class Studio:
     def __init__(self, folder: Path, methods: tuple[str, ...] = ()) -> None:
         """See the class."""
         self.root, self.methods, self.jobs = Root(folder), methods, Jobs()
-        self.listing = Listing(self.root)
+        self.listing, self.measuring = Listing(self.root), Measuring(self.jobs)
         self._scratch = tempfile.TemporaryDirectory(prefix="softprompt-studio-")
         self.scratch = Path(self._scratch.name)
         self._playground: Playground | None = None

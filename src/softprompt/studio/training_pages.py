@@ -7,18 +7,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from softprompt.errors import SoftPromptError
 from softprompt.studio import backbones
 from softprompt.studio.drafts import ENDINGS, Draft, first_rows, guessed, keep, kept, table_of
-from softprompt.studio.estimate import Estimate, words_for
 from softprompt.studio.places import plain_name
 from softprompt.studio.reports import report_words
 from softprompt.studio.state import Here, Studio, address, elsewhere, page, partly
 
 router = APIRouter()
-_ESTIMATE = "the estimate of a training"  # among the jobs, whose other names are those of folders
 
 
 class DraftForm(BaseModel):
@@ -106,28 +104,15 @@ def drop(request: Request, here: Here, file: Annotated[UploadFile, File()]) -> R
 
 @router.post("/train/estimate")
 def estimate(request: Request, here: Here, asked: Annotated[DraftForm, Form()]) -> Response:
-    """Begin to measure how long a training will take; what was measured before is dropped."""
-    known = here.jobs.of(_ESTIMATE)
-    if known is not None:
-        known.kill()
-        known.wait(5)
-    here.jobs.begin(_ESTIMATE, [words_for(asked.draft(here))])
-    return page(request, "_estimate", {"found": None})
+    """Let it be measured how long a training will take."""
+    key = here.measuring.want(asked.draft(here))
+    return page(request, "_estimate", {"found": here.measuring.of(key), "key": key})
 
 
 @router.get("/train/estimate")
-def estimated(request: Request, here: Here) -> Response:
-    """What was measured; None while it is not."""
-    job = here.jobs.of(_ESTIMATE)
-    found = None if job is None or job.state == "running" else _estimate(job.last)
-    return page(request, "_estimate", {"found": found})
-
-
-def _estimate(line: str) -> Estimate:
-    try:
-        return Estimate.model_validate_json(line)
-    except ValidationError:
-        return Estimate(fault=line or "it could not be measured")
+def estimated(request: Request, here: Here, key: str) -> Response:
+    """What was measured of a draft; None while it is not."""
+    return page(request, "_estimate", {"found": here.measuring.of(key), "key": key})
 
 
 @router.post("/train")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.files.documents import LONG, read_document
 
 _EACH = "checkpoint-"  # and its step
+_FILES = ("state.json", "trainer_state.json")
 _STATE = "state"  # of a run: its checkpoints, those of a course's stages in folders of their own
 
 
@@ -31,8 +32,25 @@ class UnderWay:
     changed: float = 0.0
 
 
-def under_way(run: Path) -> UnderWay:
-    """What a run's checkpoints tell now; one that is written or taken away meanwhile is passed over."""
+class Checkpoints:
+    """What the checkpoints of runs tell, read again where a file of them changed."""
+
+    def __init__(self) -> None:
+        """Nothing was read yet."""
+        self._known: dict[Path, tuple[object, UnderWay]] = {}
+
+    def under_way(self, run: Path) -> UnderWay:
+        """What a run's checkpoints tell now; one that is written or taken away meanwhile is passed over."""
+        last = _last(run)
+        signs = [(path, _written(path), *(sign_of(path / name) for name in _FILES)) for path in last]
+        known = self._known.get(run)
+        if known is None or known[0] != signs:
+            known = self._known[run] = (signs, _told(last))
+        return known[1]
+
+
+def _last(run: Path) -> list[Path]:
+    """The last checkpoint of each stage, in the order in which they were written."""
     last: dict[Path, Path] = {}
     for name, inside, _ in os.walk(run / _STATE):  # which passes over what is gone meanwhile, as glob does not
         place = Path(name)
@@ -41,10 +59,14 @@ def under_way(run: Path) -> UnderWay:
         numbers = [int(one) for one in kept if one.isdecimal()]
         if numbers:
             last[place] = place / f"{_EACH}{max(numbers)}"
+    return sorted(last.values(), key=_written)
+
+
+def _told(last: Sequence[Path]) -> UnderWay:
     found = UnderWay()
-    for path in sorted(last.values(), key=_written):
+    for path in last:
         try:
-            told, trainer = (read_document(path / name, longest=LONG) for name in ("state.json", "trainer_state.json"))
+            told, trainer = (read_document(path / name, longest=LONG) for name in _FILES)
         except SoftPromptError:
             continue
         history = told.get("history")
@@ -57,6 +79,15 @@ def under_way(run: Path) -> UnderWay:
             _written(path),
         )
     return found
+
+
+def sign_of(path: Path) -> tuple[int, int, int] | None:
+    """What changes where a file is written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _written(path: Path) -> float:
