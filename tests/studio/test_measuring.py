@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import softprompt.studio.measuring as measuring
 from softprompt.studio.drafts import Draft
 from softprompt.studio.estimate import _DRAFT, Estimate
 from softprompt.studio.measuring import Measuring
+
+from ..shared.studios import asked, tickets
 
 
 class Slow:
@@ -134,3 +137,21 @@ def test_no_more_are_kept_than_a_few(drafts: list[Draft], clock: list[float], mo
         jobs.all[-1].end()
         studio.of("")
     assert (len(studio._found), studio._waiting, studio._asked) == (2, {}, {})
+
+
+def test_a_page_waits_for_the_estimate_of_its_own_draft(tmp_path: Path) -> None:
+    tickets(tmp_path / "data" / "tickets.csv")
+    with asked(tmp_path) as (studio, client):
+        jobs: Any = Begun()
+        studio.measuring = Measuring(jobs)
+        places = []
+        for method in ("capt", "prompt_tuning"):
+            draft = {"table": "tickets.csv", "backbone": "tiny", "method": method}
+            told = client.post("/train/estimate", data=draft).text
+            places += re.findall(r'hx-get="(/train/estimate\?key=\w+)"', told)
+        jobs.all[-1].end()
+        assert "capt, 7 steps" in client.get(places[0]).text
+        assert f'hx-get="{places[1]}"' in client.get(places[1]).text
+        jobs.all[-1].end()
+        assert "prompt_tuning, 7 steps" in client.get(places[1]).text
+        assert "capt, 7 steps" in client.get(places[0]).text
