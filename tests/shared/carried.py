@@ -16,13 +16,14 @@ from . import prompts
 from .models import tokenizer
 
 
-def prompt_of(backbone: Any, method: Method, seed: int = 0) -> Prompt:
+def prompt_of(backbone: Any, method: Method, seed: int = 0, words: Any = None) -> Prompt:
     """A prompt whose every value matters, as training leaves it."""
     made = prompts.producer(backbone, method, seed)
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)) * 0.1)
-    return Prompt(method, made, None, None, None, sp.Backbone(backbone, tokenizer()).fingerprint, backbone, tokenizer())
+    own = words or tokenizer()
+    return Prompt(method, made, None, None, None, sp.Backbone(backbone, own).fingerprint, backbone, own)
 
 
 def beside(folder: Path, name: str) -> Any:

@@ -22,6 +22,7 @@ from softprompt.backbones.packed import is_packed
 from softprompt.backbones.vocabulary import embed_ids
 from softprompt.carrying.chat_templates import chat_template, check_template, template_refusal
 from softprompt.carrying.format import Format
+from softprompt.carrying.gguf import carry_sentencepiece
 from softprompt.carrying.heads import use_of
 from softprompt.carrying.programs import fields_of, program
 from softprompt.carrying.readme import write_readme
@@ -98,6 +99,7 @@ def write_vocabulary(prompts: Mapping[str, Prompt], folder: Path) -> None:
         check_template(name, prompt, tokenizer, templates[name], ids[name])
     _model(prompts, ids, len(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    carry_sentencepiece(tokenizer, folder)
     listed = {name: _listed(prompt, words[name], ids[name], templates[name]) for name, prompt in prompts.items()}
     (folder / LISTED).write_text(strict_json.dumps(listed) + "\n", encoding="utf-8")
     name, prompt = next(iter(prompts.items()))
