@@ -55,14 +55,14 @@ def steps(trained: Any, items: list[Any], count: int) -> dict[str, Any]:
 
     prompted, seconds = trained.prompted, {"whole": [], "kept": []}
     first, begun = prompted.first_layer, time.perf_counter()
-    kept = keep_states_below(prompted, trained.readout, items, batch_size=16) if first else None
+    kept = keep_states_below(prompted, trained.readout, items, train=True, batch_size=16) if first else None
     once = time.perf_counter() - begun if kept else 0.0
     optimizer = torch.optim.AdamW(prompted.prompts.parameters(), lr=1e-3)
     for step in range(count + 1):
         for side in seconds if kept else ["whole"]:
             begun = time.perf_counter()
             trained.train()
-            below = [item.below for item in kept] if side == "kept" else None
+            below = [item.states_below for item in kept] if side == "kept" else None
             with nullcontext() if below is None else prompted.starting_at_layer(below):
                 trained(trained.readout.collate(items, train=True)).backward()
             optimizer.step()

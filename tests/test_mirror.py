@@ -136,6 +136,7 @@ WHOLE = {
     "training/adaptation/trainer": "training/adaptation/test_run.py",
     "training/courses/fit": "training/test_run.py",
     "training/courses/layers": "cli/test_select.py",
+    "inference/prefilled": "training/fitting/test_frozen_states.py",
     "training/fitting/checkpoint": "attacks/test_flipped.py",
     "training/fitting/gradients": "training/test_divergence.py",
     "training/fitting/record": "training/test_resume.py",

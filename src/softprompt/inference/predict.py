@@ -12,6 +12,7 @@ from softprompt.attached.answering import Answering
 from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import Tick, batches
+from softprompt.inference.prefilled import beginning_above
 from softprompt.ranks import Ranks, here
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.sites.modes import evaluating
@@ -74,7 +75,7 @@ def predict(
         rows: the rows.
         batch_size: rows a forward pass.
         tick: called with the number of rows done.
-        items: the rows, encoded already.
+        items: the rows, encoded already, and maybe prefilled.
         prompts: the name of the prompt that answers; may be left out where one is attached.
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
@@ -87,8 +88,9 @@ def predict(
     with evaluating(prompted, readout), torch.no_grad() if split else torch.inference_mode():
         mine = [encoded[place] for place in own]
         for chosen, batch in batches(mine, readout.collate, batch_size, prompted, tick):
-            for place, outcome in zip(chosen, readout.answer(prompted, batch, prompts), strict=True):
-                found[own[place]] = outcome
+            with beginning_above(prompted, [mine[place] for place in chosen]):
+                told = readout.answer(prompted, batch, prompts)
+            found |= {own[place]: outcome for place, outcome in zip(chosen, told, strict=True)}
     found = _from_all(found, ranks)
     if tick is not None and len(own) < len(found):
         tick(len(found) - len(own))

@@ -24,12 +24,14 @@ class RecordedStates:
         layer: l, counted from 0.
         rows: of each row the states of its own columns, virtual tokens among them, `(T_i, H)`; None to record them.
         recorded: of each row those states, once they are recorded.
+        passes: how many passes recorded since somebody set it to 0; the last one's states are there.
         plain: whether the layers give plain states rather than a tuple with more in it, as far as was seen.
     """
 
     layer: int
     rows: Sequence[Tensor] | None = None
     recorded: list[Tensor] = field(default_factory=list)
+    passes: int = 0
     plain: bool = True
 
     def leaves_out(self, layer: int) -> bool:
@@ -39,6 +41,7 @@ class RecordedStates:
     def enter(self, states: Tensor, layout: Layout) -> Tensor:
         """The states `(B, T, H)` that enter the layer: recorded as they are, or the given ones; padding stays."""
         if self.rows is None:
+            self.passes += 1
             own = list(states.detach())
             seen = None if layout.mask is None else layout.mask.bool()
             self.recorded = own if seen is None else [row[mine] for row, mine in zip(own, seen, strict=True)]

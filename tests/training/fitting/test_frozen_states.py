@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import torch
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone
+from softprompt.inference.predict import predict
+from softprompt.inference.prefilled import PrefilledItem, beginning_above
 from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PromptTuning, PTuningV2
 from softprompt.readouts.build import build_readout
-from softprompt.training.fitting.frozen_states import keep_states_below
+from softprompt.readouts.free_text import FreeText
+from softprompt.training.fitting.frozen_states import bytes_below, keep_states_below
 from softprompt.training.fitting.trainer import TaskModel
 from softprompt.training.options import TrainingOptions
 from softprompt.training.setup import readout_spec
@@ -61,7 +65,7 @@ def test_the_loss_and_its_gradients_are_the_same(family: str, name: str, tmp_pat
     with prompted:
         first = prompted.first_layer
         assert first > 0
-        kept = keep_states_below(prompted, trained.readout, items, batch_size=3)
+        kept = keep_states_below(prompted, trained.readout, items, train=True, batch_size=3)
         assert kept is not None
         ran: list[int] = []
         handles = [
@@ -83,6 +87,61 @@ def test_the_loss_and_its_gradients_are_the_same(family: str, name: str, tmp_pat
         assert torch.equal(again, expected)
 
 
+@pytest.mark.parametrize("family", SERVED)
+@pytest.mark.parametrize("readout", ["head", None])
+def test_rows_that_are_answered_begin_above_as_well(family: str, readout: str | None, tmp_path: Path) -> None:
+    prompted, trained, items = setting(family, METHODS["spt"], tmp_path, readout=readout)
+    rows = [item.row for item in items]
+    with prompted:
+        kept = keep_states_below(prompted, trained.readout, items, train=False, batch_size=3)
+        assert kept is not None
+        ran: list[int] = []
+        handles = [
+            next(iter(layer.children())).register_forward_hook(lambda *_, place=place: ran.append(place))
+            for place, layer in enumerate(prompted.anatomy.layers)
+        ]
+        expected = predict(prompted, trained.readout, rows, batch_size=2)
+        assert set(ran) == {0, 1, 2}
+        ran.clear()
+        found = predict(prompted, trained.readout, rows, batch_size=2, items=kept)
+        assert set(ran) == {2}
+        for handle in handles:
+            handle.remove()
+        for one, other in zip(found, expected, strict=True):
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_a_row_that_comes_again_is_computed_once_and_keeps_all_that_it_was(tmp_path: Path) -> None:
+    prompted, trained, items = setting("llama", METHODS["spt"], tmp_path)
+    first = replace(items[0], answer_cut=True, outside=True)
+    with prompted:
+        seen: list[int] = []
+        rows = [first, items[1], first]
+        kept = keep_states_below(prompted, trained.readout, rows, train=True, batch_size=3, tick=seen.append)
+    assert kept is not None
+    assert sum(seen) == 2
+    assert kept[0] is kept[2]
+    for one, other in zip(kept, rows, strict=True):
+        assert all(getattr(one, field.name) == getattr(other, field.name) for field in fields(other))
+
+
+def test_rows_that_take_more_than_is_kept_run_whole(tmp_path: Path) -> None:
+    prompted, trained, items = setting("llama", METHODS["spt"], tmp_path)
+    with prompted:
+        size = bytes_below(prompted, items)
+        for most, kept in ((size, True), (size - 1, False)):
+            found = keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, most=most)
+            assert (found is not None) == kept
+
+
+def test_free_text_is_answered_from_the_first_layer(tmp_path: Path) -> None:
+    """It is written in many passes."""
+    prompted, trained, items = setting("llama", METHODS["spt"], tmp_path)
+    writing = FreeText(trained.readout.row_encoder, 0, None, 1, space=True, max_new_tokens=2)
+    with prompted:
+        assert keep_states_below(prompted, writing, items, train=False, batch_size=3) is None
+
+
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_nothing_below_takes_a_gradient(family: str, tmp_path: Path) -> None:
     prompted, trained, items = setting(family, METHODS["spt"], tmp_path)
@@ -101,11 +160,21 @@ def test_nothing_below_takes_a_gradient(family: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_a_run_ends_in_the_same_prompt(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method = METHODS["spt"]
+    begun: list[Any] = []
+
+    def counted(prompted: PromptedModel, items: list[Any]) -> Any:
+        begun.extend(item for item in items if isinstance(item, PrefilledItem))
+        return beginning_above(prompted, items)
+
+    monkeypatch.setattr("softprompt.inference.predict.beginning_above", counted)
     kept = run(tmp_path / "kept", family, method, max_steps=20, data=tmp_path / "data")
+    assert begun
     monkeypatch.setattr(PromptedModel, "first_layer", 0)
     whole = run(tmp_path / "whole", family, method, max_steps=20, data=tmp_path / "data")
     for name, value in whole.prompt.producer.stored().items():
         close(kept.prompt.producer.stored()[name], value, 1e-4)
+    for name in ("validation", "test"):
+        assert kept.metrics[name]["loss"] == pytest.approx(whole.metrics[name]["loss"], abs=1e-4)
 
 
 @pytest.mark.parametrize("family", ["t5", "bart", "albert"])
@@ -122,7 +191,7 @@ def test_a_layer_that_gives_more_than_states_is_run(tmp_path: Path, monkeypatch:
     prompted, trained, items = setting("t5", METHODS["spt"], tmp_path)
     with prompted:
         assert prompted.first_layer == 2
-        assert keep_states_below(prompted, trained.readout, items, batch_size=3) is None
+        assert keep_states_below(prompted, trained.readout, items, train=True, batch_size=3) is None
 
 
 def test_prompts_at_the_input_begin_there(tmp_path: Path) -> None:

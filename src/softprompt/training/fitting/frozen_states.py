@@ -7,15 +7,18 @@ lowest layers alone, it is these layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from softprompt.attached.model import PromptedModel
 from softprompt.inference.batches import Tick, batches
+from softprompt.inference.prefilled import PrefilledItem
 from softprompt.readouts import Batch, Item, Readout
+from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
 
 
@@ -26,45 +29,59 @@ class PooledItem(Item):
     features: Tensor
 
 
-@dataclass(frozen=True)
-class PrefilledItem(Item):
-    """An encoded row with the states that enter the first layer that the prompt touches, `(T, H)`."""
-
-    states_below: Tensor
-
-
-_MOST = 2 << 30  # bytes of states that are kept, our choice
+MOST = 2 << 30  # bytes of states that are kept, our choice
 
 
 def keep_states_below(
-    prompted: PromptedModel, readout: Readout, items: Sequence[Item], *, batch_size: int, tick: Tick | None = None
+    prompted: PromptedModel,
+    readout: Readout,
+    items: Sequence[Item],
+    *,
+    train: bool,
+    batch_size: int,
+    most: int = MOST,
+    tick: Tick | None = None,
 ) -> list[PrefilledItem] | None:
-    """Compute once what the layers below the prompt make of each row; None where a family cannot be begun above them.
+    """Compute once what the layers below the prompt make of each row.
 
     Args:
         prompted: the attached model, whose `first_layer` is above 0.
         readout: makes the batches.
-        items: encoded training rows.
+        items: encoded rows; one that stands there twice is computed once.
+        train: whether the rows are trained on, rather than answered.
         batch_size: rows a pass.
+        most: bytes of states that may be kept.
         tick: told of every batch.
+
+    Returns:
+        The rows in their order; None where they are too many, where a row is more than one sequence or is answered in
+        more than one pass, and of a family that cannot be begun above its first layer.
     """
-    width, size = prompted.anatomy.hidden_size, next(prompted.backbone.parameters()).element_size()
-    columns = sum(item.length + prompted.slots[0].count for item in items)
-    if columns * width * size > _MOST:
+    if isinstance(readout, FreeText) and not train:
+        return None
+    distinct = [*{id(item): item for item in items}.values()]
+    if bytes_below(prompted, distinct) > most:
         return None
     found: dict[int, PrefilledItem] = {}
-    collate = partial(readout.collate, train=True)
+    run = readout.loss if train else readout.answer
     with torch.no_grad(), prompted.starting_at_layer() as states_below:
-        for chosen, batch in batches(items, collate, batch_size, prompted, tick):
+        for chosen, batch in batches(distinct, partial(readout.collate, train=train), batch_size, prompted, tick):
             if batch["input_ids"].shape[0] != len(chosen):
                 return None  # several sequences a row
-            readout.loss(prompted, batch)
-            if not states_below.plain:
+            states_below.passes = 0
+            run(prompted, batch)
+            if not states_below.plain or states_below.passes != 1:
                 return None
             for index, states in zip(chosen, states_below.recorded, strict=True):
-                item = items[index]
-                found[index] = PrefilledItem(item.texts, item.targets, item.label, item.row, states.clone())
-    return [found[index] for index in range(len(items))]
+                item = distinct[index]
+                found[id(item)] = PrefilledItem(**_fields(item), states_below=states.clone())
+    return [found[id(item)] for item in items]
+
+
+def bytes_below(prompted: PromptedModel, items: Sequence[Item]) -> int:
+    """The size of the states of rows that enter a layer."""
+    width, size = prompted.anatomy.hidden_size, next(prompted.backbone.parameters()).element_size()
+    return sum(item.length + prompted.slots[0].count for item in items) * width * size
 
 
 def keep_pooled(
@@ -84,8 +101,12 @@ def keep_pooled(
             for place, index in enumerate(chosen):
                 item = items[index]
                 own = rows[batch["owners"] == place]
-                found[index] = PooledItem(item.texts, item.targets, item.label, item.row, own)
+                found[index] = PooledItem(**_fields(item), features=own)
     return [found[index] for index in range(len(items))]
+
+
+def _fields(item: Item) -> dict[str, Any]:
+    return {one.name: getattr(item, one.name) for one in fields(Item)}
 
 
 def collate_kept(head: Readout, items: Sequence[Item]) -> Batch:

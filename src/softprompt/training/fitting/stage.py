@@ -13,7 +13,7 @@ import torch
 from softprompt.readouts import Item
 from softprompt.readouts.head import Head
 from softprompt.training.fitting import checkpoint
-from softprompt.training.fitting.frozen_states import PooledItem, keep_pooled, keep_states_below
+from softprompt.training.fitting.frozen_states import MOST, PooledItem, bytes_below, keep_pooled, keep_states_below
 from softprompt.training.fitting.record import load_extra
 from softprompt.training.fitting.stage_spec import FittedStage, Stage
 from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
@@ -53,7 +53,8 @@ def prepared(stage: Stage, begins: bool) -> Stage:
             readout.standardise(torch.cat([item.features for item in kept[0]]))
         if keep:
             items = [list(rows) for rows in kept]
-    return replace(stage, items=_begun(stage, items[0]), validation=items[1])
+    training, validation = _begun(stage, *items)
+    return replace(stage, items=training, validation=validation)
 
 
 def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
@@ -81,16 +82,29 @@ def _tell_early(stage: Stage, fitting: SoftPromptTrainer) -> None:
         )
 
 
-def _begun(stage: Stage, items: Sequence[Item]) -> Sequence[Item]:
-    """The training rows with the states that enter the first layer that the prompt touches, where that saves work."""
+def _begun(stage: Stage, items: Sequence[Item], validation: Sequence[Item]) -> list[Sequence[Item]]:
+    """Training and validation rows with the states that enter the first layer that the prompt touches.
+
+    Those of the training rows only where they come again, and none where the forward pass differs from time to time.
+    """
     prompted, options = stage.trained.prompted, stage.options
+    found = [items, validation]
+    if not prompted.first_layer or options.dropout or options.gradient_checkpointing:
+        return found
     rows = (options.max_steps or math.inf) * stage.plan.batch_size * options.accumulate
     again = min(rows, stage.plan.epochs * len(items)) >= 2 * len(items)
-    if not prompted.first_layer or options.dropout or options.gradient_checkpointing or not again:
-        return items
-    with stage.show.work("states below the prompt, computed once", len(items), "rows") as tick:
-        size = options.eval_batch_size
-        return keep_states_below(prompted, stage.trained.readout, items, batch_size=size, tick=tick) or items
+    room, size = MOST, options.eval_batch_size
+    for place, train in enumerate((True, False)):
+        if train and not again:
+            continue
+        own = found[place]
+        with stage.show.work("states below the prompt, computed once", len(own), "rows") as tick:
+            kept = keep_states_below(
+                prompted, stage.trained.readout, own, train=train, batch_size=size, most=room, tick=tick
+            )
+        if kept is not None:
+            found[place], room = kept, room - bytes_below(prompted, kept)
+    return found
 
 
 def _telling(tick: Callable[..., None]) -> OnStep:

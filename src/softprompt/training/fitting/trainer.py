@@ -15,6 +15,7 @@ from transformers.optimization import Adafactor
 
 from softprompt.evaluation.score import Scores, figure, loss_of, metrics_of, score
 from softprompt.inference.batches import to_device
+from softprompt.inference.prefilled import PrefilledItem
 from softprompt.ranks import here
 from softprompt.readouts import Batch, Item
 from softprompt.sites.modes import evaluating
@@ -23,7 +24,7 @@ from softprompt.tasks import Task
 from softprompt.training.divergence import Guard, NotFinite, unsound
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.best import BestState
-from softprompt.training.fitting.frozen_states import PooledItem, PrefilledItem, collate_kept
+from softprompt.training.fitting.frozen_states import PooledItem, collate_kept
 from softprompt.training.fitting.record import FitRecord, load_extra
 from softprompt.training.fitting.resumable import ResumableTrainer, arguments
 from softprompt.training.fitting.shares import Shares
