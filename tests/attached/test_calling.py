@@ -20,7 +20,7 @@ def test_inputs_that_leave_no_place_for_a_prompt() -> None:
             prompted()
         with fails("generate needs input_ids"):
             prompted.generate(inputs_embeds=vectors)
-        with fails("leave one of them out"):
+        with fails("the labels are for all logits: leave them out"):
             prompted(input_ids=ids(4), labels=ids(4), positions=torch.tensor([[1]]))
     with tiny("t5", "prompt_tuning") as prompted, fails("encoder_outputs hold no virtual tokens"):
         prompted(input_ids=ids(4), encoder_outputs=(torch.zeros(1, 4, 32),), decoder_input_ids=ids(2))

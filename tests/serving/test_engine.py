@@ -154,7 +154,7 @@ def test_a_row_with_a_fault_takes_no_other_along(folders: dict[str, Path]) -> No
         def refuse(*_: Any) -> Any:
             raise SoftPromptError("this one fails")
 
-        readout.scores = refuse  # type: ignore[method-assign]
+        readout.scored = refuse  # type: ignore[method-assign]
         answer, fault = engine.answer([*good, *bad])
         agree(answer, alone(folders["llama"], "static", "llama", TEXTS[:1])[0])
         assert str(fault) == "this one fails"

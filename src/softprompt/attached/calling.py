@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.heard import check_heard, unlabelled
+from softprompt.attached.some_logits import SomeLogits
 from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import Wrapper
 from softprompt.backbones.anatomy import Anatomy
@@ -31,7 +32,7 @@ from softprompt.sites.padding import Side
 from softprompt.sites.producer import StandIn
 
 # Keywords that come on top of the model's own, besides `prompts`.
-_BESIDE = ("conditioning_mask", "positions")
+_BESIDE = ("conditioning_mask", "positions", "vocabulary")
 
 
 class Calling(Wrapper):
@@ -54,6 +55,7 @@ class Calling(Wrapper):
     _gate: Gate
     _around: Mapping[nn.Module, Around]
     _stand_ins: Mapping[nn.Module, StandIn]
+    _some_logits: SomeLogits
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """Open a call, so that whatever `forward` stands here finds the prompts at work: see `forward`.
@@ -61,24 +63,32 @@ class Calling(Wrapper):
         Trainers put functions of their own in the place of `forward` that run the body and the head by themselves.
         """
         prompts = cast("Rows", kwargs.pop("prompts", None))
-        conditioning, select = (cast("Tensor | None", kwargs.pop(name, None)) for name in _BESIDE)
+        conditioning, select, ids = (cast("Tensor | None", kwargs.pop(name, None)) for name in _BESIDE)
         given = {**dict(zip(argument_names(self.backbone), args, strict=False)), **kwargs}
         as_tuple = given.get("return_dict") is False
         if as_tuple:
             given["return_dict"] = True
         with self._gate.passing():
-            output = self._called(given, prompts, conditioning, select)
+            output = self._called(given, prompts, conditioning, select, ids)
         return output.to_tuple() if as_tuple else output
 
     def _called(
-        self, given: dict[str, object], prompts: Rows, conditioning: Tensor | None, select: Tensor | None
+        self,
+        given: dict[str, object],
+        prompts: Rows,
+        conditioning: Tensor | None,
+        select: Tensor | None,
+        ids: Tensor | None,
     ) -> Any:
         check_heard(self.anatomy, given)
         rows = self.rows(prompts, _batch(given))
-        self._check(given, rows, select)
+        self._check(given, rows, select if ids is None else ids)
         conditioning = unlabelled(self.anatomy, given) if conditioning is None else conditioning
-        with self.calling(rows, conditioning, select) as call:
+        some = None if ids is None else self._some_logits.of(ids, self._around)
+        with self.calling(rows, conditioning, select, around=None if some is None else some.around) as call:
             output = super().__call__(**given)
+        if some is not None:
+            output.logits = some.taken(output.logits)
         return user_length(output, call, encoder_decoder=self.anatomy.kind == "encoder-decoder")
 
     def forward(
@@ -87,6 +97,7 @@ class Calling(Wrapper):
         prompts: Rows = None,
         conditioning_mask: Tensor | None = None,
         positions: Tensor | None = None,
+        vocabulary: Tensor | None = None,
         **kwargs: object,
     ) -> Any:
         """The model's own forward, with each row's prompt.
@@ -99,6 +110,8 @@ class Calling(Wrapper):
                 every token that is seen and has no label.
             positions: `(batch, selected)`: columns whose logits are wanted; logits then have shape
                 `(batch, selected, V)`.
+            vocabulary: `(wanted,)`: ids whose logits are wanted; the others are not computed where that can be, and
+                logits have `wanted` in the place of V.
             **kwargs: as the model takes them.
 
         Returns:
@@ -108,7 +121,8 @@ class Calling(Wrapper):
             SoftPromptError: the prompts are detached, or the arguments leave them no place.
         """
         if not self.is_running:
-            return self(*args, prompts=prompts, conditioning_mask=conditioning_mask, positions=positions, **kwargs)
+            own = {"conditioning_mask": conditioning_mask, "positions": positions, "vocabulary": vocabulary}
+            return self(*args, prompts=prompts, **own, **kwargs)
         return self.backbone(*args, **kwargs)
 
     def states(
@@ -272,7 +286,7 @@ class Calling(Wrapper):
         if encoded and any(one.count or one.prefix for one in footprints):
             raise SoftPromptError("encoder_outputs hold no virtual tokens and no prefix: pass input_ids")
         if select is not None and given.get("labels") is not None:
-            raise SoftPromptError("`positions` selects logits, the labels are for all columns: leave one of them out")
+            raise SoftPromptError("the labels are for all logits: leave them out, or `positions` and `vocabulary`")
 
 
 _RECORDED: ContextVar[tuple[Calling, RecordedStates] | None] = ContextVar("softprompt_below", default=None)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from softprompt.attached.answering import Answering
+from softprompt.attached.some_logits import SomeLogits
 from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import let_all_go
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
@@ -72,7 +73,7 @@ class PromptedModel(Answering):
         inside = _inside(backbone, around, self.anatomy)
         self._around = self._sites = {backbone: _noting(backbone), **around, **inside}
         self._stand_ins: Mapping[nn.Module, StandIn] = {}
-        self._gate = Gate()
+        self._gate, self._some_logits = Gate(), SomeLogits(backbone)
         try:
             self._ask(self._asking())
             self.moving = self._hooks.moving = moving_sides(self.anatomy, self._sites)

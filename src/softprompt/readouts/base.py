@@ -3,7 +3,8 @@
 What a readout asks of the attached model is `sites.attached.Attached`. It knows no method and no family.
 
 Loss and answer go three steps, so that what stands between them (see `Mixture`) is written once for all readouts:
-`outputs` runs the model, `scores` makes log-probabilities of what it gave, `loss_of` and `outcomes_of` read these.
+`outputs` runs the model, `scores` makes log-probabilities of what it gave, `loss_of` and `outcomes_of` read these;
+`scored` takes the first two at once.
 A list in a batch has one entry a row; tensors may have one a sequence.
 """
 
@@ -159,13 +160,17 @@ class Readout(nn.Module, ABC):
         # Candidates that a row lacks score minus infinity, whose gradient would be NaN.
         return torch.logsumexp(scores.clamp(min=_LEAST) + log_weights[:, None], dim=1)
 
+    def scored(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
+        """The scores of a batch; what of the model's outputs they are not made of need not be computed."""
+        return self.scores(self.outputs(prompted, batch, prompts), batch)
+
     def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Mean loss of a batch, a scalar in fp32."""
-        return self.loss_of(self.scores(self.outputs(prompted, batch, prompts), batch), batch)
+        return self.loss_of(self.scored(prompted, batch, prompts), batch)
 
     def answer(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> list[Outcome]:
         """The answers to a batch."""
-        return self.outcomes_of(self.scores(self.outputs(prompted, batch, prompts), batch).detach(), batch)
+        return self.outcomes_of(self.scored(prompted, batch, prompts).detach(), batch)
 
     @property
     def answer_ids(self) -> tuple[tuple[int, ...], ...] | None:

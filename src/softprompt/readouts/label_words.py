@@ -47,7 +47,21 @@ class LabelWords(SingleColumn):
 
     def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Vocabulary logits at the answers' columns alone, fp32, shape `(rows, V)`."""
-        output = prompted(**inputs(prompted, batch, prompts), positions=batch["columns"], use_cache=False)
+        return self._logits(prompted, batch, prompts, None)
+
+    def scored(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
+        """Of the words' own logits, where the others have no part in it."""
+        if self.vocabulary and not self.bounds:
+            return super().scored(prompted, batch, prompts)
+        tokens = torch.tensor(self.words) if self.label_tokens is None else self.label_tokens
+        ids = tokens.flatten().to(batch["input_ids"].device)
+        logits = self._logits(prompted, batch, prompts, ids).view(-1, *tokens.shape)
+        return (logits if self.label_tokens is None else logits.logsumexp(-1)).log_softmax(-1)
+
+    def _logits(self, prompted: Attached, batch: Batch, prompts: Rows, ids: Tensor | None) -> Tensor:
+        some = {} if ids is None else {"vocabulary": ids}
+        given = inputs(prompted, batch, prompts)
+        output = prompted(**given, positions=batch["columns"], **some, use_cache=False)
         logits: Tensor = output.logits[:, 0].float()
         return logits
 
@@ -73,9 +87,10 @@ class LabelWords(SingleColumn):
 
     def loss(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Mean loss of a batch, a scalar in fp32."""
+        if not self.z_loss:
+            return super().loss(prompted, batch, prompts)
         outputs = self.outputs(prompted, batch, prompts)
-        loss = self.loss_of(self.scores(outputs, batch), batch)
-        return loss + self.z_loss * outputs.logsumexp(-1).square().mean() if self.z_loss else loss
+        return self.loss_of(self.scores(outputs, batch), batch) + self.z_loss * outputs.logsumexp(-1).square().mean()
 
     def outcomes_of(self, scores: Tensor, batch: Batch) -> list[Outcome]:
         """The word with the largest probability, or the mean of the bounds by probability."""

@@ -63,18 +63,25 @@ class Mixture(Readout):
 
     def outputs(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """Of every member, row after row."""
-        count = len(self.members)
-        if prompts is None or isinstance(prompts, str):
-            return self.members[0].outputs(prompted, batch, prompts)
-        names = prompts.tolist() if isinstance(prompts, Tensor) else prompts
-        each = [name for name in names for _ in range(count)]
-        return self.members[0].outputs(prompted, batch, each)
+        return self.members[0].outputs(prompted, batch, self._each(prompts))
+
+    def scored(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
+        """As `scores`."""
+        return self._mixed(self.members[0].scored(prompted, batch, self._each(prompts)))
 
     def scores(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Of the mixture, shape `(rows, classes)`."""
-        first, count = self.members[0], len(self.members)
-        each = first.scores(outputs, batch)
-        return first.mix(each.view(-1, count, each.shape[-1]), self.log_weights)
+        return self._mixed(self.members[0].scores(outputs, batch))
+
+    def _each(self, prompts: Rows) -> Rows:
+        """The prompt of each member's row."""
+        if prompts is None or isinstance(prompts, str):
+            return prompts
+        names = prompts.tolist() if isinstance(prompts, Tensor) else prompts
+        return [name for name in names for _ in self.members]
+
+    def _mixed(self, each: Tensor) -> Tensor:
+        return self.members[0].mix(each.view(-1, len(self.members), each.shape[-1]), self.log_weights)
 
     def loss_of(self, scores: Tensor, batch: Batch) -> Tensor:
         """The members' own loss, of the mixture's scores."""

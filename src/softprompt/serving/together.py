@@ -31,7 +31,10 @@ Kind: TypeAlias = Literal["logits", "states"]
 # What stands in the place of a row's prompt: given its index and the columns of its text and prompt, another index.
 Instead: TypeAlias = Callable[[int, int], int]
 
-_KNOWN = {"input_ids", "attention_mask", "conditioning_mask", "positions", "decoder_input_ids", "prompts", "use_cache"}
+_KNOWN = {
+    *("input_ids", "attention_mask", "conditioning_mask", "positions", "vocabulary", "decoder_input_ids"),
+    *("prompts", "use_cache"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Wanted:
         mask: `(B, N)`, 1 at what is seen.
         conditioning: bool, `(B, N)`: columns that may condition a prompt.
         columns: at which logits or states are wanted, `(B, S)`.
+        vocabulary: ids whose logits are wanted, `(W,)`, or None for all.
         decoder_ids: what an encoder-decoder's decoder reads, `(B, D)`, or None.
         placed: whether virtual tokens stand among the ids already.
     """
@@ -55,6 +59,7 @@ class Wanted:
     mask: Tensor
     conditioning: Tensor
     columns: Tensor
+    vocabulary: Tensor | None
     decoder_ids: Tensor | None
     placed: bool
 
@@ -172,9 +177,9 @@ def _wanted(prompted: PromptedModel, kind: Kind, given: Mapping[str, object]) ->
         columns = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
     placed = bool((ids >= prompted.anatomy.vocab_size).any())
     rows = prompted.rows(cast("Rows", given["prompts"]), ids.shape[0])
-    return Wanted(
-        kind, rows, ids, mask, conditioning, columns, decoder if isinstance(decoder, Tensor) else None, placed
-    )
+    words = given.get("vocabulary")
+    some = (words if isinstance(words, Tensor) else None, decoder if isinstance(decoder, Tensor) else None)
+    return Wanted(kind, rows, ids, mask, conditioning, columns, *some, placed)
 
 
 def _run(
@@ -205,11 +210,25 @@ def _pass(prompted: PromptedModel, calls: Sequence[Wanted], filler: int, instead
         given["decoder_input_ids"] = _stacked(decoder_ids, filler)
     own = {"conditioning_mask": conditioning, "positions": columns}
     if calls[0].kind == "states":
-        output: Tensor = prompted.states(prompts=rows, **own, **given)
-    else:
-        output = prompted(prompts=rows, use_cache=False, **own, **given).logits
+        return _apart(prompted.states(prompts=rows, **own, **given), calls)
+    some = [one.vocabulary for one in calls if one.vocabulary is not None]
+    words = torch.cat(some).unique() if len(some) == len(calls) else None
+    logits = prompted(prompts=rows, use_cache=False, vocabulary=words, **own, **given).logits
+    return [
+        part if one.vocabulary is None else part[..., _places(one.vocabulary, words)]
+        for part, one in zip(_apart(logits, calls), calls, strict=True)
+    ]
+
+
+def _apart(output: Tensor, calls: Sequence[Wanted]) -> list[Tensor]:
+    """Each call's own part of what came of all."""
     parts = output.split([one.ids.shape[0] for one in calls])
     return [part[:, : one.columns.shape[1]] for part, one in zip(parts, calls, strict=True)]
+
+
+def _places(ids: Tensor, among: Tensor | None) -> Tensor:
+    """Where ids stand among sorted ones, or in the whole vocabulary."""
+    return ids if among is None else torch.searchsorted(among, ids)
 
 
 def _stacked(parts: Sequence[Tensor], filler: int) -> Tensor:

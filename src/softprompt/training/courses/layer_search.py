@@ -153,11 +153,10 @@ def _compared(readout: Readout, prompted: Attached, batch: Batch, kind: Kind) ->
     scored = readout.scorer if isinstance(readout, FreeText) else readout
     if isinstance(scored, Candidates) and scored.vocabulary:  # while training, a row has its right answer alone
         return scored.token_logs(prompted, batch, None).sum(-1), "mse"
-    outputs = readout.outputs(prompted, batch)
     if kind == "mse" or (isinstance(readout, Head) and readout.bounds):
-        return outputs, "mse"
+        return readout.outputs(prompted, batch), "mse"
     # Candidates that a row lacks score minus infinity, on both sides.
-    return readout.scores(outputs, batch).log_softmax(-1).clamp(min=_LEAST), "kl"
+    return readout.scored(prompted, batch).log_softmax(-1).clamp(min=_LEAST), "kl"
 
 
 def halves(items: Sequence[Item], seed: int) -> tuple[list[Item], list[Item]]:

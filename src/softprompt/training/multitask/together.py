@@ -107,6 +107,6 @@ class Together(Readout):
         """Of one task's rows."""
         if taught is None:
             return part.readout.loss(prompted, batch, part.prompt)
-        scores = part.readout.scores(part.readout.outputs(prompted, batch, part.prompt), batch)
+        scores = part.readout.scored(prompted, batch, part.prompt)
         apart = nn.functional.kl_div(scores.log_softmax(-1), taught, reduction="batchmean")
         return part.readout.loss_of(scores, batch) + self.distillation * apart
