@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from softprompt.sites.producer import StandIn
 
 # Keywords that come on top of the model's own, besides `prompts`.
 _BESIDE = ("conditioning_mask", "positions", "vocabulary")
+_Beside: TypeAlias = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 class Calling(Wrapper):
@@ -63,25 +64,18 @@ class Calling(Wrapper):
         Trainers put functions of their own in the place of `forward` that run the body and the head by themselves.
         """
         prompts = cast("Rows", kwargs.pop("prompts", None))
-        conditioning, select, ids = (cast("Tensor | None", kwargs.pop(name, None)) for name in _BESIDE)
+        beside = cast("_Beside", tuple(kwargs.pop(name, None) for name in _BESIDE))
         given = {**dict(zip(argument_names(self.backbone), args, strict=False)), **kwargs}
         as_tuple = given.get("return_dict") is False
         if as_tuple:
             given["return_dict"] = True
         with self._gate.passing():
-            output = self._called(given, prompts, conditioning, select, ids)
+            output = self._called(given, prompts, beside)
         return output.to_tuple() if as_tuple else output
 
-    def _called(
-        self,
-        given: dict[str, object],
-        prompts: Rows,
-        conditioning: Tensor | None,
-        select: Tensor | None,
-        ids: Tensor | None,
-    ) -> Any:
+    def _called(self, given: dict[str, object], prompts: Rows, beside: _Beside) -> Any:
         check_heard(self.anatomy, given)
-        rows = self.rows(prompts, _batch(given))
+        rows, (conditioning, select, ids) = self.rows(prompts, _batch(given)), beside
         self._check(given, rows, select if ids is None else ids)
         conditioning = unlabelled(self.anatomy, given) if conditioning is None else conditioning
         some = None if ids is None else self._some_logits.of(ids, self._around)
@@ -110,8 +104,7 @@ class Calling(Wrapper):
                 every token that is seen and has no label.
             positions: `(batch, selected)`: columns whose logits are wanted; logits then have shape
                 `(batch, selected, V)`.
-            vocabulary: `(wanted,)`: ids whose logits are wanted; the others are not computed where that can be, and
-                logits have `wanted` in the place of V.
+            vocabulary: `(wanted,)`: ids whose logits are wanted, in the place of V.
             **kwargs: as the model takes them.
 
         Returns:
@@ -121,8 +114,8 @@ class Calling(Wrapper):
             SoftPromptError: the prompts are detached, or the arguments leave them no place.
         """
         if not self.is_running:
-            own = {"conditioning_mask": conditioning_mask, "positions": positions, "vocabulary": vocabulary}
-            return self(*args, prompts=prompts, **own, **kwargs)
+            beside = dict(zip(_BESIDE, (conditioning_mask, positions, vocabulary), strict=True))
+            return self(*args, prompts=prompts, **beside, **kwargs)
         return self.backbone(*args, **kwargs)
 
     def states(

@@ -7,9 +7,8 @@ lowest layers alone, it is these layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +19,8 @@ from softprompt.inference.prefilled import PrefilledItem
 from softprompt.readouts import Batch, Item, Readout
 from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
+from softprompt.tasks import Row
+from softprompt.tasks.text.encoding import Encoded
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def keep_states_below(
                 return None
             for index, states in zip(chosen, states_below.recorded, strict=True):
                 item = distinct[index]
-                found[id(item)] = PrefilledItem(**_fields(item), states_below=states.clone())
+                found[id(item)] = PrefilledItem(*_plain(item), states_below=states.clone(), **_told(item))
     return [found[id(item)] for item in items]
 
 
@@ -101,12 +102,16 @@ def keep_pooled(
             for place, index in enumerate(chosen):
                 item = items[index]
                 own = rows[batch["owners"] == place]
-                found[index] = PooledItem(**_fields(item), features=own)
+                found[index] = PooledItem(*_plain(item), features=own, **_told(item))
     return [found[index] for index in range(len(items))]
 
 
-def _fields(item: Item) -> dict[str, Any]:
-    return {one.name: getattr(item, one.name) for one in fields(Item)}
+def _plain(item: Item) -> tuple[tuple[Encoded, ...], tuple[tuple[int, ...], ...], int | float | None, Row]:
+    return item.texts, item.targets, item.label, item.row
+
+
+def _told(item: Item) -> dict[str, bool]:
+    return {"answer_cut": item.answer_cut, "ended": item.ended, "outside": item.outside}
 
 
 def collate_kept(head: Readout, items: Sequence[Item]) -> Batch:
