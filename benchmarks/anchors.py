@@ -1,7 +1,7 @@
 """CaPT's three findings on attention, measured (docs/anchors.md).
 
-    python benchmarks/anchors.py --backbone embedded:minilm --seeds 13 21 42 87 100
-    python benchmarks/anchors.py --backbone embedded:gemma3-270m --seeds 13 21 42 87 100 --epochs 20
+    python benchmarks/anchors.py --data FOLDER --backbone embedded:minilm
+    python benchmarks/anchors.py --data FOLDER --backbone embedded:gemma3-270m --dtype bfloat16
 
 I: what deep prompts of length ten attend to. II: their test metric behind m pooled tokens of the text, untrained. III:
 that one token's attention, and CaPT beside a deep prompt of length one: attention, test metric, and both again with
@@ -55,13 +55,17 @@ def run_all(options: argparse.Namespace) -> None:
                     continue
                 print(f"== {name} {arm} seed {seed} on {options.backbone}", flush=True)
                 folder = place / f"{name}-{arm.replace(' ', '')}-{seed}"
-                given = {"epochs": options.epochs, "batch_size": 8, "evaluations": 2, "max_length": options.max_length}
-                given |= {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
-                metrics = run(backbone, task, method, seed, folder, options.backbone, **given)
+                given = {name: getattr(options, name) for name in ("epochs", "learning_rate")}
+                given = {name: value for name, value in given.items() if value is not None}
+                metrics = run(
+                    backbone, task, method, seed, folder, options.backbone, max_length=options.max_length, **given
+                )
                 if metrics is not None:
                     found = looked_at(sp.load(folder, backbone), task.splits(seed).test, options.rows, arm)
-                    told = {"metric": metrics["metric"], "test": metrics["test"], "epochs": options.epochs}
-                    told["learning_rate"] = metrics["options"]["training"]["learning_rate"]
+                    told = {"metric": metrics["metric"], "test": metrics["test"], "tunable": metrics["tunable"]}
+                    told |= {
+                        name: metrics["options"]["training"][name] for name in ("epochs", "batch_size", "learning_rate")
+                    }
                     write(keep(options.results, {**own, **told, **found}, KEY), options.results)
 
 
@@ -186,7 +190,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="holds superglue/ (RTE, CB) and fewshot/ (SST-2)")
     parser.add_argument("--tasks", nargs="+", default=["rte", "cb", "sst2"], choices=list(SHOTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[13, 21, 42, 87, 100])
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=None, help="of every arm; default: each method's own")
     parser.add_argument("--learning-rate", type=float, default=None, help="of every arm; default: each method's own")
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--test-rows", type=int, default=400)

@@ -18,6 +18,12 @@ class PrefilledItem(Item):
 
     states_below: Tensor
 
+    @classmethod
+    def of(cls, item: Item, states_below: Tensor) -> PrefilledItem:
+        """An encoded row with its states."""
+        told = {"answer_cut": item.answer_cut, "ended": item.ended, "outside": item.outside}
+        return cls(item.texts, item.targets, item.label, item.row, states_below, **told)
+
 
 @contextmanager
 def beginning_above(prompted: Calling, items: Sequence[Item]) -> Iterator[None]:

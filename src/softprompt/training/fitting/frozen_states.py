@@ -19,8 +19,6 @@ from softprompt.inference.prefilled import PrefilledItem
 from softprompt.readouts import Batch, Item, Readout
 from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
-from softprompt.tasks import Row
-from softprompt.tasks.text.encoding import Encoded
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def keep_states_below(
                 return None
             for index, states in zip(chosen, states_below.recorded, strict=True):
                 item = distinct[index]
-                found[id(item)] = PrefilledItem(*_plain(item), states_below=states.clone(), **_told(item))
+                found[id(item)] = PrefilledItem.of(item, states.clone())
     return [found[id(item)] for item in items]
 
 
@@ -102,16 +100,17 @@ def keep_pooled(
             for place, index in enumerate(chosen):
                 item = items[index]
                 own = rows[batch["owners"] == place]
-                found[index] = PooledItem(*_plain(item), features=own, **_told(item))
+                found[index] = PooledItem(
+                    item.texts,
+                    item.targets,
+                    item.label,
+                    item.row,
+                    own,
+                    answer_cut=item.answer_cut,
+                    ended=item.ended,
+                    outside=item.outside,
+                )
     return [found[index] for index in range(len(items))]
-
-
-def _plain(item: Item) -> tuple[tuple[Encoded, ...], tuple[tuple[int, ...], ...], int | float | None, Row]:
-    return item.texts, item.targets, item.label, item.row
-
-
-def _told(item: Item) -> dict[str, bool]:
-    return {"answer_cut": item.answer_cut, "ended": item.ended, "outside": item.outside}
 
 
 def collate_kept(head: Readout, items: Sequence[Item]) -> Batch:
