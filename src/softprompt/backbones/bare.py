@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from softprompt.backbones.wrapped import unwrapped
+from softprompt.guards.kinds import check_kind
 
 
 class Wrapping(nn.Module):
@@ -40,8 +41,9 @@ def bare(model: nn.Module | Pair) -> PreTrainedModel:
     """The model of a pair, the backbone of an attached model, what PEFT wraps, or else the model itself.
 
     Raises:
-        SoftPromptError: it is wrapped by what takes part in calls.
+        SoftPromptError: it is no model, or wrapped by what takes part in calls.
     """
     own = model.model if isinstance(model, Pair) else model
+    check_kind("read_anatomy", "model", own, nn.Module)
     # What is none of transformers' classes has its family's reader (`register_anatomy`), and is used as one.
     return cast("PreTrainedModel", unwrapped(own.backbone if isinstance(own, Wrapping) else own))

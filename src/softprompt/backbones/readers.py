@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.kinds import check_kind
 
 T = TypeVar("T")
 
@@ -33,6 +34,11 @@ class Readers(Generic[T]):
 
     def register(self, family: str, read: Callable[[nn.Module], T]) -> None:
         """Use `read` for a family; what it asks about models of its family itself, the library reads."""
+        check_kind("register_anatomy", "family", family, str)
+        if not callable(read):
+            raise SoftPromptError(
+                f"register_anatomy: {quoted(read, 80)} cannot be called: give a function of the model"
+            )
 
         def alone(model: nn.Module) -> T:
             token = self._at_work.set(self._at_work.get() | {family})

@@ -11,6 +11,7 @@ from softprompt.attached.saving import upload
 from softprompt.backbones.embedded import LICENCES
 from softprompt.carrying.named import base_name
 from softprompt.files.places import CARD
+from softprompt.guards.kinds import check_kind
 from softprompt.storage.card import base_model
 from softprompt.storage.prompt import Prompt, record_of, save
 
@@ -44,6 +45,7 @@ def push(
     Raises:
         SoftPromptError: `meta` holds what a prompt folder cannot, or the hub refuses or cannot be reached.
     """
+    check_kind("push", "prompt", prompt, Prompt)
     with TemporaryDirectory() as place:
         folder = save(prompt, Path(place) / "prompt")
         card = ModelCard.load(folder / CARD)

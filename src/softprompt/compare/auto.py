@@ -14,6 +14,7 @@ from softprompt.compare.choosing import Choosing
 from softprompt.compare.wanted_choice import WantedChoice
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import AUTO, CHOICE, RUN, refuse_run
+from softprompt.guards.kinds import check_kind
 from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.training.hold import hold_folder
@@ -85,6 +86,7 @@ def train_auto(
         >>> made.choice.chosen.label, made.run.record.stored_bytes  # ten rows are too few to measure more than one
         ('prompt_tuning,num_virtual_tokens=1', 200)
     """
+    check_kind("train_auto", "task", task, Task)
     show = progress if isinstance(progress, Progress) else Progress(progress)
     chosen, own = training_options(named, options), model.named(backbone)
     check_budget(minutes, max_bytes, chosen)

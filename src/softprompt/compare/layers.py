@@ -22,10 +22,10 @@ from softprompt.compare.results import Arm, ArmRun, LayerComparison, RunFigures,
 from softprompt.compare.significance import TEST, compare
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.evaluation.score import figure, interval_of
+from softprompt.guards.kinds import check_kind, several
 from softprompt.methods.base import Method
 from softprompt.methods.parts.layers import GRAMMAR, LayerSelection, OverLayers, selection, usual
-from softprompt.methods.registry import method as method_of
-from softprompt.methods.registry import methods
+from softprompt.methods.registry import method_given, methods
 from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.training import run
@@ -124,10 +124,11 @@ def select_layers(
         >>> [arm["arm"] for arm in found["arms"]]
         ['all', 'last:1']
     """
-    chosen = over_layers(method_of(method) if isinstance(method, str) else method)
+    check_kind("select_layers", "task", task, Task)
+    chosen = over_layers(method_given("select_layers", method))
     layers = model.anatomy.num_layers
     count = usual(layers) if keep is None else keep
-    wanted = selections(arms, count, layers)
+    wanted = selections(several("select_layers", "arms", arms, str), count, layers)
     task = task.reading_once()
     _check(task, seeds)
     folder = output_folder(output, f"{task.name}-{chosen.name}-layers")

@@ -27,6 +27,7 @@ from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import Scores, figure, interval_of, score
 from softprompt.evaluation.vote import Ballot, ballot
+from softprompt.guards.kinds import several
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, in_words, predict
@@ -84,7 +85,7 @@ class Ensemble(Summarised):
 
     def __init__(self, members: Sequence[Prompt], names: Sequence[str] | None = None) -> None:
         """See the class."""
-        self.members = tuple(members)
+        self.members = tuple(several("Ensemble", "prompts", members, Prompt))
         self.names = tuple(names) if names is not None else tuple(str(index) for index in range(len(self.members)))
         if not self.members:
             raise SoftPromptError("an ensemble needs at least one prompt")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import NoneType
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
+from softprompt.guards.kinds import check_kind, several
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import predict
 from softprompt.readouts import Item, Outcome, Readout
@@ -128,6 +130,9 @@ def evaluate(prompt: Prompt, rows: Sequence[Row], *, task: Task | None = None, b
         >>> sp.evaluate(prompt, task.splits().test)["rows"]
         4
     """
+    check_kind("evaluate", "prompt", prompt, Prompt)
+    check_kind("evaluate", "task", task, (Task, NoneType))
+    rows = several("evaluate", "rows", rows, Row)
     own = prompt.task if task is None else task
     if own is None or prompt.readout is None:
         raise SoftPromptError("this prompt was saved without a task, so nothing can be scored")

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.score import score
+from softprompt.guards.kinds import check_kind, several
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import answered, predict
 from softprompt.readouts import Outcome, Readout, build_readout
@@ -109,6 +110,9 @@ def transfer_metrics(
         >>> sp.transfer_metrics(prompt, task, task.splits().test)["rows"]
         4
     """
+    check_kind("transfer_metrics", "prompt", prompt, Prompt)
+    check_kind("transfer_metrics", "task", target, Task)
+    rows = several("transfer_metrics", "rows", rows, Row)
     if prompt.task is None or prompt.readout is None:
         raise SoftPromptError("this prompt was saved without a task, so there is nothing to transfer")
     if template == "target" and fields:

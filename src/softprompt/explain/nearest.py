@@ -29,6 +29,7 @@ from softprompt.explain.beginning import beginning_of, words_apart
 from softprompt.explain.clusters import Clusters, clusters_of, random_draws
 from softprompt.explain.removal import Effect, Removal, effects_of
 from softprompt.explain.vectors import as_text, embeddings
+from softprompt.guards.kinds import check_kind, several
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.guards.tokenizing import token_ids
 from softprompt.inference.batches import Tick
@@ -156,6 +157,8 @@ def nearest_words(
         >>> [len(row.neighbours) for row in sp.nearest_words(prompt, k=3).rows]
         [3, 3]
     """
+    check_kind("nearest_words", "prompt", prompt, Prompt)
+    rows = several("nearest_words", "rows", rows, Row)
     if prompt.tokenizer is None:
         raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")
     anatomy = read_anatomy(prompt.model)

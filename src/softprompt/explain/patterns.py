@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.explain.layers import strip
 from softprompt.files.places import METRICS, RUN, folder_of, refuse_several
+from softprompt.guards.kinds import several
 from softprompt.guards.paths import entries, path_of
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.storage.record import read_description
@@ -115,6 +117,7 @@ def layer_patterns(folders: Sequence[str | Path]) -> LayerPatterns:
         >>> sum(found.tasks[0].share) == len(run.metrics["course"]["kept_layers"])
         True
     """
+    folders = several("layer_patterns", "folders", folders, (str, PathLike))
     places = list(dict.fromkeys(place for folder in folders for place in _runs_of(path_of(folder, "run"))))
     read = [(place, read_metrics(place / METRICS)) for place in places]
     searched = [(place, metrics) for place, metrics in read if _searched(metrics)]

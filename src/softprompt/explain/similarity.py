@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from torch.nn.functional import normalize
 from softprompt.backbones.fingerprint import difference
 from softprompt.errors import SoftPromptError
 from softprompt.explain.vectors import stored_rows
+from softprompt.guards.kinds import several
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.pages.heat import Cells, Colours, heat
 from softprompt.pages.parts import Figure
@@ -77,6 +79,7 @@ def similarity_of(folders: Sequence[str | Path]) -> Similarity:
         >>> sp.similarity_of(["runs/first", "runs/first/prompt"]).mean_tokens[0][1]
         1.0
     """
+    folders = several("similarity_of", "folders", folders, (str, PathLike))
     if len(folders) < 2:
         raise SoftPromptError("one prompt has nothing to be compared with: name two prompts or more")
     found = [stored_rows(folder) for folder in folders]

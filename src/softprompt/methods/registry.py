@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.kinds import check_kind
 from softprompt.guards.registry import Entry, Registry, defined
 from softprompt.guards.suggestions import did_you_mean
 from softprompt.methods.base import Method
@@ -61,7 +62,18 @@ def method(name: str, **options: object) -> Method:
         >>> sp.method("prompt_tuning", num_virtual_tokens=8).num_virtual_tokens
         8
     """
+    check_kind("method", "name of a method", name, str)
     return checked(METHODS.get(name), options, f"method {name!r}")
+
+
+def method_given(caller: str, given: Method | str) -> Method:
+    """The method that a public call was given, itself or by its name.
+
+    Raises:
+        SoftPromptError: it is neither, or there is none of that name.
+    """
+    check_kind(caller, "method", given, (Method, str))
+    return method(given) if isinstance(given, str) else given
 
 
 def _entry(given: object) -> tuple[str, Entry[type[Method]]]:

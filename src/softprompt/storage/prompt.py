@@ -25,6 +25,7 @@ from softprompt.files.places import CARD, META, TENSORS, is_peft, stored_prompt
 from softprompt.files.tensors import read_tensors, write_tensors
 from softprompt.files.whole import replacing
 from softprompt.files.written import check_written
+from softprompt.guards.kinds import check_kind
 from softprompt.guards.paths import folder_for
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
@@ -216,15 +217,15 @@ def save(prompt: Prompt, folder: str | Path) -> Path:
     """Write a prompt folder, whole or not at all.
 
     Raises:
-        SoftPromptError: the place cannot be written, or `meta` holds what `prompt.json` cannot.
+        SoftPromptError: it is no prompt, the place cannot be written, or `meta` holds what `prompt.json` cannot.
 
     Example:
         >>> folder = sp.save(prompt, "kept")
         >>> sp.load(folder, model, tokenizer).method == prompt.method
         True
     """
-    path = folder_for(folder, "prompt")
-    record = record_of(prompt)
+    check_kind("save", "prompt", prompt, Prompt)
+    path, record = folder_for(folder, "prompt"), record_of(prompt)
     with replacing(path) as beside:
         write_tensors(beside / TENSORS, stored_tensors(prompt.producer, prompt.readout))
         write_seen(beside, prompt.seen)

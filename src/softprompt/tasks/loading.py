@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from softprompt.errors import SoftPromptError, quoted, shown
 from softprompt.guards import limits
 from softprompt.guards.documents import parse_yaml_texts
+from softprompt.guards.kinds import check_kind
 from softprompt.guards.paths import check_file, path_of, reading
 from softprompt.guards.suggestions import folded, nearest
 from softprompt.tasks.registry import CATALOG, TASKS
@@ -32,6 +34,7 @@ def read_task(name_or_path: str | Path) -> tuple[dict[str, object], str, tuple[s
     Raises:
         SoftPromptError: no such task or file, or not a YAML mapping.
     """
+    check_kind("Task.load", "name of a task", name_or_path, (str, PathLike))
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         path = path_of(name_or_path, "task")
         values, notes = _read_yaml(path, str(path))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from types import NoneType
 
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
+from softprompt.guards.kinds import check_kind
 from softprompt.methods.base import Method
 from softprompt.presets.definition import UsedPreset
 from softprompt.progress import Progress
@@ -59,6 +62,9 @@ def specified(backbone: Backbone, wanted: WantedRun, show: Progress) -> RunSpec:
     Raises:
         SoftPromptError: a fault in the task, its rows or the options.
     """
+    check_kind("train", "task", wanted.task, Task)
+    check_kind("train", "method", wanted.method, (Method, str, NoneType))
+    check_kind("train", "preset", wanted.preset, (str, PathLike, UsedPreset, NoneType))
     made = with_preset(wanted.preset, backbone, wanted.task, wanted.method, wanted.options)
     task = made.task
     check_libraries(task)

@@ -15,10 +15,11 @@ from softprompt.attached.attach import build
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import folder_of
+from softprompt.guards.kinds import check_kind
 from softprompt.methods.base import Method
 from softprompt.methods.baselines import HardPrompt
 from softprompt.methods.parts.layers import OverLayers
-from softprompt.methods.registry import method as method_of
+from softprompt.methods.registry import method_given
 from softprompt.methods.soft_words import SoftWords
 from softprompt.readouts import ReadoutSpec, build_readout
 from softprompt.readouts.settled import settled
@@ -62,7 +63,8 @@ def untrained(
         >>> sp.evaluate(prompt, task.splits().test)["rows"]
         4
     """
-    own = method_of(method) if isinstance(method, str) else method
+    check_kind("untrained", "task", task, Task)
+    own = method_given("untrained", method)
     check_untrained(own)
     own, chosen, _ = completed(model, task, own, training_options(named, options), rows=0)
     if isinstance(own, SoftWords) and not own.prompts:

@@ -13,6 +13,7 @@ from softprompt.explain.anchors.looking import look
 from softprompt.explain.anchors.measure import Measures, Meter
 from softprompt.explain.anchors.table import COLUMNS, flow_rows
 from softprompt.files import strict_json
+from softprompt.guards.kinds import several
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
 from softprompt.readouts import Readout
@@ -98,7 +99,8 @@ def anchor(
         >>> 0 < kind.flow("text", "slot").weight < 1, kind.flow("slot", "itself").weight
         (True, 1.0)
     """
-    given, rule = [prompts] if isinstance(prompts, Prompt) else list(prompts), Structural.of(structural)
+    given = [prompts] if isinstance(prompts, Prompt) else several("anchor", "prompts", prompts, Prompt)
+    rows, rule = several("anchor", "rows", rows, Row), Structural.of(structural)
     if not given or not rows:
         raise SoftPromptError("anchors are measured on rows of a prompt's task: give prompts and rows")
     for prompt in given:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import METRICS, TASKS
 from softprompt.files.written import check_whole
+from softprompt.guards.kinds import check_kind, several
 from softprompt.methods.base import Method
-from softprompt.methods.registry import method as method_of
+from softprompt.methods.registry import method_given
 from softprompt.progress import Progress
 from softprompt.ranks import one_process
 from softprompt.readouts.settled import settled
@@ -112,7 +114,8 @@ def train_multitask(
     one_process("train_multitask")
     own, chosen = model.named(backbone), training_options(named, options)
     no_shard(chosen)
-    made = method_of(method) if isinstance(method, str) else method
+    made, tasks = method_given("train_multitask", method), several("train_multitask", "tasks", tasks, Task)
+    check_kind("train_multitask", "teachers", teachers, (Mapping, NoneType))
     _check(made, tasks)
     check_trackers(chosen.report_to)
     check_teachers(tasks, teachers or {}, distillation, chosen)
