@@ -26,6 +26,7 @@ class Hub:
         asked: method and path of every request.
         gated: repositories whose terms nobody here has accepted.
         cards: what a repository's card tells, by repository.
+        revisions: that there are, as addresses have them; None for any.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Hub:
         self.asked: list[str] = []
         self.gated: set[str] = set()
         self.cards: dict[str, dict[str, Any]] = {}
+        self.revisions: set[str] | None = None
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -75,6 +77,8 @@ class _Answering(BaseHTTPRequestHandler):
             self._json({"error": "gated"}, 403, {"X-Error-Code": "GatedRepo"})
         elif repo not in self.hub.files and repo not in self.hub.cards:
             self._json({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+        elif "/revision/" in path and self.hub.revisions is not None and not path.endswith(tuple(self.hub.revisions)):
+            self._json({"error": "Invalid rev id"}, 404, {"X-Error-Code": "RevisionNotFound"})
         elif "/resolve/" in path:
             self._file(self.hub.files[repo].get(path.split("/resolve/")[1].split("/", 1)[1]))
         elif "/tree/" in path:
