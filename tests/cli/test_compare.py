@@ -11,7 +11,7 @@ import pytest
 import yaml
 from transformers import BertModel
 
-from ..shared.commands import ask, found, narrow
+from ..shared.commands import ask, done, found, narrow
 from ..shared.here import OneProcess
 from ..shared.models import model, tokenizer
 from ..shared.tables import write
@@ -114,6 +114,20 @@ def test_a_dry_run_says_what_each_cell_costs_and_writes_nothing(own: Bench, tmp_
     assert parts["memory"] > 1e8
     assert (bad["outlook"], "no run on llama" in bad["fault"]) == (None, True)
     assert [cell["outlook"] for cell in cells[3:]] == [cell["outlook"] for cell in cells[:3]]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_foresees_an_option_that_no_part_of_a_cell_hears(own: Bench, tmp_path: Path) -> None:
+    task = f"{own.folder}/task.yaml={own.folder}/rows.jsonl"
+    options: list[Any] = ["--out", tmp_path / "out", "--backbone", own.folder / "llama", "--task", task, "--seeds", "1"]
+    options += ["--method", "prompt_tuning:readout=text,pooling=mean", "--method", "head_only:learning_rate=0.5"]
+    options += ["--method", "prompt_tuning:head_learning_rate=0.5", "--method", "head_only", "--set", "max_steps=1"]
+    told = done("compare", *options, "--dry-run", "--json")
+    cells = json.loads(told.out)["cells"]
+    faults = [cell["fault"] for cell in cells]
+    assert [fault.split(":")[0] for fault in faults] == ["pooling", "learning_rate", "head_learning_rate", ""]
+    assert [cell["outlook"] is None for cell in cells] == [True, True, True, False]
+    assert told.err.count("cannot be begun: ") == 2  # the third depends on the backbone
     assert not (tmp_path / "out").exists()
 
 

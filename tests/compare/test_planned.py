@@ -133,3 +133,19 @@ def test_data_alone_tell_the_task(own: Bench, tmp_path: Path) -> None:
     found = own.planned(tmp_path, tasks=[{"data": str(rows)}], methods=["capt"], seeds=[1])
     assert (found.cells[0].task, found.cells[0].data) == (None, str(rows))
     assert found.cells[0].name == "tickets-capt-llama-1"
+
+
+def test_a_method_that_will_refuse_an_option_is_noted_and_changes_no_cell(
+    own: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = [
+        {"name": "head_only", "set": {"learning_rate": 0.5}},
+        {"name": "capt", "set": {"readout": "text", "training.pooling": "mean"}},
+        {"name": "capt", "set": {"pooling": "mean"}},  # that depends on the backbone
+    ]
+    found = own.planned(tmp_path, methods=methods, seeds=[1])
+    assert [note.split(": ", 1)[0] for note in found.notes if "cannot be begun" in note] == [
+        "head_only,learning_rate=0.5 cannot be begun", "capt,readout=text,training.pooling=mean cannot be begun",
+    ]  # fmt: skip
+    monkeypatch.setattr("softprompt.compare.planned.check_heard", lambda *_: None)
+    assert own.planned(tmp_path, methods=methods, seeds=[1]).digests == found.digests

@@ -26,6 +26,7 @@ from softprompt.tasks import Splits, Task
 from softprompt.tasks.guess.guess import OTHERWISE
 from softprompt.tasks.row_hash import RowsHash
 from softprompt.training.fitting.tracking import check_trackers
+from softprompt.training.heard import check_heard
 from softprompt.training.options import TrainingOptions, training_options
 from softprompt.training.specified import check_splits
 
@@ -54,7 +55,8 @@ class Planned:
         rows: of each cell, by its name.
         digests: of all that makes a cell the one that it is, by its name.
         tasks: the name of its task, by its name.
-        notes: what a reader should know of the tasks' rows: which columns were taken, what was left out.
+        notes: what a reader should know: of the tasks' rows which columns were taken and what was left out, and which
+            methods cannot be begun, for an option of theirs that no part of a run hears.
     """
 
     cells: tuple[Cell, ...]
@@ -65,7 +67,7 @@ class Planned:
 
 
 class _Chosen(NamedTuple):
-    """A method that was looked for: what is set of it, its preset, and a text of all that it comes to."""
+    """A method that was looked for: what is set of it, its preset, a text of all that it comes to, and its fault."""
 
     label: str
     name: str
@@ -74,6 +76,7 @@ class _Chosen(NamedTuple):
     preset: str | None
     dtype: str | None
     text: str
+    unheard: str
 
 
 class _Source(NamedTuple):
@@ -145,6 +148,7 @@ def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", de
     if faults.lines:
         raise PlanFaults(faults.lines)
     notes = [f"{one.name}: {note}" for one in sources.values() if one is not None for note in one.notes]
+    notes += [f"{one.label} cannot be begun: {one.unheard}" for one in chosen if one is not None and one.unheard]
     return Planned(tuple(cells), rows, digests, tasks, tuple(dict.fromkeys(notes)))
 
 
@@ -213,7 +217,19 @@ def _chosen(entry: PlannedMethod) -> _Chosen:
     text = dumps([name, *known, sorted(own), sorted(_counting(training))], indent=None, sorted_names=True)
     dtype = None if preset is None else preset.dtype
     label = method_label(name, entry.preset, _counting(entry.settings))
-    return _Chosen(label, name, own, training, entry.preset, dtype, text)
+    return _Chosen(label, name, own, training, entry.preset, dtype, text, _unheard(made, options))
+
+
+def _unheard(made: Method, options: TrainingOptions) -> str:
+    """Why a run of a method refuses its options whatever the backbone; empty where it does not.
+
+    It is no fault of the plan: a run that was done or begun stays as it is.
+    """
+    try:
+        check_heard(made, [options.readout], options)
+    except SoftPromptError as error:
+        return str(error)
+    return ""
 
 
 def _counting(settings: _Settings) -> _Settings:

@@ -9,6 +9,7 @@ from types import NoneType
 
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
+from softprompt.files.places import RUN
 from softprompt.guards.kinds import check_kind
 from softprompt.methods.base import Method
 from softprompt.presets.definition import UsedPreset
@@ -76,8 +77,8 @@ def specified(backbone: Backbone, wanted: WantedRun, show: Progress) -> RunSpec:
     folder = output_folder(wanted.output, f"{task.name}-{method.name}-{wanted.seed}")
     spec = long_enough(readout_spec(backbone.model, task, method, chosen), chosen, backbone, task, method, splits)
     spec = settled(as_begun(spec, chosen, folder) if wanted.resume else spec, task, backbone)
-    if not wanted.resume:
-        check_heard(method, spec, wanted.options)
+    if not (wanted.resume and (folder / RUN).is_file()):  # one that was begun goes on as it is
+        check_heard(method, [spec.name], wanted.options)
     told = (*made.told, *told, *told_length(spec, chosen))
     plan = plan_of(backbone, method, chosen, folder if wanted.resume else None, made.source)
     identity = identity_of(backbone, task, method, chosen, spec, splits, plan)

@@ -161,3 +161,13 @@ def test_it_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path, monke
     for name in whole.runs:
         begun, once = (one.folder / "tasks" / name / "prompt" / TENSORS for one in (done, whole))
         assert begun.read_bytes() == once.read_bytes()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_option_that_no_tasks_part_hears_is_refused_before_anything_is_written(tmp_path: Path, resume: bool) -> None:
+    own = {"output": tmp_path / "run", "resume": resume, "max_steps": 1, "progress": False}
+    with pytest.raises(SoftPromptError, match="pooling: readout 'text' reads at the answer's place"):
+        train_multitask(
+            model("llama"), tokenizer(), tasks(tmp_path), PTuningV2(), readout="text", pooling="mean", **own
+        )
+    assert not (tmp_path / "run").exists()

@@ -10,7 +10,7 @@ from typing import Any
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.errors import SoftPromptError
-from softprompt.files.places import METRICS, TASKS
+from softprompt.files.places import METRICS, RUN, TASKS
 from softprompt.files.written import check_whole
 from softprompt.guards.kinds import check_kind, several
 from softprompt.methods.base import Method
@@ -24,6 +24,7 @@ from softprompt.tasks.scoring import check_libraries
 from softprompt.training.begun import plan_of
 from softprompt.training.finished import damage
 from softprompt.training.fitting.tracking import check_trackers
+from softprompt.training.heard import check_heard
 from softprompt.training.hold import hold_folder
 from softprompt.training.identity import identity_of
 from softprompt.training.lengths import long_enough
@@ -101,7 +102,8 @@ def train_multitask(
         The run. A task's own stands in `tasks/<name>`, and `shared` holds what a further task may start from.
 
     Raises:
-        SoftPromptError: a fault in a task, its rows or the options, or a folder that holds another run.
+        SoftPromptError: a fault in a task, its rows or the options (one that no task's part hears is one), or a folder
+            that holds another run.
         Diverged: the loss did not stay finite; nothing is stored.
         Interrupted: SIGINT or SIGTERM came; the training state is written, and `resume=True` goes on.
 
@@ -124,6 +126,8 @@ def train_multitask(
     plan = plan_of(own, made, chosen, folder if resume else None)
     with watching(show.work):
         specs = [_spec(own, made, plan, Applied(task, made, chosen), seed, folder, show) for task in tasks]
+    if not (resume and (folder / RUN).is_file()):
+        check_heard(made, [spec.readout_spec.name for spec in specs], chosen)
     run = Joint(specs, folder, {name: str(place) for name, place in (teachers or {}).items()}, distillation)
     with hold_folder(folder) as fresh, leaving_nothing(folder, fresh):
         identity = run.identity()
