@@ -59,6 +59,7 @@ LONG = {
     "cli/transfer.py transfer": _HELP,
     "compare/auto.py train_auto": _CONTRACT,
     "compare/layers.py select_layers": _CONTRACT,
+    "evaluation/transfer.py transfer_metrics": _CONTRACT,
     "explain/nearest.py nearest_words": _CONTRACT,
     "explain/report/page.py report": _CONTRACT,
     "tasks/guess/from_file.py FromFile.from_file": _CONTRACT,

@@ -5,7 +5,7 @@ Nothing is trained and no backbone is loaded here. Whether a backbone can serve 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -147,9 +147,14 @@ def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", de
     faults.lines += [f"{where}: the cell {name} stands twice: leave one out, or name it otherwise" for name in twice]
     if faults.lines:
         raise PlanFaults(faults.lines)
-    notes = [f"{one.name}: {note}" for one in sources.values() if one is not None for note in one.notes]
+    return Planned(tuple(cells), rows, digests, tasks, _notes(sources.values(), chosen))
+
+
+def _notes(sources: Iterable[_Source | None], chosen: Iterable[_Chosen | None]) -> tuple[str, ...]:
+    """What a reader should know, each once."""
+    notes = [f"{one.name}: {note}" for one in sources if one is not None for note in one.notes]
     notes += [f"{one.label} cannot be begun: {one.unheard}" for one in chosen if one is not None and one.unheard]
-    return Planned(tuple(cells), rows, digests, tasks, tuple(dict.fromkeys(notes)))
+    return tuple(dict.fromkeys(notes))
 
 
 def _of_task(plan: ComparePlan, task: int, shots: int | None, seed: int) -> dict[str, str | bool | int | None]:

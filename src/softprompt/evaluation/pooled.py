@@ -25,8 +25,7 @@ from torch import Tensor
 
 from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.score import Scores, scored
-from softprompt.guards.kinds import check_kind, several
+from softprompt.evaluation.score import Scores, given_rows, scored
 from softprompt.inference.batches import Tick
 from softprompt.methods.deep_prompt import DeepPrompt, LayerTable
 from softprompt.methods.parts.generators import adaptive_average
@@ -113,9 +112,7 @@ def pooled_metrics(
         >>> [(one.pooled, one.scores["rows"]) for one in found]
         [(0, 4), (1, 4)]
     """
-    check_kind("pooled_metrics", "prompt", prompt, Prompt)
-    check_kind("pooled_metrics", "task", task, (Task, NoneType))
-    rows = several("pooled_metrics", "rows", rows, Row)
+    rows = given_rows("pooled_metrics", prompt, (Task, NoneType), task, rows)
     own = prompt.task if task is None else task
     if own is None or prompt.readout is None or not rows:
         raise SoftPromptError("pooled tokens are measured on labelled rows of the prompt's task: give both")

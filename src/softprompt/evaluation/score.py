@@ -130,14 +130,25 @@ def evaluate(prompt: Prompt, rows: Sequence[Row], *, task: Task | None = None, b
         >>> sp.evaluate(prompt, task.splits().test)["rows"]
         4
     """
-    check_kind("evaluate", "prompt", prompt, Prompt)
-    check_kind("evaluate", "task", task, (Task, NoneType))
-    rows = several("evaluate", "rows", rows, Row)
+    rows = given_rows("evaluate", prompt, (Task, NoneType), task, rows)
     own = prompt.task if task is None else task
     if own is None or prompt.readout is None:
         raise SoftPromptError("this prompt was saved without a task, so nothing can be scored")
     with prompt.attached() as prompted:
         return metrics_of(prompted, prompt.readout, own, rows, batch_size=batch_size)
+
+
+def given_rows(
+    caller: str, prompt: object, kind: type | tuple[type, ...], task: object, rows: Sequence[Row]
+) -> list[Row]:
+    """The rows that a public call was given with a prompt and a task, which is of a kind.
+
+    Raises:
+        SoftPromptError: one of the three is something else.
+    """
+    check_kind(caller, "prompt", prompt, Prompt)
+    check_kind(caller, "task", task, kind)
+    return several(caller, "rows", rows, Row)
 
 
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:

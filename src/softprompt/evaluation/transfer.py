@@ -19,8 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.score import score
-from softprompt.guards.kinds import check_kind, several
+from softprompt.evaluation.score import given_rows, score
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import answered, predict
 from softprompt.readouts import Outcome, Readout, build_readout
@@ -110,9 +109,7 @@ def transfer_metrics(
         >>> sp.transfer_metrics(prompt, task, task.splits().test)["rows"]
         4
     """
-    check_kind("transfer_metrics", "prompt", prompt, Prompt)
-    check_kind("transfer_metrics", "task", target, Task)
-    rows = several("transfer_metrics", "rows", rows, Row)
+    rows = given_rows("transfer_metrics", prompt, Task, target, rows)
     if prompt.task is None or prompt.readout is None:
         raise SoftPromptError("this prompt was saved without a task, so there is nothing to transfer")
     if template == "target" and fields:
@@ -123,8 +120,8 @@ def transfer_metrics(
     asked = [_asked(row, found) for row in rows]
     with prompt.attached() as prompted:
         outcomes = answered(predict(prompted, readout, asked, batch_size=batch_size, tick=tick))
-    scored = score(target, rows, [_translated(one, row, found) for one, row in zip(outcomes, rows, strict=True)])
-    return {**scored, "seen_rows": prompt.seen.count(rows)}
+    translated = [_translated(one, row, found) for one, row in zip(outcomes, rows, strict=True)]
+    return {**score(target, rows, translated), "seen_rows": prompt.seen.count(rows)}
 
 
 def _with_template(source: Task, target: Task) -> Task:
