@@ -304,3 +304,37 @@ def test_halving_loses_a_winner_whose_curve_rises_late(monkeypatch: pytest.Monke
     assert halving.replayed(late_riser, halving.by_curves(1 / 3, 2))[0]["lost"]
     folds = [halving.Tried([], scores, 4.0) for scores in ([0.5] * 4, [0.25, 0.25, 1.0, 1.0])]
     assert halving.by_folds(2, 2)(folds) == [1.0, 0.5]
+
+
+@pytest.fixture
+def cells(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import cells
+
+    return cells
+
+
+def test_cells_are_kept_and_lie_there_again(tmp_path: Path, cells: Any) -> None:
+    for number, name in enumerate(("one", "two")):
+        (tmp_path / "runs" / "cells" / name).mkdir(parents=True)
+        for file in (*cells.FILES, "prompt.safetensors"):
+            (tmp_path / "runs" / "cells" / name / file).write_text(f"{number} {file}")
+    (tmp_path / "runs" / "cells" / "begun").mkdir()
+    (tmp_path / "runs" / "cells" / "begun" / "run.json").write_text("{}")
+    archive = tmp_path / "kept.tar.xz"
+    cells.write(cells.kept(archive) | cells.finished([tmp_path / "runs"]), archive)
+    first = archive.read_bytes()
+    cells.write(cells.kept(archive) | cells.finished([tmp_path / "runs" / "cells" / "two"]), archive)
+    assert archive.read_bytes() == first
+    assert cells.unpack(archive, tmp_path / "again") == 2
+    found = sorted(str(path.relative_to(tmp_path / "again")) for path in (tmp_path / "again").rglob("*.*"))
+    assert found == [f"{name}/{file}" for name in ("one", "two") for file in sorted(cells.FILES)]
+    assert (tmp_path / "again" / "two" / "metrics.json").read_text() == "1 metrics.json"
+
+
+def test_two_runs_of_one_name_are_not_mixed(tmp_path: Path, cells: Any) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder / "cell").mkdir(parents=True)
+        (tmp_path / folder / "cell" / "metrics.json").write_text(folder)
+    with pytest.raises(SystemExit, match="another run of this name"):
+        cells.finished([tmp_path / "one", tmp_path / "two"])
