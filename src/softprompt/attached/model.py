@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
@@ -13,6 +15,7 @@ from softprompt.attached.some_logits import SomeLogits
 from softprompt.attached.unchanged import Unchanged
 from softprompt.attached.wrapper import let_all_go
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
+from softprompt.backbones.resting import device_of
 from softprompt.backbones.within import language_model
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import TRAINING, Around, Beneath, ask
@@ -124,12 +127,9 @@ class PromptedModel(Answering):
                 f"prompt {name!r} takes {taken} positions, but the backbone ({self.anatomy.family}) has {limit}: "
                 "lower num_virtual_tokens"
             )
-        joins = own.joins and not self._hooks.carrier.by_cache
-        if (joins or self._shares_prefix(own)) and not self._joined:
-            part = self.anatomy
-            with changing():
-                self._undo.append(join_in(part.body, *([] if part.decoder is None else [part.decoder])))
-            self._joined = True
+        joins = (own.joins and not self._hooks.carrier.by_cache) or self._shares_prefix(own)
+        if joins or (self._writes_out() and not self._joined):
+            self._join(needed=joins)
         stand_ins = producer.stand_ins(self.backbone)
         self._ask({module: frozenset(one.tensors) for module, one in stand_ins.items()})
         self._stand_in(stand_ins)
@@ -139,6 +139,14 @@ class PromptedModel(Answering):
         self._next_id += own.count
         if own.prefix and self._hooks.carrier.by_cache:
             self.moving = self._hooks.moving = self.moving | moving_sides(self.anatomy, self._sites, past=True)
+
+    def _join(self, *, needed: bool) -> None:
+        """Let attention run through the twin, once; where nothing needs it, only if it can."""
+        part = self.anatomy
+        if not self._joined:
+            with changing(), nullcontext() if needed else suppress(SoftPromptError):
+                self._undo.append(join_in(part.body, *([] if part.decoder is None else [part.decoder])))
+                self._joined = True
 
     def remove(self, name: str) -> Producer:
         """Take one prompt away and return it, once no call of this attached model runs.
@@ -206,6 +214,12 @@ class PromptedModel(Answering):
         """Whether attention may run a batch as one row for this prompt (`sites/prefix_sharing.py`)."""
         served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
         return served and own_implementation(self.anatomy.config) == "sdpa" and can_share(footprint)
+
+    def _writes_out(self) -> bool:
+        """Whether attention may be quicker written out (`sites/written_attention.py`)."""
+        part = self.anatomy
+        served = part.body.dtype == torch.bfloat16 and device_of(part.body).type == "cpu" and part.has_open_attention
+        return served and own_implementation(part.config) == "sdpa"
 
 
 def _inside(backbone: nn.Module, sites: Mapping[nn.Module, Around], anatomy: Anatomy) -> dict[nn.Module, Around]:

@@ -17,7 +17,7 @@ past-length convention, see `Producer.shift`) and at 0 in a decoder (as in Prefi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -40,7 +40,8 @@ from softprompt.backbones.compat import (
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import current, entry_of
 from softprompt.sites.held import changing, hold
-from softprompt.sites.prefix_sharing import SHARED_PREFIX, Attend, SharedPrefix, attend_shared
+from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, attend_shared
+from softprompt.sites.written_attention import Attend, is_causal, written_out
 
 Place: TypeAlias = Literal["body", "decoder", "cross"]
 Pairs: TypeAlias = list[tuple[Tensor, Tensor]]
@@ -206,22 +207,18 @@ def _with(
 
 
 def _own(implementation: str, module: nn.Module) -> Attend:
-    """The model's own function, watched or not."""
+    """The model's own function, watched or not; in an open call written out where that is quicker."""
     own: Attend = eager_attention(module) if implementation == "eager" else ALL_ATTENTION_FUNCTIONS[implementation]
     around = watcher()
-    return own if around is None else around(implementation, own)
+    if around is not None:
+        return around(implementation, own)
+    return written_out(own) if implementation == "sdpa" and current() is not None else own
 
 
 def _is_biased(mask: Tensor | None) -> bool:
     if mask is None or not mask.is_floating_point():
         return False
     return bool(((mask != 0) & (mask > torch.finfo(mask.dtype).min / 2)).any())
-
-
-def is_causal(implementation: str, module: nn.Module, kwargs: Mapping[str, object]) -> bool:
-    """Whether the model's own function hides later columns where it is given no mask: eager attention never does."""
-    told = kwargs.get("is_causal")
-    return implementation == "sdpa" and bool(getattr(module, "is_causal", True) if told is None else told)
 
 
 def _widen(mask: Tensor | None, prefix: Prefix, query: Tensor, key: Tensor, *, causal: bool) -> Tensor | None:

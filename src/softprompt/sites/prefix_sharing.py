@@ -9,9 +9,8 @@ changes, only the order of its sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +19,11 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import CACHES, attention_name, twin_name
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.layout import Group, Layout, Slots
-
-# An attention function as transformers calls it: output and, where there is one, the map.
-Attend: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
+from softprompt.sites.written_attention import Attend
 
 SHARED_PREFIX = "softprompt_shared_prefix"
 _ATTENTION = twin_name("sdpa")  # the one attention that understands it: see `sites/attention.py`
 _UNWANTED = (*CACHES, "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
-# Below this many scores a head, attention in bf16 on a CPU is quicker written out than in torch's fused kernel, whose
-# backward pass is slow there (benchmarks/step.py).
-_SMALL = 1 << 16
 
 
 @dataclass
@@ -180,9 +174,8 @@ def attend_shared(
         **kwargs: as the attention function takes them.
     """
     shared.used.add(module)
-    count, window, scaling = shared.virtual, kwargs.get("sliding_window"), kwargs.get("scaling")
+    count, window = shared.virtual, kwargs.get("sliding_window")
     assert window is None or isinstance(window, int)
-    assert scaling is None or isinstance(scaling, float)
     order = torch.arange(count, device=query.device)
     alone = order[:, None] >= order
     if window is not None:
@@ -192,11 +185,7 @@ def attend_shared(
     keys, values = (
         torch.cat([x[:, :, :count].expand(shared.rows, -1, -1, -1), _rows(x, shared)], 2) for x in (key, value)
     )
-    small = rows.dtype == torch.bfloat16 and rows.device.type == "cpu" and rows.shape[2] * keys.shape[2] <= _SMALL
-    if small and torch.is_grad_enabled() and not kwargs.get("dropout"):
-        rest = _written_out(rows, keys, values, shared.mask(window), scaling)
-    else:
-        rest, _ = attend(module, rows, keys, values, shared.mask(window), **kwargs)
+    rest, _ = attend(module, rows, keys, values, shared.mask(window), **kwargs)
     return torch.cat([first, rest.reshape(1, -1, *rest.shape[2:])], dim=1), None
 
 
@@ -204,14 +193,3 @@ def _rows(states: Tensor, shared: SharedPrefix) -> Tensor:
     """The text's part `(B, heads, N, D)` of one row's `(1, heads, P + B * N, D)`."""
     text = states[0, :, shared.virtual :]
     return text.view(text.shape[0], shared.rows, shared.width, -1).transpose(0, 1)
-
-
-def _written_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
-    """softmax(Q K^T) V with the heads that share a key folded into its queries: shape `(B, N, heads, D)`."""
-    rows, heads, width, size = query.shape
-    groups = key.shape[1]
-    folded = query.reshape(rows * groups, heads // groups * width, size)
-    scores = torch.bmm(folded, key.reshape(rows * groups, -1, size).transpose(1, 2)).view(rows, heads, width, -1)
-    scores = (scores.float() * (size**-0.5 if scaling is None else scaling)).masked_fill(~mask, float("-inf"))
-    weights = scores.softmax(-1).to(value.dtype).view(*folded.shape[:2], -1)
-    return torch.bmm(weights, value.reshape(rows * groups, -1, size)).view(rows, heads, width, size).transpose(1, 2)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import SOFTMAX, SeesOperations, eager_attention
 from softprompt.errors import SoftPromptError
-from softprompt.sites.attention import is_causal, standing_around
-from softprompt.sites.prefix_sharing import Attend
+from softprompt.sites.attention import standing_around
+from softprompt.sites.written_attention import Attend, is_causal
 
 # Takes an attention, its weights and its scores, each fp32 `(B, heads, Q, K)`; hidden pairs have a score of -inf.
 Note: TypeAlias = Callable[[nn.Module, Tensor, Tensor], None]
