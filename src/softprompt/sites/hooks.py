@@ -21,6 +21,7 @@ from softprompt.sites.attention import Place, watcher
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
 from softprompt.sites.key_values import Carrier
+from softprompt.sites.norms import normed, norms_of
 from softprompt.sites.outputs import Output, gather, mend_summary, one_row, states_of, with_states
 from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
@@ -71,7 +72,8 @@ class Hooks:
         elif part.stack is not part.body:
             found[part.stack] = self._stack
         found[part.body] = partial(self._body, argument_names(part.body))
-        return found
+        inside = (module for stack in (part.body, part.decoder) if stack is not None for module in stack.modules())
+        return {**{module: partial(self._norm, module) for module in norms_of(inside)}, **found}
 
     def _body(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
@@ -234,6 +236,11 @@ class Hooks:
             return beneath(*args, **kwargs)
         output = beneath(gather(states, columns), *args[1:], **kwargs)
         return output.new_zeros(states.shape).scatter(1, columns[..., None].expand_as(output), output)
+
+    def _norm(self, module: nn.Module, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
+        """A frozen norm's backward pass may be written out; one that trains, or is heard by hooks, is its own."""
+        plain = len(args) == 1 and not kwargs and isinstance(args[0], Tensor) and call.tensor(module, "weight") is None
+        return normed(module, beneath, _tensor(args[0])) if plain else beneath(*args, **kwargs)
 
     def _states(self, call: Call, output: Output) -> Output:
         """The states that leave the stack, of the user's columns or of those selected."""

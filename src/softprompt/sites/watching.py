@@ -116,8 +116,10 @@ def _looked_at(
         kwargs: what else the function was given.
         output: what it gave, `(B, Q, heads, D)`.
     """
+    # In fp32: eager attention rounds its scores to the type of what it is given, the function that runs may not.
+    whole = [None if one is None else one.float() if one.is_floating_point() else one for one in states]
     with _Scores() as softmax:
-        again, weights = eager_attention(module)(module, *states, **kwargs)
+        again, weights = eager_attention(module)(module, *whole, **kwargs)
     if softmax.found is None or weights is None:
         raise SoftPromptError(f"family {family!r}: its eager attention tells no weights, so they cannot be seen")
     columns = weights.shape[-1]
