@@ -6,7 +6,7 @@ For x in R^H, y = s * x / r with r = sqrt(mean(x^2) + eps) and a frozen scale s,
 
 Transformers writes the norm as a chain of six operations, whose backward pass by autograd has a dozen, each over all
 states: forward and backward, 16 rows of 55 tokens and 640 columns in bfloat16, they take 3.5 times as long as this on a
-CPU (`benchmarks/norms.py`), and a layer of Gemma 3 has six norms. The forward pass stays the model's own, bit for bit.
+CPU (`benchmarks/written_out.py`), and a layer of Gemma 3 has six norms. The forward pass stays the model's own, bit for bit.
 Our choice; no method's mathematics changes.
 
 Families differ in the scale (Gemma's is 1 + weight), in where it rounds, and in what they call a norm. So a module is

@@ -2,7 +2,7 @@
 
 The backward pass of the fused kernel is slow on a CPU in bfloat16: for 16 rows of 56 tokens, forward and backward, it
 takes 2.8 times as long as the products with 4 heads of 256 that share a key, 4.3 times with 12 heads of 64
-(`benchmarks/attention.py`). In float32, in a forward pass alone of an encoder, and for long texts it gains little or
+(`benchmarks/written_out.py`). In float32, in a forward pass alone of an encoder, and for long texts it gains little or
 loses, so the model's own function runs there. Our choice; no method's mathematics changes, and scores are rounded as
 transformers' eager attention rounds them.
 """

@@ -1,10 +1,11 @@
-"""Attention written out beside torch's fused kernel, on a CPU: forward and backward of one layer, and forward alone.
+"""What is written out on a CPU beside what the model runs: attention of one layer, and one RMSNorm.
 
-    python benchmarks/attention.py [--rows 16] [--rounds 9]
+    python benchmarks/written_out.py [--rows 16] [--rounds 9]
 
 Both sides take the same states in turns in one process, with one thread, and processor time is measured, so that the
-ratio is one of the same minutes. Half of the rows are half as long as the others. `softprompt.sites.written_attention`
-says where the first is taken. Figures go to benchmarks/results/attention.json, the table to attention.md beside it.
+ratio is one of the same minutes. In attention half of the rows are half as long as the others; a norm is passed forward
+and backward. `softprompt.sites.written_attention` and `softprompt.sites.norms` say where which is taken. Figures go to
+benchmarks/results/written_out.json, the tables to written_out.md beside it.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-RESULTS = Path(__file__).parent / "results" / "attention.json"
+RESULTS = Path(__file__).parent / "results" / "written_out.json"
 # Heads, heads of keys, their size, and whether a column sees those after it: Gemma 3 270M, MiniLM, BERT-Base.
 SHAPES = {"gemma3-270m": (4, 1, 256, False), "minilm": (12, 12, 32, True), "bert-base": (12, 12, 64, True)}
 LENGTHS = (56, 128, 256)
+TYPES = (torch.bfloat16, torch.float32)
+Side = Callable[..., Tensor]
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -31,19 +35,30 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     found = []
     for name, (heads, groups, size, both) in SHAPES.items():
         for length in LENGTHS:
-            for dtype in (torch.bfloat16, torch.float32):
+            for dtype in TYPES:
                 for backward in (True, False):
                     shape = (options.rows, length, heads, groups, size)
-                    own = {"shape": name, "length": length, "dtype": str(dtype)[6:], "backward": backward}
+                    own = {
+                        "part": "attention",
+                        "shape": name,
+                        "length": length,
+                        "dtype": str(dtype)[6:],
+                        "backward": backward,
+                    }
                     found.append({**own, **in_turns(shape, dtype, options.rounds, both=both, backward=backward)})
                     print(found[-1], flush=True)
+    for length in LENGTHS:
+        for dtype in TYPES:
+            own = {"part": "norm", "shape": "gemma3-270m", "length": length, "dtype": str(dtype)[6:], "backward": True}
+            found.append({**own, **norms_in_turns((options.rows, length, 640), dtype, options.rounds)})
+            print(found[-1], flush=True)
     return found
 
 
 def in_turns(
     shape: tuple[int, ...], dtype: torch.dtype, rounds: int, *, both: bool, backward: bool
 ) -> dict[str, float]:
-    """Milliseconds of each side and the median of the rounds' ratios."""
+    """Attention by both sides."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     from softprompt.sites.written_attention import attended
@@ -54,28 +69,41 @@ def in_turns(
     mask = torch.ones(rows, 1, length, length, dtype=torch.bool)
     mask = mask if both else mask.tril()
     mask[::2, :, :, length // 2 :] = False
-    sides = {
-        "fused": lambda *given: sdpa_attention_forward(module, *given, mask, scaling=size**-0.5)[0],
+    sides: dict[str, Side] = {
+        "own": lambda *given: sdpa_attention_forward(module, *given, mask, scaling=size**-0.5)[0],
         "written": lambda *given: attended(*given, mask, size**-0.5).contiguous(),
     }
+    drawn = [(rows, count, length, size) for count in (heads, groups, groups)]
+    return timed(sides, drawn, dtype, rounds, backward=backward)
+
+
+def norms_in_turns(shape: tuple[int, ...], dtype: torch.dtype, rounds: int) -> dict[str, float]:
+    """A frozen norm of Gemma 3 by both sides."""
+    from transformers.models.gemma3.modeling_gemma3 import Gemma3RMSNorm
+
+    from softprompt.sites.norms import normed
+
+    module = Gemma3RMSNorm(shape[-1]).to(dtype).requires_grad_(False)
+    sides: dict[str, Side] = {"own": module, "written": lambda given: normed(module, module.forward, given)}
+    return timed(sides, [shape], dtype, rounds, backward=True)
+
+
+def timed(
+    sides: dict[str, Side], shapes: list[tuple[int, ...]], dtype: torch.dtype, rounds: int, *, backward: bool
+) -> dict[str, float]:
+    """Milliseconds of each side and the median of the rounds' ratios."""
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     for turn in range(rounds + 1):
         for side, function in sides.items():
-            given = [states(rows, length, count, size, dtype, backward) for count in (heads, groups, groups)]
+            given = [torch.randn(shape, dtype=dtype, requires_grad=backward) for shape in shapes]
             begun = time.process_time()
-            output: Tensor = function(*given)
+            output = function(*given)
             if backward:
                 output.backward(output.detach())
             if turn:  # the first one warms up
                 seconds[side].append(time.process_time() - begun)
     ratio = statistics.median(one / other for one, other in zip(*seconds.values(), strict=True))
     return {**{side: 1000 * statistics.median(own) for side, own in seconds.items()}, "ratio": ratio}
-
-
-def states(rows: int, length: int, heads: int, size: int, dtype: torch.dtype, backward: bool) -> Tensor:
-    """Random ones as a layer has them, `(rows, heads, length, size)`."""
-    made = torch.randn(rows, length, heads, size, dtype=dtype)
-    return made.transpose(1, 2).requires_grad_(backward)
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -86,8 +114,8 @@ def table(found: list[dict[str, Any]]) -> str:
     ]
     for row in found:
         passes = "forward, backward" if row["backward"] else "forward"
-        figures = f"{row['fused']:.1f} | {row['written']:.1f} | {row['ratio']:.2f}x"
-        lines.append(f"| {row['shape']} | {row['length']} | {row['dtype']} | {passes} | {figures} |")
+        figures = f"{row['own']:.1f} | {row['written']:.1f} | {row['ratio']:.2f}x"
+        lines.append(f"| {row['part']}, {row['shape']} | {row['length']} | {row['dtype']} | {passes} | {figures} |")
     return "\n".join(lines) + "\n"
 
 
