@@ -21,6 +21,12 @@ from ..shared.prompts import attached, call, close
 KINDS: dict[str, Any] = {"llama": LlamaRMSNorm, "gemma3": Gemma3RMSNorm, "t5": T5LayerNorm}
 
 
+@pytest.fixture(autouse=True)
+def however_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests have few states."""
+    monkeypatch.setattr(norms, "_LEAST", 0)
+
+
 class Centred(nn.Module):
     """A norm in name: it takes the mean away."""
 
@@ -90,6 +96,13 @@ def test_a_gradient_can_be_differentiated() -> None:
     close(found[1], found[0], 1e-4)
 
 
+def test_of_few_states_the_chain_is_the_models_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(norms, "_LEAST", 49)
+    module, states = norm("llama"), torch.randn(2, 3, 8, requires_grad=True)
+    assert type(normed(module, module.forward, states).grad_fn).__name__ != "_WrittenBackward"
+    assert type(normed(module, module.forward, torch.cat([states] * 2)).grad_fn).__name__ == "_WrittenBackward"
+
+
 def test_hooks_hear_the_norm() -> None:
     module, heard = norm("llama"), list[str]()
     module.register_full_backward_hook(lambda *_: heard.append("backward"))
@@ -105,11 +118,11 @@ def test_hooks_hear_the_norm() -> None:
 )  # fmt: skip
 def test_a_training_step_is_the_same(family: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mask = torch.tensor([[1] * 6, [0, 0, 1, 1, 1, 1]])
-    found, written, apply = [], list[nn.Module](), norms._Normed.apply
+    found, written, own = [], list[Any](), norms.written
     for allowed in (False, True):
         torch.manual_seed(0)
         with monkeypatch.context() as patch, attached(model(family), method) as prompted:
-            patch.setattr(norms._Normed, "apply", lambda *given: (written.append(given), apply(*given))[1])
+            patch.setattr(norms, "written", lambda *given: (written.append(given), own(*given))[1])
             if not allowed:
                 patch.setattr(norms, "_tried", lambda *_: None)
             norms._FOUND.clear()

@@ -5,8 +5,8 @@ For x in R^H, y = s * x / r with r = sqrt(mean(x^2) + eps) and a frozen scale s,
     dL/dx = (g' - n * mean(g' * n)) / r,   g' = s * dL/dy
 
 Transformers writes the norm as a chain of six operations, whose backward pass by autograd has a dozen, each over all
-states: forward and backward, 16 rows of 55 tokens and 640 columns in bfloat16, they take 3.5 times as long as this on a
-CPU (`benchmarks/written_out.py`), and a layer of Gemma 3 has six norms. The forward pass stays the model's own, bit for bit.
+states: of a step's usual states they take about twice as long as this on a CPU (`benchmarks/written_out.py`), and a
+layer of Gemma 3 has six norms. Of few states nothing is gained. The forward pass stays the model's own, bit for bit.
 Our choice; no method's mathematics changes.
 
 Families differ in the scale (Gemma's is 1 + weight), in where it rounds, and in what they call a norm. So a module is
@@ -16,7 +16,7 @@ tried once: what it makes of some states has to be this y.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -28,6 +28,7 @@ from softprompt.sites.asking import Beneath, own_class
 _EPSILONS = ("variance_epsilon", "eps")
 _OFFSETS = (0.0, 1.0)  # s is the weight, or 1 + weight
 _NEAR = 1e-5  # of the largest state
+_LEAST = 1 << 17  # numbers in the states, below which the model's own chain is as quick
 # Of each module that was tried what is added to its weight, or None where its equation is another.
 _FOUND: WeakKeyDictionary[nn.Module, float | None] = WeakKeyDictionary()
 
@@ -45,41 +46,67 @@ def normed(module: nn.Module, beneath: Beneath, states: Tensor) -> Tensor:
         beneath: the module's own call.
         states: its argument.
     """
-    weight = parameters_of(module)["weight"]
-    wanted = torch.is_grad_enabled() and states.requires_grad and not torch.compiler.is_compiling()
-    own = weight is None or not wanted or weight.requires_grad or states.shape[-1:] != weight.shape
-    if weight is None or own or _is_heard(module) or (offset := _offset(module, weight, states.device)) is None:
+    weight, eps = parameters_of(module)["weight"], _epsilon(module)
+    offset = None if weight is None or eps is None or _is_own(module, weight, states) else _offset(module, weight)
+    if weight is None or eps is None or offset is None:
         made: Tensor = beneath(states)
-    else:
-        made = _Normed.apply(states, weight, offset, _epsilon(module), beneath)  # type: ignore[no-untyped-call]
-    return made
+        return made
+    return written(states, weight, _Norm(offset, eps, beneath))
 
 
-def _offset(module: nn.Module, weight: Tensor, device: torch.device) -> float | None:
+def _is_own(module: nn.Module, weight: Tensor, states: Tensor) -> bool:
+    """Whether a norm's own chain runs: nothing is gained, its weight trains, or others listen."""
+    gains = torch.is_grad_enabled() and states.requires_grad and states.numel() >= _LEAST
+    fits = states.shape[-1:] == weight.shape and not weight.requires_grad
+    heard = any(value for name, value in vars(module).items() if name.endswith(HOOKS))
+    return not gains or not fits or heard or torch.compiler.is_compiling()
+
+
+def _offset(module: nn.Module, weight: Tensor) -> float | None:
     """What is added to the weight of a norm; None where its equation is another."""
     if module not in _FOUND:
-        _FOUND[module] = _tried(module, weight, device)
+        _FOUND[module] = _tried(module, weight)
     return _FOUND[module]
 
 
-class _Normed(torch.autograd.Function):
+class _Norm(NamedTuple):
+    """A norm: what is added to its weight, epsilon, and its own call."""
+
+    offset: float
+    eps: float
+    own: Beneath
+
+
+class _Context(Protocol):
+    """What a backward pass knows of its forward pass."""
+
+    norm: _Norm
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Keep tensors."""
+
+
+class _Written(torch.autograd.Function):
     @staticmethod
-    def forward(states: Tensor, weight: Tensor, offset: float, eps: float, own: Callable[[Tensor], Tensor]) -> Tensor:
-        return own(states)
+    def forward(states: Tensor, weight: Tensor, norm: _Norm) -> Tensor:
+        made: Tensor = norm.own(states)
+        return made
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        states, weight, ctx.offset, ctx.eps, ctx.own = inputs
+    def setup_context(ctx: _Context, inputs: tuple[Tensor, Tensor, _Norm], output: Tensor) -> None:
+        states, weight, ctx.norm = inputs
         ctx.save_for_backward(states, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        states, weight = ctx.saved_tensors
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (states, weight), norm = ctx.saved_tensors, ctx.norm
         if torch.is_grad_enabled():  # whoever differentiates the gradient gets autograd's
-            found = torch.autograd.grad(ctx.own(states), states, gradient, create_graph=True)[0]
-        else:
-            found = gradient_of(states, weight.float() + ctx.offset, ctx.eps, gradient)
-        return found, None, None, None, None
+            return torch.autograd.grad(norm.own(states), states, gradient, create_graph=True)[0], None, None
+        return gradient_of(states, weight.float() + norm.offset, norm.eps, gradient), None, None
+
+
+written: Callable[[Tensor, Tensor, _Norm], Tensor] = _Written.apply
 
 
 def gradient_of(states: Tensor, scale: Tensor, eps: float, gradient: Tensor) -> Tensor:
@@ -99,9 +126,9 @@ def gradient_of(states: Tensor, scale: Tensor, eps: float, gradient: Tensor) -> 
 
 
 @torch.no_grad()
-def _tried(module: nn.Module, weight: Tensor, device: torch.device) -> float | None:
+def _tried(module: nn.Module, weight: Tensor) -> float | None:
     """What is added to the weight of a norm, so that it is the module's equation; None where it is another."""
-    states = torch.randn(2, len(weight), generator=torch.Generator().manual_seed(0)).to(device)
+    states = torch.randn(2, len(weight), generator=torch.Generator().manual_seed(0)).to(weight.device)
     # In fp32, which tells s from 1 + s where weights are large; T5's norm rounds to the type of its weights.
     output, eps = own_class(module).__call__(module, states), _epsilon(module)
     if eps is None or not isinstance(output, Tensor) or (output.shape, output.dtype) != (states.shape, states.dtype):
@@ -112,11 +139,6 @@ def _tried(module: nn.Module, weight: Tensor, device: torch.device) -> float | N
         if float(apart.abs().max()) <= _NEAR * float(output.abs().max()):
             return offset
     return None
-
-
-def _is_heard(module: nn.Module) -> bool:
-    """Whether hooks wait for a module's call or its gradient."""
-    return any(value for name, value in vars(module).items() if name.endswith(HOOKS))
 
 
 def _epsilon(module: nn.Module) -> float | None:
