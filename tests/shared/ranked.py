@@ -212,8 +212,8 @@ def split(folder: Path) -> None:
     """The first cases over a backbone of which each rank has a half, and what is refused of such."""
     told = dict[str, Any]()
     with _joined() as rank:
-        for case in SPLIT:
-            trained(folder / case, case, shard=True)
+        told["whole"] = {case: _whole(trained(folder / case, case, shard=True)) for case in SPLIT}
+        told["kept"] = _kept_free()
         told["again"] = trained(folder / "capt", "capt", shard=True, resume=True).metrics["test"]
         own = {"spt": CASES["spt"], "lora": {"method": "lora"}, "xprompt": MORE["xprompt"]}
         told["refused"] = {
@@ -221,6 +221,24 @@ def split(folder: Path) -> None:
             for name, given in own.items()
         }
     (folder / f"rank-{rank}.json").write_text(json.dumps(told))
+
+
+def _whole(run: Any) -> list[str]:
+    """The weights of a run's backbone of which this rank still has all numbers."""
+    own = ((name, one) for name, one in run.prompt.model.named_parameters() if not hasattr(one, "device_mesh"))
+    return [name for name, one in own if one.untyped_storage().nbytes() > one.element_size()]
+
+
+def _kept_free() -> int:
+    """Bytes of a large tensor that stay this process's once it is dropped."""
+    import torch
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    torch.ones(1 << 24)  # 64 MB
+    return resident() - before
 
 
 def more(folder: Path) -> None:

@@ -144,6 +144,9 @@ def test_two_ranks_train_over_a_split_backbone_what_one_process_trains(
     told = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     measured = json.loads((folder / "capt" / "metrics.json").read_text())["test"]
     assert [rank["again"] for rank in told] == [measured, measured]  # a finished run is read
+    for rank in told:  # a head that is not called is kept as little as what is split, and what is gathered goes back
+        assert rank["whole"] == {case: [] for case in SPLIT}
+        assert rank["kept"] < 16 << 20
     assert set(told[0]["refused"]) == {"spt", "lora", "xprompt"}
     assert all("which shard splits: leave shard out" in line for rank in told for line in rank["refused"].values())
 

@@ -15,6 +15,7 @@ from softprompt.attached.freeze import Frozen
 from softprompt.attached.memory import keep_freed
 from softprompt.backbones.bare import Wrapping
 from softprompt.backbones.resting import device_of
+from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
 from softprompt.sites.held import changing, left
 from softprompt.sites.producer import Producer
@@ -61,7 +62,7 @@ class Wrapper(Wrapping):
         first = next(self.backbone.parameters())
         if mode and first.is_inference():
             raise SoftPromptError("the backbone was made in torch.inference_mode, which cannot train: load it outside")
-        if mode and device_of(self.backbone).type == "cpu":
+        if mode and device_of(self.backbone).type == "cpu" and not is_split(self.backbone):
             keep_freed()
         if mode and self._frozen.reentrant and any(producer.footprint.joins for producer in self._producers):
             raise SoftPromptError(

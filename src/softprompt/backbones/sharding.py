@@ -12,6 +12,7 @@ import ctypes
 from contextlib import suppress
 from warnings import filterwarnings
 
+import torch
 from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy
@@ -21,7 +22,9 @@ from softprompt.backbones.resting import device_of, is_sharded, where_they_rest
 from softprompt.errors import SoftPromptError
 from softprompt.ranks import here
 
-_MMAP_THRESHOLD, _LARGE = -3, 1 << 17  # M_MMAP_THRESHOLD of glibc's malloc.h, and what it is before it rises
+# From glibc's malloc.h: when free memory goes back, how much more is fetched, from which size on a block is mapped.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_LARGE = 1 << 17  # what all three are until something changes them
 
 
 def shard(backbone: nn.Module, anatomy: Anatomy, *, called: nn.Module) -> None:
@@ -55,21 +58,23 @@ def shard(backbone: nn.Module, anatomy: Anatomy, *, called: nn.Module) -> None:
     except (NotImplementedError, RuntimeError, ValueError, TypeError) as error:
         told = " ".join(str(error).split())[:200]
         raise SoftPromptError(f"shard: torch cannot split this model's weights ({told}): leave shard out") from None
-    kept = {id(one) for one in backbone.parameters()}
+    # A single whole weight that somebody still knows, or that of a head that is not called, keeps all of a file mapped.
     for one in before:
-        if id(one) not in kept:  # whoever still knows the whole weight keeps no numbers alive
-            one.data = one.data.new_empty(0)
+        if not is_sharded(one) and one.is_floating_point():
+            one.data = one.data.new_full((), torch.nan).expand(one.shape)  # what is known of a model goes by shapes
     _give_back()
 
 
 def _give_back() -> None:
     """Have glibc return what is free, and large blocks as soon as they are: gathered weights would pile up in it.
 
-    It raises the size from which it does so with every such block that is freed, up to 32 MB (mallopt(3)).
+    It raises the size from which it does so with every such block that is freed, up to 32 MB (mallopt(3)), and
+    `attached.memory` has it keep all blocks for the next step: never over a split model.
     """
     with suppress(OSError, AttributeError):  # another system's
         own = ctypes.CDLL(None)
-        own.mallopt(_MMAP_THRESHOLD, _LARGE)
+        for setting in (_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD):
+            own.mallopt(setting, _LARGE)
         own.malloc_trim(0)
 
 
