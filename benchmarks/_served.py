@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
 # Without IDPG, which reads every text twice by its own definition, and SPT, whose generator takes megabytes.
@@ -139,7 +140,7 @@ def serving(backbone: str, root: Path, *options: str, threads: int = 1) -> Itera
         env=own,
     )
     assert process.stdout is not None
-    running = Running(process, int(process.stdout.readline().rsplit(":", 1)[1]))
+    running = Running(process, urlsplit(process.stdout.readline().split()[-1]).port)
     try:
         asyncio.run(_ready(running))
         yield running
