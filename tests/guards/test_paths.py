@@ -126,6 +126,7 @@ def test_what_is_no_path_is_one_line(given: Any) -> None:
         lambda: sp.similarity_of([given, given]),
     ]
     for call in asked:
-        with pytest.raises(SoftPromptError, match=f" is of type {type(given).__name__}, and no path") as error:
+        told = f" is of type {type(given).__name__}, and no path| stands where folders belong: give a list of paths"
+        with pytest.raises(SoftPromptError, match=told) as error:
             call()
         assert "\n" not in str(error.value)

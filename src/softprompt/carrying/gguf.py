@@ -6,8 +6,8 @@ are read otherwise. With it, added tokens count where `added_tokens_decoder` has
 
 from __future__ import annotations
 
-import json
 import shutil
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def carry_sentencepiece(tokenizer: PreTrainedTokenizerBase, folder: Path) -> Non
         return
     shutil.copyfile(source, folder / _MODEL)
     path = folder / _CONFIG
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = loads(path.read_text(encoding="utf-8"))
     config.pop("vocab_file", None)  # where it lay on this machine
     added = tokenizer.added_tokens_decoder.items()
     config["added_tokens_decoder"] = {str(one): {key: getattr(token, key) for key in _TOLD} for one, token in added}

@@ -166,4 +166,5 @@ class Jobs:
         for name in names:
             if not self._known[name].wait(_LEAVING):
                 self._known[name].kill()
+                self._known[name].wait(_LEAVING)
         return names
