@@ -105,6 +105,11 @@ def test_elsewhere_it_is_the_librarys_to_the_bit(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(written_attention, "_MOST", 24)
     written_out(own)(module, *states(2), None)
     assert own.calls == 4
+    for most, calls in ((25, 4), (100, 4), (99, 5)):  # with keys of its own a head may have a quarter
+        monkeypatch.setattr(written_attention, "_MOST", most)
+        groups = 2 if most == 25 else 1
+        written_out(own)(module_of(groups, causal=True), *states(groups), None)
+        assert own.calls == calls
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ For x in R^H, y = s * x / r with r = sqrt(mean(x^2) + eps) and a frozen scale s,
     dL/dx = (g' - n * mean(g' * n)) / r,   g' = s * dL/dy
 
 Transformers writes the norm as a chain of six operations, whose backward pass by autograd has a dozen, each over all
-states: of a step's usual states they take about twice as long as this on a CPU (`benchmarks/written_out.py`), and a
-layer of Gemma 3 has six norms. Of few states nothing is gained. The forward pass stays the model's own, bit for bit.
-Our choice; no method's mathematics changes.
+states: of a step's usual states they take 1.1 to 1.3 times as long as this on a CPU (`benchmarks/written_out.py`),
+and a layer of Gemma 3 has six norms. Of few states nothing is gained. The forward pass stays the model's own, bit for
+bit. Our choice; no method's mathematics changes.
 
 Families differ in the scale (Gemma's is 1 + weight), in where it rounds, and in what they call a norm. So a module is
 tried once: what it makes of some states has to be this y.

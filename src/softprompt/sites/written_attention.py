@@ -1,10 +1,10 @@
 """Attention written out as two products and a softmax, where that is quicker than torch's fused kernel.
 
 The backward pass of the fused kernel is slow on a CPU in bfloat16: for 16 rows of 56 tokens, forward and backward, it
-takes 2.8 times as long as the products with 4 heads of 256 that share a key, 4.3 times with 12 heads of 64
-(`benchmarks/written_out.py`). In float32, in a forward pass alone of an encoder, and for long texts it gains little or
-loses, so the model's own function runs there. Our choice; no method's mathematics changes, and scores are rounded as
-transformers' eager attention rounds them.
+takes 4.4 times as long as the products with 4 heads of 256 that share a key, 5.0 times with 12 heads of 64
+(`benchmarks/written_out.py`). In float32 and for long texts it gains little or loses, so the model's own function runs
+there, and in a forward pass alone. Our choice; no method's mathematics changes, and scores are rounded as transformers'
+eager attention rounds them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 # An attention function as transformers calls it: output and, where there is one, the map.
 Attend: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 
-_MOST = 1 << 16  # scores of a head, above which the fused kernel is as quick
+_MOST = 1 << 16  # scores of a head, above which the fused kernel is as quick; a quarter where none share their keys
 _OTHERS = ("position_bias", "cache", "softcap", "output_attentions")  # what it is not written for, beside dropout
 
 
@@ -57,7 +57,8 @@ def _is_quicker(query: Tensor, key: Tensor, mask: Tensor | None, kwargs: Mapping
     if any(kwargs.get(name) is not None and kwargs[name] is not False for name in _OTHERS):
         return False
     rows, heads, columns = query.shape[:3]
-    fits = key.shape[0] == rows and heads % key.shape[1] == 0 and 1 < columns * key.shape[2] <= _MOST
+    most = _MOST if key.shape[1] < heads else _MOST // 4
+    fits = key.shape[0] == rows and heads % key.shape[1] == 0 and 1 < columns * key.shape[2] <= most
     if mask is None:
         return fits and columns == key.shape[2]
     return fits and mask.ndim == 4 and mask.shape[2:] == (columns, key.shape[2])
