@@ -1,7 +1,7 @@
 """Logits of some ids alone: whoever compares two label words needs two rows of the head's matrix.
 
-Over a vocabulary of 262,144 ids the head takes a fifth of a training step of a model of 270 million parameters, most of
-it in the backward product. Where the model's logits are what its head gives, the head is given no rows, and the wanted
+Over a vocabulary of 262,144 ids the head of a small model is a noticeable part of a training step, most of it in the
+backward product. Where the model's logits are what its head gives, the head is given no rows, and the wanted
 ids' logits are computed beside it, in fp32; the first call of an attached model computes both ways and finds out. A
 model that goes on with them (soft caps, scales, a bias beside the head) gives all, of which the wanted are taken.
 Our choice; no method's mathematics changes.
