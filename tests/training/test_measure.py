@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from mmap import mmap
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
 from softprompt.training import measure
-from softprompt.training.measure import peak_memory, reset_peak, versions
+from softprompt.training.measure import free_memory, peak_memory, reset_peak, versions
 
 
 def test_the_peak_holds_what_was_freed_since() -> None:
@@ -32,3 +33,21 @@ def test_versions_are_those_that_run() -> None:
     assert found["torch"] == torch.__version__
     assert found["transformers"] == transformers.__version__
     assert {"python", "softprompt", "accelerate", "safetensors"} < found.keys()
+
+
+def test_what_is_free_is_within_the_control_groups_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_GROUP", tmp_path)
+    without = free_memory()
+    assert without is not None
+    assert without.with_disk >= without.at_once > 1 << 20
+    for name, text in {"memory.max": "8000000", "memory.current": "5000000"}.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    (tmp_path / "memory.stat").write_text("anon 4000000\ninactive_file 1000000\n")
+    limited = free_memory()
+    assert limited is not None
+    assert limited.at_once == 4_000_000  # what is only a cache of files is given back on demand
+    (tmp_path / "memory.max").write_text("max\n")
+    unlimited = free_memory()
+    assert unlimited is not None
+    assert unlimited.at_once > 8_000_000
+    assert free_memory(torch.device("meta")) is None

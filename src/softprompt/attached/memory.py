@@ -11,6 +11,8 @@ import ctypes
 import platform
 from functools import cache
 
+import torch
+
 # From malloc.h: when to give memory back, from which size on a block gets pages of its own, how much more to fetch.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 
@@ -23,3 +25,11 @@ def keep_freed() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     told = [mallopt(_TRIM_THRESHOLD, -1), mallopt(_MMAP_THRESHOLD, 1 << 30), mallopt(_TOP_PAD, 1 << 26)]
     return all(told)
+
+
+def give_back(device: torch.device) -> None:
+    """Give freed memory to the system: what `keep_freed` held, or what torch holds of a GPU."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

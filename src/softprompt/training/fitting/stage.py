@@ -14,6 +14,7 @@ from softprompt.readouts import Item
 from softprompt.readouts.head import Head
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.frozen_states import MOST, PooledItem, bytes_below, keep_pooled, keep_states_below
+from softprompt.training.fitting.memory import layers_run_again
 from softprompt.training.fitting.record import load_extra
 from softprompt.training.fitting.stage_spec import FittedStage, Stage
 from softprompt.training.fitting.trainer import OnStep, SoftPromptTrainer
@@ -59,14 +60,15 @@ def prepared(stage: Stage, begins: bool) -> Stage:
 
 def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
     """Train until the last step, until nothing gets better, or until the run is asked to stop."""
+    again = layers_run_again(stage)
     with stage.show.work(TRAINING, 0, "steps") as tick:
         fitting = trainer(stage, _telling(tick))
-        if stage.options.gradient_checkpointing:
+        if again:
             stage.trained.prompted.activation_checkpointing_enable()
         try:
             fitting.train(resume_from_checkpoint=None if resumed is None else str(resumed))
         finally:
-            if stage.options.gradient_checkpointing:
+            if again:
                 stage.trained.prompted.activation_checkpointing_disable()
     _tell_early(stage, fitting)
     return fitting
