@@ -150,3 +150,17 @@ def test_an_encoder_whose_attention_says_nothing_of_causal_sees_later_tokens(sid
         other = torch.cat([rows[0][:, :-1], rows[1][:, :1]], 1)
         moved = states(prompted, other).last_hidden_state - states(prompted, rows[0]).last_hidden_state
         assert float(moved[0, 0].abs().max()) > 0.01
+
+
+@torch.no_grad()
+def test_a_feed_forward_that_is_given_what_it_adds_to_runs_over_all_columns() -> None:
+    """BLOOM's adds the residual by itself, which has every column."""
+    rows = [ids(9), ids(5, seed=1)]
+    batch, mask = padded(rows, "right")
+    chosen = torch.tensor([[row.shape[1] - 1] for row in rows])
+    backbone = unusual("bloom", AutoModelForCausalLM)
+    with attach(backbone, tokenizer(), producer(backbone, PromptTuning(num_virtual_tokens=3))) as prompted:
+        whole = prompted(input_ids=batch, attention_mask=mask, use_cache=False).logits
+        some = prompted(input_ids=batch, attention_mask=mask, use_cache=False, positions=chosen).logits
+        for row, (one, last) in enumerate(zip(some, chosen[:, 0].tolist(), strict=True)):
+            close(one[0], whole[row, last], 1e-5)

@@ -226,15 +226,15 @@ class Hooks:
 
     def _feed(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""
-        states = _tensor(args[0])
-        if call.select is None or call.shows_states or self._anatomy.checkpoints:
+        states, alone = _tensor(args[0]), len(args) == 1 and not kwargs  # BLOOM's is given the residual besides
+        if call.select is None or call.shows_states or self._anatomy.checkpoints or not alone:
             return beneath(*args, **kwargs)
         if call.shared_prefix is None and call.select.shape[0] != states.shape[0]:
             return beneath(*args, **kwargs)
         columns = call.columns(call.select)
         if columns.numel() >= states.shape[0] * states.shape[1]:
             return beneath(*args, **kwargs)
-        output = beneath(gather(states, columns), *args[1:], **kwargs)
+        output = beneath(gather(states, columns))
         return output.new_zeros(states.shape).scatter(1, columns[..., None].expand_as(output), output)
 
     def _norm(self, module: nn.Module, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
