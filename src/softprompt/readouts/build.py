@@ -41,6 +41,7 @@ def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: Read
         footprint.around,
         footprint.pool,
         longest_answer=_longest_answer(backbone.model, anatomy, footprint),
+        behind=anatomy.kind == "causal" and footprint.count > 0 and footprint.placement == "end",
     )
     return make_readout(task, context).to(backbone.device)
 

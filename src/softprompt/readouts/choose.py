@@ -61,6 +61,11 @@ def _one(task: Task, context: ReadoutContext) -> Readout:
             f"task {task.name!r} is of the kind {task.kind}, which a head reads off the row's own tokens, and readout "
             f"{spec.name!r} reads one place: use readout='head'"
         )
+    if spec.name == "head" and context.behind and not task.template_for("head", context.seq2seq).slots:
+        raise SoftPromptError(
+            f"task {task.name!r} is read off the text's own tokens (readout 'head'), and on a causal model none of "
+            "them sees a prompt behind them: set placement to front"
+        )
     lead = lead_of(context.tokenizer, spec.name, seq2seq=context.seq2seq, wanted=spec.sentinel_targets)
     made: object = READOUTS.get(spec.name)(task, replace(context, lead=lead))
     if not isinstance(made, Readout):
@@ -83,8 +88,9 @@ def _row_encoder(template: Template, context: ReadoutContext, mask_id: int | Non
         return TemplateWordsEncoder(
             shown, context.tokenizer, limit, 0, closing, mask_id, *context.words, truncation=side
         )
-    if context.around and context.virtual and not template.slots:
-        template = surrounded(template, context.around)
+    around = (0, context.virtual, 0, 0) if context.behind else context.around
+    if around and context.virtual and not template.slots:
+        template = surrounded(template, around)
     return RowEncoder(template, context.tokenizer, limit, context.virtual, closing, mask_id, truncation=side)
 
 

@@ -35,6 +35,7 @@ class ReadoutContext:
             language-model head, fp32; the mean over several tokens.
         virtual: P of the prompt.
         around: how many virtual tokens stand at the four places around text and answer; see `Footprint`.
+        behind: whether they stand behind the text, of which no column of a causal model then sees them.
         pool: templates whose own words are the virtual tokens; see `Footprint`.
         lead: the ids that stand before every answer: T5's sentinel where it is wanted.
         words: of the one member of a pool that is being built: its words and the rank of the first.
@@ -56,6 +57,7 @@ class ReadoutContext:
     lead: tuple[int, ...] = ()
     words: tuple[tuple[int, ...], int] | None = None
     longest_answer: int | None = None
+    behind: bool = False
 
     @property
     def seq2seq(self) -> bool:
