@@ -33,6 +33,7 @@ EQUATIONS = """
 # Where the file is a step of what another does, its tests ask that for the whole.
 WHOLE = {
     "__main__": "cli/test_main.py",
+    "attached/constants": "training/fitting/test_frozen_states.py",
     "attached/generation": "invariants/test_generation.py",
     "attached/memory": "attacks/test_attaching.py",
     "attached/unchanged": "backbones/test_vocabulary.py",
@@ -98,6 +99,7 @@ WHOLE = {
     "readouts/continuations": "readouts/test_candidates.py",
     "readouts/single_column": "readouts/test_label_words.py",
     "readouts/surround": "readouts/test_label_words.py",
+    "sites/kept_texts": "sites/test_behind_texts.py",
     "serving/about": "serving/test_app.py",
     "serving/begin_writing": "serving/test_scribe.py",
     "serving/bodies": "serving/test_app.py",

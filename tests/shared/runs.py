@@ -37,15 +37,16 @@ def task(folder: Path, rows: int = 40, **options: Any) -> Task:
     return Task(**values).with_data(folder / "rows.jsonl", seed=1)
 
 
-def run(folder: Path, family: str, method: Any, *, data: Path | None = None, **options: Any) -> Run:
+def run(
+    folder: Path, family: str, method: Any, *, data: Path | None = None, template: str = "{text} {mask}", **options: Any
+) -> Run:
     """Ten steps unless told otherwise."""
     defaults = {"max_steps": 10, "evaluations": 2, "batch_size": 4, "progress": False, "learning_rate": 1e-2}
     chosen = {**defaults, **options}
     if getattr(method, "name", method) in ("hard_prompt", "head_only", "autoprompt") and "learning_rate" not in options:
         chosen.pop("learning_rate")
-    return train(
-        model(family), tokenizer(), task(data or folder / "data"), method, output=folder / "run", seed=3, **chosen
-    )
+    own = task(data or folder / "data", template=template)
+    return train(model(family), tokenizer(), own, method, output=folder / "run", seed=3, **chosen)
 
 
 def learned(folder: Path, family: str, labels: dict[str, str], **options: Any) -> Run:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from softprompt.attached.constants import Constants
 from softprompt.attached.heard import check_heard, unlabelled
 from softprompt.attached.some_logits import SomeLogits
 from softprompt.attached.unchanged import Unchanged
-from softprompt.attached.wrapper import Wrapper
-from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.exporting import is_exporting
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
@@ -25,10 +23,8 @@ from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
 from softprompt.sites.hooks import argument_names
 from softprompt.sites.joining import Join
-from softprompt.sites.layer_skipping import RecordedStates, can_skip_layers
 from softprompt.sites.layout import Slots
 from softprompt.sites.outputs import gather, user_length
-from softprompt.sites.padding import Side
 from softprompt.sites.producer import StandIn
 
 # Keywords that come on top of the model's own, besides `prompts`.
@@ -36,22 +32,18 @@ _BESIDE = ("conditioning_mask", "positions", "vocabulary")
 _Beside: TypeAlias = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
-class Calling(Wrapper):
+class Calling(Constants):
     """A wrapper that opens a call, in which the prompts work, around whatever it is asked; `PromptedModel` attaches.
 
     Attributes:
         names: the names of the attached prompts.
         slots: for each prompt its virtual ids and where they go.
-        anatomy: the parts of the backbone.
         tokenizer: the backbone's, or None.
-        moving: the sides on which padding would move a row of this backbone, so that rows run apart by their lengths.
     """
 
     names: list[str]
     slots: list[Slots]
-    anatomy: Anatomy
     tokenizer: PreTrainedTokenizerBase
-    moving: frozenset[Side]
     _unchanged: Unchanged
     _gate: Gate
     _around: Mapping[nn.Module, Around]
@@ -203,7 +195,7 @@ class Calling(Wrapper):
                 join=Join(producers, rows),
                 conditioning=conditioning,
                 select=select,
-                states_below=_recorded_of(self),
+                **self._constants(),
             )
             with opened(call):
                 yield call
@@ -238,30 +230,6 @@ class Calling(Wrapper):
             self._frozen.rest()
         self._unchanged.check()
 
-    @property
-    def first_layer(self) -> int:
-        """No state below this layer depends on what is trained; 0 where the family cannot leave layers out."""
-        return (
-            min((one.footprint.first_layer for one in self._producers), default=0)
-            if can_skip_layers(self.anatomy) and not self.moving
-            else 0
-        )
-
-    @contextmanager
-    def starting_at_layer(self, rows: Sequence[Tensor] | None = None) -> Iterator[RecordedStates]:
-        """Let the calls of the block begin at `first_layer`: with given states, or to record them.
-
-        Args:
-            rows: of each row of the batch the states of its own columns that enter the layer, `(T_i, H)`; None for
-                whole passes that record them.
-        """
-        states_below = RecordedStates(self.first_layer, rows)
-        token = _RECORDED.set((self, states_below))
-        try:
-            yield states_below
-        finally:
-            _RECORDED.reset(token)
-
     def _index(self, row: str | int) -> int:
         if isinstance(row, str):
             if row not in self.names:
@@ -280,14 +248,6 @@ class Calling(Wrapper):
             raise SoftPromptError("encoder_outputs hold no virtual tokens and no prefix: pass input_ids")
         if select is not None and given.get("labels") is not None:
             raise SoftPromptError("the labels are for all logits: leave them out, or `positions` and `vocabulary`")
-
-
-_RECORDED: ContextVar[tuple[Calling, RecordedStates] | None] = ContextVar("softprompt_below", default=None)
-
-
-def _recorded_of(model: Calling) -> RecordedStates | None:
-    found = None if torch.compiler.is_compiling() else _RECORDED.get()
-    return found[1] if found is not None and found[0] is model else None
 
 
 def _batch(given: Mapping[str, object]) -> int:

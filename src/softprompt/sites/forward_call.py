@@ -12,6 +12,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around, entry_of
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.joining import Join
+from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.layer_skipping import RecordedStates
 from softprompt.sites.layout import Layout, Slots
 from softprompt.sites.prefix_sharing import SharedPrefix
@@ -44,6 +45,7 @@ class Call:
         shared_prefix: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
         states_below: states that are given in the place of the lowest layers, or recorded for that; None for neither.
+        kept_texts: what is kept of texts that no trained value reaches; None where nothing is.
         mask: as the model was given it, `(B, N)`, whatever its body is.
         batch: how many rows the stack runs, whose states may have an axis more than `(batch, tokens, H)`.
         carried: the prefixes of attentions whose layers do not hand their keywords on.
@@ -73,6 +75,7 @@ class Call:
     shared_prefix: SharedPrefix | None = None
     shows_states: bool = False
     states_below: RecordedStates | None = None
+    kept_texts: KeptTexts | None = None
     mask: Tensor | None = None
     batch: int = 0
     carried: dict[nn.Module, object] = field(default_factory=dict)

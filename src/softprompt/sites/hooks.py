@@ -18,6 +18,7 @@ from softprompt.sites.apart import pads, run_apart
 from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.asking import Around, Beneath
 from softprompt.sites.attention import Place, watcher
+from softprompt.sites.behind_texts import run_behind_texts
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
 from softprompt.sites.key_values import Carrier
@@ -97,12 +98,10 @@ class Hooks:
         call.batch = _tensor(changed["inputs_embeds"] if ids is None else ids).shape[0]
         call.through_cache = any(call.footprints[row].prefix for row in set(call.rows)) and self.carrier.by_cache
         if call.through_cache:
-            counted = bool(self.moving)
-            output = run_through_cache(
-                call, self._anatomy, changed, lambda given: beneath(**given), columns_count=counted
-            )
+            counted, run = bool(self.moving), (lambda given: beneath(**given))
+            output = run_through_cache(call, self._anatomy, changed, run, columns_count=counted)
         else:
-            output = beneath(**changed)
+            output = run_behind_texts(call, self._anatomy, changed, beneath)
         self._reached(call)
         return output
 

@@ -17,14 +17,16 @@ from softprompt.inference.prefilled import PrefilledItem, beginning_above
 from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PromptTuning, PTuningV2
 from softprompt.readouts.build import build_readout
 from softprompt.readouts.free_text import FreeText
-from softprompt.training.fitting.frozen_states import bytes_below, keep_states_below
+from softprompt.sites.kept_texts import KeptTexts
+from softprompt.training.fitting.frozen_states import MOST, bytes_below, keep_states_below, keep_texts, stand_behind
 from softprompt.training.fitting.trainer import TaskModel
 from softprompt.training.options import TrainingOptions
+from softprompt.training.run import Interrupted
 from softprompt.training.setup import readout_spec
 
 from ...shared.models import model, tokenizer
 from ...shared.prompts import close, producer
-from ...shared.runs import run, task
+from ...shared.runs import PROMPT, Interrupting, run, task
 
 METHODS: dict[str, Method] = {
     "spt": SPT(select="2", num_virtual_tokens=2, bottleneck=8, dropout=0.0),
@@ -37,9 +39,11 @@ METHODS: dict[str, Method] = {
 SERVED = ("bert", "roberta", "gpt2", "llama", "qwen3", "gemma3")
 
 
-def setting(family: str, method: Method, folder: Path, **options: Any) -> tuple[PromptedModel, TaskModel, list[Any]]:
+def setting(
+    family: str, method: Method, folder: Path, template: str = "{text} {mask}", **options: Any
+) -> tuple[PromptedModel, TaskModel, list[Any]]:
     """An attached prompt, what is trained, and encoded rows of several lengths."""
-    backbone, rows = model(family), task(folder)
+    backbone, rows = model(family), task(folder, template=template)
     prompted = attach(backbone, tokenizer(), producer(backbone, method))
     spec = readout_spec(backbone, rows, method, TrainingOptions(**options))
     readout = build_readout(rows, Backbone(backbone, tokenizer()), prompted.prompts[0], spec)
@@ -187,7 +191,7 @@ def test_families_that_cannot_begin_above_run_whole(family: str, tmp_path: Path)
 
 
 def test_a_layer_that_gives_more_than_states_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softprompt.attached.calling.can_skip_layers", lambda anatomy: True)
+    monkeypatch.setattr("softprompt.attached.constants.can_skip_layers", lambda anatomy: True)
     prompted, trained, items = setting("t5", METHODS["spt"], tmp_path)
     with prompted:
         assert prompted.first_layer == 2
@@ -198,3 +202,92 @@ def test_prompts_at_the_input_begin_there(tmp_path: Path) -> None:
     prompted, _, _ = setting("llama", PromptTuning(num_virtual_tokens=2), tmp_path)
     with prompted:
         assert prompted.first_layer == 0
+
+
+BEHIND = "{text} w50 {prompt} w51 {mask}"
+TUNING = PromptTuning(num_virtual_tokens=2, init="random_uniform")
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3"])
+def test_texts_before_the_prompt_are_kept_for_steps_and_for_answers(family: str, train: bool, tmp_path: Path) -> None:
+    prompted, trained, items = setting(family, TUNING, tmp_path, BEHIND)
+    rows, kept = [item.row for item in items], KeptTexts(MOST)
+    with prompted:
+        assert stand_behind(items)
+        told: list[int] = []
+        keep_texts(prompted, trained.readout, items, kept, train=train, batch_size=3, tick=told.append)
+        assert (len(kept), sum(told)) == (7, 7)
+        expected, answers = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+        kept.computed = 0
+        with prompted.keeping_texts(kept):
+            found, again = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+        assert kept.computed == 0
+    close(found[0], expected[0], 1e-5)
+    close(found[1][0], expected[1][0], 1e-5)
+    for one, other in zip(again, answers, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_candidates_of_several_tokens_share_what_is_kept_of_their_text(tmp_path: Path) -> None:
+    backbone, rows = model("llama"), task(tmp_path, template=BEHIND, labels={"0": "w10 w12", "1": "w11"})
+    with attach(backbone, tokenizer(), producer(backbone, TUNING)) as prompted:
+        spec = readout_spec(backbone, rows, TUNING, TrainingOptions())
+        readout = build_readout(rows, Backbone(backbone, tokenizer()), prompted.prompts[0], spec)
+        items, kept = [readout.encode(row) for row in rows.splits(1).train[:5]], KeptTexts(MOST)
+        assert len(items[0].texts) == 2
+        expected = predict(prompted, readout, [item.row for item in items])
+        keep_texts(prompted, readout, items, kept, train=False, batch_size=3)
+        assert (len(kept), kept.computed) == (5, 5)
+        with prompted.keeping_texts(kept):
+            found = predict(prompted, readout, [item.row for item in items])
+        for one, other in zip(found, expected, strict=True):
+            assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+@pytest.mark.parametrize("template", ["{text} {mask}", "{prompt} {text} {mask}", "w44 {prompt} {text} w50 {mask}"])
+def test_no_text_is_run_for_a_prompt_that_stands_in_front(template: str, tmp_path: Path) -> None:
+    prompted, _, items = setting("llama", TUNING, tmp_path, template)
+    with prompted:
+        assert not stand_behind(items)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gemma3"])
+def test_a_run_over_kept_texts_ends_in_the_same_prompt(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[KeptTexts] = []
+
+    class Noted(KeptTexts):
+        def __init__(self, most: int) -> None:
+            super().__init__(most)
+            made.append(self)
+
+    monkeypatch.setattr("softprompt.training.fitting.stage.KeptTexts", Noted)
+    chosen: dict[str, Any] = {"max_steps": 20, "template": BEHIND}
+    kept = run(tmp_path / "kept", family, TUNING, data=tmp_path / "data", **chosen)
+    assert len(made) == 1
+    assert len(made[0]) == made[0].computed > 20  # of all rows that are trained on or chosen by, each once
+    monkeypatch.setattr("softprompt.training.fitting.stage.MOST", 20_000)
+    some = run(tmp_path / "some", family, TUNING, data=tmp_path / "data", **chosen)
+    assert 0 < len(made[1]) < 20 < made[1].computed  # the others run in their steps
+    monkeypatch.setattr("softprompt.training.fitting.stage.stand_behind", lambda items: False)
+    whole = run(tmp_path / "whole", family, TUNING, data=tmp_path / "data", **chosen)
+    for one in (kept, some):
+        for name, value in whole.prompt.producer.stored().items():
+            close(one.prompt.producer.stored()[name], value, 1e-4)
+        for name in ("validation", "test"):
+            assert one.metrics[name]["loss"] == pytest.approx(whole.metrics[name]["loss"], abs=1e-4)
+
+
+@pytest.mark.parametrize("most", [1 << 20, 20_000])
+def test_a_run_over_kept_texts_resumes_to_the_same_bytes(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softprompt.training.fitting.stage.MOST", most)
+    chosen: dict[str, Any] = {"max_steps": 20, "evaluations": 4, "template": BEHIND}
+    run(tmp_path / "a", "llama", TUNING, **chosen)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "b", "llama", TUNING, progress=Interrupting(13), **chosen)
+    run(tmp_path / "b", "llama", TUNING, resume=True, **chosen)
+    assert (tmp_path / "a" / PROMPT).read_bytes() == (tmp_path / "b" / PROMPT).read_bytes()

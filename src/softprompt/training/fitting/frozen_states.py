@@ -1,7 +1,8 @@
 """Frozen states that do not depend on the prompt are computed once and kept.
 
 With nothing inside the backbone to train (head only), that is everything below the head; with a prompt that leaves the
-lowest layers alone, it is these layers.
+lowest layers alone, it is these layers; with one that stands behind the text of a causal model, the keys and values of
+the text.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from softprompt.inference.prefilled import PrefilledItem
 from softprompt.readouts import Batch, Item, Readout
 from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
+from softprompt.sites.kept_texts import KeptTexts
+from softprompt.sites.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,45 @@ def keep_states_below(
                 item = distinct[index]
                 found[id(item)] = PrefilledItem.of(item, states.clone())
     return [found[id(item)] for item in items]
+
+
+def stand_behind(items: Sequence[Item]) -> bool:
+    """Whether in some row the virtual tokens stand behind a text half as long as all from there on, or longer."""
+    texts = (text.ids for item in items for text in item.texts)
+    first = ((next((place for place, one in enumerate(ids) if one < 0), 0), len(ids)) for ids in texts)
+    return any(3 * place >= length for place, length in first)
+
+
+def keep_texts(
+    prompted: PromptedModel,
+    readout: Readout,
+    items: Sequence[Item],
+    kept: KeptTexts,
+    *,
+    train: bool,
+    batch_size: int,
+    tick: Tick | None = None,
+) -> None:
+    """Compute once what the texts of rows come to, as long as there is room and the model's answers go that way.
+
+    Args:
+        prompted: the attached model.
+        readout: makes the batches.
+        items: encoded rows; texts that are the same are computed once.
+        kept: takes what is computed.
+        train: whether the rows are trained on, rather than answered.
+        batch_size: rows a pass.
+        tick: told of every batch.
+    """
+    if kept.is_full or (isinstance(readout, FreeText) and not train):
+        return
+    distinct = [*{id(item): item for item in items}.values()]
+    run = readout.loss if train else readout.answer
+    with torch.no_grad(), evaluating(prompted, readout), prompted.keeping_texts(kept), kept.filling():
+        for _, batch in batches(distinct, partial(readout.collate, train=train), batch_size, prompted, tick):
+            run(prompted, batch)
+            if kept.is_full or not len(kept):
+                return
 
 
 def bytes_below(prompted: PromptedModel, items: Sequence[Item]) -> int:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from softprompt.backbones.sharding import is_split
 from softprompt.readouts import Item
 from softprompt.readouts.head import Head
+from softprompt.sites.kept_texts import KeptTexts
 from softprompt.training.fitting import checkpoint
-from softprompt.training.fitting.frozen_states import MOST, PooledItem, bytes_below, keep_pooled, keep_states_below
+from softprompt.training.fitting.frozen_states import (
+    MOST,
+    PooledItem,
+    bytes_below,
+    keep_pooled,
+    keep_states_below,
+    keep_texts,
+    stand_behind,
+)
 from softprompt.training.fitting.memory import layers_run_again
 from softprompt.training.fitting.record import load_extra
 from softprompt.training.fitting.stage_spec import FittedStage, Stage
@@ -38,7 +49,9 @@ def fit_stage(
         return FittedStage(checkpoint.step_of(last), checkpoint.load_best(last), extra)
     if stage.name is not None:
         stage.show.say(f"stage {stage.name}")
-    done = _train((prepare or prepared)(stage, last is None), trainer, last)
+    ready = (prepare or prepared)(stage, last is None)
+    with nullcontext() if ready.texts is None else ready.trained.prompted.keeping_texts(ready.texts):
+        done = _train(ready, trainer, last)
     return FittedStage(done.state.global_step, done.selection.state, done.extra())
 
 
@@ -54,8 +67,10 @@ def prepared(stage: Stage, begins: bool) -> Stage:
             readout.standardise(torch.cat([item.features for item in kept[0]]))
         if keep:
             items = [list(rows) for rows in kept]
-    training, validation = _begun(stage, *items)
-    return replace(stage, items=training, validation=validation)
+    texts = _texts(stage, items)
+    if texts is None or not len(texts):
+        items = _begun(stage, *items)
+    return replace(stage, items=items[0], validation=items[1], texts=texts)
 
 
 def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
@@ -93,8 +108,7 @@ def _begun(stage: Stage, items: Sequence[Item], validation: Sequence[Item]) -> l
     found = [items, validation]
     if not prompted.first_layer or options.dropout or options.gradient_checkpointing:
         return found
-    rows = (options.max_steps or math.inf) * stage.plan.batch_size * options.accumulate
-    again = min(rows, stage.plan.epochs * len(items)) >= 2 * len(items)
+    again = _come_again(stage, items)
     room, size = MOST, options.eval_batch_size
     for place, train in enumerate((True, False)):
         if train and not again:
@@ -107,6 +121,29 @@ def _begun(stage: Stage, items: Sequence[Item], validation: Sequence[Item]) -> l
         if kept is not None:
             found[place], room = kept, room - bytes_below(prompted, kept)
     return found
+
+
+def _texts(stage: Stage, items: Sequence[Sequence[Item]]) -> KeptTexts | None:
+    """What the texts of training and validation rows come to; None where the prompt does not stand behind them.
+
+    As with states below a prompt; a training row that does not come again is run in its step.
+    """
+    prompted, options = stage.trained.prompted, stage.options
+    if options.dropout or options.gradient_checkpointing or is_split(prompted.backbone) or not stand_behind(items[0]):
+        return None
+    kept, size = KeptTexts(MOST), options.eval_batch_size
+    for rows, train in zip(items, (True, False), strict=True):
+        if train and not _come_again(stage, rows):
+            continue
+        with stage.show.work("texts before the prompt, computed once", len(rows), "rows") as tick:
+            keep_texts(prompted, stage.trained.readout, rows, kept, train=train, batch_size=size, tick=tick)
+    return kept
+
+
+def _come_again(stage: Stage, rows: Sequence[Item]) -> bool:
+    """Whether training rows are trained on more than once."""
+    taken = (stage.options.max_steps or math.inf) * stage.plan.batch_size * stage.options.accumulate
+    return min(taken, stage.plan.epochs * len(rows)) >= 2 * len(rows)
 
 
 def _telling(tick: Callable[..., None]) -> OnStep:

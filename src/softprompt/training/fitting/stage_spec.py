@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softprompt.progress import Progress
 from softprompt.readouts import Item
+from softprompt.sites.kept_texts import KeptTexts
 from softprompt.tasks import Task
 from softprompt.training.fitting.record import FitRecord
 from softprompt.training.fitting.task_model import TaskModel
@@ -33,6 +34,7 @@ class Stage:
         seed: of the order of rows and of dropout.
         show: progress.
         stopping: whether the run was asked to stop.
+        texts: what is kept of the rows' texts, where the prompt stands behind them; else None.
     """
 
     name: str | None
@@ -46,6 +48,7 @@ class Stage:
     seed: int
     show: Progress
     stopping: Callable[[], bool]
+    texts: KeptTexts | None = None
 
     @property
     def run(self) -> Path:
