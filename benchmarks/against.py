@@ -29,6 +29,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "against.json"
 HERE = Path(__file__).parent.parent
+HEADS = ("head_only", "autoprompt")  # that train no prompt, and refuse a rate of one
 METHODS = ("prompt_tuning", "p_tuning_v2", "capt", "spt", "lora", "head_only")
 
 
@@ -87,7 +88,8 @@ def bytes_of_kinds(folder: Path) -> dict[str, str]:
     short = {f"two steps of {name}": (made, {}) for name, made in PROMPTS.items()}
     long = {f"ten steps of {name}": (made, LONG) for name, (made, _, _) in STOPPED.items()}
     for name, (made, options) in {**short, **long}.items():
-        run = bench.train(made, f"runs/{name}", **options, threads=1)
+        unheard = {"learning_rate": None} if made.method in HEADS else {}
+        run = bench.train(made, f"runs/{name}", **{**options, **unheard}, threads=1)
         # The losses, too: where no step was better than the start, the start is what is stored.
         losses = [[point.get(key) for key in ("train_loss", "loss")] for point in run.metrics["history"]]
         stored = (run.folder / "prompt" / "prompt.safetensors").read_bytes()

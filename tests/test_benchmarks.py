@@ -178,6 +178,17 @@ def test_bytes_of_a_kind_are_those_of_its_run(against: Any, tmp_path: Path, monk
     assert found[0] != found[2]
 
 
+def test_methods_without_a_rate_are_run_without_one(
+    against: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from .fixtures import kinds
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(kinds, "STOPPED", {})
+    monkeypatch.setattr(kinds, "PROMPTS", {name: kinds.PROMPTS[name] for name in ("head_only", "autoprompt")})
+    assert list(against.bytes_of_kinds(tmp_path)) == ["two steps of head_only", "two steps of autoprompt"]
+
+
 def test_a_run_that_keeps_its_start_is_told_apart_by_its_losses(
     against: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
