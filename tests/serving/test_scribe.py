@@ -138,6 +138,24 @@ def test_a_text_that_cannot_begin_changes_no_other(
             assert jobs["good"].done.result(20).text == right
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_scores_that_are_no_numbers_end_their_own_text_alone(temperature: float, tmp_path: Path) -> None:
+    root = tmp_path / "prompts"
+    for name, seed in (("good", 1), ("sick", 2)):
+        put(root, name, "llama", "capt", {}, seed, **GENERATION, wishes={"max_new_tokens": 9})
+    wishes = Wishes(0, temperature=temperature, seed=1)
+    with writing(root, "llama") as (engine, wait):
+        right = wait("good", TEXTS[0], wishes).done.result(20).text
+        assert wait("sick", TEXTS[0], wishes).done.result(20).text
+        with engine.shelf.lock:
+            for vector in engine.shelf._loaded["sick"].prompt.producer.parameters():
+                vector.data.fill_(float("nan"))
+            jobs = {name: wait(name, TEXTS[0], wishes) for name in ("good", "sick")}
+        with pytest.raises(SoftPromptError, match="model 'sick': the scores of its next token are not finite"):
+            jobs["sick"].done.result(20)
+        assert jobs["good"].done.result(20).text == right
+
+
 def test_texts_wait_until_there_is_room_for_them(tmp_path: Path) -> None:
     root = tmp_path / "prompts"
     put(root, "one", "llama", "prompt_tuning", {"num_virtual_tokens": 3}, 1, **GENERATION, wishes={"max_new_tokens": 6})

@@ -147,8 +147,12 @@ class Decoder:
         self._cache, self._mask = cache, masks
 
     def _write(self, rows: Sequence[Writing], logits: Tensor) -> None:
-        for one, own in zip(rows, logits, strict=True):
-            one.take(one.choose(own))
+        sound = logits.amax(-1).isfinite().tolist()  # the largest of some that are no numbers is none
+        for one, own, fine in zip(rows, logits, sound, strict=True):
+            if fine:
+                one.take(one.choose(own))
+            else:
+                one.break_off()
 
 
 def _below(upper: Tensor, lower: Tensor, width: int) -> Tensor:

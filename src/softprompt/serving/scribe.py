@@ -124,6 +124,9 @@ class Scribe:
     def _tell_one(self, job: Written) -> None:
         if job.done.done():
             return
+        if job.writing.fault is not None:
+            fail(job, job.writing.fault)
+            return
         news = job.writing.news()
         if news and job.news is not None:
             try:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from softprompt.errors import SoftPromptError
 from softprompt.serving.served import Served
 from softprompt.serving.spelling import Spelling
 
@@ -49,6 +50,7 @@ class Writing:
         bare: whether spaces around it are left out.
         made: the ids so far, its end among them.
         ended: why, once it has.
+        fault: what broke it off, if anything did.
     """
 
     served: Served
@@ -60,6 +62,7 @@ class Writing:
     bare: bool = False
     made: list[int] = field(default_factory=list)
     ended: Ended | None = None
+    fault: SoftPromptError | None = None
     _text: str = ""
     _shown: int = 0
     _generator: torch.Generator | None = None
@@ -128,6 +131,14 @@ class Writing:
             self._text, self.ended = self._text[: min(places)], "stop"
         if self.ended and self.bare:
             self._text = self._text.rstrip()
+
+    def break_off(self) -> None:
+        """End it with a fault of its own, where the model's scores are no numbers: those beside it go on."""
+        self.fault = SoftPromptError(
+            f"model {self.task!r}: the scores of its next token are not finite, so nothing can be written: load the "
+            "backbone with dtype float32, or train the prompt again"
+        )
+        self.ended = "stop"
 
     def news(self) -> str:
         """What may be shown that was not: nothing that a later token could change or take back."""
