@@ -4,9 +4,10 @@ python -m benchmarks.serving_load --work FOLDER [--backbone tiny|embedded:minilm
 
 Clients ask good questions, whose answers are known beforehand, bad and huge ones, send their bodies slowly, and go away
 before they are answered, while a prompt comes and goes in the folder. The server's memory is looked at meanwhile: the
-median of the last quarter against that of the second. At the end it is told to stop (SIGTERM) while requests are under
-way: each that it has accepted must be answered, and it must end with 0. The counts are printed, and written to
-benchmarks/results/serving_load.json.
+median of each quarter, and the last one's against the second's. At the end it is told to stop (SIGTERM) while requests
+are under way: each that it has accepted must be answered, by 503 where a busy machine leaves no time for it, and it
+must end with 0. The counts are printed, and written to benchmarks/results/serving_load.json, with how busy the machine
+was: the median of how many processes wanted a core.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import shutil
 import statistics
@@ -147,11 +149,12 @@ async def visitor(root: Path, spare: Path, until: float) -> None:
         await asyncio.sleep(3)
 
 
-async def watch(pid: int, until: float, found: list[int]) -> None:
-    """The server's memory, second by second."""
+async def watch(pid: int, until: float, memory: list[int], busy: list[float]) -> None:
+    """The server's memory, and how many processes want a core, second by second."""
     process = psutil.Process(pid)
     while time.monotonic() < until:
-        found.append(process.memory_info().rss)
+        memory.append(process.memory_info().rss)
+        busy.append(os.getloadavg()[0])
         await asyncio.sleep(1)
 
 
@@ -161,20 +164,24 @@ async def drained(running: served.Running, load: Load) -> dict[str, Any]:
     asked = [asyncio.create_task(served.ask(running.port, "POST", "/v1/classify", body)) for _ in range(16)]
     await asyncio.sleep(0.15)
     running.process.terminate()
+    told = time.monotonic()
     answers = await asyncio.gather(*asked, return_exceptions=True)
+    seconds = round(time.monotonic() - told, 1)
     statuses = Counter(str(one[0]) if isinstance(one, tuple) else "not accepted" for one in answers)
-    return {"statuses": dict(statuses), "exit_code": await asyncio.to_thread(running.process.wait, 60)}
+    code = await asyncio.to_thread(running.process.wait, 60)
+    return {"statuses": dict(statuses), "seconds": seconds, "exit_code": code}
 
 
 async def at_work(running: served.Running, load: Load, root: Path, spare: Path, asked: Any) -> dict[str, Any]:
     """All of it."""
-    until, memory = time.monotonic() + 60 * asked.minutes, []
+    until, memory, busy = time.monotonic() + 60 * asked.minutes, [], []
     clients = [load.client(until) for _ in range(asked.clients)]
-    await asyncio.gather(*clients, visitor(root, spare, until), watch(running.process.pid, until, memory))
+    await asyncio.gather(*clients, visitor(root, spare, until), watch(running.process.pid, until, memory, busy))
     quarter = max(1, len(memory) // 4)
-    early, late = statistics.median(memory[quarter : 2 * quarter] or memory), statistics.median(memory[-quarter:])
-    grown = {"second_quarter": early, "last_quarter": late, "more_percent": 100 * (late / early - 1)}
+    quarters = [statistics.median(memory[place * quarter :][:quarter] or memory) for place in range(4)]
+    grown = {"quarters": quarters, "more_percent": 100 * (quarters[3] / quarters[1] - 1)}
     return {
+        "machine": {"cores": os.cpu_count(), "load_average": round(statistics.median(busy), 1)},
         "asked": dict(load.counts),
         "wrong": len(load.wrong),
         "memory": grown,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import logging
 import shutil
@@ -245,7 +246,9 @@ def test_a_look_that_fails_is_not_the_last(tmp_path: Path) -> None:
         within(lambda: engine.shelf.names == ["late"])
 
 
-def test_who_goes_away_leaves_and_a_full_queue_says_when_to_come_again(root: Path) -> None:
+def test_who_goes_away_leaves_and_a_full_queue_says_when_to_come_again(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with server(root, FAMILY, limits={"queue_rows": 3, "writing_rows": 1}) as own:
         engine = own.app.state.service.engine
         batcher = own.app.state.service.batcher
@@ -266,6 +269,8 @@ def test_who_goes_away_leaves_and_a_full_queue_says_when_to_come_again(root: Pat
         answer = first.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200")
         first.close()
+    gc.collect()
+    assert [one for one in caplog.records if one.name == "asyncio" and one.levelno >= logging.WARNING] == []
 
 
 def test_a_line_of_the_log_has_the_request_and_no_text(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ def test_limits_are_typed_as_name_and_value() -> None:
             options_of([bad])
 
 
+BODY = {"model": "one", "input": TEXTS}
 _PROGRAM = """
 import sys, threading, time
 from pathlib import Path
@@ -37,7 +40,7 @@ from softprompt.serving.run import serve
 engine = Engine(backbone("bert"), Path(sys.argv[1]))
 answer = engine.answer
 def slowly(questions):
-    time.sleep(0.6)
+    time.sleep(float(sys.argv[2]))
     return answer(questions)
 engine.answer = slowly
 with listen("127.0.0.1", 0) as own:
@@ -48,13 +51,13 @@ print("drained", flush=True)
 """
 
 
-def test_sigterm_answers_what_was_accepted_and_ends_well(tmp_path: Path) -> None:
-    root = tmp_path / "prompts"
+@contextmanager
+def program(root: Path, seconds: float) -> Iterator[tuple[subprocess.Popen[str], Server]]:
+    """A server in a process of its own, which takes so long for each pass."""
     put(root, "one", "bert", "prompt_tuning", {"num_virtual_tokens": 2})
-    right = alone(root, "one", "bert", TEXTS)
     own = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(root)], stdout=subprocess.PIPE, text=True, env=own
+        [sys.executable, "-c", _PROGRAM, str(root), str(seconds)], stdout=subprocess.PIPE, text=True, env=own
     ) as run:
         assert run.stdout is not None
         server = Server(int(run.stdout.readline()), None)
@@ -64,9 +67,16 @@ def test_sigterm_answers_what_was_accepted_and_ends_well(tmp_path: Path) -> None
                     break
             except OSError:
                 assert run.poll() is None
+        yield run, server
+
+
+def test_sigterm_answers_what_was_accepted_and_ends_well(tmp_path: Path) -> None:
+    root = tmp_path / "prompts"
+    with program(root, 0.6) as (run, server):
+        assert run.stdout is not None
+        right = alone(root, "one", "bert", TEXTS)
         found: list[Any] = []
-        body = {"model": "one", "input": TEXTS}
-        asking = [threading.Thread(target=lambda: found.append(server.ask("/v1/classify", body))) for _ in range(4)]
+        asking = [threading.Thread(target=lambda: found.append(server.ask("/v1/classify", BODY))) for _ in range(4)]
         for one in asking:
             one.start()
         threading.Event().wait(0.3)
@@ -78,3 +88,16 @@ def test_sigterm_answers_what_was_accepted_and_ends_well(tmp_path: Path) -> None
     assert [one.status for one in found] == [200] * 4
     for one in found:
         assert [row["label"] for row in one.json["data"]] == [answer.label for answer in right]
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    with program(tmp_path / "prompts", 60) as (run, server):
+        asking = threading.Thread(target=lambda: pytest.raises(OSError, server.ask, "/v1/classify", BODY))
+        asking.start()
+        threading.Event().wait(0.3)
+        run.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.wait(1)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(10) == -signal.SIGTERM
+        asking.join()

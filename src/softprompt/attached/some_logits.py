@@ -56,11 +56,7 @@ class SomeLogits:
 
 
 class LogitsOf:
-    """Logits of some ids in one call.
-
-    Attributes:
-        around: what has to work around the head in it.
-    """
+    """Logits of some ids in one call."""
 
     def __init__(
         self, asked: SomeLogits, ids: Tensor, head: nn.Module | None, plain: bool | None, settings: object
@@ -69,8 +65,12 @@ class LogitsOf:
         self._asked, self._ids, self._plain, self._settings = asked, ids, plain, settings
         self._whole: list[Tensor] = []
         self._some: list[Tensor] = []
-        self.around: dict[nn.Module, Around] = {} if head is None or plain is False else {head: self._call}
         self._head = head
+
+    @property
+    def around(self) -> dict[nn.Module, Around]:
+        """What has to work around the head; held here it would be a circle, and tensors would stay for long."""
+        return {} if self._head is None or self._plain is False else {self._head: self._call}
 
     def _call(self, call: object, beneath: Beneath, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         states, head = args[0], self._head

@@ -62,6 +62,7 @@ def create_app(
         own_hosts=own_hosts,
         log_texts=log_texts,
         telemetry=service.telemetry,
+        accepted=service.accepted,
     )
     return app
 

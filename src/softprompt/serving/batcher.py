@@ -24,6 +24,8 @@ from softprompt.serving.scribe import Scribe
 
 _LOG = logging.getLogger(__name__)
 _LATE = 20  # times `wait`: who has waited so long is not left out of a batch for being long
+_SHARE = 0.5  # of the time that is left while the server stops, for one pass: a batch must not end too late as a whole
+LATE = "the server has stopped before this was done: ask again"
 Given: TypeAlias = Answer | list[float]
 
 
@@ -40,7 +42,15 @@ class Full(SoftPromptError):
 
 
 class Closing(SoftPromptError):
-    """The server takes nothing on any more."""
+    """The server stops.
+
+    Attributes:
+        after: seconds in which another one may be asked.
+    """
+
+    def __init__(self, message: str = "the server is stopping: ask another one") -> None:
+        super().__init__(message)
+        self.after = 1.0
 
 
 class Watcher(Protocol):
@@ -67,10 +77,11 @@ class Batcher:
         self.engine, self.options, self._watcher = engine, options, watcher
         self._scored: FairQueue[Scored] = FairQueue()
         self._written: FairQueue[Written] = FairQueue()
-        self._unanswered: set[Scored | Written] = set()
+        self._unanswered: dict[object, Scored | Written] = {}
         self._scribe = Scribe(engine)
         self._some = threading.Condition()
         self._closing, self.taken = False, 0
+        self._until: float | None = None  # when what was accepted must be done, once the server stops
         self._speed = 0.0  # columns a second, of the last passes
         self._thread = threading.Thread(target=self._run, name="softprompt-model", daemon=True)
         self._thread.start()
@@ -100,7 +111,7 @@ class Batcher:
         """
         with self._some:
             if self._closing:
-                raise Closing("the server is stopping: ask another one")
+                raise Closing
             waiting = len(self._scored) + len(self._written)
             if waiting + len(jobs) > self.options.queue_rows:
                 raise Full(waiting, self._room_in())
@@ -109,8 +120,8 @@ class Batcher:
                     self._scored.add(job)
                 else:
                     self._written.add(job)
-                self._unanswered.add(job)
-                job.done.add_done_callback(partial(self._answered, job))
+                self._unanswered[job.done] = job
+                job.done.add_done_callback(self._answered)  # that knew the job would be a circle, and stay for long
             self._some.notify()
 
     def cancel(self, jobs: Sequence[Scored | Written]) -> None:
@@ -123,12 +134,33 @@ class Batcher:
                 else:
                     self._written.remove(job)
 
-    def close(self) -> None:
-        """Take nothing on any more, work off what was accepted, and end the thread; wait `drain` seconds at most."""
+    def drain(self) -> None:
+        """The server stops: from now on there are `drain` seconds for what was accepted."""
+        with self._some:
+            self._until = self._until or time.monotonic() + self.options.drain
+
+    def cut(self) -> int:
+        """Take nothing on any more, and cancel whatever has no answer yet; how many rows that were."""
         with self._some:
             self._closing = True
             self._some.notify()
-        self._thread.join(self.options.drain)
+            left = [*self._unanswered.values()]
+        self.cancel(left)
+        return len(left)
+
+    def close(self) -> None:
+        """Take nothing on any more, work off what was accepted while there is time, and end the thread.
+
+        What there is no time for is cancelled; a pass that runs then is waited for, as none can be left.
+        """
+        self.drain()
+        with self._some:
+            self._closing = True
+            self._some.notify()
+            left = (self._until or 0.0) - time.monotonic()
+        self._thread.join(max(0.0, left))
+        self.cut()
+        self._thread.join()
 
     def _room_in(self) -> float:
         """Seconds until about half of what waits has been worked off."""
@@ -165,13 +197,13 @@ class Batcher:
             self._timed(wants, same, partial(_settle, same, answer))
         return True
 
-    def _answered(self, job: Scored | Written, _: object) -> None:
-        self._unanswered.discard(job)
+    def _answered(self, done: object) -> None:
+        self._unanswered.pop(done, None)
 
     def _give_up(self, error: Exception) -> None:
         """Tell all who wait of a fault, and begin anew: nobody knows what the queues and the caches hold."""
         with self._some:
-            waiting = [*self._unanswered]
+            waiting = [*self._unanswered.values()]
             self._scored, self._written = FairQueue(), FairQueue()
         self._scribe.drop_all()
         for job in waiting:
@@ -189,12 +221,17 @@ class Batcher:
     def _taken(self) -> tuple[list[Scored], list[Written]]:
         """Questions for the next batch, and texts that may join; `_some` is held."""
         options, going = self.options, self._scribe.jobs
-        late = time.monotonic() - _LATE * options.wait
-        batch = self._scored.take(options.batch_tokens, late)
+        now, budget = time.monotonic(), options.batch_tokens
+        late = now - _LATE * options.wait
+        if self._until is not None:
+            late = now  # whoever came first is done first
+            if self._speed:
+                budget = min(budget, int(_SHARE * self._speed * (self._until - now)))
+        batch = self._scored.take(budget, late)
         self.taken += len(batch)
         room = options.writing_tokens - sum(job.cost for job in going)
         rows = options.writing_rows - len(going)
-        new = self._written.take(min(room, options.batch_tokens), late, rows, some=not going) if rows > 0 else []
+        new = self._written.take(min(room, budget), late, rows, some=not going) if rows > 0 else []
         return batch, new
 
     def _timed(self, kind: str, jobs: Sequence[Scored | Written], work: Callable[[], None]) -> None:

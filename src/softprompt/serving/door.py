@@ -20,7 +20,8 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from softprompt.files import strict_json
-from softprompt.serving.faults import answer_to
+from softprompt.serving.accepted import Accepted
+from softprompt.serving.faults import answer_to, cut_off
 from softprompt.serving.listening import is_loopback
 from softprompt.serving.options import ServingOptions
 from softprompt.serving.telemetry import Telemetry
@@ -71,6 +72,7 @@ class Door:
         own_hosts: whether names other than the machine's own are refused.
         log_texts: whether texts are logged.
         telemetry: counts requests.
+        accepted: knows which have no answer yet.
     """
 
     def __init__(
@@ -79,11 +81,12 @@ class Door:
         options: ServingOptions,
         token: str | None,
         telemetry: Telemetry,
+        accepted: Accepted,
         *,
         own_hosts: bool,
         log_texts: bool,
     ) -> None:
-        self._app, self._options, self._telemetry = app, options, telemetry
+        self._app, self._options, self._telemetry, self._accepted = app, options, telemetry, accepted
         self._token = None if token is None else token.encode()
         self._own_hosts, self._log_texts = own_hosts, log_texts
 
@@ -100,19 +103,27 @@ class Door:
         async def telling(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                await self._accepted.begins(request)
                 status = message["status"]
                 message = {**message, "headers": [*message["headers"], (b"x-request-id", notes.id.encode())]}
             await send(message)
 
         try:
+            with self._accepted.one() as request:
+                await self._answer(scope, headers, receive, telling)
+            if request.cancelled_caught:
+                await cut_off()(scope, receive, telling)
+        finally:
+            self._log(scope, notes, status, time.monotonic() - began)
+
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        try:
             self._check(scope, headers)
             own = await self._whole_body(headers, receive) if scope["method"] == "POST" else receive
         except _Refusal as refusal:
-            await answer_to(refusal.status, str(refusal))(scope, receive, telling)
+            await answer_to(refusal.status, str(refusal))(scope, receive, send)
         else:
-            await self._app(scope, own, telling)
-        finally:
-            self._log(scope, notes, status, time.monotonic() - began)
+            await self._app(scope, own, send)
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         host = headers.get("host", "")

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from softprompt.errors import SoftPromptError, shortened, shown
-from softprompt.serving.batcher import Closing, Full
+from softprompt.serving.batcher import LATE, Closing, Full
 from softprompt.serving.shelf import NotServed
 
 _KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -39,8 +39,16 @@ def answer_to(status: int, message: str, param: str | None = None, after: float 
     return JSONResponse(_body(status, message, param), status, headers)
 
 
+def cut_off() -> JSONResponse:
+    """The answer to a request for which a server that stops has no more time."""
+    error = Closing(LATE)
+    return answer_to(503, str(error), after=error.after)
+
+
 def body_of(error: Exception) -> dict[str, object]:
     """What is told of a fault that comes once an answer has begun; of one that is no user's nothing but that."""
+    if isinstance(error, Closing):
+        return _body(503, str(error))
     return _body(400, str(error)) if isinstance(error, SoftPromptError) else _body(500, _UNEXPECTED)
 
 
@@ -69,7 +77,7 @@ def answer_faults(app: FastAPI) -> None:
         if isinstance(error, Full):
             return answer_to(429, str(error), after=error.after)
         if isinstance(error, Closing):
-            return answer_to(503, str(error), after=1)
+            return answer_to(503, str(error), after=error.after)
         if isinstance(error, NotServed):
             return answer_to(404, str(error), "model")
         return answer_to(error.status if isinstance(error, Refused) else 400, str(error))

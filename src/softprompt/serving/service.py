@@ -16,7 +16,9 @@ from fastapi import Request
 from softprompt.attached.answering import Text
 from softprompt.errors import SoftPromptError
 from softprompt.inference.predict import Answer
-from softprompt.serving.batcher import Batcher
+from softprompt.serving import heap
+from softprompt.serving.accepted import Accepted
+from softprompt.serving.batcher import LATE, Batcher, Closing
 from softprompt.serving.begin_writing import Context
 from softprompt.serving.engine import Engine, Question
 from softprompt.serving.faults import Refused
@@ -42,19 +44,22 @@ class Service:
 
     Attributes:
         telemetry: what is counted.
+        accepted: the requests that have no answer yet.
         ready: whether the folder has been looked at.
     """
 
     def __init__(self, engine: Engine, options: ServingOptions) -> None:
         """Nothing runs yet; see `running`."""
         self.engine, self.options, self.telemetry = engine, options, Telemetry()
+        self.accepted = Accepted()
         self.batcher: Batcher | None = None
+        self._cutting: asyncio.TimerHandle | None = None
         self._encoding = ThreadPoolExecutor(1, "softprompt-encoding")  # tokenizers serve one thread at a time
 
     @property
     def ready(self) -> bool:
         """Whether requests are taken on."""
-        return self.batcher is not None and self.batcher.is_alive
+        return self.batcher is not None and self.batcher.is_alive and self._cutting is None
 
     def counted(self) -> str:
         """All counts, as Prometheus reads them."""
@@ -79,9 +84,24 @@ class Service:
             looking.cancel()
             with suppress(asyncio.CancelledError):
                 await looking
+            if self._cutting is not None:
+                self._cutting.cancel()
             await asyncio.to_thread(self.batcher.close)
             self._encoding.shutdown()
             self.engine.close()
+
+    def drain(self) -> None:
+        """The server stops: what it has accepted has `drain` seconds, and is answered 503 then."""
+        if self.batcher is not None and self._cutting is None:
+            self.batcher.drain()
+            self._cutting = asyncio.get_running_loop().call_later(self.options.drain, self._cut)
+
+    def _cut(self) -> None:
+        assert self.batcher is not None
+        requests, rows = self.accepted.cut(), self.batcher.cut()
+        if requests or rows:
+            told = "%d requests and %d rows were not done within %g s of the end: they are answered 503"
+            _LOG.warning(told, requests, rows, self.options.drain)
 
     async def encode(self, work: Callable[[], T]) -> T:
         """Do work on texts and folders, beside the requests that wait."""
@@ -170,19 +190,27 @@ class Service:
     async def _wait(self, request: Request, jobs: Sequence[Scored | Written], waits: Sequence[Future[T]]) -> list[T]:
         gone = asyncio.create_task(_gone(request))
         done = asyncio.gather(*map(asyncio.wrap_future, waits))
+        done.add_done_callback(_looked_at)
         try:
             await asyncio.wait((gone, done), return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
                 raise Gone
-            return done.result()
+            try:
+                return done.result()
+            except asyncio.CancelledError:
+                raise Closing(LATE) from None
         finally:
             gone.cancel()
             done.cancel()
             self.cancel([job for job in jobs if not job.done.done()])
 
     async def _look_again(self) -> None:
+        last = time.monotonic()
         while True:
             await asyncio.sleep(self.options.every)
+            if time.monotonic() - last > heap.EVERY:
+                await asyncio.to_thread(heap.give_back)
+                last = time.monotonic()
             try:
                 await asyncio.to_thread(self.engine.look)  # it may wait for a pass, which texts need not do
             except Exception as error:  # whatever a folder that changes meanwhile raises: the next look may do
@@ -193,3 +221,9 @@ async def _gone(request: Request) -> None:
     """Wait until whoever asked goes away: the body was read whole, so nothing else comes."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _looked_at(done: asyncio.Future[list[T]]) -> None:
+    """What becomes of rows that nobody waits for any more is nothing that a log must tell."""
+    if not done.cancelled():
+        done.exception()

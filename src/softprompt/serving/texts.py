@@ -22,6 +22,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.guards.tokenizing import token_ids
 from softprompt.inference.predict import Answer
+from softprompt.serving.batcher import LATE, Closing
 from softprompt.serving.begin_writing import Context
 from softprompt.serving.bodies import Chat, Completion, Write
 from softprompt.serving.door import notes_of
@@ -190,6 +191,8 @@ async def _parts(
             index, text = await news.get()
             if text is None:
                 left -= 1
+                if jobs[index].done.cancelled():  # by a server that stops: no other drops what is shown still
+                    raise Closing(LATE)
                 ended = jobs[index].done.result().ended
                 yield form.chunk(index, "", ended, first=index not in begun)
             else:
