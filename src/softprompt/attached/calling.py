@@ -25,7 +25,6 @@ from softprompt.sites.hooks import argument_names
 from softprompt.sites.joining import Join
 from softprompt.sites.layout import Slots
 from softprompt.sites.outputs import gather, user_length
-from softprompt.sites.producer import StandIn
 
 # Keywords that come on top of the model's own, besides `prompts`.
 _BESIDE = ("conditioning_mask", "positions", "vocabulary")
@@ -47,7 +46,6 @@ class Calling(Constants):
     _unchanged: Unchanged
     _gate: Gate
     _around: Mapping[nn.Module, Around]
-    _stand_ins: Mapping[nn.Module, StandIn]
     _some_logits: SomeLogits
 
     def __call__(self, *args: object, **kwargs: object) -> Any:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypedDict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softprompt.attached.wrapper import Wrapper
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.sites.behind_texts import stands_behind
+from softprompt.sites.kept_encodings import encodes_apart, leaves_encoder
 from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.layer_skipping import RecordedStates, can_skip_layers
 from softprompt.sites.padding import Side
+from softprompt.sites.producer import StandIn
 
 
 class _OfCall(TypedDict):
@@ -35,6 +37,7 @@ class Constants(Wrapper):
 
     anatomy: Anatomy
     moving: frozenset[Side]
+    _stand_ins: Mapping[nn.Module, StandIn]
 
     @property
     def first_layer(self) -> int:
@@ -44,6 +47,12 @@ class Constants(Wrapper):
             if can_skip_layers(self.anatomy) and not self.moving
             else 0
         )
+
+    @property
+    def leaves_encoder(self) -> bool:
+        """Whether an encoder's states depend on nothing that is trained."""
+        none = all(leaves_encoder(one.footprint) for one in self._producers) and not self._stand_ins
+        return none and encodes_apart(self.anatomy)
 
     @contextmanager
     def starting_at_layer(self, rows: Sequence[Tensor] | None = None) -> Iterator[RecordedStates]:
@@ -62,12 +71,13 @@ class Constants(Wrapper):
 
     @contextmanager
     def keeping_texts(self, kept: KeptTexts) -> Iterator[None]:
-        """Let the calls of the block take what is kept of their texts, where no prompt reaches these.
+        """Let the calls of the block take what is kept of their texts, where nothing that is trained reaches these.
 
         Args:
             kept: of this backbone as it is.
         """
-        if self.moving or not stands_behind(self.anatomy):  # which is tried while no call is open
+        serves = stands_behind(self.anatomy) or encodes_apart(self.anatomy)  # tried while no call is open
+        if self.moving or not serves:
             yield
             return
         token = _KEPT.set((self, kept))

@@ -29,8 +29,8 @@ from softprompt.sites.layout import Group, Layout
 from softprompt.sites.outputs import Output
 
 Run: TypeAlias = Callable[..., Output]
-_TOLD = ("input_ids", "attention_mask", "position_ids")
-_SHOWN = ("output_attentions", "output_hidden_states")
+TOLD = ("input_ids", "attention_mask", "position_ids")
+SHOWN = ("output_attentions", "output_hidden_states")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def run_behind_texts(call: Call, anatomy: Anatomy, given: dict[str, object], run
         "input_ids": call.layout.ids,
         "attention_mask": torch.cat([seen, tails.mask], dim=1),
         "use_cache": True,
-        **_positions(call, anatomy, tails.positions),
+        **tell_positions(call, anatomy, tails.positions),
         str(cache_name(anatomy.body)): _cache_of(past, sizes),
     }
     return _without_cache(run(**changed))
@@ -130,24 +130,40 @@ def _may_run(call: Call, anatomy: Anatomy, layout: Layout, given: Mapping[str, o
         return False
     if layout.packed or not layout.groups or not all(is_constant(call.footprints[row]) for row in set(call.rows)):
         return False
-    if any(given.get(name) not in (None, False) for name in (*CACHES, *_SHOWN)):
+    if any(given.get(name) not in (None, False) for name in (*CACHES, *SHOWN)):
         return False
-    others = [name for name, value in given.items() if isinstance(value, Tensor) and name not in _TOLD]
+    others = [name for name, value in given.items() if isinstance(value, Tensor) and name not in TOLD]
     mask = given.get("attention_mask")
     plain = given.get("input_ids") is not None and (mask is None or (isinstance(mask, Tensor) and mask.ndim == 2))
     return plain and not others
 
 
+def seen_of(layout: Layout) -> Tensor:
+    """Which columns of a batch are seen, bool, shape `(B, T)`."""
+    return torch.ones_like(layout.ids, dtype=torch.bool) if layout.mask is None else layout.mask.bool()
+
+
+def counted_over(seen: Tensor, anatomy: Anatomy) -> Tensor:
+    """The position of each column where those that are seen are counted, shape `(B, T)`."""
+    return (seen.long().cumsum(-1) - 1).clamp(min=0) + anatomy.position_offset
+
+
+def counts_plainly(layout: Layout, counted: Tensor) -> bool:
+    """Whether the columns of a batch have no other positions than these."""
+    told, seen = layout.positions, seen_of(layout)
+    return told is None or (told.ndim == 2 and bool(((told == counted) | ~seen).all()))
+
+
 def _tails(layout: Layout, anatomy: Anatomy) -> Tails:
     ids, width = layout.ids, layout.ids.shape[1]
-    seen = torch.ones_like(ids, dtype=torch.bool) if layout.mask is None else layout.mask.bool()
+    seen = seen_of(layout)
     virtual, columns = ids >= anatomy.vocab_size, torch.arange(width, device=ids.device)
     first = (virtual & seen).long().argmax(-1, keepdim=True)  # [B, 1]
     last = width - (virtual | seen).long().flip(-1).argmax(-1, keepdim=True)
     moved = first + columns[: int((last - first).max())]  # [B, M]
     own = moved.clamp(max=width - 1)
-    counted = (seen.long().cumsum(-1) - 1).clamp(min=0) + anatomy.position_offset
-    return Tails(first, own, (seen.gather(1, own) & (moved < width)).long(), seen & (columns < first), counted)
+    mask = (seen.gather(1, own) & (moved < width)).long()
+    return Tails(first, own, mask, seen & (columns < first), counted_over(seen, anatomy))
 
 
 def _fits(call: Call, layout: Layout, tails: Tails) -> bool:
@@ -157,10 +173,7 @@ def _fits(call: Call, layout: Layout, tails: Tails) -> bool:
         return False
     if not bool((call.columns(call.select) >= tails.first).all()):
         return False
-    if layout.positions is None or layout.mask is None:
-        return layout.positions is None
-    told = layout.positions
-    return told.ndim == 2 and bool(((told == tails.counted) | ~layout.mask.bool()).all())
+    return counts_plainly(layout, tails.counted)
 
 
 def _made(call: Call, anatomy: Anatomy, kept: KeptTexts, texts: Sequence[Ids], run: Run) -> dict[Ids, Tensor]:
@@ -172,11 +185,10 @@ def _made(call: Call, anatomy: Anatomy, kept: KeptTexts, texts: Sequence[Ids], r
     kept.computed += len(missing)
     assert call.layout is not None
     ids, mask = batch_of(missing, call.layout.ids.device)
-    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids) + anatomy.position_offset
     cache, name = DynamicCache(), str(cache_name(anatomy.body))
     inner = replace(call, layout=None, select=None, calls={}, batch=len(missing))
     with torch.no_grad(), opened(inner):
-        inside = _positions(inner, anatomy, positions)
+        inside = tell_positions(inner, anatomy, counted_over(mask, anatomy))
         run(input_ids=ids, attention_mask=mask, use_cache=True, **inside, **{name: cache})
     for text, states in zip(missing, _flat(cache), strict=True):
         made[text] = states[: len(text)]
@@ -184,7 +196,7 @@ def _made(call: Call, anatomy: Anatomy, kept: KeptTexts, texts: Sequence[Ids], r
     return made
 
 
-def _positions(call: Call, anatomy: Anatomy, positions: Tensor) -> dict[str, object]:
+def tell_positions(call: Call, anatomy: Anatomy, positions: Tensor) -> dict[str, object]:
     """The body's keyword for positions, where it takes them; a module inside it that does asks the call."""
     call.positions = positions
     return {"position_ids": positions} if anatomy.takes_position_ids and anatomy.positions is None else {}

@@ -18,9 +18,9 @@ from softprompt.sites.apart import pads, run_apart
 from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.asking import Around, Beneath
 from softprompt.sites.attention import Place, watcher
-from softprompt.sites.behind_texts import run_behind_texts
 from softprompt.sites.forward_call import Call
 from softprompt.sites.hidden import rewrite
+from softprompt.sites.kept_encodings import run_over_kept
 from softprompt.sites.key_values import Carrier
 from softprompt.sites.norms import normed, norms_of
 from softprompt.sites.outputs import Output, gather, mend_summary, one_row, states_of, with_states
@@ -101,7 +101,7 @@ class Hooks:
             counted, run = bool(self.moving), (lambda given: beneath(**given))
             output = run_through_cache(call, self._anatomy, changed, run, columns_count=counted)
         else:
-            output = run_behind_texts(call, self._anatomy, changed, beneath)
+            output = run_over_kept(call, self._anatomy, changed, beneath)
         self._reached(call)
         return output
 

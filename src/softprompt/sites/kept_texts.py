@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-Ids = tuple[int, ...]
+Ids: TypeAlias = tuple[int, ...]
 
 
 class KeptTexts:
@@ -22,6 +23,7 @@ class KeptTexts:
     Attributes:
         most: bytes that may be kept.
         taken: bytes that are.
+        serves: whether the backbone turned out to go this way.
         is_full: whether there was no more room.
         computed: how many texts were run since somebody set it to 0.
     """
@@ -29,6 +31,7 @@ class KeptTexts:
     def __init__(self, most: int) -> None:
         """Nothing is kept yet, and nothing will be but inside `filling`."""
         self.most, self.taken, self.computed, self.is_full = most, 0, 0, False
+        self.serves = True
         self._kept: dict[Ids, Tensor] = {}
         self._fills = False
 

@@ -14,7 +14,7 @@ from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone
 from softprompt.inference.predict import predict
 from softprompt.inference.prefilled import PrefilledItem, beginning_above
-from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PromptTuning, PTuningV2
+from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PrefixTuning, PromptTuning, PTuningV2
 from softprompt.readouts.build import build_readout
 from softprompt.readouts.free_text import FreeText
 from softprompt.sites.kept_texts import KeptTexts
@@ -291,3 +291,25 @@ def test_a_run_over_kept_texts_resumes_to_the_same_bytes(
         run(tmp_path / "b", "llama", TUNING, progress=Interrupting(13), **chosen)
     run(tmp_path / "b", "llama", TUNING, resume=True, **chosen)
     assert (tmp_path / "a" / PROMPT).read_bytes() == (tmp_path / "b" / PROMPT).read_bytes()
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_texts_are_kept_of_an_encoder_that_no_prompt_reaches(train: bool, tmp_path: Path) -> None:
+    prompted, trained, items = setting("t5", PrefixTuning(num_virtual_tokens=2), tmp_path)
+    prompted.prompts[0].prefix = 0  # the decoder's are left
+    kept = KeptTexts(MOST)
+    with prompted:
+        assert prompted.leaves_encoder
+        keep_texts(prompted, trained.readout, items, kept, train=train, batch_size=3)
+        assert len(kept) == 7
+        rows = [item.row for item in items]
+        expected, answers = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+        kept.computed = 0
+        with prompted.keeping_texts(kept):
+            found, again = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+        assert kept.computed == 0
+    close(found[0], expected[0], 1e-5)
+    for one, other in zip(found[1], expected[1], strict=True):
+        close(one, other, 1e-5)
+    for told, other in zip(again, answers, strict=True):
+        assert told.probabilities == pytest.approx(other.probabilities, abs=1e-5)

@@ -124,18 +124,20 @@ def _begun(stage: Stage, items: Sequence[Item], validation: Sequence[Item]) -> l
 
 
 def _texts(stage: Stage, items: Sequence[Sequence[Item]]) -> KeptTexts | None:
-    """What the texts of training and validation rows come to; None where the prompt does not stand behind them.
+    """What the texts of training and validation rows come to; None where what is trained reaches them.
 
     As with states below a prompt; a training row that does not come again is run in its step.
     """
     prompted, options = stage.trained.prompted, stage.options
-    if options.dropout or options.gradient_checkpointing or is_split(prompted.backbone) or not stand_behind(items[0]):
+    if options.dropout or options.gradient_checkpointing or is_split(prompted.backbone):
+        return None
+    if isinstance(items[0][0], PooledItem) or not (prompted.leaves_encoder or stand_behind(items[0])):
         return None
     kept, size = KeptTexts(MOST), options.eval_batch_size
     for rows, train in zip(items, (True, False), strict=True):
         if train and not _come_again(stage, rows):
             continue
-        with stage.show.work("texts before the prompt, computed once", len(rows), "rows") as tick:
+        with stage.show.work("texts that no prompt reaches, computed once", len(rows), "rows") as tick:
             keep_texts(prompted, stage.trained.readout, rows, kept, train=train, batch_size=size, tick=tick)
     return kept
 
