@@ -14,7 +14,7 @@ from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone
 from softprompt.inference.predict import predict
 from softprompt.inference.prefilled import PrefilledItem, beginning_above
-from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PrefixTuning, PromptTuning, PTuningV2
+from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PrefixTuning, PromptTuning, PTuningV2, SoftWords
 from softprompt.readouts.build import build_readout
 from softprompt.readouts.free_text import FreeText
 from softprompt.sites.kept_texts import KeptTexts
@@ -227,6 +227,22 @@ def test_texts_before_the_prompt_are_kept_for_steps_and_for_answers(family: str,
     close(found[1][0], expected[1][0], 1e-5)
     for one, other in zip(again, answers, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_members_of_a_mixture_have_texts_of_their_own(tmp_path: Path) -> None:
+    """Their words are the virtual tokens, and those that a member has not stand masked behind the row."""
+    words = SoftWords(prompts=("{text} w63 w64 {mask}", "{text} w60 w61 w62 {mask}"))
+    prompted, trained, items = setting("llama", words, tmp_path)
+    with prompted:
+        assert stand_behind(items)
+        kept, expected = KeptTexts(MOST), gradients(trained, items)
+        keep_texts(prompted, trained.readout, items, kept, train=True, batch_size=3)
+        kept.computed = 0
+        with prompted.keeping_texts(kept):
+            found = gradients(trained, items)
+        assert (len(kept), kept.computed) == (7, 0)
+    for one, other in zip([found[0], *found[1]], [expected[0], *expected[1]], strict=True):
+        close(one, other, 1e-5)
 
 
 def test_candidates_of_several_tokens_share_what_is_kept_of_their_text(tmp_path: Path) -> None:
