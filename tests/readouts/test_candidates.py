@@ -16,6 +16,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import Method, method
 from softprompt.readouts.build import build_readout
 from softprompt.readouts.candidates import Candidates
+from softprompt.readouts.continuations import read_off
 from softprompt.readouts.label_words import LabelWords
 from softprompt.tasks import Task
 from softprompt.training.options import TrainingOptions
@@ -305,3 +306,36 @@ def test_z_loss_is_refused_where_the_loss_is_another(own: Method, options: dict[
     task = Task(template="w20 {text}", labels={"0": "w10", "1": "w12"})
     with pytest.raises(SoftPromptError, match="z_loss is a part of the loss over the vocabulary"):
         made(task, "llama", own, z_loss=1e-4, **options)
+
+
+def test_logits_are_read_off_a_few_columns_at_a_time_as_all_at_once() -> None:
+    logits, targets = torch.randn(5, 9, 50), torch.randint(50, (5, 9))
+    seen = (torch.rand(5, 9) < 0.6).long()
+    pieces = read_off(logits, targets, seen)
+    whole = read_off(logits.requires_grad_(), targets, seen)
+    for one, other in zip(pieces, whole, strict=True):
+        torch.testing.assert_close(one[seen.bool()], other[seen.bool()].detach())
+
+
+@pytest.mark.parametrize("name", ["prompt_tuning", "p_tuning_v2"])
+def test_what_candidates_share_runs_once_and_padding_asks_the_head_nothing(name: str) -> None:
+    """A text and its last column's logits serve all answers; each further token of an answer is a column of its own."""
+    task = Task(template="{text} {mask}", labels={"0": "w10 w11", "1": "w12", "2": "w10 w13 w14 w15"})
+    prompted, readout = made(task, "llama", METHODS[name])
+    widths: dict[str, int] = {}
+
+    def note(where: str) -> Any:
+        return lambda _, args: widths.update({where: args[0].shape[1]})
+
+    with prompted, torch.no_grad():
+        handles = [
+            prompted.anatomy.layers[0].mlp.register_forward_pre_hook(note("layer")),
+            prompted.backbone.lm_head.register_forward_pre_hook(note("head")),
+        ]
+        answers(prompted, readout, task.rows_of(["w20 w21 w22 w23 w24 w25 w26"]))
+        for handle in handles:
+            handle.remove()
+    text = len(ids_of("w20 w21 w22 w23 w24 w25 w26"))
+    # The last token of an answer is read, and need not run, but that of the longest stands in the batch.
+    assert widths["head"] == 1 + 1 + 3
+    assert widths["layer"] == prompted.prompts[0].footprint.count + text + 2 + 1 + 4

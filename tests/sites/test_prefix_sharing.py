@@ -18,7 +18,18 @@ from ..shared.models import HEADS, HIDDEN, LAYERS, VOCABULARY, ids, model, padde
 from ..shared.prompts import attached, close, every_decoder, logits, producer, tiny
 
 ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
-every_static = pytest.mark.parametrize("method", ["prompt_tuning", "deep_prompt"])
+every_static = pytest.mark.parametrize("method", ["prompt_tuning", "deep_prompt", "p_tuning_v2"])
+# Two questions about one text and a third that is the text alone; a row by itself; two labels of a text; a row twice.
+FRONTS = [
+    torch.cat([ids(9, 1), ids(4, 2)[:, 1:]], 1),
+    torch.cat([ids(9, 1), ids(3, 3)[:, 1:]], 1),
+    ids(9, 1),
+    ids(5, 4),
+    torch.cat([ids(6, 5), ids(3, 6)[:, 1:]], 1),
+    torch.cat([ids(6, 5), ids(2, 7)[:, 1:]], 1),
+    ids(7, 8),
+    ids(7, 8),
+]
 
 
 @pytest.fixture
@@ -47,21 +58,77 @@ def step(prompted: Any, batch: Tensor, mask: Tensor, **options: Any) -> list[Ten
 @every_static
 @pytest.mark.parametrize("window", [5, 64])
 @pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("rows", ["apart", "fronts"])
 def test_shared_columns_equal_each_rows_own(
-    family: str, method: str, side: str, window: int, sharing: list[int]
+    family: str, method: str, side: str, window: int, rows: str, sharing: list[int]
 ) -> None:
-    batch, mask = padded(ROWS, side)
+    batch, mask = padded(ROWS if rows == "apart" else FRONTS, side)
     with tiny(family, method, window=window) as prompted:
         own = logits(prompted, batch, mask, use_cache=True)
         assert not sharing
         shared = logits(prompted, batch, mask, use_cache=False)
-        assert sharing == [3]
+        assert sharing == [len(batch)]
         for one, other in zip(own, shared, strict=True):
             close(one, other, 1e-5)
         for one, other in zip(
             step(prompted, batch, mask, use_cache=True), step(prompted, batch, mask, use_cache=False), strict=True
         ):
             close(one, other, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "method", "expected"),
+    [
+        (ROWS, "prompt_tuning", 4 + 16),  # no padding
+        (FRONTS, "prompt_tuning", 4 + (9 + 3 + 2) + 5 + (6 + 2 + 1) + 7),
+        (FRONTS, "p_tuning_v2", (9 + 3 + 2) + 5 + (6 + 2 + 1) + 7),
+    ],
+)
+def test_no_column_runs_twice_and_no_padding(rows: list[Tensor], method: str, expected: int) -> None:
+    widths: list[int] = []
+    with tiny("llama", method) as prompted, torch.no_grad():
+        handle = prompted.anatomy.layers[0].mlp.register_forward_pre_hook(
+            lambda _, args: widths.append(args[0].shape[1])
+        )
+        logits(prompted, *padded(rows, "right"), use_cache=False)
+        handle.remove()
+    assert widths == [expected]
+
+
+def test_a_chosen_column_that_rows_share_asks_the_head_once() -> None:
+    batch, mask = padded(FRONTS, "right")
+    chosen = torch.tensor([[8, 11], [8, 10], [8, 8], [4, 0], [5, 7], [5, 6], [6, 6], [6, 6]])
+    widths: list[int] = []
+    with tiny("llama", "prompt_tuning") as prompted:
+        whole = prompted(input_ids=batch, attention_mask=mask, use_cache=True).logits
+        handle = prompted.backbone.lm_head.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[1]))
+        found = prompted(input_ids=batch, attention_mask=mask, use_cache=False, positions=chosen).logits
+        handle.remove()
+        states = prompted.states(input_ids=batch, attention_mask=mask, use_cache=False, positions=chosen)
+    close(found, whole[torch.arange(8)[:, None], chosen], 1e-5)
+    assert states.shape[:2] == (8, 2)
+    close(prompted.backbone.lm_head(states), found, 1e-5)
+    assert widths == [9]
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_weighed_prefixes_are_weighed_in_one_row_too(family: str, sharing: list[int]) -> None:
+    batch, mask = padded(FRONTS, "right")
+    with tiny(family, "p_tuning_v2") as prompted, torch.no_grad():
+        prompted.prompts[0].prefix_values = lambda: torch.tensor([0.3, 1.0, 0.6])
+        own, shared = (logits(prompted, batch, mask, use_cache=cached) for cached in (True, False))
+    assert sharing == [8]
+    for one, other in zip(own, shared, strict=True):
+        close(one, other, 1e-5)
+
+
+def test_a_row_without_text_is_not_shared(reasons: list[str | None]) -> None:
+    batch, mask = padded(ROWS, "right")
+    mask[1] = 0
+    with tiny("llama", "prompt_tuning") as prompted, torch.no_grad():
+        found = prompted(input_ids=batch, attention_mask=mask, use_cache=False).logits
+    assert reasons == ["a row has no text"]
+    assert found.isfinite().all()
 
 
 @every_decoder
@@ -303,7 +370,7 @@ def test_the_last_feed_forward_sees_the_selected_columns_only(family: str) -> No
         inner = next(m for m in prompted.anatomy.last_feed_forward.modules() if not list(m.children()))
         handle = inner.register_forward_pre_hook(lambda _, args: widths.append(args[0].shape[-2]))
         shown = {"positions": chosen, "output_hidden_states": True}  # each row then has its own virtual tokens
-        for options, expected in (({}, 4 + 3 * 7), ({"positions": chosen}, 3), (shown, 4 + 7)):
+        for options, expected in (({}, 4 + 16), ({"positions": chosen}, 3), (shown, 4 + 7)):
             widths.clear()
             prompted(input_ids=batch, attention_mask=mask, use_cache=False, **options)
             assert widths[-1] == expected

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from softprompt.attached.constants import Constants
 from softprompt.attached.heard import check_heard, unlabelled
 from softprompt.attached.some_logits import SomeLogits
+from softprompt.attached.standing import standing
 from softprompt.attached.unchanged import Unchanged
 from softprompt.backbones.exporting import is_exporting
 from softprompt.backbones.wrapped import refuse_adapter_names
@@ -130,7 +131,7 @@ class Calling(Constants):
         if self.anatomy.kind == "encoder-decoder":
             states = states if call.keep is None else gather(states, call.keep)
             return states if positions is None else gather(states, positions)
-        return states if positions is None else states.view(*positions.shape, -1)
+        return states if positions is None else call.of_selected(states)
 
     def rows(self, prompts: Rows, batch: int) -> tuple[int, ...]:
         """The index of each row's prompt.
@@ -178,12 +179,12 @@ class Calling(Constants):
             raise SoftPromptError("the attached model is running already: one call cannot stand inside another")
         with self._gate.passing():
             self._still_fits()
-            producers = tuple(self._producers)
+            producers, slots = standing(self, self._producers, self.slots)
             call = Call(
                 owner=self,
                 producers=producers,
                 footprints=tuple(one.footprint for one in producers),
-                slots=tuple(self.slots),
+                slots=slots,
                 rows=rows,
                 around=self._around if around is None else {**self._around, **around},
                 stand_ins=self._stand_ins,

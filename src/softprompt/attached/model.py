@@ -28,7 +28,7 @@ from softprompt.sites.hooks import Hooks, argument_names
 from softprompt.sites.layout import Slots
 from softprompt.sites.outputs import user_length
 from softprompt.sites.padding import moving_sides
-from softprompt.sites.prefix_sharing import can_share
+from softprompt.sites.prefix_sharing import can_run_as_one
 from softprompt.sites.producer import Producer, StandIn
 from softprompt.sites.wrapped import changes_weights
 
@@ -127,7 +127,7 @@ class PromptedModel(Answering):
                 f"prompt {name!r} takes {taken} positions, but the backbone ({self.anatomy.family}) has {limit}: "
                 "lower num_virtual_tokens"
             )
-        joins = (own.joins and not self._hooks.carrier.by_cache) or self._shares_prefix(own)
+        joins = not self._hooks.carrier.by_cache if own.joins else self._shares_prefix(own)
         if joins or (self._writes_out() and not self._joined):
             self._join(needed=joins)
         stand_ins = producer.stand_ins(self.backbone)
@@ -147,6 +147,13 @@ class PromptedModel(Answering):
             with changing(), nullcontext() if needed else suppress(SoftPromptError):
                 self._undo.append(join_in(part.body, *([] if part.decoder is None else [part.decoder])))
                 self._joined = True
+
+    @property
+    def takes_prefixes(self) -> bool:
+        """See `Wrapper`."""
+        if self._joined:
+            self._hooks.carrier.look()
+        return self._joined
 
     def remove(self, name: str) -> Producer:
         """Take one prompt away and return it, once no call of this attached model runs.
@@ -213,7 +220,7 @@ class PromptedModel(Answering):
     def _shares_prefix(self, footprint: Footprint) -> bool:
         """Whether attention may run a batch as one row for this prompt (`sites/prefix_sharing.py`)."""
         served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
-        return served and own_implementation(self.anatomy.config) == "sdpa" and can_share(footprint)
+        return served and own_implementation(self.anatomy.config) == "sdpa" and can_run_as_one(footprint)
 
     def _writes_out(self) -> bool:
         """Whether attention may be quicker written out (`sites/written_attention.py`)."""

@@ -17,6 +17,7 @@ from softprompt.backbones.bare import Wrapping
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
+from softprompt.sites.footprint import Footprint
 from softprompt.sites.held import changing, left
 from softprompt.sites.producer import Producer
 
@@ -120,6 +121,16 @@ class Wrapper(Wrapping):
             "an attached model is not pickled: save the prompt with softprompt.save and load it where it is needed, or "
             "pickle the backbone"
         )
+
+    @property
+    def takes_prefixes(self) -> bool:
+        """Whether keys and values may stand in a call, also where no prompt has any."""
+        return False
+
+    @property
+    def footprints(self) -> list[Footprint]:
+        """What each of the prompts occupies."""
+        return [one.footprint for one in self._producers]
 
     @property
     def _producers(self) -> list[Producer]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.answers import NO_END, Ending, Ids
 from softprompt.readouts.base import Batch, Item, Outcome, Readout
-from softprompt.readouts.continuations import answer_logits, behind_texts, in_decoder
+from softprompt.readouts.continuations import answer_logits, behind_texts, in_decoder, read_off
 from softprompt.readouts.spec import Scoring
 from softprompt.sites.attached import Attached, Rows
 from softprompt.tasks.rows import Row
@@ -218,8 +218,7 @@ class Candidates(Readout):
 
     def token_logits(self, prompted: Attached, batch: Batch, prompts: Rows) -> tuple[Tensor, Tensor]:
         """The logit of each target token, and log Z of the vocabulary there: fp32, shapes `(candidates, tokens)`."""
-        logits = answer_logits(prompted, batch, prompts)
-        return logits.gather(-1, batch["targets"][..., None])[..., 0], logits.logsumexp(-1)
+        return read_off(answer_logits(prompted, batch, prompts), batch["targets"], batch["target_mask"])
 
 
 def _none_empty(row: Row, answers: Sequence[Ids | str]) -> None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -40,7 +39,9 @@ from softprompt.backbones.compat import (
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import current, entry_of
 from softprompt.sites.held import changing, hold
-from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, attend_shared
+from softprompt.sites.joined_attention import Prefix, join_one_row, join_prefix
+from softprompt.sites.prefix_sharing import SHARED_PREFIX
+from softprompt.sites.shared_attention import SharedPrefix, attend_shared
 from softprompt.sites.written_attention import Attend, is_causal, written_out
 
 Place: TypeAlias = Literal["body", "decoder", "cross"]
@@ -69,27 +70,6 @@ class Handed(NamedTuple):
     values: Tensor
     marked: bool
     biased: bool
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """What one attention joins in front of its own keys and values.
-
-    Attributes:
-        attention: the module that shall join it (a layer hands its keywords to each of its attentions).
-        keys: shape `(B, K, P, D)`.
-        values: shape `(B, K, P, D)`.
-        seen: which of them each row has, bool, shape `(B, P)`, or None where every row has all.
-        value: v, a scalar: the attention is v times that with them plus 1 - v times that without; None for 1.
-        waiting: the attentions of the call that were handed a prefix and have not joined it.
-    """
-
-    attention: nn.Module
-    keys: Tensor
-    values: Tensor
-    seen: Tensor | None
-    value: Tensor | None
-    waiting: set[nn.Module]
 
 
 def join_in(*models: nn.Module) -> Callable[[], None]:
@@ -148,62 +128,35 @@ def _joining(implementation: str) -> Attend:
         recorded = None if torch.compiler.is_compiling() else _RECORDED.get()
         if recorded is not None:
             recorded.append(Handed(module, key, value, bool(given), _is_biased(attention_mask)))
-        given = given or _carried(module)
+        own, states = _own(implementation, module), (query, key, value)
+        prefix = _prefix_of(module, given or _carried(module))
         # An attention that makes a mask of its own cannot share: its model finds out that it was not.
         if isinstance(shared, SharedPrefix) and attention_mask is not None and attention_mask.numel() == 1:
-            return attend_shared(_own(implementation, module), module, query, key, value, shared, **kwargs)
-        own = _own(implementation, module)
-        assert isinstance(given, tuple)
-        for prefix in given:
-            if prefix.attention is module:
-                if not torch.compiler.is_compiling():
-                    prefix.waiting.discard(module)
-                causal = attention_mask is None and is_causal(implementation, module, kwargs)
-                return _with(prefix, own, module, (query, key, value), attention_mask, kwargs, causal=causal)
-        return own(module, query, key, value, attention_mask, **kwargs)
+            return join_one_row(prefix, lambda front: attend_shared(own, module, states, shared, front, **kwargs))
+        if prefix is None:
+            return own(module, query, key, value, attention_mask, **kwargs)
+        causal = attention_mask is None and is_causal(implementation, module, kwargs)
+        return join_prefix(prefix, own, module, states, attention_mask, kwargs, causal=causal)
 
     return attend
+
+
+def _prefix_of(module: nn.Module, given: object) -> Prefix | None:
+    """What an attention joins of what its layer was handed, which then no longer waits for it."""
+    assert isinstance(given, tuple)
+    for prefix in given:
+        if prefix.attention is module:
+            if not torch.compiler.is_compiling():
+                prefix.waiting.discard(module)
+            found: Prefix = prefix
+            return found
+    return None
 
 
 def _carried(module: nn.Module) -> object:
     """What the open call has for an attention whose layer keeps its keywords to itself."""
     call = current()
     return () if call is None else entry_of(call.carried, module) or ()
-
-
-def _with(
-    prefix: Prefix,
-    own: Attend,
-    module: nn.Module,
-    states: tuple[Tensor, Tensor, Tensor],
-    mask: Tensor | None,
-    kwargs: dict[str, object],
-    *,
-    causal: bool,
-) -> tuple[Tensor, Tensor | None]:
-    """What the model's own attention gives with a prefix in front of its keys and values.
-
-    Args:
-        prefix: what is joined.
-        own: the model's own attention function.
-        module: the attention that calls it.
-        states: query, key and value, as the function takes them.
-        mask: as the function takes it.
-        kwargs: what else it takes.
-        causal: whether the function hides later columns by itself.
-    """
-    query, key, value = states
-    wide = _widen(mask, prefix, query, key, causal=causal)
-    keys = torch.cat([prefix.keys.to(key.dtype), key], dim=2)
-    values = torch.cat([prefix.values.to(value.dtype), value], dim=2)
-    bias, longer = kwargs.get("position_bias"), kwargs
-    if isinstance(bias, Tensor):  # T5: a prefix has no distance, its bias is zero
-        longer = {**kwargs, "position_bias": nn.functional.pad(bias, (prefix.keys.shape[2], 0))}
-    joined, weights = own(module, query, keys, values, wide, **longer)
-    if prefix.value is None:
-        return joined, weights
-    without, _ = own(module, query, key, value, mask, **kwargs)
-    return prefix.value.to(joined.dtype) * joined + (1 - prefix.value).to(joined.dtype) * without, weights
 
 
 def _own(implementation: str, module: nn.Module) -> Attend:
@@ -219,23 +172,6 @@ def _is_biased(mask: Tensor | None) -> bool:
     if mask is None or not mask.is_floating_point():
         return False
     return bool(((mask != 0) & (mask > torch.finfo(mask.dtype).min / 2)).any())
-
-
-def _widen(mask: Tensor | None, prefix: Prefix, query: Tensor, key: Tensor, *, causal: bool) -> Tensor | None:
-    """The mask with P columns in front: bool stays bool, an additive one stays additive."""
-    length, queries, own = prefix.keys.shape[2], query.shape[2], key.shape[2]
-    if mask is None:
-        if prefix.seen is None and not (causal and queries > 1):
-            return None
-        mask = torch.ones(1, 1, queries, own, dtype=torch.bool, device=query.device)
-        mask = mask.tril() if causal and queries > 1 else mask
-    if prefix.seen is None:
-        open_value = True if mask.dtype == torch.bool else 0.0
-        return nn.functional.pad(mask, (length, 0), value=open_value)
-    seen = prefix.seen[:, None, None, :].expand(-1, mask.shape[1], queries, -1)
-    if mask.dtype != torch.bool:
-        seen = torch.where(seen, 0.0, torch.finfo(mask.dtype).min).to(mask.dtype)
-    return torch.cat([seen, mask.expand(seen.shape[0], -1, -1, -1)], dim=-1)
 
 
 @contextmanager

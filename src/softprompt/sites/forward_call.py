@@ -15,9 +15,9 @@ from softprompt.sites.joining import Join
 from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.layer_skipping import RecordedStates
 from softprompt.sites.layout import Layout, Slots
-from softprompt.sites.prefix_sharing import SharedPrefix
 from softprompt.sites.producer import Producer, StandIn
 from softprompt.sites.recompute import checkpoints
+from softprompt.sites.shared_attention import SharedPrefix
 
 
 @dataclass
@@ -105,10 +105,17 @@ class Call:
         return None if self.layout is None else self.layout.keep
 
     def columns(self, selected: Tensor) -> Tensor:
-        """Columns of the running batch for columns `(B, S)` of the user's: the same shape, or one row `(1, B * S)`."""
+        """Columns of the running batch for columns `(B, S)` of the user's: the same shape, or one row, each once."""
         if self.shared_prefix is not None:
             return self.shared_prefix.columns(selected)
         return selected if self.keep is None else self.keep.gather(1, selected)
+
+    def of_selected(self, found: Tensor) -> Tensor:
+        """What was made of the selected columns, as `(B, S, ...)`."""
+        assert self.select is not None
+        if self.shared_prefix is not None:
+            found = self.shared_prefix.with_doubles(self.select, found)
+        return found.view(*self.select.shape, -1)
 
     def rows_of(self, batch: int) -> tuple[int, ...]:
         """The rows for a batch that generation or a multiple-choice head repeated row by row.

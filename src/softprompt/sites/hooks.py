@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ from softprompt.sites.key_values import Carrier
 from softprompt.sites.norms import normed, norms_of
 from softprompt.sites.outputs import Output, gather, mend_summary, one_row, states_of, with_states
 from softprompt.sites.padding import Side
-from softprompt.sites.prefix_sharing import SHARED_PREFIX, SharedPrefix, share_prefix, why_unshared
+from softprompt.sites.prefix_sharing import SHARED_PREFIX, share_prefix, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve, shown
 from softprompt.sites.through_cache import run_through_cache
 
@@ -116,7 +116,7 @@ class Hooks:
         """The arguments of a call whose rows run as one; None where they cannot."""
         shows_states = getattr(self._anatomy.body.config, "output_hidden_states", False)
         call.shows_states = bool(given.get("output_hidden_states", shows_states))
-        call.shared_prefix, ids, mask = None, given.get("input_ids"), given.get("attention_mask")
+        call.shared_prefix, ids, mask = None, given.get("input_ids"), cast("Tensor | None", given.get("attention_mask"))
         if (
             not self._shares
             or self.moving
@@ -127,9 +127,9 @@ class Hooks:
         ):
             return None
         rows = call.rows_of(ids.shape[0])
-        if why_unshared(self._anatomy, call.footprints, rows, given) or holds_virtual(ids, self._anatomy):
+        cached = self.carrier.by_cache and any(call.footprints[row].prefix for row in rows)
+        if cached or why_unshared(self._anatomy, call.footprints, rows, given) or holds_virtual(ids, self._anatomy):
             return None
-        assert mask is None or isinstance(mask, Tensor)
         check_length(self._anatomy, ids, mask, [call.slots[row] for row in rows], False)
         call.resolved, call.positions, call.moved = False, None, None
         call.calls.clear()
@@ -245,7 +245,7 @@ class Hooks:
         """The states that leave the stack, of the user's columns or of those selected."""
         shared = call.shared_prefix
         if shared is not None and not shared.used.issuperset(filter(None, self._anatomy.attentions)):
-            return self._run_unshared(shared)
+            return self._run_unshared(shared.given)
         states = states_of(output)
         mend_summary(call, output, states, self._anatomy.vocab_size)
         if call.select is not None:
@@ -254,7 +254,7 @@ class Hooks:
             return with_states(output, call.shared_prefix.back(states))
         return output if call.keep is None else with_states(output, gather(states, call.keep))
 
-    def _run_unshared(self, shared_prefix: SharedPrefix) -> Output:
+    def _run_unshared(self, given: Kwargs) -> Output:
         """The body's output without sharing: some attention was not told of the rows, so that each saw the others.
 
         The call itself is the probe: a model that shares pays nothing, one that does not pays one pass, once. This runs
@@ -262,7 +262,7 @@ class Hooks:
         any layer does: they run their forward pass before this, and what they recompute later is asked nothing.
         """
         self._shares = False
-        output: Output = self._anatomy.body(**shared_prefix.given)
+        output: Output = self._anatomy.body(**given)
         return output
 
     def _decoder(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.sites.attention import Pairs, Place, Prefix
+from softprompt.sites.attention import Pairs, Place
+from softprompt.sites.joined_attention import Prefix
 from softprompt.sites.producer import Producer
 
 

@@ -22,7 +22,8 @@ from softprompt.backbones.probe import trial_rows
 from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.untouched import untouched
 from softprompt.errors import SoftPromptError
-from softprompt.sites.attention import PREFIXES, Handed, Place, Prefix, recording
+from softprompt.sites.attention import PREFIXES, Handed, Place, recording
+from softprompt.sites.joined_attention import Prefix
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
         if encoder_decoder and last is not None:
             output["encoder_last_hidden_state"] = gather(last, keep) if last.shape[1] >= total else last
     if call.select is not None and hasattr(output, "logits"):
-        output.logits = output.logits.view(*call.select.shape, -1)
+        output.logits = call.of_selected(output.logits)
     return output
 
 

@@ -21,8 +21,8 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.cached import cache_name
 from softprompt.backbones.compat import cache_in
 from softprompt.errors import SoftPromptError
-from softprompt.sites.attention import Prefix
 from softprompt.sites.forward_call import Call
+from softprompt.sites.joined_attention import Prefix
 from softprompt.sites.outputs import Output
 
 Run: TypeAlias = Callable[[dict[str, object]], Output]

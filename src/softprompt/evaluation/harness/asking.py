@@ -95,7 +95,7 @@ class Asking:
         found: list[Scored] = [(0.0, False)] * len(pairs)
         with evaluating(self.prompted), torch.inference_mode():
             for chosen, batch in batches(pairs, self._collate, self.batch_size, self.prompted, tick):
-                logits = answer_logits(self.prompted, batch, self.prompt)
+                logits = answer_logits(self.prompted, batch, self.prompt).float()
                 for place, one in zip(chosen, _scored(logits, batch), strict=True):
                     found[place] = one
         return found

@@ -1,0 +1,195 @@
+"""Attention in a batch that runs as one row: its columns are rows again, block by block.
+
+Letters: T columns of the one row, R rows of a block, W columns of its longest, K heads of keys, D their size. See
+`prefix_sharing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from softprompt.sites.written_attention import Attend
+
+
+class Block:
+    """Rows that lie one after the other in the one row, without padding.
+
+    Attributes:
+        lengths: of the rows, `(R,)`.
+        first: the column at which the first one begins.
+        starts: the position of each row's first column, `(R,)`.
+        above: what else its columns see: blocks, each with the row of it that a row sees, `(R,)`; None where it is one.
+        width: columns of all rows.
+        seen: which of `(R, W)` are columns, bool.
+        positions: of the columns, and of filler as if it were some, `(R, W)`.
+    """
+
+    def __init__(
+        self, lengths: Tensor, first: int, starts: Tensor, above: tuple[tuple[Block, Tensor | None], ...] = ()
+    ) -> None:
+        """See the class."""
+        self.lengths, self.first, self.starts, self.above = lengths, first, starts, above
+        self.width, longest = int(lengths.sum()), int(lengths.max())
+        order = torch.arange(longest, device=lengths.device)
+        self.seen = order < lengths[:, None]
+        self.positions = starts[:, None] + order
+        self._places = None if self.width == self.seen.numel() else self.seen.view(-1).nonzero()[:, 0]
+
+    @property
+    def offsets(self) -> Tensor:
+        """How many columns of the block stand before each row, `(R,)`."""
+        return self.lengths.cumsum(0) - self.lengths
+
+    def rows(self, states: Tensor) -> Tensor:
+        """The block's rows `(R, K, W, D)` of the one row's states `(1, K, T, D)`, zero at filler."""
+        own = states[0].transpose(0, 1)[self.first : self.first + self.width]
+        if self._places is not None:
+            own = own.new_zeros(self.seen.numel(), *own.shape[1:]).index_copy(0, self._places, own)
+        return own.reshape(*self.seen.shape, *own.shape[1:]).transpose(1, 2)
+
+    def columns(self, output: Tensor) -> Tensor:
+        """The columns `(1, width, heads, D)` of what attention gives, `(R, W, heads, D)`."""
+        flat = output.reshape(-1, *output.shape[2:])
+        return (flat if self._places is None else taken(flat, self._places))[None]
+
+    def mask(self, window: int | None) -> Tensor:
+        """What each column sees of the blocks above and of its row, bool, `(R, 1, W, S)`.
+
+        Args:
+            window: how many positions back a column sees, itself counted, or None for all.
+        """
+        parts = [(_rows(one.seen, rows, self), _rows(one.positions, rows, self)) for one, rows in self.above]
+        shown, places = (torch.cat(side, 1)[:, None] for side in zip(*parts, (self.seen, self.positions), strict=True))
+        since = self.positions[:, :, None]
+        found = shown & (places <= since)
+        if window is not None:
+            found = found & (since - places < window)
+        return (found | ~self.seen[:, :, None])[:, None]  # filler has to see something, whatever comes of it
+
+
+@dataclass
+class SharedPrefix:
+    """A batch that runs as one row.
+
+    Attributes:
+        blocks: the virtual tokens, the fronts that rows share, and what follows them.
+        places: the column in the one row of each of the user's, `(B, N)`; of padding that of a neighbour.
+        given: the body's arguments before, for a model whose attention does not make use of what it is given.
+        used: the attentions that did.
+    """
+
+    blocks: tuple[Block, ...]
+    places: Tensor
+    given: dict[str, object]
+    used: set[nn.Module] = field(default_factory=set)
+    _masks: dict[tuple[int, int | None, int], Tensor] = field(default_factory=dict)
+
+    def mask(self, block: int, window: int | None, prefix: int) -> Tensor:
+        """Of a block `Block.mask`, behind so many columns of keys and values that all see."""
+        key = block, window, prefix
+        if key not in self._masks:
+            self._masks[key] = nn.functional.pad(self.blocks[block].mask(window), (prefix, 0), value=True)
+        return self._masks[key]
+
+    def back(self, states: Tensor) -> Tensor:
+        """States `(1, T, H)` at the user's columns, `(B, N, H)`."""
+        places = self.places.view(1, -1, 1).expand(-1, -1, states.shape[-1])
+        return states.gather(1, places).view(*self.places.shape, -1)
+
+    def columns(self, selected: Tensor) -> Tensor:
+        """Columns of the one row for columns `(B, S)` of the user's batch, those that several share once: `(1, U)`."""
+        return self._chosen(selected)[0][None]
+
+    def with_doubles(self, selected: Tensor, found: Tensor) -> Tensor:
+        """What was made of `columns(selected)`, `(1, U, ...)`, at each of `(B, S)`: `(1, B * S, ...)`.
+
+        What has more rows than one was given back already, by a model inside the one that is asked.
+        """
+        order = self._chosen(selected)[1] if found.shape[0] == 1 else None
+        return found if order is None else found.index_select(1, order)
+
+    def _chosen(self, selected: Tensor) -> tuple[Tensor, Tensor | None]:
+        places = self.places.gather(1, selected).view(-1)
+        once, order = places.unique(return_inverse=True)
+        return (places, None) if len(once) == len(places) else (once, order)
+
+
+def attend_shared(
+    attend: Attend,
+    module: nn.Module,
+    states: tuple[Tensor, Tensor, Tensor],
+    shared: SharedPrefix,
+    front: tuple[Tensor, Tensor] | None,
+    **kwargs: object,
+) -> tuple[Tensor, None]:
+    """Attention of one row's columns, block by block: `(1, T, heads, D)`.
+
+    Args:
+        attend: the model's own attention function.
+        module: the attention that calls it.
+        states: query `(1, heads, T, D)`, key and value `(1, K, T, D)`.
+        shared: how the row is made up.
+        front: keys and values that every column sees, each `(1, K, P, D)`, or None.
+        **kwargs: as the attention function takes them.
+    """
+    shared.used.add(module)
+    window = kwargs.get("sliding_window")
+    assert window is None or isinstance(window, int)
+    own: dict[Block, list[Tensor]] = {}
+    found = []
+    for index, block in enumerate(shared.blocks):
+        own[block] = [block.rows(one) for one in states[1:]]
+        if not block.width:
+            continue
+        parts = [*([] if front is None else [[_repeated(one, block) for one in front]])]
+        parts += [[_rows(one, rows, block) for one in own[above]] for above, rows in block.above]
+        keys, values = (torch.cat(side, 2) for side in zip(*parts, own[block], strict=True))
+        mask = shared.mask(index, window, 0 if front is None else front[0].shape[2])
+        output, _ = attend(module, block.rows(states[0]), keys, values, mask, **kwargs)
+        found.append(block.columns(output))
+    return torch.cat(found, 1), None
+
+
+def _rows(states: Tensor, rows: Tensor | None, block: Block) -> Tensor:
+    """Those rows of a block above that the rows of a block see; its only one where there are none."""
+    return _repeated(states, block) if rows is None else states[rows]
+
+
+def _repeated(states: Tensor, block: Block) -> Tensor:
+    return states.expand(len(block.lengths), *states.shape[1:])
+
+
+class _Context(Protocol):
+    """What autograd keeps from one pass to the other."""
+
+    shape: torch.Size
+    saved_tensors: tuple[Tensor]
+
+    def save_for_backward(self, *tensors: Tensor) -> None:
+        """Keep tensors."""
+
+
+class _Taken(torch.autograd.Function):
+    @staticmethod
+    def forward(states: Tensor, places: Tensor) -> Tensor:
+        return states.index_select(0, places)
+
+    @staticmethod
+    def setup_context(ctx: _Context, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        states, places = inputs
+        ctx.shape = states.shape
+        ctx.save_for_backward(places)
+
+    @staticmethod
+    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None]:
+        (places,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.shape).index_copy(0, places, gradient), None
+
+
+# Rows of states at places of which none stands twice, so that the backward pass need add nothing up.
+taken: Callable[[Tensor, Tensor], Tensor] = _Taken.apply
