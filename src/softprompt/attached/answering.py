@@ -17,6 +17,7 @@ from transformers import BatchEncoding
 from softprompt.attached.generation import generate
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.attached.saving import Saving
+from softprompt.attached.standing import standing_in
 from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 from softprompt.guards.tokenizing import tokenise
@@ -192,7 +193,7 @@ class Answering(Saving):
             kwargs |= self._constrained(prompts, kwargs)
         else:
             self._tell_of_generate(prompts)
-        with self._gate.passing():
+        with self._gate.passing(), standing_in(self, {}):  # what is generated has the prompt itself in its cache
             return generate(self, inputs, prompts, **kwargs)
 
     def _answerer(self, name: str) -> Answerer | None:

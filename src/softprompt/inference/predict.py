@@ -1,18 +1,25 @@
-"""Answers of an attached prompt to rows, in batches of like lengths."""
+"""Answers of an attached prompt to rows, in batches of like lengths.
+
+A prompt that stands in front of every text of a causal model is computed once, for as long as it answers (see
+`attached/lowered.py`), and what rows of a batch have in common once a batch (`sites/prefix_sharing.py`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 
 from softprompt.attached.answering import Answering
+from softprompt.attached.lowered import Lowered, lowered_in_front, runs_as_one
+from softprompt.attached.standing import standing_in
 from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import Tick, batches
-from softprompt.inference.prefilled import beginning_above
+from softprompt.inference.neighbours import longest_first
+from softprompt.inference.prefilled import PrefilledItem, beginning_above
 from softprompt.ranks import Ranks, here
 from softprompt.readouts import Item, Outcome, Readout
 from softprompt.sites.modes import evaluating
@@ -79,22 +86,49 @@ def predict(
         prompts: the name of the prompt that answers; may be left out where one is attached.
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
-    longest = sorted(range(len(encoded)), key=lambda place: -encoded[place].length)
+    asked = prompted.rows(prompts, 1) if prompts or len(prompted.names) == 1 else tuple(range(len(prompted.names)))
+    longest = longest_first(encoded, alike=len(asked) == 1 and runs_as_one(prompted, asked[0]))
     split = is_split(prompted.backbone)  # each of its calls takes all ranks, so all of them answer every row
     ranks = Ranks() if split else here()
     own = ranks.mine(longest)
-    found: dict[int, Outcome] = {}
+    mine, found = [encoded[place] for place in own], dict[int, Outcome]()
     # A split backbone keeps tensors from call to call, and those of inference mode no training may fill again.
     with evaluating(prompted, readout), torch.no_grad() if split else torch.inference_mode():
-        mine = [encoded[place] for place in own]
-        for chosen, batch in batches(mine, readout.collate, batch_size, prompted, tick):
-            with beginning_above(prompted, [mine[place] for place in chosen]):
-                told = readout.answer(prompted, batch, prompts)
-            found |= {own[place]: outcome for place, outcome in zip(chosen, told, strict=True)}
+        pays = not split and len(mine) > (batch_size if len(asked) == 1 else 1)
+        with standing_in(prompted, _lowered(prompted, asked, mine) if pays else {}):
+            for chosen, told in _answered(prompted, readout, mine, batch_size, tick, prompts):
+                found |= {own[place]: outcome for place, outcome in zip(chosen, told, strict=True)}
     found = _from_all(found, ranks)
     if tick is not None and len(own) < len(found):
         tick(len(found) - len(own))
     return [found[place] for place in range(len(encoded))]
+
+
+def _answered(
+    prompted: Answering,
+    readout: Readout,
+    items: Sequence[Item],
+    batch_size: int,
+    tick: Tick | None,
+    prompts: str | None,
+) -> Iterator[tuple[list[int], list[Outcome]]]:
+    """Of each batch of rows, as they stand, the places and the answers."""
+    for chosen, batch in batches(items, readout.collate, batch_size, prompted, tick, in_order=True):
+        with beginning_above(prompted, [items[place] for place in chosen]):
+            told = readout.answer(prompted, batch, prompts)
+        yield chosen, told
+
+
+def _lowered(prompted: Answering, asked: Sequence[int], items: Sequence[Item]) -> dict[int, Lowered]:
+    """By their indices what stands for prompts in front of all of some rows.
+
+    Nothing does where the rows have places for virtual tokens, or begin above the first layer.
+    """
+    if any(isinstance(item, PrefilledItem) or min(text.ids, default=0) < 0 for item in items for text in item.texts):
+        return {}
+    most = max(item.length + max(map(len, item.targets), default=0) for item in items)
+    found = ((index, lowered_in_front(prompted, index, most)) for index in asked)
+    return {index: lowered for index, lowered in found if lowered is not None}
 
 
 def _from_all(found: dict[int, Outcome], ranks: Ranks) -> dict[int, Outcome]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from softprompt.attached.answering import Text
+from softprompt.attached.lowered import reach_of
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
@@ -20,7 +21,6 @@ from softprompt.readouts import Item, Outcome, Readout
 from softprompt.readouts.head import Head
 from softprompt.serving.begin_writing import Context, writing_of
 from softprompt.serving.folder import folder_of_prompts
-from softprompt.serving.lowered import reach_of
 from softprompt.serving.served import Served
 from softprompt.serving.shelf import Shelf
 from softprompt.serving.together import Instead, run_together

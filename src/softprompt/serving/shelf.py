@@ -16,11 +16,11 @@ from itertools import count
 from pathlib import Path
 
 from softprompt.attached.attach import attach
+from softprompt.attached.lowered import can_lower, lower
 from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError, quoted, shortened
 from softprompt.serving.about import About, about_of
 from softprompt.serving.folder import Look, Stored, look_at
-from softprompt.serving.lowered import can_lower, lower
 from softprompt.serving.served import Served, bytes_of
 from softprompt.serving.turns import Turns
 from softprompt.sites.wrapped import changes_weights
@@ -238,7 +238,7 @@ class Shelf:
             served.alone = attach(self.backbone, {slot: prompt})
             return
         self.prompted.add(slot, prompt.producer)
-        lowered = lower(self.prompted, slot) if self._lowers else None
+        lowered = lower(self.prompted, self.prompted.names.index(slot)) if self._lowers else None
         if lowered is not None:
             self._make_room(served.size + lowered.bytes)
             served.lowered, served.size = f"{slot}:lowered", served.size + lowered.bytes

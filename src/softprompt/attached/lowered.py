@@ -4,7 +4,8 @@ No column sees those behind it, so what P virtual tokens in front of a text come
 text: K_l, V_l in R^{K x P x D}, computed once. From then on they stand at the site `attention`, as a prefix does (Li
 and Liang, "Prefix-Tuning", ACL 2021, <https://arxiv.org/abs/2101.00190>), and the text's positions begin at P as
 before. One tensor a layer serves every row of every batch, and no row's cache holds a copy: the cache has the row's own
-columns alone. Our choice; the answers are those of the virtual tokens up to the order of sums.
+columns alone. Our choice; the answers are those of the virtual tokens up to the order of sums. The server lowers the
+prompts that it loads, and `predict` the one that it asks, for as long as it answers.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from softprompt.attached.model import PromptedModel
+from softprompt.attached.calling import Calling
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.cached import cache_name
 from softprompt.sites.attention import own_implementation
 from softprompt.sites.key_values import key_values
-from softprompt.sites.prefix_sharing import can_share
+from softprompt.sites.prefix_sharing import can_run_as_one, can_share
 from softprompt.sites.producer import Producer
 
 
@@ -70,18 +71,34 @@ def reach_of(anatomy: Anatomy) -> int | None:
     return window if isinstance(window, int) else None
 
 
+def runs_as_one(prompted: Calling, index: int) -> bool:
+    """Whether rows of a prompt may run as one, so that it is well if those that begin alike meet."""
+    return prompted.anatomy.kind == "causal" and can_run_as_one(prompted.footprints[index])
+
+
+def lowered_in_front(prompted: Calling, index: int, columns: int) -> Lowered | None:
+    """What stands for a prompt in front of some texts; None where it is not what the virtual tokens are.
+
+    Args:
+        prompted: the attached model.
+        index: of the prompt.
+        columns: of the longest text, its answer among them.
+    """
+    own, reach = prompted.footprints[index], reach_of(prompted.anatomy)
+    if not can_share(own) or (reach is not None and columns + own.count > reach):
+        return None
+    return lower(prompted, index) if prompted.takes_prefixes and can_lower(prompted.anatomy) else None
+
+
 @torch.inference_mode()
-def lower(prompted: PromptedModel, name: str) -> Lowered | None:
+def lower(prompted: Calling, index: int) -> Lowered | None:
     """The keys and values of an attached prompt; None where they depend on the text, or do not stand in front of it.
 
     Args:
         prompted: the attached model, of a family that `can_lower`.
-        name: of the prompt.
+        index: of the prompt.
     """
-    index = prompted.names.index(name)
-    producer = prompted.prompts[index]
-    assert isinstance(producer, Producer)
-    if not can_share(producer.footprint):
+    if not can_share(prompted.footprints[index]):
         return None
     slots, anatomy = prompted.slots[index], prompted.anatomy
     ids = slots.base + torch.arange(slots.count, device=next(anatomy.body.parameters()).device)[None]
