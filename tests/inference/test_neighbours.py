@@ -21,7 +21,7 @@ def test_rows_that_share_nothing_come_by_their_length(alike: bool) -> None:
 
 
 def test_those_that_begin_alike_stand_where_the_longest_of_them_does() -> None:
-    rows = items("passage: b?", "another one", "passage: longest?", "short", "passage: a", "another")
+    rows = items("passage: b?", "another one", "passage: longest?", "short", "passage: a", "another")  # a third alike
     assert longest_first(rows, alike=True) == [4, 0, 2, 5, 1, 3]
     assert longest_first(rows, alike=False) == [2, 0, 1, 4, 5, 3]
 

@@ -91,13 +91,14 @@ def lowered_in_front(prompted: Calling, index: int, columns: int) -> Lowered | N
 
 
 @torch.inference_mode()
-def lower(prompted: Calling, index: int) -> Lowered | None:
+def lower(prompted: Calling, prompt: str | int) -> Lowered | None:
     """The keys and values of an attached prompt; None where they depend on the text, or do not stand in front of it.
 
     Args:
         prompted: the attached model, of a family that `can_lower`.
-        index: of the prompt.
+        prompt: its name or its index.
     """
+    (index,) = prompted.rows([prompt], 1)
     if not can_share(prompted.footprints[index]):
         return None
     slots, anatomy = prompted.slots[index], prompted.anatomy

@@ -23,7 +23,7 @@ def longest_first(items: Sequence[Item], *, alike: bool) -> list[int]:
         return order
     found: list[list[int]] = []
     for place in sorted(order, key=lambda one: _ids(items[one])):
-        if found and _begin_alike(_ids(items[found[-1][-1]]), _ids(items[place])):
+        if found and begin_alike(items[found[-1][-1]], items[place]):
             found[-1].append(place)
         else:
             found.append([place])
@@ -32,11 +32,12 @@ def longest_first(items: Sequence[Item], *, alike: bool) -> list[int]:
     return [place for members in found for place in members]
 
 
+def begin_alike(one: Item, other: Item) -> bool:
+    """Whether two texts have a third of the shorter one in common, as `sites/common_fronts.py` has it."""
+    front, behind = _ids(one), _ids(other)
+    third = -(-min(len(front), len(behind)) // 3)
+    return third > 0 and front[:third] == behind[:third]
+
+
 def _ids(item: Item) -> tuple[int, ...]:
     return tuple(item.texts[0].ids) if item.texts else ()
-
-
-def _begin_alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Whether two texts have half of the shorter one in common."""
-    half = (min(len(one), len(other)) + 1) // 2
-    return half > 0 and one[:half] == other[:half]

@@ -238,7 +238,7 @@ class Shelf:
             served.alone = attach(self.backbone, {slot: prompt})
             return
         self.prompted.add(slot, prompt.producer)
-        lowered = lower(self.prompted, self.prompted.names.index(slot)) if self._lowers else None
+        lowered = lower(self.prompted, slot) if self._lowers else None
         if lowered is not None:
             self._make_room(served.size + lowered.bytes)
             served.lowered, served.size = f"{slot}:lowered", served.size + lowered.bytes

@@ -1,8 +1,8 @@
 """Whether a step fits into the memory that is free, found out before the first one is taken.
 
 What a step keeps for its backward pass is measured: the longest row goes forward, then it and the shortest, so that
-there is padding as in a batch, and every tensor that autograd saves is counted once, by its storage, the backbone's
-weights apart. Of these
+there is padding as in a batch (where none would run, another long one), and every tensor that autograd saves is counted
+once, by its storage, the backbone's weights apart. Of these
 
     kept(rows) = kept(1) + (rows - 1) (kept(2) - kept(1)),
 
@@ -21,10 +21,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from softprompt.attached.lowered import runs_as_one
 from softprompt.attached.memory import give_back
 from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import to_device
+from softprompt.inference.neighbours import begin_alike
 from softprompt.inference.prefilled import beginning_above
 from softprompt.ranks import here
 from softprompt.readouts import Item
@@ -114,7 +116,7 @@ def step_memory(stage: Stage) -> StepMemory | None:
     trained, longest = stage.trained, sorted(stage.items, key=lambda item: -item.length)
     if here().count > 1 or all(isinstance(item, PooledItem) for item in longest):
         return None
-    one, two = (_saved(trained, [longest[0], longest[-1]][:count]) for count in (1, 2))
+    one, two = (_saved(trained, [longest[0], _beside(trained, longest)][:count]) for count in (1, 2))
     rows, columns = min(stage.plan.batch_size, len(longest)), longest[0].length
     states = one + (rows - 1) * max(two - one, 0)
     own = _COPIES * sum(part.nbytes for part in trained.parameters() if part.requires_grad)
@@ -125,6 +127,13 @@ def step_memory(stage: Stage) -> StepMemory | None:
     device = device_of(trained.prompted.backbone)
     give_back(device)
     return StepMemory(rows, columns, own + states, own + again, free_memory(device))
+
+
+def _beside(trained: TaskModel, longest: Sequence[Item]) -> Item:
+    """The row that shows what one more takes: where no padding runs, a long one that begins otherwise."""
+    if len(trained.prompted.names) != 1 or not runs_as_one(trained.prompted, 0):
+        return longest[-1]
+    return next((item for item in longest if not begin_alike(longest[0], item)), longest[-1])
 
 
 def _saved(trained: TaskModel, items: Sequence[Item]) -> int:
