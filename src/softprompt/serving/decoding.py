@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from softprompt.attached.lowered import can_lower, reach_of
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.cached import cache_name
 from softprompt.backbones.heads import has_lm_head
 from softprompt.inference.batches import to_device
 from softprompt.readouts.base import inputs
-from softprompt.serving.lowered import can_lower, reach_of
 from softprompt.serving.writing import Writing
 from softprompt.tasks.text.encoding import pad
 
