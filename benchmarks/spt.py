@@ -6,8 +6,9 @@ Learned layers stand there twice, by the two pairs of networks that the consiste
     python benchmarks/spt.py --task trec --data FOLDER/trec --backbone embedded:gemma3-270m --seeds 13 21 42
 
 FOLDER holds the published few-shot folders `16-13`, `16-21`, ... (LM-BFF). Runs are kept in `<task>-<backbone>/` under
-`--out`; the same command again goes on where it was stopped. K is 8, but at most half of the layers, or `--keep`.
-Figures go to benchmarks/results/spt.json, tables to spt.md and a picture for each task and backbone beside it.
+`--out`; the same command again goes on where it was stopped, and what `--results` holds is not run again: another file
+begins anew. K is 8, but at most half of the layers, or `--keep`. Figures go to benchmarks/results/spt.json, tables to
+spt.md and a picture for each task and backbone beside it.
 The test is a paired t test over seeds; its power is small (`softprompt.compare.significance`).
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _common import keep, kept, mean, run
+from _common import keep, kept, mean, read, run
 from _picture import picture
 
 RESULTS = Path(__file__).parent / "results" / "spt.json"
@@ -49,9 +50,12 @@ def run_all(options: argparse.Namespace) -> None:
     arms[f"spt {learned} network"] = sp.method("spt", select=learned, consistency_pair="network")
     arms |= {name: method_of(name) for name in OTHERS if method_of(name).refusal(anatomy) is None}
     place = options.out / f"{options.task}-{options.backbone.removeprefix('embedded:').replace('/', '-')}"
+    done = {tuple(row[name] for name in KEY) for row in read(options.results)}
     for seed in options.seeds:
         task = sp.Task.load(options.task, data=options.data, seed=seed, max_test_rows=options.test_rows)
         for arm, method in arms.items():
+            if (options.task, options.backbone, arm, seed) in done:
+                continue
             print(f"== {options.task} {arm} seed {seed} on {options.backbone}", flush=True)
             folder = place / f"{arm.replace(' ', '-').replace(':', '')}-{seed}"
             steps = {} if options.steps is None else {"max_steps": options.steps}
