@@ -362,6 +362,24 @@ def test_selected_columns_equal_those_of_all(family: str, method: str) -> None:
 
 
 @every_decoder
+@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "p_tuning_v2"])
+def test_a_column_that_is_wanted_twice_has_its_gradient_twice(family: str, method: str) -> None:
+    batch, mask = padded(ROWS, "right")
+    found = []
+    for chosen in ([[2, 1, 2], [1, 1, 0], [3, 2, 2]], None):
+        with tiny(family, method) as prompted:
+            wanted = {} if chosen is None else {"positions": torch.tensor(chosen)}
+            logits = prompted(input_ids=batch, attention_mask=mask, use_cache=False, **wanted).logits
+            places = torch.tensor([[2, 1, 2], [1, 1, 0], [3, 2, 2]])
+            logits = logits if chosen else logits[torch.arange(3)[:, None], places]
+            (logits.float().log_softmax(-1)[..., 5] * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+            found.append([one.grad.clone() for one in prompted.prompts.parameters() if one.grad is not None])
+    assert found[0]
+    for one, other in zip(*found, strict=True):
+        close(one, other, 1e-4)
+
+
+@every_decoder
 def test_the_last_feed_forward_sees_the_selected_columns_only(family: str) -> None:
     batch, mask = padded(ROWS, "right")
     chosen = torch.tensor([[2], [1], [3]])

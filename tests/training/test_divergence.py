@@ -17,6 +17,7 @@ import softprompt as sp
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.base import Readout
 from softprompt.training.divergence import LIMIT, Diverged, Guard
+from softprompt.training.fitting import stage
 
 from ..shared.models import model, tokenizer
 from ..shared.prompts import METHODS
@@ -40,6 +41,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(*given: int) -> None:
         poison = Poison(*given)
         monkeypatch.setattr(Readout, "loss_of", lambda self, scores, batch: poison(self, scores, batch))
+        monkeypatch.setattr(stage, "layers_run_again", lambda _: False)  # whose passes would be counted
 
     return use
 

@@ -234,7 +234,10 @@ class Hooks:
         if columns.numel() >= states.shape[0] * states.shape[1]:
             return beneath(*args, **kwargs)
         output = beneath(gather(states, columns))
-        return output.new_zeros(states.shape).scatter(1, columns[..., None].expand_as(output), output)
+        # A column that stands there twice is given once, and so has its gradient once.
+        again = (columns[:, :, None] == columns[:, None, :]).tril(-1).any(-1)
+        output = output.masked_fill(again[..., None], 0)
+        return output.new_zeros(states.shape).scatter_add(1, columns[..., None].expand_as(output), output)
 
     def _norm(self, module: nn.Module, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """A frozen norm's backward pass may be written out; one that trains, or is heard by hooks, is its own."""
