@@ -23,7 +23,7 @@ from softprompt.sites.hidden import rewrite
 from softprompt.sites.kept_encodings import run_over_kept
 from softprompt.sites.key_values import Carrier
 from softprompt.sites.norms import normed, norms_of
-from softprompt.sites.outputs import Output, gather, mend_summary, one_row, states_of, with_states
+from softprompt.sites.outputs import Output, gather, mend_summary, one_row, put_back, states_of, with_states
 from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, share_prefix, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve, shown
@@ -233,11 +233,7 @@ class Hooks:
         columns = call.columns(call.select)
         if columns.numel() >= states.shape[0] * states.shape[1]:
             return beneath(*args, **kwargs)
-        output = beneath(gather(states, columns))
-        # A column that stands there twice is given once, and so has its gradient once.
-        again = (columns[:, :, None] == columns[:, None, :]).tril(-1).any(-1)
-        output = output.masked_fill(again[..., None], 0)
-        return output.new_zeros(states.shape).scatter_add(1, columns[..., None].expand_as(output), output)
+        return put_back(beneath(gather(states, columns)), columns, states.shape[1])
 
     def _norm(self, module: nn.Module, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """A frozen norm's backward pass may be written out; one that trains, or is heard by hooks, is its own."""

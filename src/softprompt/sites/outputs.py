@@ -32,6 +32,16 @@ def gather(states: Tensor, columns: Tensor) -> Tensor:
     return states.gather(1, columns[..., None].expand(-1, -1, states.shape[-1]))
 
 
+def put_back(some: Tensor, columns: Tensor, width: int) -> Tensor:
+    """States `(B, N, H)` of columns `(B, N)` among zeros: `(B, width, H)`.
+
+    A column that stands there twice is taken once, so that its gradient comes once, too.
+    """
+    again = (columns[:, :, None] == columns[:, None, :]).tril(-1).any(-1)
+    whole = some.new_zeros(some.shape[0], width, some.shape[2])
+    return whole.scatter_add(1, columns[..., None].expand_as(some), some.masked_fill(again[..., None], 0))
+
+
 def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
     """A model's output whose states and logits have the user's length; attention maps keep every column."""
     keep = call.keep
