@@ -127,7 +127,7 @@ def test_a_row_without_text_is_not_shared(reasons: list[str | None]) -> None:
     mask[1] = 0
     with tiny("llama", "prompt_tuning") as prompted, torch.no_grad():
         found = prompted(input_ids=batch, attention_mask=mask, use_cache=False).logits
-    assert reasons == ["a row has no text"]
+    assert reasons[-1] == "a row has no text"  # the first attach tries rows of its own
     assert found.isfinite().all()
 
 
