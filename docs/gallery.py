@@ -63,7 +63,7 @@ def studio(runs: Path) -> Iterator[str]:
     words = [sys.executable, "-m", "softprompt", "studio", runs.name, "--port", "0"]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=runs.parent)  # noqa: S603
     assert child.stdout is not None
-    yield child.stdout.readline().split()[3]
+    yield child.stdout.readline().split()[3].rstrip("/")
     child.terminate()
     child.wait(60)
 
