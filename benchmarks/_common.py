@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import subprocess
+import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +71,27 @@ def tunable(row: dict[str, Any]) -> str:
     from softprompt.backbones.tunable import Tunable
 
     return Tunable(**row["tunable"]).told() if row.get("tunable") else ""
+
+
+def in_a_process(told: str, command: Sequence[str]) -> dict[str, Any]:
+    """What one side prints last, as JSON, in a process of its own; its fault ends the benchmark.
+
+    Args:
+        told: what the side is called.
+        command: of the process.
+    """
+    print(f"{told} ...", file=sys.stderr, flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{told} failed, its fault stands above")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def write(path: Path, found: object, text: str) -> None:
+    """Write figures, and the text that shows them beside them."""
+    path.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -12,13 +12,14 @@ epoch after the first. Figures go to benchmarks/results/behind.json, the table t
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+from _common import write
 
 RESULTS = Path(__file__).parent / "results" / "behind.json"
 TASKS = {
@@ -132,8 +133,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--steps", type=int, default=8)
     found = measure(parser.parse_args())
-    RESULTS.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
+    write(RESULTS, found, table(found))
     print(table(found))
 
 

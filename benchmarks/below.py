@@ -10,13 +10,14 @@ The prompt is SPT's. Figures go to benchmarks/results/below.json, the table to b
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+from _common import write
 
 RESULTS = Path(__file__).parent / "results" / "below.json"
 
@@ -105,8 +106,7 @@ def main() -> None:
     parser.add_argument("--select", nargs="+", default=["all", "5,7,9,11,13,15,16,17", "middle", "last:8", "last:4"])
     parser.add_argument("--steps", type=int, default=8)
     found = measure(parser.parse_args())
-    RESULTS.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
+    write(RESULTS, found, table(found))
     print(table(found))
 
 

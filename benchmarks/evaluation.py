@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from _common import write
+
 HERE = Path(__file__).resolve()
 RESULTS = HERE.parent / "results" / "evaluation.json"
 METHODS: dict[str, dict[str, Any]] = {
@@ -120,7 +122,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         for method in options.methods:
             turns = [[side.answer((task, method)) for side in sides] for _ in range(options.rounds)]
             rows.append({"task": task, "method": method, "backbone": options.backbone, **told(turns)})
-            write(rows)
+            write(RESULTS, rows, table(rows))
             print(rows[-1], flush=True)
     for side in sides:
         side.close()
@@ -142,12 +144,6 @@ def told(turns: list[list[dict[str, Any]]]) -> dict[str, Any]:
         "largest_change_of_loss": max(losses),
         "rounds": len(turns),
     }
-
-
-def write(rows: list[dict[str, Any]]) -> None:
-    """Keep what was measured so far."""
-    RESULTS.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(table(rows), encoding="utf-8")
 
 
 def table(rows: list[dict[str, Any]]) -> str:

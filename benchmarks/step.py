@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _common import in_a_process, write
 from _machine import counted, kinds, peak_of, processor
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -137,12 +137,7 @@ def run(side: str, workload: str, dtype: str, options: argparse.Namespace, folde
     command += ["--folder", str(folder)]
     for name in ("backbone", "rows", "tokens", "virtual", "repeats"):
         command += [f"--{name}", str(getattr(options, name))]
-    print(f"{workload} {dtype}: {side} ...", file=sys.stderr, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f"{workload} {dtype}: {side} failed, its fault stands above")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return in_a_process(f"{workload} {dtype}: {side}", command)
 
 
 def compare(workload: str, dtype: str, reference: Tensor | None, options: argparse.Namespace) -> dict[str, Any]:
@@ -248,8 +243,7 @@ def main() -> None:
             one = compare(workload, dtype, reference, options)
             reference = one.pop("reference", None)
             found.append(one)
-            options.results.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            options.results.with_suffix(".md").write_text(tables(found, options), encoding="utf-8")
+            write(options.results, found, tables(found, options))
     print(tables(found, options))
 
 

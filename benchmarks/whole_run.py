@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _common import in_a_process, write
 from _machine import processor
 
 RESULTS = Path(__file__).parent / "results" / "whole_run.json"
@@ -134,12 +134,7 @@ def run(side: str, options: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--side", side]
     for name in ("backbone", "dtype", "rows", "epochs", "test_rows"):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
-    print(f"{side} ...", file=sys.stderr, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f"{side} failed, its fault stands above")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return in_a_process(side, command)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -183,8 +178,7 @@ def main() -> None:
     found |= {"ratios": ratios, "ratio": statistics.median(ratios), "rounds": rounds}
     for side in SIDES:
         found[side] = {name: statistics.median(one[side][name] for one in rounds) for name in rounds[0][side]}
-    options.results.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    options.results.with_suffix(".md").write_text(table(found), encoding="utf-8")
+    write(options.results, found, table(found))
     print(table(found))
 
 

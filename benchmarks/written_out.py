@@ -11,7 +11,6 @@ benchmarks/results/written_out.json, the tables to written_out.md beside it.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _common import write
 from torch import Tensor, nn
 
 RESULTS = Path(__file__).parent / "results" / "written_out.json"
@@ -125,8 +125,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=9)
     found = measure(parser.parse_args())
-    RESULTS.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    RESULTS.with_suffix(".md").write_text(table(found), encoding="utf-8")
+    write(RESULTS, found, table(found))
     print(table(found))
 
 

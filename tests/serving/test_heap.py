@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from softprompt.attached.memory import give_back
 from softprompt.serving import heap
 
 from ..shared.served import GENERATION, TEXTS, put, server
@@ -72,7 +73,7 @@ def test_what_is_free_is_given_back() -> None:
     for place in places[::2] + places[1:-1:2]:  # but for the last, behind which nothing is free
         libc.free(place)
     before = process.memory_info().rss
-    heap.give_back()
+    give_back()
     assert before - process.memory_info().rss > 60 << 20
     libc.free(places[-1])
 

@@ -15,6 +15,7 @@ import torch
 
 # From malloc.h: when to give memory back, from which size on a block gets pages of its own, how much more to fetch.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_CPU = torch.device("cpu")
 
 
 @cache
@@ -27,8 +28,8 @@ def keep_freed() -> bool:
     return all(told)
 
 
-def give_back(device: torch.device) -> None:
-    """Give freed memory to the system: what `keep_freed` held, or what torch holds of a GPU."""
+def give_back(device: torch.device = _CPU) -> None:
+    """Give freed memory to the system: what `keep_freed` held, holes in glibc's heap, or what torch holds of a GPU."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif platform.libc_ver()[0] == "glibc":

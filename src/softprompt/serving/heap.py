@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-EVERY = 30.0  # seconds; a call takes some ten milliseconds after passes of a small model
-
-
-def give_back() -> None:
-    """Give what is free in the heap to the system.
-
-    Batches of ever other sizes leave holes between what is still in use, and glibc gives back the heap's end alone: on
-    a small model they came to more than the model itself. Where another library allocates, nothing is done.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+# Seconds between two returns of free memory: batches of ever other sizes leave holes between what is in use, and glibc
+# gives back the heap's end alone. On a small model they came to more than the model; a return takes ten milliseconds.
+EVERY = 30.0
 
 
 @contextmanager

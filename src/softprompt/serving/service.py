@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 from fastapi import Request
 
 from softprompt.attached.answering import Text
+from softprompt.attached.memory import give_back
 from softprompt.errors import SoftPromptError
 from softprompt.inference.predict import Answer
 from softprompt.serving import heap
@@ -209,7 +210,7 @@ class Service:
         while True:
             await asyncio.sleep(self.options.every)
             if time.monotonic() - last > heap.EVERY:
-                await asyncio.to_thread(heap.give_back)
+                await asyncio.to_thread(give_back)
                 last = time.monotonic()
             try:
                 await asyncio.to_thread(self.engine.look)  # it may wait for a pass, which texts need not do

@@ -204,6 +204,12 @@ def test_prompts_at_the_input_begin_there(tmp_path: Path) -> None:
         assert prompted.first_layer == 0
 
 
+def asked(trained: TaskModel, items: list[Any]) -> tuple[Any, list[Any]]:
+    """The loss of rows with its gradients, and their answers."""
+    rows = [item.row for item in items]
+    return gradients(trained, items), predict(trained.prompted, trained.readout, rows, batch_size=2)
+
+
 BEHIND = "{text} w50 {prompt} w51 {mask}"
 TUNING = PromptTuning(num_virtual_tokens=2, init="random_uniform")
 
@@ -212,16 +218,16 @@ TUNING = PromptTuning(num_virtual_tokens=2, init="random_uniform")
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3"])
 def test_texts_before_the_prompt_are_kept_for_steps_and_for_answers(family: str, train: bool, tmp_path: Path) -> None:
     prompted, trained, items = setting(family, TUNING, tmp_path, BEHIND)
-    rows, kept = [item.row for item in items], KeptTexts(MOST)
+    kept = KeptTexts(MOST)
     with prompted:
         assert stand_behind(items)
         told: list[int] = []
         keep_texts(prompted, trained.readout, items, kept, train=train, batch_size=3, tick=told.append)
         assert (len(kept), sum(told)) == (7, 7)
-        expected, answers = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+        expected, answers = asked(trained, items)
         kept.computed = 0
         with prompted.keeping_texts(kept):
-            found, again = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+            found, again = asked(trained, items)
         assert kept.computed == 0
     close(found[0], expected[0], 1e-5)
     close(found[1][0], expected[1][0], 1e-5)
@@ -318,11 +324,10 @@ def test_texts_are_kept_of_an_encoder_that_no_prompt_reaches(train: bool, tmp_pa
         assert prompted.leaves_encoder
         keep_texts(prompted, trained.readout, items, kept, train=train, batch_size=3)
         assert len(kept) == 7
-        rows = [item.row for item in items]
-        expected, answers = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+        expected, answers = asked(trained, items)
         kept.computed = 0
         with prompted.keeping_texts(kept):
-            found, again = gradients(trained, items), predict(prompted, trained.readout, rows, batch_size=2)
+            found, again = asked(trained, items)
         assert kept.computed == 0
     close(found[0], expected[0], 1e-5)
     for one, other in zip(found[1], expected[1], strict=True):
