@@ -10,7 +10,7 @@ import pytest
 
 from softprompt.serving.playground import fragment, playground
 
-from ..shared.browsers import needs_browser, opened
+from ..shared.browsers import comes_to, needs_browser, opened
 from ..shared.served import GENERATION, TEXTS, Server, alone, put, server
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_tasks_are_tried_on_the_page(browser: Browser, served: Server, root: Pat
     label, text = alone(root, "labels", "llama", TEXTS[:1])[0], alone(root, "writer", "llama", TEXTS[:1])[0]
     page.locator(".answer", has_text=f"{label.label}: {label.word} ({label.probability:.3f})").wait_for()
     page.locator(".answer .said", has_text=text.label).wait_for()
-    assert page.locator("meter").count() == 2
+    comes_to(page.locator("meter"), 2)
     assert page.get_by_role("heading", level=2).all_text_contents() == ["labels", "writer"]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().run(page)

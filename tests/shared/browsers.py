@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
@@ -45,6 +45,13 @@ def opened(browser: Browser, address: str, wide: int, scheme: Any) -> tuple[Page
     page.on("pageerror", lambda one: note(str(one)))
     page.goto(address)
     return page, faults
+
+
+def comes_to(found: Locator, count: int) -> None:
+    """Wait until so many are there: what a page does after an answer comes a moment later."""
+    from playwright.sync_api import expect
+
+    expect(found).to_have_count(count)
 
 
 def each_way(page: Page) -> Iterator[int]:

@@ -10,7 +10,7 @@ import pytest
 
 from softprompt.explain.report.page import report
 
-from ..shared.browsers import BARE, CUT, each_way, faults_of, needs_browser, opened
+from ..shared.browsers import BARE, CUT, comes_to, each_way, faults_of, needs_browser, opened
 from ..shared.run_folders import cell
 from ..shared.studios import HISTORY, going, listening, tickets, trained
 
@@ -77,10 +77,10 @@ def test_the_curve_grows_while_somebody_looks(browser: Browser, studio: tuple[Pa
     run = going(folder / "growing", HISTORY[:3], 9)
     with hold_folder(run):
         page, _ = opened(browser, f"{address}/run?name=growing", 1280, "light")
-        assert page.locator("#curve-2 circle.mark").count() == 3 + 1  # one is the legend's
+        comes_to(page.locator("#curve-2 circle.mark"), 3 + 1)  # one is the legend's
         going(run, HISTORY, 18)
         page.locator("#curve-2 circle.mark").nth(5).wait_for()
-        assert page.locator("#curve-2 .tools button").count() == 3
+        comes_to(page.locator("#curve-2 .tools button"), 3)
     page.close()
 
 
@@ -105,15 +105,15 @@ def test_a_sentence_is_asked_and_other_words_are_tried(browser: Browser, studio:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator("article").nth(1).wait_for()
-    assert page.locator("article .answer").count() == 2
-    assert page.locator("article").first.locator("i.chance").count() == 2
+    comes_to(page.locator("article .answer"), 2)
+    comes_to(page.locator("article").first.locator("i.chance"), 2)
     page.locator("article summary").first.click()
     page.locator("article textarea").first.fill("w70 {text} {mask}")
     page.locator("article button", has_text="Ask with these words").first.click()
     page.locator("article", has_text="with its own words").first.wait_for()
     page.locator("article button", has_text="Where attention goes").last.click()
     page.locator("#look svg").nth(1).wait_for()
-    assert page.locator("#look figure .tools").count() == 2  # what comes later can be saved, too
+    comes_to(page.locator("#look figure .tools"), 2)  # what comes later can be saved, too
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert faults_of(page) == []
     page.close()
