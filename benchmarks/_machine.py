@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -37,23 +38,32 @@ def processor() -> dict[str, object]:
 
 
 def peak_of(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large square product: the best of some, with what a `Linear` calls."""
+    """Operations a second of a large square product: the best of some, by what a `Linear` calls and by oneDNN."""
+    from softprompt.backbones.onednn import by_onednn, fits_onednn
+
     left, right = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(2))
     best = float("inf")
-    for _ in range(ROUNDS):
-        _settle(device)
-        begun = time.perf_counter()
-        torch.nn.functional.linear(left, right)
-        _settle(device)
-        best = min(best, time.perf_counter() - begun)
+    for linear in (torch.nn.functional.linear, *([by_onednn] if fits_onednn(left, right) else [])):
+        for _ in range(ROUNDS):
+            _settle(device)
+            begun = time.perf_counter()
+            linear(left, right)
+            _settle(device)
+            best = min(best, time.perf_counter() - begun)
     return 2 * SIZE**3 / best
 
 
 def counted(step: Callable[[], object]) -> int:
     """Floating-point operations of the products and attentions of a step, as they run; a fused product counts once."""
-    with FlopCounterMode(display=False) as counter:
+    linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    with FlopCounterMode(display=False, custom_mapping={} if linear is None else {linear: _of_linear}) as counter:
         step()
     return int(counter.get_total_flops())
+
+
+def _of_linear(given: tuple[int, ...], weight: tuple[int, ...], *_: object, **__: object) -> int:
+    """The operations of a linear layer by oneDNN, which torch's counter does not know."""
+    return 2 * math.prod(given) * weight[0]
 
 
 def kinds(step: Callable[[], object]) -> dict[str, float]:

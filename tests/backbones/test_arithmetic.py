@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from softprompt.backbones import arithmetic
 from softprompt.backbones.arithmetic import ProductRates, measure, measured_rates, this_machine
@@ -53,17 +54,27 @@ def test_other_programs_on_the_machine_do_not_decide(monkeypatch: pytest.MonkeyP
         def __init__(self, seconds: list[float]) -> None:
             self.seconds = iter(seconds).__next__
 
+    def grown(dtype: torch.dtype, device: torch.device, linear: Any = functional.linear) -> Product | None:
+        own = turns.get(dtype) if linear is functional.linear else by_onednn
+        return Product(own) if own is not None else None
+
     turns = {torch.float32: [3.0, 1.0, 9.0, 2.0, 1.0], torch.bfloat16: [90.0, 70.0, 0.5, 80.0, 60.0]}
-    monkeypatch.setattr(arithmetic, "_grown", lambda dtype, device: Product(turns[dtype]) if dtype in turns else None)
+    by_onednn = [9.0, 9.0, 0.9, 9.0, 9.0]
+    monkeypatch.setattr(arithmetic, "has_onednn", lambda: True)
+    monkeypatch.setattr(arithmetic, "_grown", grown)
+    assert measure(CPU) == ProductRates(float32=1, bfloat16=2, float16=0)  # a tenth of a second is no reason
+    by_onednn[3] = 0.5
+    assert measure(CPU) == ProductRates(float32=2, bfloat16=2, float16=0, onednn=True)
+    monkeypatch.setattr(arithmetic, "has_onednn", lambda: False)
     assert measure(CPU) == ProductRates(float32=1, bfloat16=2, float16=0)
 
 
 def test_a_device_without_a_type_is_told_from_one_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     class Product(arithmetic._Product):
-        def __init__(self, rows: int, dtype: torch.dtype, device: torch.device) -> None:
+        def __init__(self, rows: int, dtype: torch.dtype, *given: Any) -> None:
             if dtype in raised:
                 raise raised[dtype]
-            super().__init__(rows, dtype, device)
+            super().__init__(rows, dtype, *given)
 
     raised: dict[torch.dtype, Exception] = {torch.bfloat16: TypeError("no"), torch.float16: RuntimeError("no")}
     monkeypatch.setattr(arithmetic, "_Product", Product)

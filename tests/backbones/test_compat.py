@@ -62,7 +62,9 @@ NAMES = {
         "Trainer._prepare_inputs",
         "TrainingArguments._setup_devices",
     ),
-    "torch": ("_assert_async",),
+    "torch": ("_assert_async", "ops.mkldnn._linear_pointwise"),
+    "torch._C": ("_are_functorch_transforms_active",),
+    "torch.autograd.forward_ad": ("_current_level",),
     "torch.utils._python_dispatch": ("TorchDispatchMode",),
     "torch.nn": ("Module._compiled_call_impl",),
     "gguf": ("GGUFReader._get_field_parts",),
@@ -86,6 +88,9 @@ ELSEWHERE = {
     ): "a reader of files is no part of any model",
     ("tasks/overlap.py", "_compute_score_from_stats"): "sacrebleu's chrF from sums, which it has no public name for",
     ("tasks/overlap.py", "_extract_corpus_statistics"): "the same, of a sentence",
+    ("backbones/onednn.py", "_linear_pointwise"): "an operation of torch's, which has no public name",
+    ("backbones/onednn.py", "_are_functorch_transforms_active"): "torch's own state, of no model",
+    ("backbones/onednn.py", "_current_level"): "the same, of forward differentiation",
     ("sites/asking.py", "_reconstructor"): "of Python's own copyreg, by which every pickle of protocol 0 is read",
 }
 

@@ -18,7 +18,7 @@ from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.within import language_model
 from softprompt.errors import SoftPromptError
-from softprompt.sites.asking import TRAINING, Around, Beneath, ask
+from softprompt.sites.asking import FORWARD, TRAINING, Around, Beneath, ask
 from softprompt.sites.attention import join_in, own_implementation
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.forward_call import Call
@@ -30,6 +30,7 @@ from softprompt.sites.outputs import user_length
 from softprompt.sites.padding import moving_sides
 from softprompt.sites.prefix_sharing import can_run_as_one
 from softprompt.sites.producer import Producer, StandIn
+from softprompt.sites.products import computing
 from softprompt.sites.wrapped import changes_weights
 
 
@@ -191,11 +192,13 @@ class PromptedModel(Answering):
         return self.backbone
 
     def _asking(self) -> dict[nn.Module, frozenset[str]]:
-        """The modules that ask the open call: those of the sites, the head, and those whose training flag it gives."""
+        """The modules that ask the open call: sites, the head, and whose flag it gives or product it computes."""
         head = getattr(language_model(self.backbone) or self.backbone, "get_output_embeddings", lambda: None)()
         asking = dict.fromkeys((self.backbone, *self._sites, *([] if head is None else [head])), frozenset[str]())
-        trains = self._frozen.modules if self._dropout else self._frozen.layers
-        return {**asking, **dict.fromkeys(trains, frozenset({TRAINING}))}
+        names = {module: frozenset({FORWARD}) for module in computing(self.backbone)}
+        for module in self._frozen.modules if self._dropout else self._frozen.layers:
+            names[module] = names.get(module, frozenset()) | {TRAINING}
+        return {**asking, **names}
 
     def _ask(self, modules: Mapping[nn.Module, frozenset[str]]) -> None:
         with changing():

@@ -10,6 +10,8 @@ forward and backward as a frozen layer needs them, in every type. Decisions:
   what it waited for one. Types take turns, and of each the best turn counts: what else runs slows single turns down,
   and never speeds one up.
 - Nothing is drawn at random, so a seeded program goes on as if nothing had been measured.
+- On a CPU float32 is tried by torch's own product and by oneDNN's, and the faster one is what the library computes with
+  (`softprompt.sites.products`).
 """
 
 from __future__ import annotations
@@ -22,13 +24,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 from torch.nn import functional
 
 from softprompt.backbones.cache import cache_folder
+from softprompt.backbones.onednn import by_onednn, has_onednn
 from softprompt.errors import SoftPromptError
 from softprompt.files.whole import write_text
 
@@ -39,6 +44,7 @@ _INPUTS, _OUTPUTS = 640, 2048
 _ROWS_FIRST, _ROWS_MOST = 16, 16384
 _LONG_ENOUGH = 0.005  # seconds
 _TURNS, _TURNS_LEAST, _PATIENCE = 5, 3, 1.0  # turns of each type, and the seconds after which the least are enough
+_ONEDNN, _CLEARLY = "onednn", 1.25  # how much faster oneDNN must be, so that chance never decides
 
 # Windows counts a thread's time in sixtieths of a second.
 _FINE = time.get_clock_info("thread_time").resolution < 1e-4
@@ -49,14 +55,21 @@ _LIMITS = ("ATEN_", "DNNL_", "MKL_", "NVIDIA_TF32", "ONEDNN_", "TORCH_")
 _ABLE = ("model name", "flags", "Features", "CPU implementer", "CPU part", "isa")
 
 
+_Linear: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
 class ProductRates(BaseModel):
-    """GFLOP/s of a product, forward and backward, by type: of one core, or of a GPU; 0 where it has no such product."""
+    """GFLOP/s of a product, forward and backward, by type: of one core, or of a GPU; 0 where it has no such product.
+
+    `onednn` tells whether the rate of float32 is that of oneDNN's product, and not that of torch's own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     float32: float = Field(gt=0, allow_inf_nan=False)
     bfloat16: float = Field(ge=0, allow_inf_nan=False)
     float16: float = Field(ge=0, allow_inf_nan=False)
+    onednn: bool = False
 
     def slower(self, name: str, other: str) -> float:
         """How many times slower `name` is than `other`; infinity where the device has no product in it."""
@@ -136,15 +149,19 @@ def measure(device: torch.device) -> ProductRates:
     # Not torch.set_num_threads, which leaves MKL in another state than it found it in.
     with threadpool_limits(limits=1, user_api="openmp"), torch.inference_mode(False), torch.enable_grad():
         tried = {name: _grown(getattr(torch, name), device) for name in TYPES}
+        if device.type == "cpu" and has_onednn():
+            tried[_ONEDNN] = _grown(torch.float32, device, by_onednn)
         products = {name: product for name, product in tried.items() if product is not None}
-        best = dict.fromkeys(TYPES, 0.0)
+        best = dict.fromkeys((*TYPES, _ONEDNN), 0.0)
         begun = time.perf_counter()
         for turn in range(_TURNS):
             if turn >= _TURNS_LEAST and time.perf_counter() - begun > _PATIENCE:
                 break
             for name, product in products.items():
                 best[name] = max(best[name], product.flop / product.seconds() / 1e9)
-    return ProductRates(**best)
+    by_torch, other = best["float32"], best.pop(_ONEDNN)
+    faster = other > _CLEARLY * by_torch
+    return ProductRates(**{**best, "float32": other if faster else by_torch}, onednn=faster)
 
 
 class _Product:
@@ -154,11 +171,14 @@ class _Product:
         rows: how many.
         dtype: of all numbers.
         device: where they are.
+        linear: the layer's function.
     """
 
-    def __init__(self, rows: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, rows: int, dtype: torch.dtype, device: torch.device, linear: _Linear = functional.linear
+    ) -> None:
         """See the class."""
-        self.rows = rows
+        self.rows, self.linear = rows, linear
         self.clock = time.thread_time if device.type == "cpu" and _FINE else time.perf_counter
         self.flop = 4 * rows * _INPUTS * _OUTPUTS
         self.given = torch.full((rows, _INPUTS), 0.5, dtype=dtype, device=device, requires_grad=True)
@@ -168,17 +188,17 @@ class _Product:
     def seconds(self) -> float:
         """The time of one product, forward and backward."""
         begun = self.clock()
-        (gradient,) = torch.autograd.grad(functional.linear(self.given, self.weight), self.given, self.back)
+        (gradient,) = torch.autograd.grad(self.linear(self.given, self.weight), self.given, self.back)
         gradient[0, 0].item()  # a GPU has finished once a number of it is here
         return self.clock() - begun
 
 
-def _grown(dtype: torch.dtype, device: torch.device) -> _Product | None:
+def _grown(dtype: torch.dtype, device: torch.device, linear: _Linear = functional.linear) -> _Product | None:
     """A product that takes long enough for the clock, once run; None where the device has none of the type."""
     rows = _ROWS_FIRST
     try:
         while True:
-            product = _Product(rows, dtype, device)
+            product = _Product(rows, dtype, device, linear)
             product.seconds()  # the first one compiles
             if product.seconds() >= _LONG_ENOUGH or rows >= _ROWS_MOST:
                 return product
@@ -192,12 +212,14 @@ def _grown(dtype: torch.dtype, device: torch.device) -> _Product | None:
 @functools.cache
 def _rates_of(machine: Machine, device: torch.device) -> ProductRates:
     name = hashlib.sha256(machine.model_dump_json().encode()).hexdigest()[:16]
-    kept = _read(f"rates-{name}.json")
+    kept = _read(f"rates-2-{name}.json")
     if kept is not None and kept.machine == machine:
         return kept.gflops
     rates = measure(device)
     with suppress(SoftPromptError, RuntimeError):  # where nothing can be kept, it is measured again next time
-        write_text(cache_folder() / f"rates-{name}.json", _Kept(machine=machine, gflops=rates).model_dump_json() + "\n")
+        write_text(
+            cache_folder() / f"rates-2-{name}.json", _Kept(machine=machine, gflops=rates).model_dump_json() + "\n"
+        )
     return rates
 
 

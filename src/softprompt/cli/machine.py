@@ -82,10 +82,11 @@ def _memory() -> Check:
 
 
 def _products(device: torch.device, rates: ProductRates) -> Check:
-    found = rates.model_dump()
+    found = rates.model_dump(exclude={"onednn"})
     told = ", ".join(f"{name} {rate:,.0f}" if rate else f"{name} none" for name, rate in found.items())
     each = " a core" if device.type == "cpu" else ""
-    return Check(f"products on {device}", True, f"{told} GFLOP/s{each}", {"gflops": found})
+    how = ", float32 by oneDNN" if rates.onednn else ""
+    return Check(f"products on {device}", True, f"{told} GFLOP/s{each}{how}", {"gflops": found, "onednn": rates.onednn})
 
 
 def _minutes(seconds: float) -> str:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from softprompt.backbones.compat import MODULES, PARAMETERS, children_of, parameters_of
 from softprompt.sites.held import own_values, write_value
 
-TRAINING = "training"
+TRAINING, FORWARD = "training", "forward"
 
 Beneath: TypeAlias = Callable[..., Any]  # a module's own call: what it gives is known to the caller alone
 # Works around a module's call: (the open call, the module's own call, its arguments, its keywords) to its output. Of
@@ -48,6 +48,9 @@ class Open(Protocol):
 
     def trains(self, module: nn.Module) -> bool | None:
         """The training flag during the call, or None for the module's own."""
+
+    def computed(self, module: nn.Module, given: Tensor) -> Tensor | None:
+        """What a linear module makes of its input, where the call computes that by itself, or None."""
 
 
 _OPEN: ContextVar[Open | None] = ContextVar("softprompt_open_call", default=None)
@@ -142,7 +145,7 @@ def ask(modules: Mapping[nn.Module, frozenset[str]]) -> Callable[[], None]:
     """Let modules ask the open call when they are called, and for what they are; inside `held.changing`.
 
     Args:
-        modules: each with the names that it asks for: of parameters, and `TRAINING`.
+        modules: each with the names that it asks for: of parameters, `TRAINING`, and, of linear ones, `FORWARD`.
 
     Returns:
         A function that lets them rest, once, inside `held.changing`.
@@ -213,11 +216,25 @@ def _asking(own: type, names: frozenset[str]) -> type:
             return own.__call__(self, *args, **kwargs)
         return around(now, partial(own.__call__, self), args, kwargs)
 
-    answers = {name: _flag() if name == TRAINING else _parameter(name) for name in names}
+    answers = {name: _answer(own, name) for name in names}
     named = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
     copying = {"__deepcopy__": _copied, "__reduce_ex__": _reduced}
     known = {"__call__": call, "_softprompt_own": own, **answers, **named, **copying}
     return type(own)(own.__name__, (own,), known)
+
+
+def _answer(own: type, name: str) -> object:
+    """What stands for a name in the class that asks."""
+    return _forward(own) if name == FORWARD else _flag() if name == TRAINING else _parameter(name)
+
+
+def _forward(own: type) -> Callable[[nn.Module, Tensor], Tensor]:
+    def forward(self: nn.Module, given: Tensor) -> Tensor:
+        now = current()
+        made = None if now is None else now.computed(self, given)
+        return own.forward(self, given) if made is None else made  # type: ignore[attr-defined]  # a module's class
+
+    return forward
 
 
 def _parameter(name: str) -> property:

@@ -16,6 +16,7 @@ from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.layer_skipping import RecordedStates
 from softprompt.sites.layout import Layout, Slots
 from softprompt.sites.producer import Producer, StandIn
+from softprompt.sites.products import product
 from softprompt.sites.recompute import checkpoints
 from softprompt.sites.shared_attention import SharedPrefix
 
@@ -98,6 +99,10 @@ class Call:
         if not self.training:
             return None
         return self.dropout or (not self.checkpointed and checkpoints(module))
+
+    def computed(self, module: nn.Module, given: Tensor) -> Tensor | None:
+        """What a linear module makes of its input by oneDNN, or None where torch's own product is as good."""
+        return product(module, given)
 
     @property
     def keep(self) -> Tensor | None:

@@ -1,0 +1,80 @@
+"""Linear layers in float32 by oneDNN, which torch asks for bfloat16 alone.
+
+torch hands float32 products to the BLAS that it was built with, and MKL keeps its AVX-512 kernels for Intel's
+processors. Measured on one core of an AMD EPYC with AVX512_BF16: 110 GFLOP/s by MKL and 245 by oneDNN, forward and
+backward (`benchmarks/products.py`). Where that is so, `arithmetic.measured_rates` finds out by trying.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CPU = torch.device("cpu")
+_PLAIN = (Tensor, torch.nn.Parameter)  # no part of a sharded or packed one, no tensor that only pretends
+
+_LINEAR: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+def has_onednn() -> bool:
+    """Whether torch was built with what `by_onednn` calls."""
+    return _LINEAR is not None and torch.backends.mkldnn.is_available()
+
+
+class _Linear(torch.autograd.Function):
+    """`given @ weight.T + bias`, and its three gradients by the same kernel; they can be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """See `by_onednn`; what a frozen weight's gradient would need is not kept."""
+        given_needs, weight_needs = ctx.needs_input_grad[:2]
+        ctx.save_for_backward(given if weight_needs else None, weight if given_needs else None)
+        made: Tensor = _LINEAR(given, weight, bias, "none", [], "")
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Towards the rows, the weight and the bias: each where it is needed."""
+        (grad,), (given, weight), needs = grads, ctx.saved_tensors, ctx.needs_input_grad
+        rows = grad.reshape(-1, grad.shape[-1])
+        return (
+            by_onednn(grad, weight.t()) if needs[0] else None,
+            by_onednn(rows.t(), given.reshape(-1, given.shape[-1]).t()) if needs[1] else None,
+            rows.sum(0) if needs[2] else None,
+        )
+
+
+def by_onednn(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear layer by oneDNN, differentiable in all it is given.
+
+    Args:
+        given: float32 on the CPU, `(..., inputs)`.
+        weight: the same, `(outputs, inputs)`; a transposed view will do.
+        bias: the same, `(outputs,)`, or None.
+
+    Returns:
+        `(..., outputs)`, as `torch.nn.functional.linear` gives it but for rounding.
+    """
+    made: Tensor = _Linear.apply(given, weight, bias)  # type: ignore[no-untyped-call]  # torch leaves the types out
+    return made
+
+
+def fits_onednn(given: Tensor, weight: Tensor) -> bool:
+    """Whether two tensors are what `by_onednn` takes, and nothing is under way that must see torch's own operations."""
+    return (
+        given.dtype == weight.dtype == torch.float32
+        and given.device == weight.device == _CPU
+        and type(given) in _PLAIN
+        and type(weight) in _PLAIN
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and not _transforming()
+    )
+
+
+def _transforming() -> bool:
+    """Whether a transform of `torch.func`, or forward differentiation, is under way."""
+    functorch: bool = torch._C._are_functorch_transforms_active()
+    return functorch or torch.autograd.forward_ad._current_level >= 0

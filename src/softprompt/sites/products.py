@@ -1,0 +1,61 @@
+"""Linear modules in float32 on a CPU where oneDNN multiplies faster than torch's BLAS (`softprompt.backbones.onednn`).
+
+Small products stay torch's own: oneDNN takes some microseconds to begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from softprompt.backbones import arithmetic
+from softprompt.backbones.compat import parameters_of
+from softprompt.backbones.onednn import by_onednn, fits_onednn
+from softprompt.sites.asking import own_class
+
+# Measured on an AMD EPYC with AVX512_BF16, weights of 384 x 384 to 3072 x 768 (`benchmarks/products.py`): from here on
+# oneDNN wins, forward and backward together, 1.2 to 2.2 times; below 4 rows it loses.
+_ROWS, _PRODUCTS = 4, 1 << 21
+_WEIGHTS = _PRODUCTS >> 7  # with fewer a module would need more than 128 rows to get there
+
+
+def computing(model: nn.Module) -> Iterator[nn.Module]:
+    """The linear modules of a model whose products are worth to be computed here; none where torch's are as fast.
+
+    Args:
+        model: which may be attached to already.
+    """
+    found = [one for one in model.modules() if _kind(one) is not None and _is_large(one)]
+    if found and arithmetic.measured_rates(torch.device("cpu")).onednn:
+        yield from found
+
+
+def product(module: nn.Module, given: Tensor) -> Tensor | None:
+    """What a linear module makes of its input, `(..., inputs)` to `(..., outputs)`; None where torch shall do it."""
+    weight, inputs = module.weight, given.shape[-1]
+    assert isinstance(weight, Tensor)
+    rows = given.numel() // inputs
+    if rows < _ROWS or rows * weight.numel() < _PRODUCTS or not fits_onednn(given, weight):
+        return None
+    bias = module.bias
+    assert bias is None or isinstance(bias, Tensor)
+    return by_onednn(given, weight.t() if _kind(module) is Conv1D else weight, bias)
+
+
+def _kind(module: nn.Module) -> type[nn.Module] | None:
+    """Which of the two layers that are known here a module computes as: torch's, or GPT-2's transposed one."""
+    forward = getattr(own_class(module), "forward", None)
+    return next((kind for kind in (nn.Linear, Conv1D) if forward is kind.forward), None)
+
+
+def _is_large(module: nn.Module) -> bool:
+    weight = parameters_of(module).get("weight")
+    return (
+        weight is not None
+        and weight.dtype == torch.float32
+        and weight.device.type == "cpu"
+        and weight.numel() >= _WEIGHTS
+    )

@@ -1,0 +1,134 @@
+"""Where oneDNN multiplies faster the attached model computes with it, and nothing changes but rounding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from softprompt.backbones import arithmetic
+from softprompt.backbones.arithmetic import ProductRates
+from softprompt.backbones.onednn import has_onednn
+from softprompt.sites import products
+
+from ..shared.models import ids, model, padded
+from ..shared.prompts import attached, close, every_family, logits, tiny
+
+pytestmark = pytest.mark.skipif(not has_onednn(), reason="torch was built without oneDNN")
+ROWS = [ids(7, 1), ids(4, 2), ids(5, 3)]
+
+
+@pytest.fixture
+def faster(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A machine on which oneDNN is the faster one, for products of any size; counts how many it computes."""
+    counted: list[int] = []
+    own = products.by_onednn
+
+    def counting(*given: Any) -> Tensor:
+        counted.append(1)
+        return own(*given)
+
+    rates = ProductRates(float32=200, bfloat16=0, float16=0, onednn=True)
+    monkeypatch.setattr(arithmetic, "measured_rates", lambda device: rates)
+    monkeypatch.setattr(products, "by_onednn", counting)
+    for name in ("_ROWS", "_PRODUCTS", "_WEIGHTS"):
+        monkeypatch.setattr(products, name, 0)
+    return counted
+
+
+def step(prompted: Any, batch: Tensor, mask: Tensor) -> list[Tensor]:
+    """Logits and every gradient, in a pass that trains and one that does not."""
+    prompted.train()
+    prompted.zero_grad()
+    seen = torch.cat(logits(prompted, batch, mask))
+    (seen * torch.linspace(-1, 1, seen.numel()).view_as(seen)).mean().backward()
+    found = [p.grad.clone() for p in prompted.parameters() if p.grad is not None]
+    prompted.eval()
+    with torch.inference_mode():
+        return [*found, *(one.clone() for one in logits(prompted, batch, mask))]
+
+
+@every_family
+@pytest.mark.parametrize("method", ["prompt_tuning", "capt", "lora", "full_finetuning"])
+def test_answers_and_gradients_are_the_same(
+    family: str, method: str, faster: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, mask = padded(ROWS, "right")
+    torch.manual_seed(0)
+    with tiny(family, method) as prompted:
+        values = {name: one.clone() for name, one in prompted.state_dict().items()}
+        made = step(prompted, batch, mask)
+    assert faster
+    faster.clear()
+    monkeypatch.setattr(products, "_PRODUCTS", 1 << 40)
+    with tiny(family, method) as prompted:
+        prompted.load_state_dict(values)
+        expected = step(prompted, batch, mask)
+    assert not faster
+    assert len(made) == len(expected)
+    for one, other in zip(made, expected, strict=True):
+        close(one, other, 1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_the_model_itself_computes_as_ever(family: str, faster: list[int]) -> None:
+    own = model(family)
+    kinds = {name: type(module) for name, module in own.named_modules()}
+    with torch.no_grad():
+        before = own(ROWS[0]).logits
+        with attached(own, "prompt_tuning"):
+            assert torch.equal(own(ROWS[0]).logits, before)
+    assert not faster
+    assert {name: type(module) for name, module in own.named_modules()} == kinds
+
+
+def test_hooks_and_functions_of_others_stay_in_their_place(faster: list[int]) -> None:
+    own = model("llama")
+    first, other = (layer.mlp.down_proj for layer in own.model.layers[:2])
+    seen: list[torch.Size] = []
+    handle = first.register_forward_hook(lambda module, given, made: seen.append(made.shape))
+    other.forward = lambda given: nn.functional.linear(given, other.weight) * 0
+    try:
+        with attached(own, "prompt_tuning") as prompted, torch.no_grad():
+            logits(prompted, ROWS[0])
+            assert len(seen) == 1
+            with_nothing = torch.cat(logits(prompted, ROWS[0]))
+            del other.forward
+            assert not torch.equal(torch.cat(logits(prompted, ROWS[0])), with_nothing)
+    finally:
+        handle.remove()
+        other.__dict__.pop("forward", None)
+
+
+def test_small_models_and_small_products_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(device: torch.device) -> ProductRates:
+        raise AssertionError("nothing is measured for a model that cannot gain")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(arithmetic, "measured_rates", measured)
+        with tiny("llama", "prompt_tuning") as prompted:
+            logits(prompted, ROWS[0])
+    layer = nn.Linear(512, 512)
+    with torch.no_grad():
+        assert products.product(layer, torch.ones(7, 512)) is None
+        assert products.product(layer, torch.ones(8, 512)) is not None
+        assert products.product(layer, torch.ones(2, 4, 512)) is not None
+        assert products.product(nn.Linear(512, 1 << 13), torch.ones(3, 512)) is None
+        assert products.product(nn.Linear(64, 64), torch.ones(16, 64)) is None
+        assert products.product(layer.bfloat16(), torch.ones(16, 512, dtype=torch.bfloat16)) is None
+
+
+def test_a_machine_on_which_torch_is_as_fast_changes_no_module(
+    faster: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = ProductRates(float32=200, bfloat16=0, float16=0)
+    monkeypatch.setattr(arithmetic, "measured_rates", lambda device: rates)
+    own = model("llama")
+    kinds = {name: type(module) for name, module in own.named_modules() if isinstance(module, nn.Linear)}
+    with attached(own, "prompt_tuning") as prompted:
+        logits(prompted, ROWS[0])
+        asking = {name for name, kind in kinds.items() if type(own.get_submodule(name)) is not kind}
+    assert not faster
+    assert asking <= {"lm_head"}
