@@ -41,7 +41,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Any:
     def use(*given: int) -> None:
         poison = Poison(*given)
         monkeypatch.setattr(Readout, "loss_of", lambda self, scores, batch: poison(self, scores, batch))
-        monkeypatch.setattr(stage, "layers_run_again", lambda _: False)  # whose passes would be counted
+        monkeypatch.setattr(stage, "layers_run_again", lambda *_: False)  # whose passes would be counted
 
     return use
 

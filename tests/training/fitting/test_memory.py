@@ -17,6 +17,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.methods import IDPG, SPT, CaPT, FullFinetuning, HeadOnly, LoRA, Method, PromptTuning, PTuningV2
 from softprompt.progress import Progress
 from softprompt.readouts.build import build_readout
+from softprompt.training.courses.layer_search import SearchTrainer
 from softprompt.training.fitting import memory
 from softprompt.training.fitting.memory import StepMemory, step_memory
 from softprompt.training.fitting.stage import Stage, prepared
@@ -99,6 +100,38 @@ def test_it_is_what_the_largest_batch_keeps(family: str, name: str, tmp_path: Pa
     assert (found.rows, found.columns) == (8, ordered[0].length)
     assert kept * 0.95 < found.kept - trained < kept * 1.35
     assert trained < found.again <= found.kept
+
+
+@pytest.mark.parametrize("consistency", ["none", "kl"])
+def test_a_search_keeps_every_network_that_it_compares(
+    consistency: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreseen: list[StepMemory | None] = []
+    kept: list[int] = []
+    own, looked = SearchTrainer.compute_loss, memory.step_memory
+
+    def counting(self: Any, *given: Any, **more: Any) -> Any:
+        weights = {one.data_ptr() for one in self.trained.prompted.backbone.parameters()}
+        sizes: dict[int, int] = {}
+
+        def see(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.data_ptr() not in weights:
+                sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(see, lambda tensor: tensor):
+            loss = own(self, *given, **more)
+        kept.append(sum(sizes.values()))
+        return loss
+
+    monkeypatch.setattr(SearchTrainer, "compute_loss", counting)
+    monkeypatch.setattr(memory, "step_memory", lambda *given: foreseen.append(looked(*given)) or foreseen[-1])
+    method = SPT(select="learned:2", consistency=consistency, num_virtual_tokens=2, bottleneck=8, search_share=1.0)
+    run(tmp_path, "llama", method, batch_size=8, max_steps=4)
+    found = foreseen[0]
+    assert found is not None
+    assert max(kept) * 0.9 < found.kept < max(kept) * 1.6
+    assert found.again < found.kept
 
 
 def test_looking_draws_nothing_and_leaves_every_mode(tmp_path: Path) -> None:

@@ -51,6 +51,13 @@ class SearchTrainer(SoftPromptTrainer):
         self.gates = []
         super().__init__(stage, on_step)
 
+    @classmethod
+    def passes(cls, stage: Stage) -> int:
+        """The loss's, and of the consistency the two that it compares."""
+        own = stage.trained.prompted.prompts[0]
+        assert isinstance(own, Gated)
+        return 3 if _compares(own.options) else 1
+
     @property
     def gated(self) -> Gated:
         """The prompt."""
@@ -81,7 +88,7 @@ class SearchTrainer(SoftPromptTrainer):
         self.gated.gates.draw()
         with self.chance():
             loss: Tensor = model(batch)
-        if self.method.consistency == "none" or not self.method.consistency_weight:
+        if not _compares(self.method):
             return self.counted(loss, loss, weight)
         return self.counted(loss, loss + self.method.consistency_weight * self._consistency(batch), weight)
 
@@ -132,6 +139,10 @@ class SearchTrainer(SoftPromptTrainer):
         self.gated.given = None
         (one, kind), (other, _) = found
         return consistency(one, other, kind)
+
+
+def _compares(method: OverLayers) -> bool:
+    return method.consistency != "none" and bool(method.consistency_weight)
 
 
 def consistency(one: Tensor, other: Tensor, kind: Kind) -> Tensor:

@@ -6,9 +6,10 @@ once, by its storage, the backbone's weights apart. Of these
 
     kept(rows) = kept(1) + (rows - 1) (kept(2) - kept(1)),
 
-to which come the gradient, two moments and the best values of what is trained. A step needs more than that for a
-moment: on MiniLM and Gemma 3 270M it took 1.3 to 1.9 times what it kept. Where half as much again is not free, layers
-run once more in the backward pass instead of being kept; where even what must be kept is not free, nothing begins.
+as often as a step passes forward before it goes back (a search compares networks), to which come the gradient, two
+moments and the best values of what is trained. A step needs more than that for a moment: on MiniLM and Gemma 3 270M it
+took 1.3 to 1.9 times what it kept. Where half as much again is not free, layers run once more in the backward pass
+instead of being kept; where even what must be kept is not free, nothing begins.
 (Our choice. Nothing is foreseen where several ranks train.)
 """
 
@@ -85,14 +86,18 @@ class StepMemory:
         return f"memory: a step of {self.rows} rows of up to {self.columns} tokens keeps {_told(self.kept)}{free}"
 
 
-def layers_run_again(stage: Stage) -> bool:
+def layers_run_again(stage: Stage, passes: int) -> bool:
     """Whether the layers of a stage's steps are run again instead of being kept: as asked, or because they must.
+
+    Args:
+        stage: that is ready for its first step.
+        passes: forward passes of a step, of which all is kept until its backward pass.
 
     Raises:
         SoftPromptError: a step does not fit either way.
     """
     asked = stage.options.gradient_checkpointing
-    found = step_memory(stage)
+    found = step_memory(stage, passes)
     if found is None:
         return asked
     if stage.name is None:
@@ -107,23 +112,25 @@ def layers_run_again(stage: Stage) -> bool:
     return again
 
 
-def step_memory(stage: Stage) -> StepMemory | None:
+def step_memory(stage: Stage, passes: int = 1) -> StepMemory | None:
     """What a step of a stage keeps; None where nothing of it goes through the backbone, or ranks share it.
 
     Args:
         stage: that is ready for its first step.
+        passes: forward passes of a step.
     """
     trained, longest = stage.trained, sorted(stage.items, key=lambda item: -item.length)
     if here().count > 1 or all(isinstance(item, PooledItem) for item in longest):
         return None
     one, two = (_saved(trained, [longest[0], _beside(trained, longest)][:count]) for count in (1, 2))
     rows, columns = min(stage.plan.batch_size, len(longest)), longest[0].length
-    states = one + (rows - 1) * max(two - one, 0)
+    states = passes * (one + (rows - 1) * max(two - one, 0))
     own = _COPIES * sum(part.nbytes for part in trained.parameters() if part.requires_grad)
     anatomy = trained.prompted.anatomy
     layers = max(len(anatomy.layers) + len(anatomy.decoder_layers), 1)
-    entering = rows * columns * anatomy.hidden_size * (layers - trained.prompted.first_layer)
-    again = min(states, entering * next(trained.prompted.backbone.parameters()).element_size() + states // layers)
+    entering = passes * rows * columns * anatomy.hidden_size * (layers - trained.prompted.first_layer)
+    once = states // (layers * passes)  # one layer of one pass is back at a time
+    again = min(states, entering * next(trained.prompted.backbone.parameters()).element_size() + once)
     device = device_of(trained.prompted.backbone)
     give_back(device)
     return StepMemory(rows, columns, own + states, own + again, free_memory(device))

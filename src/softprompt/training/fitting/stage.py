@@ -75,7 +75,7 @@ def prepared(stage: Stage, begins: bool) -> Stage:
 
 def _train(stage: Stage, trainer: type[SoftPromptTrainer], resumed: Path | None) -> SoftPromptTrainer:
     """Train until the last step, until nothing gets better, or until the run is asked to stop."""
-    again = layers_run_again(stage)
+    again = layers_run_again(stage, trainer.passes(stage))
     with stage.show.work(TRAINING, 0, "steps") as tick:
         fitting = trainer(stage, _telling(tick))
         if again:

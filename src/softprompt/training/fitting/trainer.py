@@ -168,6 +168,11 @@ class SoftPromptTrainer(ResumableTrainer):
             self.callback_handler.on_log(self.args, self.state, self.control, told)
         return metrics
 
+    @classmethod
+    def passes(cls, stage: Stage) -> int:
+        """Forward passes of a step whose tensors are kept until its one backward pass."""
+        return 1
+
     def after_step(self) -> None:
         """Called after every step, before anything is looked at or written."""
 
