@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import softprompt.serving.on_ray as on_ray
 import softprompt.serving.run as running
 
 from ..shared.addresses import having
@@ -53,3 +55,19 @@ def test_the_prompts_of_the_folder_are_served_at_the_port(
     assert shown in (f"[{address}]", address, "localhost")
     assert (found["engine"].shelf.names, found["options"].queue_rows) == (["one"], 7)
     found["engine"].close()
+
+
+def test_a_free_port_is_found_before_replicas_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+    monkeypatch.setattr(on_ray, "check_ray", lambda: None)
+    monkeypatch.setattr(on_ray, "serve_on_ray", lambda order, host, port, *_: found.append(port))
+    (tmp_path / "prompts").mkdir()
+    where = ["--backbone", "no/such", "--prompts", str(tmp_path / "prompts")]
+    told = done("serve", *where, "--on", "ray", "--port", "0").out
+    assert found[0] > 0
+    assert f"at http://127.0.0.1:{found[0]}/ from replicas on Ray" in told
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        taken = str(own.getsockname()[1])
+        assert "choose another" in refusal("serve", *where, "--on", "ray", "--port", taken)
+    assert "a cluster elsewhere listens" in refusal("serve", *where, "--on", "ray://192.0.2.1:10001", "--port", "0")
+    assert len(found) == 1

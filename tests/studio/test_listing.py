@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,16 @@ def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
     cell(tmp_path / "other", backbone=str(tmp_path))
     (run / "metrics.json").write_bytes((tmp_path / "other" / "metrics.json").read_bytes())
     assert [line.state for line in listing.lines()] == ["finished", "finished"]
+
+
+def test_what_is_gone_is_let_go_of(tmp_path: Path) -> None:
+    listing = Listing(Root(tmp_path))
+    for name in ("one", "other"):
+        going(tmp_path / name, HISTORY, 20)
+    assert len(listing.lines()) == 2
+    shutil.rmtree(tmp_path / "one")
+    assert [line.name for line in listing.lines()] == ["other"]
+    assert [*listing._known] == [*listing._checkpoints._known] == [tmp_path / "other"]
 
 
 @pytest.mark.parametrize("module", ["app", "server"])

@@ -86,10 +86,13 @@ def _check_installed() -> None:
 
 def _on_ray(order: Order, host: str, port: int, replicas: Replicas, on: str) -> None:
     address = address_of(on)
-    from softprompt.serving.listening import url_of
+    from softprompt.serving.listening import free_port, url_of
     from softprompt.serving.on_ray import check_ray, serve_on_ray
 
     check_ray()
-    url = url_of(host, port)
-    tell(f"serving {order.prompts} at {url} from replicas on Ray")
+    if address is None:
+        port = free_port(host, port)
+    elif not port:
+        raise SoftPromptError("--port 0 takes a free port of this machine, but a cluster elsewhere listens: choose one")
+    tell(f"serving {order.prompts} at {url_of(host, port)} from replicas on Ray")
     serve_on_ray(order, host, port, replicas, address)

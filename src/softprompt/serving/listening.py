@@ -92,6 +92,17 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def free_port(host: str, port: int) -> int:
+    """The number of a port that another program will listen at; for 0 that of a free one.
+
+    Raises:
+        SoftPromptError: it cannot be had.
+    """
+    with listen(host, port) as own:
+        number: int = own.getsockname()[1]
+    return number
+
+
 def until_told(server: uvicorn.Server, own: socket.socket) -> None:
     """Run a server until SIGTERM or SIGINT, and return once it has answered what it accepted."""
     # Once it has drained, uvicorn sends itself the signal again, which shall end nothing else.

@@ -107,7 +107,11 @@ class Listing:
 
     def lines(self) -> list[Line]:
         """A line for each run in the folder, by their names; none of an empty one."""
-        return [self._line(place) for place in walked([self.root.folder]).runs]
+        found = walked([self.root.folder]).runs
+        for gone in self._known.keys() - found:
+            del self._known[gone]
+            self._checkpoints.forget(gone)
+        return [self._line(place) for place in found]
 
     def line(self, name: str) -> Line:
         """The line of a run.

@@ -48,6 +48,10 @@ class Checkpoints:
             known = self._known[run] = (signs, _told(last))
         return known[1]
 
+    def forget(self, run: Path) -> None:
+        """Let go of what is known of a run that is gone."""
+        self._known.pop(run, None)
+
 
 def _last(run: Path) -> list[Path]:
     """The last checkpoint of each stage, in the order in which they were written."""
