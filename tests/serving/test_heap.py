@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from softprompt.attached.memory import give_back
+from softprompt.backbones.freed import give_back
 from softprompt.serving import heap
 
 from ..shared.served import GENERATION, TEXTS, put, server

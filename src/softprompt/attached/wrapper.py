@@ -12,8 +12,8 @@ from typing import Any, NoReturn, SupportsIndex, TypeVar
 from torch import nn
 
 from softprompt.attached.freeze import Frozen
-from softprompt.attached.memory import keep_freed
 from softprompt.backbones.bare import Wrapping
+from softprompt.backbones.freed import keep_freed
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError

@@ -8,8 +8,6 @@ of them, and whoever trains adds their gradients up.
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import suppress
 from warnings import filterwarnings
 
 import torch
@@ -17,14 +15,11 @@ from torch import nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import parameters_of
+from softprompt.backbones.freed import return_freed
 from softprompt.backbones.packed import is_packed
 from softprompt.backbones.resting import device_of, is_sharded, where_they_rest
 from softprompt.errors import SoftPromptError
 from softprompt.ranks import here
-
-# From glibc's malloc.h: when free memory goes back, how much more is fetched, from which size on a block is mapped.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-_LARGE = 1 << 17  # what all three are until something changes them
 
 
 def shard(backbone: nn.Module, anatomy: Anatomy, *, called: nn.Module) -> None:
@@ -62,20 +57,7 @@ def shard(backbone: nn.Module, anatomy: Anatomy, *, called: nn.Module) -> None:
     for one in before:
         if not is_sharded(one) and one.is_floating_point():
             one.data = one.data.new_full((), torch.nan).expand(one.shape)  # what is known of a model goes by shapes
-    _give_back()
-
-
-def _give_back() -> None:
-    """Have glibc return what is free, and large blocks as soon as they are: gathered weights would pile up in it.
-
-    It raises the size from which it does so with every such block that is freed, up to 32 MB (mallopt(3)), and
-    `attached.memory` has it keep all blocks for the next step: never over a split model.
-    """
-    with suppress(OSError, AttributeError):  # another system's
-        own = ctypes.CDLL(None)
-        for setting in (_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD):
-            own.mallopt(setting, _LARGE)
-        own.malloc_trim(0)
+    return_freed()  # never `keep_freed`: gathered weights would pile up in it
 
 
 def is_split(backbone: nn.Module) -> bool:

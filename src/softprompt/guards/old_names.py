@@ -30,7 +30,8 @@ MODULES = dict(
     evaluation.predict inference.predict
     fingerprint backbones.fingerprint
     generation attached.generation
-    memory attached.memory
+    attached.memory backbones.freed
+    memory backbones.freed
     prompted attached.model
     reading readouts.build
     sites.anatomy backbones.anatomy

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from fastapi import Request
 
 from softprompt.attached.answering import Text
-from softprompt.attached.memory import give_back
+from softprompt.backbones.freed import give_back
 from softprompt.errors import SoftPromptError
 from softprompt.inference.predict import Answer
 from softprompt.serving import heap

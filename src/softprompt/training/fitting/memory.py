@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from softprompt.attached.lowered import runs_as_one
-from softprompt.attached.memory import give_back
+from softprompt.backbones.freed import give_back
 from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import to_device
