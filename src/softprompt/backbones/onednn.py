@@ -69,6 +69,7 @@ def fits_onednn(given: Tensor, weight: Tensor) -> bool:
         and type(given) in _PLAIN
         and type(weight) in _PLAIN
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call,attr-defined]  # torch leaves the types out
         and not torch.is_autocast_enabled("cpu")
         and not _transforming()
     )
