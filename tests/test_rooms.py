@@ -39,7 +39,7 @@ TRAINING = [
 ]
 ORDER: list[list[Room]] = [
     ["errors"],
-    ["guards", "progress", "ranks"],
+    ["cores", "guards", "progress", "ranks"],
     ["files"],
     ["pages"],
     ["backbones", ("tasks", TASKS)],
@@ -123,6 +123,7 @@ def test_each_room_is_on_the_list_and_the_root_holds_no_other_file() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} == {
         "__init__",
         "__main__",
+        "cores",
         "errors",
         "progress",
         "ranks",

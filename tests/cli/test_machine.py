@@ -30,6 +30,7 @@ def test_doctor_tells_what_the_machine_can_do(kind: str, ask: Any, monkeypatch: 
     assert code == 0
     assert found["products on cpu"]["gflops"] == rates.model_dump(exclude={"onednn"})
     assert found["CPU"]["threads"] == torch.get_num_threads()
+    assert 1 <= found["CPU"]["usable"] <= found["CPU"]["cores"]
     assert 0 < found["memory"]["free_bytes"] <= found["memory"]["total_bytes"]
     assert found["dtype"]["dtype"] == dtype
     assert why in found["dtype"]["detail"]

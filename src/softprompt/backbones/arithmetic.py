@@ -34,6 +34,7 @@ from torch.nn import functional
 
 from softprompt.backbones.cache import cache_folder
 from softprompt.backbones.onednn import by_onednn, has_onednn
+from softprompt.cores import usable_cores
 from softprompt.errors import SoftPromptError
 from softprompt.files.whole import write_text
 
@@ -116,11 +117,6 @@ def measured_rates(device: torch.device) -> ProductRates:
     A cache that is damaged, of another machine or cannot be written is no fault: the products are tried anew.
     """
     return _rates_of(this_machine(device), device)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def this_machine(device: torch.device) -> Machine:

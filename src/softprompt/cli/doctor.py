@@ -13,6 +13,7 @@ import typer
 from softprompt.cli.common import all_tasks, emit, quiet, table, tell_faults
 from softprompt.cli.machine import Check, machine_checks
 from softprompt.cli.options import Json
+from softprompt.cores import usable_cores
 from softprompt.errors import SoftPromptError
 
 _EMBEDDED = {
@@ -66,12 +67,19 @@ def _checks() -> list[Check]:
     from softprompt.training.measure import versions
 
     cache = cache_folder()
-    cores, threads = os.cpu_count(), torch.get_num_threads()
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    usable = usable_cores()
+    some = "" if usable == cores else f", {usable} of them for this process"
     room = shutil.disk_usage(_existing(cache)).free
     checks = [
         Check("versions", True, ", ".join(f"{name} {number}" for name, number in versions().items())),
         Check("GPU", None if not torch.cuda.is_available() else True, _gpus()),
-        Check("CPU", True, f"{cores} cores, {threads} threads for torch", {"cores": cores, "threads": threads}),
+        Check(
+            "CPU",
+            True,
+            f"{cores} cores{some}, {threads} threads for torch",
+            {"cores": cores, "usable": usable, "threads": threads},
+        ),
         Check("cache", os.access(_existing(cache), os.W_OK), f"{cache} ({room / 2**30:.1f} GiB free)"),
         *machine_checks(),
     ]

@@ -83,7 +83,7 @@ def workers_here(workers: int | None, cells: int) -> tuple[int, int]:
     """How many workers there are on this machine, and the threads of each."""
     import torch
 
-    from softprompt.backbones.arithmetic import usable_cores
+    from softprompt.cores import usable_cores
 
     cores = usable_cores()
     usual = 1 if torch.cuda.is_available() else min(_USUAL, cores)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, get_args, get_type_hints
 import typer
 
 from softprompt.cli.known import all_options
+from softprompt.cores import heed_limit
 from softprompt.errors import SoftPromptError, quoted, shown
 from softprompt.guards.paths import reason
 from softprompt.guards.suggestions import nearest
@@ -32,6 +33,7 @@ def run(app: typer.Typer) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    heed_limit()
     sys.exit(_exit_code(app))
 
 

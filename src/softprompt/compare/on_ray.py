@@ -17,13 +17,13 @@ from typing import NamedTuple, Self
 
 from pydantic import ValidationError
 
-from softprompt.backbones.arithmetic import usable_cores
 from softprompt.compare.cells import Cell
 from softprompt.compare.child import Child
 from softprompt.compare.executor import ENDS, Event
 from softprompt.compare.on_node import Order
 from softprompt.compare.ray_lines import Asked, Joined, Node, Setup
 from softprompt.compare.store import Store
+from softprompt.cores import usable_cores
 from softprompt.errors import SoftPromptError, shortened
 from softprompt.files.places import RUN
 from softprompt.files.whole import placing

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from softprompt.cores import fewer_threads
 from softprompt.errors import SoftPromptError, quoted
 
 _TRAINING = threading.RLock()
@@ -47,6 +48,7 @@ def reproducible(seed: int, threads: int | None) -> Iterator[None]:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+    threads = threads or fewer_threads(before[3])
     if threads is not None:
         torch.set_num_threads(threads)
     try:
