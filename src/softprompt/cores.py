@@ -1,4 +1,4 @@
-"""The cores that this process may use: those that it may run on, and the time of them that its control group gets.
+"""The cores that this process may use: those that it may run on, and the time of them that its control groups get.
 
 A container that is given two cores of a machine with 64 sees all 64, and torch starts a thread for each. They share the
 time of two, and threads that wait for one another spin it away: with the time of one core, a training step on MiniLM
@@ -45,7 +45,7 @@ def heed_limit() -> None:
 def _allowed(most: int) -> int:
     """The cores whose time the process's control groups leave, from 1 to `most`."""
     least = float(most)
-    for folder in _folders():
+    for folder in control_groups("cpu"):
         with suppress(OSError, ValueError, ZeroDivisionError):  # no such file, or the word "max"
             quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
             least = min(least, int(quota) / int(period))
@@ -57,13 +57,17 @@ def _allowed(most: int) -> int:
     return max(1, int(least))
 
 
-def _folders() -> list[Path]:
-    """The control groups that limit time, the process's own and those above it; of a container, its root."""
-    found = [_GROUPS, _GROUPS / "cpu"]
+def control_groups(kind: str) -> list[Path]:
+    """The control groups that limit the process, its own and those above it (a service's, a job's); a container's root.
+
+    Args:
+        kind: `cpu` or `memory`. In version 1 each has a tree of its own.
+    """
+    found = [_GROUPS, _GROUPS / kind]
     with suppress(OSError, ValueError):
         for line in _OWN.read_text(encoding="utf-8").splitlines():
             _, kinds, path = line.split(":", 2)
-            if not kinds or "cpu" in kinds.split(","):  # version 2, or the one of version 1 that counts time
-                own = (_GROUPS if not kinds else _GROUPS / "cpu") / path.strip("/")
+            if not kinds or kind in kinds.split(","):  # version 2 names no kinds
+                own = (_GROUPS / kind if kinds else _GROUPS) / path.strip("/")
                 found += [own, *(one for one in own.parents if _GROUPS in one.parents)]
     return [*dict.fromkeys(found)]

@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 
+from softprompt import cores
 from softprompt.training import measure
 from softprompt.training.measure import free_memory, peak_memory, reset_peak, versions
 
@@ -35,18 +36,25 @@ def test_versions_are_those_that_run() -> None:
     assert {"python", "softprompt", "accelerate", "safetensors"} < found.keys()
 
 
-def test_what_is_free_is_within_the_control_groups_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "_GROUP", tmp_path)
+@pytest.mark.parametrize("place", [".", "job/step"])  # a container's root, and a job's group of a whole machine
+def test_what_is_free_is_within_the_control_groups_limit(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cores, "_GROUPS", tmp_path)
+    monkeypatch.setattr(cores, "_OWN", tmp_path / "own")
+    (tmp_path / "own").write_text(f"0::/{place.strip('.')}\n")
+    own = tmp_path / place
+    own.mkdir(parents=True, exist_ok=True)
     without = free_memory()
     assert without is not None
     assert without.with_disk >= without.at_once > 1 << 20
     for name, text in {"memory.max": "8000000", "memory.current": "5000000"}.items():
-        (tmp_path / name).write_text(f"{text}\n")
-    (tmp_path / "memory.stat").write_text("anon 4000000\ninactive_file 1000000\n")
+        (own / name).write_text(f"{text}\n")
+    (own / "memory.stat").write_text("anon 4000000\ninactive_file 1000000\n")
     limited = free_memory()
     assert limited is not None
     assert limited.at_once == 4_000_000  # what is only a cache of files is given back on demand
-    (tmp_path / "memory.max").write_text("max\n")
+    (own / "memory.max").write_text("max\n")
     unlimited = free_memory()
     assert unlimited is not None
     assert unlimited.at_once > 8_000_000

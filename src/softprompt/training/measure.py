@@ -10,15 +10,16 @@ from pathlib import Path
 
 import torch
 
+from softprompt.cores import control_groups
+
 _CPU = torch.device("cpu")
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
-# The process's control group (version 2 and 1): where its limit stands, what it took, and how much of that is a cache.
-_GROUP = Path("/sys/fs/cgroup")
-_GROUPS = {
-    ".": ("memory.max", "memory.current", "inactive_file"),
-    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-}
+# Of a control group (version 2 and 1): where its limit stands, what it took, and how much of that is a cache.
+_NAMES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def reset_peak(device: torch.device = _CPU) -> None:
@@ -70,18 +71,18 @@ def free_memory(device: torch.device = _CPU) -> FreeMemory | None:
         return None
     import psutil
 
-    own = [_limit(folder, *names) for folder, names in _GROUPS.items()]
+    own = [_limit(folder, *names) for folder in control_groups("memory") for names in _NAMES]
     least = min((one for one in own if one is not None), default=None)
     free, disk = int(psutil.virtual_memory().available), int(psutil.swap_memory().free)
     free = free if least is None else min(free, least)
     return FreeMemory(free, free + disk)
 
 
-def _limit(folder: str, most: str, used: str, cached: str) -> int | None:
+def _limit(folder: Path, most: str, used: str, cached: str) -> int | None:
     """What a control group may still take; None where it has no limit. Files that are only cached count as free."""
     try:
-        limit, now = (int((_GROUP / folder / name).read_text()) for name in (most, used))
-        stat = dict(line.split() for line in (_GROUP / folder / "memory.stat").read_text().splitlines())
+        limit, now = (int((folder / name).read_text()) for name in (most, used))
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
         return max(limit - now + int(stat.get(cached, 0)), 0)
     except (OSError, ValueError):  # no such group, or the word "max"
         return None
