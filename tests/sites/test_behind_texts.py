@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.methods import IDPG, CaPT, DeepPrompt, LoRA, Method, PromptTuning, PTuning, PTuningV2
+from softprompt.sites.kept_room import Room
 from softprompt.sites.kept_texts import KeptTexts
 
 from ..shared.models import DECODERS, ids, model, padded, tokenizer
@@ -26,7 +27,6 @@ METHODS: dict[str, Method] = {
 # Their attention is another's, their positions count the mask, their cache is told its own way.
 OTHERS = ("bloom", "mpt", "falcon", "gptj", "gpt_neo", "diffllama", "doge")
 LENGTHS = (14, 5, 20, 9)  # longer than a sliding window of 8
-MOST = 1 << 20
 
 
 def backbone_of(family: str) -> Any:
@@ -69,7 +69,7 @@ def same(found: tuple[Tensor, list[Tensor]], expected: tuple[Tensor, list[Tensor
 def test_logits_and_gradients_are_those_of_the_whole_batch(family: str, name: str, side: str) -> None:
     backbone = backbone_of(family)
     with attach(backbone, tokenizer(), producer(backbone, METHODS[name])) as prompted:
-        given, kept = batch_of(prompted, side), KeptTexts(MOST)
+        given, kept = batch_of(prompted, side), KeptTexts(Room())
         expected = step(prompted, given)
         with prompted.keeping_texts(kept):
             same(step(prompted, given), expected)  # the texts run in the step
@@ -87,7 +87,7 @@ def test_logits_and_gradients_are_those_of_the_whole_batch(family: str, name: st
 @pytest.mark.parametrize("family", DECODERS)
 def test_the_frozen_layers_run_the_columns_from_the_prompt_on_alone(family: str) -> None:
     with attach(model(family), tokenizer(), producer(model(family), METHODS["prompt_tuning"])) as prompted:
-        given, kept = batch_of(prompted, "right"), KeptTexts(MOST)
+        given, kept = batch_of(prompted, "right"), KeptTexts(Room())
         with prompted.keeping_texts(kept):
             with kept.filling():
                 step(prompted, given)
@@ -102,7 +102,7 @@ def test_the_frozen_layers_run_the_columns_from_the_prompt_on_alone(family: str)
 @pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2"])
 def test_one_row_and_rows_of_which_some_are_kept(family: str) -> None:
     with attach(model(family), tokenizer(), producer(model(family), METHODS["prompt_tuning"])) as prompted:
-        one, many, kept = batch_of(prompted, "right", (14,)), batch_of(prompted, "right"), KeptTexts(MOST)
+        one, many, kept = batch_of(prompted, "right", (14,)), batch_of(prompted, "right"), KeptTexts(Room())
         alone, expected = step(prompted, one), step(prompted, many)
         with prompted.keeping_texts(kept):
             with kept.filling():
@@ -116,7 +116,7 @@ def test_one_row_and_rows_of_which_some_are_kept(family: str) -> None:
 def test_what_is_kept_is_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other keys and values give other logits: the text has a part in them."""
     with attach(model("llama"), tokenizer(), producer(model("llama"), METHODS["prompt_tuning"])) as prompted:
-        given, kept = batch_of(prompted, "right"), KeptTexts(MOST)
+        given, kept = batch_of(prompted, "right"), KeptTexts(Room())
         with prompted.keeping_texts(kept), torch.no_grad():
             with kept.filling():
                 before = prompted(**given).logits
@@ -127,7 +127,7 @@ def test_what_is_kept_is_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_text_is_another_text() -> None:
     """Nothing is stale: what is kept goes by the ids alone."""
     with attach(model("llama"), tokenizer(), producer(model("llama"), METHODS["prompt_tuning"])) as prompted:
-        given, kept = batch_of(prompted, "right"), KeptTexts(MOST)
+        given, kept = batch_of(prompted, "right"), KeptTexts(Room())
         with prompted.keeping_texts(kept):
             with kept.filling():
                 step(prompted, given)
@@ -145,17 +145,18 @@ def test_no_more_is_kept_than_there_is_room_for() -> None:
             3 * 2 * 32 * 4 // 2,
         )  # layers, keys and values, K D, bytes, K is half
         expected = step(prompted, given)
-        kept = KeptTexts(19 * token)  # the texts of 14 and of 5 tokens
+        room = Room(memory=19 * token)  # the texts of 14 and of 5 tokens
+        kept = KeptTexts(room)
         with prompted.keeping_texts(kept):
             with kept.filling():
                 step(prompted, given)
-            assert (len(kept), kept.taken, kept.is_full) == (2, 19 * token, True)
+            assert (len(kept), room.left, kept.is_full) == (2, 0, True)
             same(step(prompted, given), expected)
 
 
 def test_a_text_that_two_rows_have_runs_once() -> None:
     with attach(model("llama"), tokenizer(), producer(model("llama"), METHODS["prompt_tuning"])) as prompted:
-        given, kept = batch_of(prompted, "right", (9, 9)), KeptTexts(MOST)
+        given, kept = batch_of(prompted, "right", (9, 9)), KeptTexts(Room())
         given["input_ids"][1, :9] = given["input_ids"][0, :9]
         expected = step(prompted, given)
         with prompted.keeping_texts(kept):
@@ -189,7 +190,7 @@ def test_what_the_text_hangs_on_or_shows_runs_whole(family: str, method: Method,
     options = {"is_decoder": True} if family == "roformer" else {}
     backbone = model(family) if family in DECODERS else unusual(family, AutoModelForCausalLM, **options)
     with attach(backbone, tokenizer(), producer(backbone, method), dropout="dropout" in how) as prompted:
-        given, kept = batch_of(prompted, "right"), KeptTexts(MOST)
+        given, kept = batch_of(prompted, "right"), KeptTexts(Room())
         if how is _FRONT or prompted.prompts[0].footprint.count != 3:
             batch, mask = padded([ids(length, seed=length) for length in LENGTHS], "right")
             given = {"input_ids": batch, "attention_mask": mask, "positions": mask.sum(-1, keepdim=True) - 1}

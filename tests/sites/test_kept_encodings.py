@@ -12,14 +12,13 @@ from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.methods import LoRA, Method, PromptTuning, PTuningV2
+from softprompt.sites.kept_room import Room
 from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.key_values import key_values
 from softprompt.sites.producer import Producer
 
 from ..shared.models import ENCODER_DECODERS, ids, model, padded, tokenizer
 from ..shared.prompts import TARGET, producer
-
-MOST = 1 << 20
 
 
 class InTheDecoder(Producer):
@@ -80,7 +79,7 @@ def near(one: Tensor, other: Tensor) -> None:
 def test_logits_and_gradients_are_those_of_whole_passes(family: str, side: str) -> None:
     with in_the_decoder(family) as prompted:
         assert prompted.leaves_encoder
-        given, kept = batch_of(side), KeptTexts(MOST)
+        given, kept = batch_of(side), KeptTexts(Room())
         logits, gradients, runs = step(prompted, given)
         assert runs == 1
         with prompted.keeping_texts(kept):
@@ -109,14 +108,14 @@ def test_logits_and_gradients_are_those_of_whole_passes(family: str, side: str) 
 def test_an_encoder_that_is_reached_runs_whole(method: Method) -> None:
     with attach(model("t5"), tokenizer(), producer(model("t5"), method)) as prompted:
         assert not prompted.leaves_encoder
-        kept = KeptTexts(MOST)
+        kept = KeptTexts(Room())
         with prompted.keeping_texts(kept), kept.filling():
             step(prompted, batch_of("right"))
         assert (len(kept), kept.computed) == (0, 0)
 
 
 def test_what_shows_the_encoder_or_drops_out_runs_whole() -> None:
-    kept = KeptTexts(MOST)
+    kept = KeptTexts(Room())
     with in_the_decoder("t5") as prompted, prompted.keeping_texts(kept), kept.filling():
         step(prompted, {**batch_of("right"), "output_hidden_states": True})
     own = InTheDecoder(prompted.anatomy)

@@ -14,6 +14,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from softprompt.sites.kept_room import Room
+
 Ids: TypeAlias = tuple[int, ...]
 
 
@@ -21,17 +23,19 @@ class KeptTexts:
     """Constants of texts, each `(n, S)` for the n tokens of one.
 
     Attributes:
-        most: bytes that may be kept.
-        taken: bytes that are.
         serves: whether the backbone turned out to go this way.
         is_full: whether there was no more room.
         computed: how many texts were run since somebody set it to 0.
     """
 
-    def __init__(self, most: int) -> None:
-        """Nothing is kept yet, and nothing will be but inside `filling`."""
-        self.most, self.taken, self.computed, self.is_full = most, 0, 0, False
-        self.serves = True
+    def __init__(self, room: Room) -> None:
+        """Nothing is kept yet, and nothing will be but inside `filling`.
+
+        Args:
+            room: takes what is kept.
+        """
+        self.serves, self.is_full, self.computed = True, False, 0
+        self._room = room
         self._kept: dict[Ids, Tensor] = {}
         self._fills = False
 
@@ -64,13 +68,13 @@ class KeptTexts:
 
     def offer(self, text: Ids, states: Tensor) -> None:
         """Keep what was made of a text, `(n, S)`, where it is wanted and there is room."""
-        size = states.numel() * states.element_size()
-        if not self._fills or text in self._kept:
+        if not self._fills or self.is_full or text in self._kept:
             return
-        self.is_full = self.is_full or self.taken + size > self.most
-        if not self.is_full:
-            self._kept[text] = states.clone()
-            self.taken += size
+        kept = self._room.keep(states)
+        if kept is None:
+            self.is_full = True
+        else:
+            self._kept[text] = kept
 
 
 def texts_of(ids: Tensor, own: Tensor) -> list[Ids]:

@@ -17,8 +17,9 @@ from softprompt.inference.prefilled import PrefilledItem, beginning_above
 from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PrefixTuning, PromptTuning, PTuningV2, SoftWords
 from softprompt.readouts.build import build_readout
 from softprompt.readouts.free_text import FreeText
+from softprompt.sites.kept_room import Room
 from softprompt.sites.kept_texts import KeptTexts
-from softprompt.training.fitting.frozen_states import MOST, bytes_below, keep_states_below, keep_texts, stand_behind
+from softprompt.training.fitting.frozen_states import keep_states_below, keep_texts, stand_behind
 from softprompt.training.fitting.trainer import TaskModel
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import Interrupted
@@ -69,7 +70,7 @@ def test_the_loss_and_its_gradients_are_the_same(family: str, name: str, tmp_pat
     with prompted:
         first = prompted.first_layer
         assert first > 0
-        kept = keep_states_below(prompted, trained.readout, items, train=True, batch_size=3)
+        kept = keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, room=Room())
         assert kept is not None
         ran: list[int] = []
         handles = [
@@ -97,7 +98,7 @@ def test_rows_that_are_answered_begin_above_as_well(family: str, readout: str | 
     prompted, trained, items = setting(family, METHODS["spt"], tmp_path, readout=readout)
     rows = [item.row for item in items]
     with prompted:
-        kept = keep_states_below(prompted, trained.readout, items, train=False, batch_size=3)
+        kept = keep_states_below(prompted, trained.readout, items, train=False, batch_size=3, room=Room())
         assert kept is not None
         ran: list[int] = []
         handles = [
@@ -121,7 +122,8 @@ def test_a_row_that_comes_again_is_computed_once_and_keeps_all_that_it_was(tmp_p
     with prompted:
         seen: list[int] = []
         rows = [first, items[1], first]
-        kept = keep_states_below(prompted, trained.readout, rows, train=True, batch_size=3, tick=seen.append)
+        own = {"train": True, "batch_size": 3, "room": Room(), "tick": seen.append}
+        kept = keep_states_below(prompted, trained.readout, rows, **own)
     assert kept is not None
     assert sum(seen) == 2
     assert kept[0] is kept[2]
@@ -132,10 +134,14 @@ def test_a_row_that_comes_again_is_computed_once_and_keeps_all_that_it_was(tmp_p
 def test_rows_that_take_more_than_is_kept_run_whole(tmp_path: Path) -> None:
     prompted, trained, items = setting("llama", METHODS["spt"], tmp_path)
     with prompted:
-        size = bytes_below(prompted, items)
+        whole = Room()
+        assert keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, room=whole) is not None
+        size = Room().left - whole.left
         for most, kept in ((size, True), (size - 1, False)):
-            found = keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, most=most)
+            own = Room(memory=most)
+            found = keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, room=own)
             assert (found is not None) == kept
+            assert own.left == (0 if kept else most)  # nothing was computed for nothing
 
 
 def test_free_text_is_answered_from_the_first_layer(tmp_path: Path) -> None:
@@ -143,7 +149,7 @@ def test_free_text_is_answered_from_the_first_layer(tmp_path: Path) -> None:
     prompted, trained, items = setting("llama", METHODS["spt"], tmp_path)
     writing = FreeText(trained.readout.row_encoder, 0, None, 1, space=True, max_new_tokens=2)
     with prompted:
-        assert keep_states_below(prompted, writing, items, train=False, batch_size=3) is None
+        assert keep_states_below(prompted, writing, items, train=False, batch_size=3, room=Room()) is None
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
@@ -195,7 +201,7 @@ def test_a_layer_that_gives_more_than_states_is_run(tmp_path: Path, monkeypatch:
     prompted, trained, items = setting("t5", METHODS["spt"], tmp_path)
     with prompted:
         assert prompted.first_layer == 2
-        assert keep_states_below(prompted, trained.readout, items, train=True, batch_size=3) is None
+        assert keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, room=Room()) is None
 
 
 def test_prompts_at_the_input_begin_there(tmp_path: Path) -> None:
@@ -218,7 +224,7 @@ TUNING = PromptTuning(num_virtual_tokens=2, init="random_uniform")
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3"])
 def test_texts_before_the_prompt_are_kept_for_steps_and_for_answers(family: str, train: bool, tmp_path: Path) -> None:
     prompted, trained, items = setting(family, TUNING, tmp_path, BEHIND)
-    kept = KeptTexts(MOST)
+    kept = KeptTexts(Room())
     with prompted:
         assert stand_behind(items)
         told: list[int] = []
@@ -241,7 +247,7 @@ def test_members_of_a_mixture_have_texts_of_their_own(tmp_path: Path) -> None:
     prompted, trained, items = setting("llama", words, tmp_path)
     with prompted:
         assert stand_behind(items)
-        kept, expected = KeptTexts(MOST), gradients(trained, items)
+        kept, expected = KeptTexts(Room()), gradients(trained, items)
         keep_texts(prompted, trained.readout, items, kept, train=True, batch_size=3)
         kept.computed = 0
         with prompted.keeping_texts(kept):
@@ -256,7 +262,7 @@ def test_candidates_of_several_tokens_share_what_is_kept_of_their_text(tmp_path:
     with attach(backbone, tokenizer(), producer(backbone, TUNING)) as prompted:
         spec = readout_spec(backbone, rows, TUNING, TrainingOptions())
         readout = build_readout(rows, Backbone(backbone, tokenizer()), prompted.prompts[0], spec)
-        items, kept = [readout.encode(row) for row in rows.splits(1).train[:5]], KeptTexts(MOST)
+        items, kept = [readout.encode(row) for row in rows.splits(1).train[:5]], KeptTexts(Room())
         assert len(items[0].texts) == 2
         expected = predict(prompted, readout, [item.row for item in items])
         keep_texts(prompted, readout, items, kept, train=False, batch_size=3)
@@ -281,8 +287,8 @@ def test_a_run_over_kept_texts_ends_in_the_same_prompt(
     made: list[KeptTexts] = []
 
     class Noted(KeptTexts):
-        def __init__(self, most: int) -> None:
-            super().__init__(most)
+        def __init__(self, room: Room) -> None:
+            super().__init__(room)
             made.append(self)
 
     monkeypatch.setattr("softprompt.training.fitting.stage.KeptTexts", Noted)
@@ -290,9 +296,13 @@ def test_a_run_over_kept_texts_ends_in_the_same_prompt(
     kept = run(tmp_path / "kept", family, TUNING, data=tmp_path / "data", **chosen)
     assert len(made) == 1
     assert len(made[0]) == made[0].computed > 20  # of all rows that are trained on or chosen by, each once
-    monkeypatch.setattr("softprompt.training.fitting.stage.MOST", 20_000)
+    monkeypatch.setattr("softprompt.training.fitting.stage.Room", lambda folder: Room(memory=20_000))
     some = run(tmp_path / "some", family, TUNING, data=tmp_path / "data", **chosen)
     assert 0 < len(made[1]) < 20 < made[1].computed  # the others run in their steps
+    monkeypatch.setattr("softprompt.training.fitting.stage.Room", lambda folder: Room(folder, memory=20_000))
+    run(tmp_path / "disk", family, TUNING, data=tmp_path / "data", **chosen)
+    assert len(made[2]) == len(made[0]) == made[2].computed
+    assert (tmp_path / "disk" / PROMPT).read_bytes() == (tmp_path / "kept" / PROMPT).read_bytes()
     monkeypatch.setattr("softprompt.training.fitting.stage.stand_behind", lambda items: False)
     whole = run(tmp_path / "whole", family, TUNING, data=tmp_path / "data", **chosen)
     for one in (kept, some):
@@ -302,11 +312,14 @@ def test_a_run_over_kept_texts_ends_in_the_same_prompt(
             assert one.metrics[name]["loss"] == pytest.approx(whole.metrics[name]["loss"], abs=1e-4)
 
 
-@pytest.mark.parametrize("most", [1 << 20, 20_000])
+@pytest.mark.parametrize(("memory", "on_disk"), [(1 << 20, False), (20_000, False), (20_000, True)])
 def test_a_run_over_kept_texts_resumes_to_the_same_bytes(
-    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memory: int, on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("softprompt.training.fitting.stage.MOST", most)
+    def room(folder: Path) -> Room:
+        return Room(folder if on_disk else None, memory)
+
+    monkeypatch.setattr("softprompt.training.fitting.stage.Room", room)
     chosen: dict[str, Any] = {"max_steps": 20, "evaluations": 4, "template": BEHIND}
     run(tmp_path / "a", "llama", TUNING, **chosen)
     with pytest.raises(Interrupted):
@@ -319,7 +332,7 @@ def test_a_run_over_kept_texts_resumes_to_the_same_bytes(
 def test_texts_are_kept_of_an_encoder_that_no_prompt_reaches(train: bool, tmp_path: Path) -> None:
     prompted, trained, items = setting("t5", PrefixTuning(num_virtual_tokens=2), tmp_path)
     prompted.prompts[0].prefix = 0  # the decoder's are left
-    kept = KeptTexts(MOST)
+    kept = KeptTexts(Room())
     with prompted:
         assert prompted.leaves_encoder
         keep_texts(prompted, trained.readout, items, kept, train=train, batch_size=3)

@@ -20,6 +20,7 @@ from softprompt.inference.prefilled import PrefilledItem
 from softprompt.readouts import Batch, Item, Readout
 from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
+from softprompt.sites.kept_room import Room
 from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.modes import evaluating
 
@@ -31,9 +32,6 @@ class PooledItem(Item):
     features: Tensor
 
 
-MOST = 2 << 30  # bytes of states that are kept, our choice
-
-
 def keep_states_below(
     prompted: PromptedModel,
     readout: Readout,
@@ -41,7 +39,7 @@ def keep_states_below(
     *,
     train: bool,
     batch_size: int,
-    most: int = MOST,
+    room: Room,
     tick: Tick | None = None,
 ) -> list[PrefilledItem] | None:
     """Compute once what the layers below the prompt make of each row.
@@ -52,7 +50,7 @@ def keep_states_below(
         items: encoded rows; one that stands there twice is computed once.
         train: whether the rows are trained on, rather than answered.
         batch_size: rows a pass.
-        most: bytes of states that may be kept.
+        room: takes the states.
         tick: told of every batch.
 
     Returns:
@@ -62,7 +60,7 @@ def keep_states_below(
     if isinstance(readout, FreeText) and not train:
         return None
     distinct = [*{id(item): item for item in items}.values()]
-    if bytes_below(prompted, distinct) > most:
+    if _bytes_below(prompted, distinct) > room.left:
         return None
     found: dict[int, PrefilledItem] = {}
     run = readout.loss if train else readout.answer
@@ -75,8 +73,9 @@ def keep_states_below(
             if not states_below.plain or states_below.passes != 1:
                 return None
             for index, states in zip(chosen, states_below.recorded, strict=True):
-                item = distinct[index]
-                found[id(item)] = PrefilledItem.of(item, states.clone())
+                if (kept := room.keep(states)) is None:
+                    return None  # a file's end may stay unused
+                found[id(distinct[index])] = PrefilledItem.of(distinct[index], kept)
     return [found[id(item)] for item in items]
 
 
@@ -119,7 +118,7 @@ def keep_texts(
                 return
 
 
-def bytes_below(prompted: PromptedModel, items: Sequence[Item]) -> int:
+def _bytes_below(prompted: PromptedModel, items: Sequence[Item]) -> int:
     """The size of the states of rows that enter a layer."""
     width, size = prompted.anatomy.hidden_size, next(prompted.backbone.parameters()).element_size()
     return sum(item.length + prompted.slots[0].count for item in items) * width * size

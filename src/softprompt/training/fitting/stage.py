@@ -14,12 +14,11 @@ import torch
 from softprompt.backbones.sharding import is_split
 from softprompt.readouts import Item
 from softprompt.readouts.head import Head
+from softprompt.sites.kept_room import Room
 from softprompt.sites.kept_texts import KeptTexts
 from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.frozen_states import (
-    MOST,
     PooledItem,
-    bytes_below,
     keep_pooled,
     keep_states_below,
     keep_texts,
@@ -109,17 +108,17 @@ def _begun(stage: Stage, items: Sequence[Item], validation: Sequence[Item]) -> l
     if not prompted.first_layer or options.dropout or options.gradient_checkpointing:
         return found
     again = _come_again(stage, items)
-    room, size = MOST, options.eval_batch_size
+    room, size = Room(stage.run), options.eval_batch_size
     for place, train in enumerate((True, False)):
         if train and not again:
             continue
         own = found[place]
         with stage.show.work("states below the prompt, computed once", len(own), "rows") as tick:
             kept = keep_states_below(
-                prompted, stage.trained.readout, own, train=train, batch_size=size, most=room, tick=tick
+                prompted, stage.trained.readout, own, train=train, batch_size=size, room=room, tick=tick
             )
         if kept is not None:
-            found[place], room = kept, room - bytes_below(prompted, kept)
+            found[place] = kept
     return found
 
 
@@ -133,7 +132,7 @@ def _texts(stage: Stage, items: Sequence[Sequence[Item]]) -> KeptTexts | None:
         return None
     if isinstance(items[0][0], PooledItem) or not (prompted.leaves_encoder or stand_behind(items[0])):
         return None
-    kept, size = KeptTexts(MOST), options.eval_batch_size
+    kept, size = KeptTexts(Room(stage.run)), options.eval_batch_size
     for rows, train in zip(items, (True, False), strict=True):
         if train and not _come_again(stage, rows):
             continue
