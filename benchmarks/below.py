@@ -52,11 +52,13 @@ def steps(trained: Any, items: list[Any], count: int) -> dict[str, Any]:
     """Medians over the steps of both sides."""
     import torch
 
+    from softprompt.sites.kept_room import Room
     from softprompt.training.fitting.frozen_states import keep_states_below
 
     prompted, seconds = trained.prompted, {"whole": [], "kept": []}
     first, begun = prompted.first_layer, time.perf_counter()
-    kept = keep_states_below(prompted, trained.readout, items, train=True, batch_size=16) if first else None
+    asked = {"train": True, "batch_size": 16, "room": Room()}
+    kept = keep_states_below(prompted, trained.readout, items, **asked) if first else None
     once = time.perf_counter() - begun if kept else 0.0
     optimizer = torch.optim.AdamW(prompted.prompts.parameters(), lr=1e-3)
     for step in range(count + 1):
