@@ -21,6 +21,11 @@ ReadoutName: TypeAlias = str
 Pooling: TypeAlias = Literal["first", "last", "mean"]
 
 
+def usual_pooling(*, causal: bool) -> Pooling:
+    """Where a linear head reads when nobody says otherwise: the last token sees all others of a causal model."""
+    return "last" if causal else "mean"
+
+
 def lm_head(model: nn.Module) -> nn.Module | None:
     """The matrix that gives vocabulary logits; None where a model has none, and where what wraps one gives others."""
     read = getattr(model, "get_output_embeddings", None)

@@ -40,6 +40,7 @@ from softprompt.backbones.compat import (
 )
 from softprompt.backbones.dtype import check_dtype, choose_dtype, name_of
 from softprompt.backbones.fingerprint import digests, rounded_from
+from softprompt.backbones.pooled import tell_pooling
 from softprompt.backbones.source import BackboneSource, caused_by, line, locate
 from softprompt.backbones.structure import weight_of
 from softprompt.errors import SoftPromptError
@@ -105,6 +106,7 @@ def load_backbone(
         tokenizer = _tokenizer(source, config)
         model = _typed(source, config, asked, target, head)
         check_finite(source, model)
+        tell_pooling(model, source)
         methodcaller("to", target)(model)
         rows = weight_of(model.eval().get_input_embeddings()).shape[0]
     # As the user named it, and not where it lies: prompts and their cards carry the name to other machines.

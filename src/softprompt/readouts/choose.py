@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from softprompt.backbones.heads import Pooling
+from softprompt.backbones.heads import usual_pooling
 from softprompt.errors import SoftPromptError
 from softprompt.readouts.answers import AnswerIds, Ids, brings_choices, end_token, label_words
 from softprompt.readouts.base import Readout
@@ -138,7 +138,7 @@ def _head(task: Task, context: ReadoutContext) -> Head:
     if task.kind in IN_PLACE:
         return _tag_head(task, context) if task.kind == "tags" else _span_head(task, context)
     chosen = context.spec.pooling
-    pooling: Pooling = chosen if chosen != "auto" else "last" if context.causal else "mean"
+    pooling = chosen if chosen != "auto" else usual_pooling(causal=context.causal)
     template = task.template_for("head", context.seq2seq)
     outputs = 1 if template.has_choice or task.kind == "regression" else len(task.label_words())
     row_encoder = _row_encoder(template, context)

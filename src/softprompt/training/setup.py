@@ -14,7 +14,8 @@ from torch import nn
 from softprompt.backbones.anatomy import Anatomy, read_anatomy
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import Fingerprint
-from softprompt.backbones.heads import has_lm_head
+from softprompt.backbones.heads import has_lm_head, usual_pooling
+from softprompt.backbones.pooled import told_pooling
 from softprompt.errors import SoftPromptError, shortened
 from softprompt.methods.base import Method
 from softprompt.methods.default import STEPS, default_method, passes
@@ -74,7 +75,7 @@ class RunSpec:
 
 
 def readout_spec(model: nn.Module, task: Task, method: Method, options: TrainingOptions) -> ReadoutSpec:
-    """The readout of a training, and the place that its head reads: the user's, else the method's.
+    """The readout of a training, and the place that its head reads: the user's, the checkpoint's, else the method's.
 
     Raises:
         SoftPromptError: the method is used with a head only and another readout was asked for, or an option is out of
@@ -102,7 +103,8 @@ def readout_spec(model: nn.Module, task: Task, method: Method, options: Training
     chosen = {field: getattr(options, field) for field in ReadoutSpec.model_fields if field != "name"}
     chosen["max_length"] = options.max_length or SHORT
     if name == "head" and options.pooling == "auto" and task.kind not in IN_PLACE:
-        chosen["pooling"] = method.pooling(kind) or "auto"
+        wanted = told_pooling(model) or method.pooling(kind)
+        chosen["pooling"] = "auto" if wanted in (None, usual_pooling(causal=kind == "causal")) else wanted
     spec: ReadoutSpec = checked(ReadoutSpec, {"name": name, **chosen}, "training")
     return spec
 
