@@ -64,11 +64,11 @@ def rates(works: dict[str, Callable[[], int]], repeats: int) -> dict[str, float]
 
 
 def batches(engine: Any, asked: list[Any], budget: int) -> int:
-    """Answer questions in batches of like lengths, as the server makes them."""
+    """Answer questions in batches, as the server makes them."""
     from softprompt.serving.fair import FairQueue
     from softprompt.serving.jobs import scored
 
-    queue: FairQueue[Any] = FairQueue()
+    queue: FairQueue[Any] = FairQueue(pads=engine.pads)
     for one in asked:
         queue.add(scored(one, "answer", 0.0))
     while len(queue):

@@ -22,8 +22,8 @@ def rows(task: str, lengths: list[int], arrived: float = 0.0) -> list[One]:
     return [One(task, length, length, arrived) for length in lengths]
 
 
-def queue_of(*waiting: One) -> FairQueue[One]:
-    made: FairQueue[One] = FairQueue()
+def queue_of(*waiting: One, pads: bool = True) -> FairQueue[One]:
+    made: FairQueue[One] = FairQueue(pads=pads)
     for one in waiting:
         made.add(one)
     return made
@@ -59,6 +59,14 @@ def test_a_long_row_does_not_widen_a_batch_of_short_ones_until_it_has_waited() -
 
     assert {one.longest for one in queue().take(1000, late=0.0)} == {5}
     assert {one.longest for one in queue().take(1000, late=1.5)} == {5, 100}
+
+
+def test_rows_that_are_not_padded_are_together_unless_attention_would_be_much_wider() -> None:
+    waiting = [*rows("a", [5] * 8), One("b", 100, 100), One("c", 600, 600)]
+    batch = queue_of(*waiting, pads=False).take(1000, late=-1.0)
+    assert sorted(one.longest for one in batch) == [5] * 8 + [100]
+    queue = queue_of(*rows("a", [10] * 10), One("b", 100, 100), pads=False)
+    assert sum(one.cost for one in queue.take(150, late=-1.0)) == 150  # what they cost, and no more
 
 
 def test_a_row_that_costs_more_than_there_is_room_is_waited_for() -> None:

@@ -41,6 +41,12 @@ def test_fronts_that_leave_little_out_are_not_taken() -> None:
     assert fronts(*alone, "abcd", "abcd") == [(1, 20)] * 20 + [(1, 4)] * 2
 
 
+def test_rows_of_another_kind_do_not_meet() -> None:
+    ids = torch.tensor([[1, 2, 3]] * 4)
+    found = common_fronts(ids, [3] * 4, ["one", "one", "other", "other"])
+    assert [(one.rows, one.columns) for one in found] == [(2, 3), (2, 3)]
+
+
 def test_the_front_of_each_row() -> None:
     found = common_fronts(torch.tensor([[1, 2, 3], [1, 2, 3], [4, 5, 6], [1, 2, 3]]), [3, 3, 3, 3])
     assert rows_of(found, torch.device("cpu")).tolist() == [0, 0, 1, 2]

@@ -59,3 +59,10 @@ def test_what_a_wrapper_says_is_all_that_is_asked(name: str, family: str) -> Non
     assert found[0][:2] == found[1][:2]
     for alone, wrapped in zip(found[0][2], found[1][2], strict=True):
         assert torch.equal(alone, wrapped)
+
+
+def test_what_stands_before_any_text() -> None:
+    assert Footprint(count=2, static=True).stands_before_all
+    assert not Footprint(count=2).stands_before_all
+    assert not Footprint(count=2, static=True, placement="end").stands_before_all
+    assert not Footprint(prefix=2, static=True).stands_before_all

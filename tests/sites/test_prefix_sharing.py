@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +13,12 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig, NemotronConfig, StableLmConfig
 
 from softprompt.attached.attach import attach
+from softprompt.attached.model import PromptedModel
 from softprompt.methods import PTuningV2
+from softprompt.methods import method as method_of
 from softprompt.sites import hooks
-from softprompt.sites.prefix_sharing import share_prefix, why_unshared
+from softprompt.sites.one_row import in_one_row
+from softprompt.sites.prefix_sharing import why_unshared
 
 from ..shared.models import HEADS, HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
 from ..shared.prompts import attached, close, every_decoder, logits, producer, tiny
@@ -37,11 +43,11 @@ def sharing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts the batches that shared their columns."""
     counted: list[int] = []
 
-    def counting(anatomy: Any, slots: Any, prompt: int, given: dict[str, Any]) -> Any:
-        counted.append(len(given["input_ids"]))
-        return share_prefix(anatomy, slots, prompt, given)
+    def counting(*args: Any) -> Any:
+        counted.append(len(args[2]))
+        return in_one_row(*args)
 
-    monkeypatch.setattr(hooks, "share_prefix", counting)
+    monkeypatch.setattr(hooks, "in_one_row", counting)
     return counted
 
 
@@ -142,6 +148,16 @@ def test_columns_are_shared_without_a_mask_too(family: str, sharing: list[int]) 
     assert sharing == [2]
 
 
+@every_decoder
+def test_states_that_nobody_caches_come_of_one_row(family: str, sharing: list[int]) -> None:
+    batch, mask = padded(ROWS, "left")
+    with tiny(family, "capt") as prompted, torch.no_grad():
+        own = prompted.states(input_ids=batch, attention_mask=mask, use_cache=True)
+        assert not sharing
+        close(prompted.states(input_ids=batch, attention_mask=mask)[mask.bool()], own[mask.bool()], 1e-5)
+    assert sharing == [3]
+
+
 @pytest.fixture
 def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """Why the batches were not shared, None for one that was."""
@@ -181,7 +197,7 @@ def test_what_would_show_is_not_shared(
     ("family", "method", "rows", "attention", "why"),
     [
         ("llama", "prompt_tuning", 1, "sdpa", "there is one row"),
-        ("llama", "capt", 2, "sdpa", "differ from row to row"),
+        ("llama", "lora", 2, "sdpa", "no prompt has a place in its rows"),
         ("llama", "prompt_tuning", 2, "eager", "attention runs as eager"),
         ("bert", "prompt_tuning", 2, "sdpa", "family 'bert' is no decoder"),
         ("t5", "prompt_tuning", 2, "sdpa", "family 't5' is no decoder"),
@@ -199,13 +215,108 @@ def test_each_reason_is_told(
     assert why in str(reasons[-1])
 
 
-def test_rows_of_several_prompts_are_not_shared(reasons: list[str | None]) -> None:
-    batch, backbone = torch.cat([ids(5, 1), ids(5, 2)]), model("llama")
-    named = {name: producer(backbone, name) for name in ("prompt_tuning", "deep_prompt")}
-    with attach(backbone, tokenizer(), named) as prompted, torch.no_grad():
-        prompted(input_ids=batch, prompts=[0, 1], use_cache=False)
-        prompted(input_ids=batch, prompts=[1, 1], use_cache=False)
-    assert reasons == ["its rows have several prompts", None]
+SEVERAL = [
+    ("prompt_tuning", 3),
+    ("deep_prompt", 2),
+    ("p_tuning_v2", 5),
+    ("capt", 1),
+    ("capt", 3),
+    ("p_tuning_v2", 2),
+    ("p_tuning", 2),
+    ("prompt_tuning", 1),
+]
+MIXED = (3, 0, 2, 3, 1, 0, 4, 5, 3, 2, 6, 7, 3, 0)  # of the bank, in no order
+TEXTS = [ids(length, seed) for length, seed in ((7, 1), (4, 2), (5, 3), (5, 3), (9, 4), (9, 5), (3, 6))] * 2
+
+
+@contextmanager
+def bank(family: str, window: int = 64, **options: Any) -> Iterator[PromptedModel]:
+    """Prompts of several methods and lengths over one model."""
+    backbone = model(family, window=window, **options)
+    named = {
+        f"{place} {name}": producer(backbone, method_of(name, num_virtual_tokens=count), seed=place)
+        for place, (name, count) in enumerate(SEVERAL)
+    }
+    with attach(backbone, tokenizer(), named) as prompted:
+        yield prompted
+
+
+@every_decoder
+@pytest.mark.parametrize("window", [5, 64])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_of_several_prompts_equal_each_alone(family: str, side: str, window: int, sharing: list[int]) -> None:
+    batch, mask = padded(TEXTS, side)
+    with bank(family, window) as prompted:
+        shared = logits(prompted, batch, mask, prompts=MIXED, use_cache=False)
+        assert sharing == [len(TEXTS)]
+        for row, prompt, one in zip(TEXTS, MIXED, shared, strict=True):
+            close(one, logits(prompted, row, prompts=[prompt], use_cache=False)[0], 1e-5)
+        assert len(sharing) == 1
+        for one, other in zip(
+            step(prompted, batch, mask, prompts=MIXED, use_cache=True),
+            step(prompted, batch, mask, prompts=MIXED, use_cache=False),
+            strict=True,
+        ):
+            close(one, other, 1e-5)
+        assert len(sharing) == 2
+
+
+def test_of_several_prompts_each_runs_its_virtual_tokens_once() -> None:
+    widths: list[int] = []
+    rows = [ids(9, 1), ids(9, 1), ids(5, 2), ids(5, 2), ids(5, 2), ids(4, 3), ids(3, 4)]
+    with bank("llama") as prompted, torch.no_grad():
+        handle = prompted.anatomy.layers[0].mlp.register_forward_pre_hook(
+            lambda _, args: widths.append(args[0].shape[1])
+        )
+        # Prompt Tuning and keys and values have a text of two rows each, CaPT's two rows of one text are two.
+        logits(prompted, *padded(rows, "right"), prompts=[0, 0, 2, 2, 4, 1, 4], use_cache=False)
+        handle.remove()
+    assert widths == [(3 + 9) + 5 + (2 + 4) + (3 + 5) + (3 + 3)]
+
+
+@pytest.mark.parametrize("method", ["capt", "idpg", "dept", "prompt_tuning", "p_tuning"])
+@pytest.mark.parametrize("placement", ["front", "after_bos", "end"])
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_a_prompt_that_stands_in_each_row_sees_its_own_text(
+    method: str, placement: str, conditioned: bool, sharing: list[int]
+) -> None:
+    batch, mask = padded([*ROWS, ids(5, 3), ids(1, 4)], "left")
+    told = mask.bool() & (torch.arange(batch.shape[1]) % 3 != 1)
+    told[2] = False  # a row of which nothing conditions
+    options = {"conditioning_mask": told} if conditioned else {}
+    with tiny("gemma3", method) as prompted:
+        prompted.prompts[0].placement = placement
+        prompted.slots[0] = replace(prompted.slots[0], placement=placement)
+        own = logits(prompted, batch, mask, use_cache=True, **options)
+        shared = logits(prompted, batch, mask, use_cache=False, **options)
+        assert sharing == [5]
+        for one, other in zip(own, shared, strict=True):
+            close(one, other, 1e-5)
+        for one, other in zip(
+            step(prompted, batch, mask, use_cache=True, **options),
+            step(prompted, batch, mask, use_cache=False, **options),
+            strict=True,
+        ):
+            close(one, other, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "prompts", "pays"),
+    [
+        ((5, 5, 5, 5), (3, 3, 3, 3), False),  # CaPT shares nothing, and there is no padding to speak of
+        ((9, 5, 7, 4), (3, 3, 3, 3), True),
+        ((5, 5, 5, 5), (2, 5, 0, 1), True),  # prompts of other lengths are padding, too
+        ((9, 9, 9, 9), (2, 3, 5, 3), False),
+        ((9, 9, 9, 9), (2, 2, 3, 5), True),  # two rows of a prompt may have a front in common
+    ],
+)
+def test_rows_that_share_nothing_and_fill_the_batch_run_as_they_are(
+    lengths: tuple[int, ...], prompts: tuple[int, ...], pays: bool, reasons: list[str | None]
+) -> None:
+    batch, mask = padded([ids(length, seed) for seed, length in enumerate(lengths)], "right")
+    with bank("llama") as prompted, torch.no_grad():
+        prompted(input_ids=batch, attention_mask=mask, prompts=prompts, use_cache=False)
+    assert reasons[-1] == (None if pays else "its rows share nothing, and hardly a column is padding")
 
 
 def made(configuration: type = LlamaConfig, **options: Any) -> Any:

@@ -121,6 +121,7 @@ class Calling(Constants):
         with self._gate.passing():
             rows = self.rows(prompts, _batch(kwargs))
             with self.calling(rows, conditioning_mask, positions) as call:
+                call.wants_cache = False
                 output = self.anatomy.body(**kwargs)
         states: Tensor | None = getattr(output, "last_hidden_state", None)
         if states is None:

@@ -19,7 +19,7 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.cached import cache_name
 from softprompt.sites.attention import own_implementation
 from softprompt.sites.key_values import key_values
-from softprompt.sites.prefix_sharing import can_run_as_one, can_share
+from softprompt.sites.prefix_sharing import can_run_as_one, can_share, shares_fronts
 from softprompt.sites.producer import Producer
 
 
@@ -72,8 +72,13 @@ def reach_of(anatomy: Anatomy) -> int | None:
 
 
 def runs_as_one(prompted: Calling, index: int) -> bool:
-    """Whether rows of a prompt may run as one, so that it is well if those that begin alike meet."""
+    """Whether rows of a prompt may run as one."""
     return prompted.anatomy.kind == "causal" and can_run_as_one(prompted.footprints[index])
+
+
+def meet_in_fronts(prompted: Calling, index: int) -> bool:
+    """Whether rows of a prompt that begin alike share a front, so that it is well if they are in one batch."""
+    return prompted.anatomy.kind == "causal" and shares_fronts(prompted.footprints[index])
 
 
 def lowered_in_front(prompted: Calling, index: int, columns: int) -> Lowered | None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from softprompt.attached.answering import Answering
-from softprompt.attached.lowered import Lowered, lowered_in_front, runs_as_one
+from softprompt.attached.lowered import Lowered, lowered_in_front, meet_in_fronts
 from softprompt.attached.standing import standing_in
 from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
@@ -87,7 +87,7 @@ def predict(
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
     asked = prompted.rows(prompts, 1) if prompts or len(prompted.names) == 1 else tuple(range(len(prompted.names)))
-    longest = longest_first(encoded, alike=len(asked) == 1 and runs_as_one(prompted, asked[0]))
+    longest = longest_first(encoded, alike=len(asked) == 1 and meet_in_fronts(prompted, asked[0]))
     split = is_split(prompted.backbone)  # each of its calls takes all ranks, so all of them answer every row
     ranks = Ranks() if split else here()
     own = ranks.mine(longest)

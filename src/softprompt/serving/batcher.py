@@ -75,7 +75,7 @@ class Batcher:
     def __init__(self, engine: Engine, options: ServingOptions, watcher: Watcher | None = None) -> None:
         """Start the thread."""
         self.engine, self.options, self._watcher = engine, options, watcher
-        self._scored: FairQueue[Scored] = FairQueue()
+        self._scored: FairQueue[Scored] = FairQueue(pads=engine.pads)
         self._written: FairQueue[Written] = FairQueue()
         self._unanswered: dict[object, Scored | Written] = {}
         self._scribe = Scribe(engine)
@@ -204,7 +204,7 @@ class Batcher:
         """Tell all who wait of a fault, and begin anew: nobody knows what the queues and the caches hold."""
         with self._some:
             waiting = [*self._unanswered.values()]
-            self._scored, self._written = FairQueue(), FairQueue()
+            self._scored, self._written = FairQueue(pads=self.engine.pads), FairQueue()
         self._scribe.drop_all()
         for job in waiting:
             fail(job, error)

@@ -26,6 +26,7 @@ from softprompt.serving.shelf import Shelf
 from softprompt.serving.together import Instead, run_together
 from softprompt.serving.writing import Wishes, Writing
 from softprompt.sites.attached import Attached
+from softprompt.sites.prefix_sharing import why_rows_stay_apart
 from softprompt.tasks import Row, Task
 
 R = TypeVar("R")
@@ -65,6 +66,9 @@ class Engine:
         folder: of run and prompt folders.
         memory: bytes that the prompts may take together; None for any.
 
+    Attributes:
+        pads: whether rows that are answered together are padded to one length.
+
     Raises:
         SoftPromptError: there is no such folder.
 
@@ -84,6 +88,7 @@ class Engine:
         self.shelf = Shelf(backbone, folder_of_prompts(folder), memory)
         self.filler = int(backbone.tokenizer.pad_token_id or 0)
         self._reach = reach_of(backbone.anatomy)
+        self.pads = why_rows_stay_apart(backbone.anatomy) is not None
 
     def __enter__(self) -> Engine:
         return self

@@ -5,9 +5,11 @@ Whoever was served least comes next: start-time fair queueing (Goyal, Vin, Cheng
 the fewest gives the next row, in the order in which its rows came; one that was idle begins where the least served of
 the others stand, and so can save nothing up. A hundred rows of one task delay another's single row by its share alone.
 
-A batch costs its rows times its longest one, so rows of like lengths are put together: one that is more than twice as
-long as another of the batch stays for the next one, unless it has waited long already. (Our choice; below 32 columns
-a pass costs about as much whatever their number.)
+Where rows are padded, a batch costs its rows times its longest one, so rows of like lengths are put together: one that
+is more than twice as long as another of the batch stays for the next one, unless it has waited long already. Where a
+batch runs as one row of its own columns (`sites/prefix_sharing.py`), it costs what its rows cost; inside attention
+alone each is as wide as the longest, which matters to long ones only. (Our choice; below 32 columns a pass costs about
+as much whatever their number, and below 128 attention is a small part of it.)
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from collections import deque
 from typing import Generic, Protocol, TypeVar
 
 _LOOK_AHEAD = 64  # rows of a task among which one of a fitting length is looked for
-_SPREAD, _SHORT = 2, 32  # a batch's longest row to its shortest, which counts as so many columns at least
+# A batch's longest row to its shortest, which counts as so many columns at least: where rows are padded, and elsewhere.
+_PADDED, _AS_ONE = (2, 32), (4, 128)
 
 
 class Waiting(Protocol):
@@ -43,10 +46,15 @@ W = TypeVar("W", bound=Waiting)
 
 
 class FairQueue(Generic[W]):
-    """Rows that wait; nothing here is safe to be used by several threads at a time."""
+    """Rows that wait; nothing here is safe to be used by several threads at a time.
 
-    def __init__(self) -> None:
+    Args:
+        pads: whether each row of a batch runs as wide as the longest.
+    """
+
+    def __init__(self, *, pads: bool = True) -> None:
         """Empty."""
+        self._pads = pads
         self._lines: dict[str, deque[W]] = {}
         self._given: dict[str, int] = {}
 
@@ -86,7 +94,7 @@ class FairQueue(Generic[W]):
         """The rows of the next batch.
 
         Args:
-            budget: columns of the batch, padding among them.
+            budget: columns of the batch, what is padded among them.
             late: a row that came before this has waited long.
             most: rows at most.
             some: take one row whatever it costs; else none, where the next one costs more.
@@ -113,12 +121,14 @@ class FairQueue(Generic[W]):
         """The first row of a task that goes with those of a batch."""
         if not batch:
             return self._lines[task][0]
-        widths = [one.longest for one in batch]
+        widths, (spread, short) = [one.longest for one in batch], _PADDED if self._pads else _AS_ONE
         narrow, wide, sequences = min(widths), max(widths), sum(one.cost // one.longest for one in batch)
+        taken = sum(one.cost for one in batch)
         for one, _ in zip(self._lines[task], range(_LOOK_AHEAD), strict=False):
             width = max(wide, one.longest)
-            alike = width <= _SPREAD * max(min(narrow, one.longest), _SHORT)
-            if (alike or one.arrived < late) and width * (sequences + one.cost // one.longest) <= budget:
+            alike = width <= spread * max(min(narrow, one.longest), short)
+            cost = width * (sequences + one.cost // one.longest) if self._pads else taken + one.cost
+            if (alike or one.arrived < late) and cost <= budget:
                 return one
         return None
 

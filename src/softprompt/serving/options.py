@@ -9,7 +9,7 @@ class ServingOptions(BaseModel):
     """Limits and times. Our choices, which hold a small model on a few cores; a request beyond a limit is refused.
 
     Attributes:
-        batch_tokens: columns of one pass, padding among them.
+        batch_tokens: columns of one pass, what is padded among them.
         wait: seconds that the first row of a batch waits for others while the model has nothing to do.
         queue_rows: rows that may wait; with more, requests are answered 429.
         writing_rows: texts that are written at a time.

@@ -50,7 +50,7 @@ def begin(call: Call, anatomy: Anatomy, given: Mapping[str, object]) -> dict[str
     if seen is not None:
         return _step(call, anatomy, ids, seen, given)
     positions = of_rows(_tensor(given, "position_ids"), ids.shape[0], mask)
-    batch = UserBatch(ids, mask, positions, _conditioning(call, ids))
+    batch = UserBatch(ids, mask, positions, conditioning_of(call, ids))
     preplaced = not call.inserting or holds_virtual(ids, anatomy)
     check_length(anatomy, ids, mask, [call.slots[row] for row in rows], preplaced)
     if preplaced:
@@ -143,7 +143,7 @@ def _length_seen(given: Mapping[str, object], ids: Tensor) -> int | None:
     return length if torch.compiler.is_compiling() or int(length) else None
 
 
-def _conditioning(call: Call, ids: Tensor) -> Tensor | None:
+def conditioning_of(call: Call, ids: Tensor) -> Tensor | None:
     """The columns that may condition a prompt, for repeated rows; tokens that `generate` added are none of them."""
     given = call.conditioning
     if given is None:

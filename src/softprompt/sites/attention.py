@@ -132,7 +132,7 @@ def _joining(implementation: str) -> Attend:
         prefix = _prefix_of(module, given or _carried(module))
         # An attention that makes a mask of its own cannot share: its model finds out that it was not.
         if isinstance(shared, SharedPrefix) and attention_mask is not None and attention_mask.numel() == 1:
-            return join_one_row(prefix, lambda front: attend_shared(own, module, states, shared, front, **kwargs))
+            return join_one_row(prefix, lambda joined: attend_shared(own, module, states, shared, joined, **kwargs))
         if prefix is None:
             return own(module, query, key, value, attention_mask, **kwargs)
         causal = attention_mask is None and is_causal(implementation, module, kwargs)

@@ -37,14 +37,17 @@ class Front:
         return self.columns * (self.rows - 1)
 
 
-def common_fronts(ids: Tensor, lengths: Sequence[int]) -> list[Front]:
+def common_fronts(ids: Tensor, lengths: Sequence[int], kinds: Sequence[object] | None = None) -> list[Front]:
     """The fronts of a batch, in the order of its rows; each row has a part in one.
 
     Args:
         ids: each row's tokens from the first column on, `(B, N)`.
         lengths: how many they are.
+        kinds: rows of one kind alone meet; by default all may.
     """
     alike = (ids[1:] == ids[:-1]).long().cumprod(-1).sum(-1).tolist()
+    if kinds is not None:
+        alike = [n if one == other else 0 for n, one, other in zip(alike, kinds[1:], kinds[:-1], strict=True)]
     found = [Front(1, length, length) for length in lengths[:1]]
     for length, common in zip(lengths[1:], alike, strict=True):
         found = [*found[:-1], *joined(found[-1], length, common)]

@@ -46,5 +46,10 @@ class Footprint:
         """Whether there are keys and values at any place of the site `attention`."""
         return bool(self.prefix or self.decoder_prefix or self.cross_prefix)
 
+    @property
+    def stands_before_all(self) -> bool:
+        """Whether the virtual tokens are the same in front of any text."""
+        return self.static and self.count > 0 and self.placement == "front"
+
 
 PARTS = tuple(field.name for field in fields(Footprint))

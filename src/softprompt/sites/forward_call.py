@@ -45,6 +45,7 @@ class Call:
         resolved: whether the embedding hook has done its work.
         shared_prefix: how the batch is made up where it runs as one row; else None.
         shows_states: whether the caller wants the states of every layer.
+        wants_cache: whether the caller sees a cache that the body makes.
         states_below: states that are given in the place of the lowest layers, or recorded for that; None for neither.
         kept_texts: what is kept of texts that no trained value reaches; None where nothing is.
         mask: as the model was given it, `(B, N)`, whatever its body is.
@@ -75,6 +76,7 @@ class Call:
     resolved: bool = False
     shared_prefix: SharedPrefix | None = None
     shows_states: bool = False
+    wants_cache: bool = True
     states_below: RecordedStates | None = None
     kept_texts: KeptTexts | None = None
     mask: Tensor | None = None

@@ -23,9 +23,10 @@ from softprompt.sites.hidden import rewrite
 from softprompt.sites.kept_encodings import run_over_kept
 from softprompt.sites.key_values import Carrier
 from softprompt.sites.norms import normed, norms_of
+from softprompt.sites.one_row import in_one_row
 from softprompt.sites.outputs import Output, gather, mend_summary, one_row, put_back, states_of, with_states
 from softprompt.sites.padding import Side
-from softprompt.sites.prefix_sharing import SHARED_PREFIX, share_prefix, why_unshared
+from softprompt.sites.prefix_sharing import SHARED_PREFIX, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve, shown
 from softprompt.sites.through_cache import run_through_cache
 
@@ -81,6 +82,8 @@ class Hooks:
         call.began = True
         if self._states_left_out:
             given["use_cache"] = False
+        elif not call.wants_cache and "use_cache" in names:
+            given.setdefault("use_cache", False)
         changed = self._as_one_row(call, given)
         changed = begin(call, part, given) if changed is None else changed
         inside = part.decoder is None and part.stack is not part.body
@@ -131,10 +134,7 @@ class Hooks:
         if cached or why_unshared(self._anatomy, call.footprints, rows, given) or holds_virtual(ids, self._anatomy):
             return None
         check_length(self._anatomy, ids, mask, [call.slots[row] for row in rows], False)
-        call.resolved, call.positions, call.moved = False, None, None
-        call.calls.clear()
-        call.shared_prefix, call.layout, changed = share_prefix(self._anatomy, call.slots, rows[0], given)
-        return changed
+        return in_one_row(call, self._anatomy, rows, given)
 
     def _reached(self, call: Call) -> None:
         """See that what the prompts placed was reached.
@@ -221,7 +221,8 @@ class Hooks:
             if attention is not None:
                 asked[place] = attention
         source = self.carrier.source(layer) if "body" in asked else layer
-        return self.carrier(call.join.of_places(asked, source, call.batch, dtype), call.carried)
+        batch = call.batch if call.shared_prefix is None else None
+        return self.carrier(call.join.of_places(asked, source, batch, dtype), call.carried)
 
     def _feed(self, call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         """Nobody reads the last layer's output at columns that were not selected: leave them out."""

@@ -20,11 +20,12 @@ class Prefix:
 
     Attributes:
         attention: the module that shall join it (a layer hands its keywords to each of its attentions).
-        keys: shape `(B, K, P, D)`.
-        values: shape `(B, K, P, D)`.
-        seen: which of them each row has, bool, shape `(B, P)`, or None where every row has all.
+        keys: shape `(B, K, P, D)`; in a batch that runs as one row those of its G prompts, `(G, K, P, D)`.
+        values: as `keys`.
+        seen: which of them each row (or prompt) has, bool, shape `(B, P)`, or None where every row has all.
         value: v, a scalar: the attention is v times that with them plus 1 - v times that without; None for 1.
         waiting: the attentions of the call that were handed a prefix and have not joined it.
+        lengths: how many of them each prompt of the batch has.
     """
 
     attention: nn.Module
@@ -33,16 +34,15 @@ class Prefix:
     seen: Tensor | None
     value: Tensor | None
     waiting: set[nn.Module]
+    lengths: tuple[int, ...] = ()
 
 
-def join_one_row(
-    prefix: Prefix | None, attend: Callable[[tuple[Tensor, Tensor] | None], tuple[Tensor, None]]
-) -> tuple[Tensor, None]:
-    """Attention of a batch that runs as one row, with a prefix in front of the keys and values of every column."""
-    if prefix is None:
-        return attend(None)
-    joined, weights = attend((prefix.keys, prefix.values))
-    return joined if prefix.value is None else _weighed(prefix.value, joined, attend(None)[0]), weights
+def join_one_row(prefix: Prefix | None, attend: Callable[[Prefix | None], tuple[Tensor, None]]) -> tuple[Tensor, None]:
+    """Attention of a batch that runs as one row, with each prompt's prefix in front of its rows' keys and values."""
+    joined, weights = attend(prefix)
+    if prefix is None or prefix.value is None:
+        return joined, weights
+    return _weighed(prefix.value, joined, attend(None)[0]), weights
 
 
 def _weighed(value: Tensor, joined: Tensor, without: Tensor) -> Tensor:

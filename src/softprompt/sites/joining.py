@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from softprompt.errors import SoftPromptError
 from softprompt.sites.attention import Pairs, Place
@@ -24,41 +24,46 @@ class Join:
         self._made: dict[tuple[int, Place], Pairs] = {} if whole is None else whole._made
 
     def of_places(
-        self, asked: Mapping[Place, nn.Module], layer: int, batch: int, dtype: torch.dtype
+        self, asked: Mapping[Place, nn.Module], layer: int, batch: int | None, dtype: torch.dtype
     ) -> tuple[Prefix, ...]:
         """The prefixes of a layer's attentions, by the places that these are; see `of_layer`."""
         found = (self.of_layer(place, layer, attention, batch, dtype) for place, attention in asked.items())
         return tuple(prefix for prefix in found if prefix is not None)
 
-    def of_layer(self, place: Place, layer: int, attention: nn.Module, batch: int, dtype: torch.dtype) -> Prefix | None:
-        """The prefix of a place's `layer` for a batch of `batch` rows, or None where no row has one.
+    def of_layer(
+        self, place: Place, layer: int, attention: nn.Module, batch: int | None, dtype: torch.dtype
+    ) -> Prefix | None:
+        """The prefix of a place's `layer`, or None where no row has one.
 
-        A batch that is a multiple of the rows was repeated row by row (beams).
+        Args:
+            place: of the attention.
+            layer: its number.
+            attention: the module that joins it.
+            batch: rows of the batch; a multiple of this call's was repeated row by row (beams). None where they run as
+                one: then there is one prefix a prompt, in the order of their indices, and no row has a copy.
+            dtype: of the keys and values.
         """
-        joining = sorted({row for row in self._rows if self._length(row, place)})
-        pairs = {index: self._pairs(index, place, dtype)[layer] for index in joining}
-        used = [index for index in joining if pairs[index][0].shape[1]]
-        if not used:
+        present = sorted(set(self._rows))
+        pairs = {index: self._pairs(index, place, dtype)[layer] for index in present if self._length(index, place)}
+        lengths = tuple(pairs[index][0].shape[1] if index in pairs else 0 for index in present)
+        if not any(lengths):
             return None
         if not torch.compiler.is_compiling():
             self._waiting.add(attention)
-        if len(set(self._rows)) == 1:
-            scales = self._prompts[used[0]].prefix_values() if place == "body" else None
+        if len(present) == 1:
+            scales = self._prompts[present[0]].prefix_values() if place == "body" else None
             scale = None if scales is None else scales[layer]
-            keys, values = (states.expand(batch, -1, -1, -1) for states in pairs[used[0]])
-            return Prefix(attention, keys, values, None, scale, self._waiting)
-        lengths = [pairs[row][0].shape[1] if row in pairs else 0 for row in self._rows]
-        width = max(lengths)
-        order = {index: rank for rank, index in enumerate(used)}
-        rank = torch.tensor([order.get(row, 0) for row in self._rows], device=pairs[used[0]][0].device)
-        seen = torch.arange(width, device=rank.device) < torch.tensor(lengths, device=rank.device)[:, None]
-        repeat = batch // len(self._rows)
-        keys, values = (
-            torch.stack([nn.functional.pad(pairs[i][side], (0, 0, 0, width - pairs[i][side].shape[1])) for i in used])
-            for side in (0, 1)
-        )
-        index = rank.repeat_interleave(repeat)
-        return Prefix(attention, keys[index], values[index], seen.repeat_interleave(repeat, 0), None, self._waiting)
+            keys, values = (states.expand(batch or 1, -1, -1, -1) for states in pairs[present[0]])
+            return Prefix(attention, keys, values, None, scale, self._waiting, lengths)
+        used = [pairs[index] for index, length in zip(present, lengths, strict=True) if length]
+        keys, values = (_side_by_side([pair[side] for pair in used], lengths) for side in (0, 1))
+        seen = torch.arange(max(lengths), device=keys.device) < torch.tensor(lengths, device=keys.device)[:, None]
+        if batch is None:
+            return Prefix(attention, keys, values, seen, None, self._waiting, lengths)
+        order = {index: rank for rank, index in enumerate(present)}
+        rank = torch.tensor([order[row] for row in self._rows], device=keys.device)
+        index = rank.repeat_interleave(batch // len(self._rows))
+        return Prefix(attention, keys[index], values[index], seen[index], None, self._waiting, lengths)
 
     def check(self, family: str) -> None:
         """See that every attention joined what it was handed.
@@ -86,3 +91,12 @@ class Join:
             }[place]
             self._made[index, place] = [(keys.to(dtype), values.to(dtype)) for keys, values in make()]
         return self._made[index, place]
+
+
+def _side_by_side(found: Sequence[Tensor], lengths: Sequence[int]) -> Tensor:
+    """Keys or values `(G, K, P, D)` of each prompt, given those `(K, n, D)` of the prompts that have some."""
+    width, given = max(lengths), iter(found)
+    nothing = found[0].new_zeros(found[0].shape[0], width, found[0].shape[2])
+    return torch.stack(
+        [nn.functional.pad(next(given), (0, 0, 0, width - length)) if length else nothing for length in lengths]
+    )

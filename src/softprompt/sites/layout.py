@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from softprompt.sites.ragged import Ragged
+
 Placement = Literal["front", "after_bos", "end"]
 
 
@@ -71,12 +73,15 @@ class Group:
         rows: row of each unit, shape `(U,)`, or None where the units are the rows 0..B-1 in order.
         slots: column of each virtual token, shape `(U, P)`.
         text: which columns may condition the prompt, bool, shape `(U, T)`: no padding, no virtual token, no answer.
+        apart: where the units lie one after the other in one row, each of which sees its own columns alone; `text` then
+            is of these, `(U, W)`. Else None.
     """
 
     prompt: int
     rows: Tensor | None
     slots: Tensor
     text: Tensor
+    apart: Ragged | None = None
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,46 @@
-"""A batch of a causal model as one row of its own columns: none is padding, and none that rows share runs twice.
+"""When a batch of a causal model runs as one row of its own columns: none is padding, none that rows share runs twice.
 
-On a causal model no token sees those behind it. Where a prompt's vectors do not depend on the text either, every row
-would compute the same P columns; rows that begin alike (`common_fronts`) would compute their front again and again; and
-a short row beside a long one computes padding. Here the batch runs as one row instead: the virtual tokens, the fronts,
-and what follows in each row, so that every layer's products take the columns that differ; inside attention alone they
-are rows again, each of which sees the shared keys and values and its own (`shared_attention`). Keys and values at the
-site `attention` are shared as they are. Our choice; no method's mathematics changes, only the order of its sums.
+On a causal model no token sees those behind it. Where a prompt's vectors do not depend on the text either, every row of
+it would compute the same P columns; rows that begin alike (`common_fronts`) would compute their front again and again;
+and a short row beside a long one computes padding. Here the batch runs as one row instead (`one_row`): each prompt's
+virtual tokens, the fronts, and what follows in each row, so that every layer's products take the columns that differ;
+inside attention alone they are rows again, each of which sees the keys and values of its prompt and its front, and its
+own (`shared_attention`). A prompt that reads the text has virtual tokens in every row, made of that row's columns. Keys
+and values at the site `attention` are shared as they are. Our choice; no method's mathematics changes, only the order
+of its sums.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.compat import CACHES, attention_name, twin_name
-from softprompt.sites.common_fronts import common_fronts, rows_of
+from softprompt.backbones.compat import CACHES, attention_name, twin_name, untwinned
 from softprompt.sites.footprint import Footprint
-from softprompt.sites.layout import Group, Layout, Slots
-from softprompt.sites.shared_attention import Block, SharedPrefix
 
 SHARED_PREFIX = "softprompt_shared_prefix"
 _ATTENTION = twin_name("sdpa")  # the one attention that understands it: see `sites/attention.py`
+_WORTH = 10  # where rows share nothing, a tenth of the columns is padding, or the rows run as they are
 _UNWANTED = (*CACHES, "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
 
 
 def can_share(footprint: Footprint) -> bool:
-    """Whether a prompt's virtual tokens are the same in every row of a causal model."""
-    return footprint.static and footprint.count > 0 and footprint.placement == "front" and not footprint.joins
+    """Whether a prompt's virtual tokens are the same in every row of a causal model, and all that there is of it."""
+    return footprint.stands_before_all and not footprint.joins
 
 
 def can_run_as_one(footprint: Footprint) -> bool:
-    """Whether a prompt is the same in every row of a causal model, in front of it or at its attention."""
-    if not footprint.count:  # keys and values know no text
-        return footprint.prefix > 0
-    return footprint.static and footprint.placement == "front"
+    """Whether rows of a prompt may run as one: whether it has a place in them."""
+    return footprint.count > 0 or footprint.prefix > 0
+
+
+def shares_fronts(footprint: Footprint) -> bool:
+    """Whether rows of a prompt that begin alike share their front: keys and values, too, know no text."""
+    return footprint.stands_before_all or (footprint.prefix > 0 and not footprint.count)
 
 
 def why_unshared(
@@ -60,12 +64,10 @@ def why_unshared(
         return "there is one row"
     if given.get("use_cache") is not False:
         return "it may make a cache"
-    if anatomy.kind != "causal" or not anatomy.takes_position_ids or anatomy.stack is not anatomy.body:
+    if not _is_plain_decoder(anatomy):
         return f"family {anatomy.family!r} is no decoder that takes position ids and whose states the heads read"
-    if len(set(rows)) > 1:
-        return "its rows have several prompts"
-    if not can_run_as_one(footprints[rows[0]]):
-        return "the prompt may differ from row to row, or does not stand in front"
+    if not any(can_run_as_one(footprints[row]) for row in set(rows)):
+        return "no prompt has a place in its rows"
     wanted = next((name for name, value in given.items() if _is_unwanted(name, value)), None)
     if wanted is not None:
         return f"it is given {wanted}"
@@ -74,6 +76,8 @@ def why_unshared(
         return "it has no ids and mask of shape (batch, tokens)"
     if mask is not None and not bool(mask.any(-1).all()):
         return "a row has no text"
+    if not _pays(footprints, rows, ids, mask):
+        return "its rows share nothing, and hardly a column is padding"
     config = anatomy.body.config
     if getattr(config, "output_attentions", False) or getattr(config, "output_hidden_states", False):
         return "the configuration asks for attention maps or the states of every layer"
@@ -83,53 +87,30 @@ def why_unshared(
     return None if anatomy.meets_in_attention else "columns meet elsewhere than in full or sliding attention"
 
 
+def why_rows_stay_apart(anatomy: Anatomy) -> str | None:
+    """Why no batch of a backbone runs as one row, in a clause; None where one may."""
+    if not (_is_plain_decoder(anatomy) and anatomy.has_open_attention and anatomy.meets_in_attention):
+        return f"family {anatomy.family!r} is no decoder whose columns meet in full or sliding attention alone"
+    running = untwinned(attention_name(anatomy.body.config))
+    return None if running == "sdpa" else f"attention runs as {running}"
+
+
+def _is_plain_decoder(anatomy: Anatomy) -> bool:
+    return anatomy.kind == "causal" and anatomy.takes_position_ids and anatomy.stack is anatomy.body
+
+
+def _pays(footprints: Sequence[Footprint], rows: Sequence[int], ids: Tensor, mask: Tensor | None) -> bool:
+    """Whether one row leaves columns out: those that rows share, or padding in a number that is worth it."""
+    if any(times > 1 and shares_fronts(footprints[row]) for row, times in Counter(rows).items()):
+        return True
+    counts = [footprints[row].count for row in rows]
+    columns = len(rows) * (ids.shape[1] + max(counts))
+    run = (ids.numel() if mask is None else int(mask.bool().sum())) + sum(counts)
+    return _WORTH * (columns - run) >= columns
+
+
 def _is_unwanted(name: str, value: object) -> bool:
     """Whether something that a body is given would show the difference, or has rows of its own, such as images."""
     if name in _UNWANTED:
         return value is not None and value is not False
     return isinstance(value, Tensor) and name not in ("input_ids", "attention_mask")
-
-
-def share_prefix(
-    anatomy: Anatomy, slots: Sequence[Slots], prompt: int, given: dict[str, object]
-) -> tuple[SharedPrefix, Layout, dict[str, object]]:
-    """One row of a batch `(B, N)`: what attention needs to know, where the virtual tokens are, the body's arguments."""
-    ids, mask = given["input_ids"], given.get("attention_mask")
-    assert isinstance(ids, Tensor)
-    assert mask is None or isinstance(mask, Tensor)
-    device, own = ids.device, slots[prompt]
-    text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
-    rank = (text.long().cumsum(-1) - 1).clamp(min=0)  # [B, N] of each column in its row's text
-    blocks, columns = _blocks(ids, text, rank, own.count, own.prefix)
-    places = torch.arange(own.count, device=device)
-    width = own.count + sum(block.width for block in blocks[1:])
-    row = torch.cat([places + own.base, ids.new_empty(width - own.count)])
-    order = torch.cat([places + own.prefix, ids.new_empty(width - own.count)])
-    row[columns[text]] = ids[text]
-    order[columns[text]] = rank[text] + own.prefix + own.count
-    group = Group(prompt, None, places[None], torch.zeros(1, width, dtype=torch.bool, device=device))
-    layout = Layout(row[None], None, order[None] + anatomy.position_offset, None, (group,) if own.count else (), False)
-    # A mask in four dimensions is left as it is: attention makes its own of what it is given.
-    unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-    changed = {**given, "input_ids": layout.ids, "position_ids": layout.positions, "attention_mask": unread}
-    return SharedPrefix(blocks, columns, given), layout, changed
-
-
-def _blocks(ids: Tensor, text: Tensor, rank: Tensor, count: int, prefix: int) -> tuple[tuple[Block, ...], Tensor]:
-    """The virtual tokens, the fronts and what follows them; and the column in the one row of each of the user's."""
-    device, lengths = ids.device, text.sum(-1)
-    # The text from the first column on, wherever padding is.
-    first = ids.gather(1, (~text).to(torch.int8).argsort(dim=1, stable=True))
-    found = common_fronts(first, lengths.tolist())
-    owner = rows_of(found, device)  # [B]
-    fronts = torch.tensor([one.columns for one in found], device=device)  # [G]
-    virtual = Block(torch.tensor([count], device=device), 0, torch.tensor([prefix], device=device))
-    shared = Block(fronts, count, torch.full_like(fronts, prefix + count), ((virtual, None),))
-    behind = lengths - fronts[owner]  # [B]
-    rows = behind.nonzero()[:, 0]
-    starts = fronts[owner] + prefix + count
-    begin, above = count + shared.width, ((virtual, None), (shared, owner[rows]))
-    rest = (Block(behind[rows], begin, starts[rows], above),) if len(rows) else ()
-    in_front = (count + shared.offsets)[owner][:, None] + rank
-    after = (begin + behind.cumsum(0) - behind - fronts[owner])[:, None] + rank
-    return (virtual, shared, *rest), torch.where(rank < fronts[owner][:, None], in_front, after)

@@ -157,13 +157,15 @@ class Producer(nn.Module):
 
 
 def view_of(states: Tensor, group: Group) -> View:
-    """The part of a batch's states `(B, T, H)` that belongs to one group's units.
+    """The part of a batch's states `(B, T, H)` that belongs to one group's units: of those that lie apart their own.
 
     A model that pads inside itself, as to a multiple of its window, has more columns, behind those of the batch.
 
     Raises:
         SoftPromptError: it has fewer, since its layers pool them, so that nobody knows where the virtual tokens are.
     """
+    if group.apart is not None:
+        return View(group.apart.apart(states[0]), group.slots - group.apart.begins[:, None], group.text)
     text, behind = group.text, states.shape[1] - group.text.shape[1]
     if behind < 0:
         raise SoftPromptError(
@@ -204,6 +206,9 @@ def _rows(group: Group) -> Tensor:
 
 
 def add_vectors(states: Tensor, group: Group, change: Tensor) -> Tensor:
-    """States `(B, T, H)` plus one group's `change`, `(U, T, H)`, out of place."""
-    change = change.to(states.dtype)
+    """States `(B, T, H)` plus one group's `change`, `(U, T, H)`, or of its own columns, `(U, W, H)`; out of place."""
+    change, own = change.to(states.dtype), group.apart
+    if own is not None:
+        behind = states.shape[1] - own.first - own.width
+        return states + nn.functional.pad(own.together(change), (0, 0, own.first, behind))
     return states + change if group.rows is None else states.index_add(0, group.rows, change)

@@ -6,56 +6,46 @@ Letters: T columns of the one row, R rows of a block, W columns of its longest, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from softprompt.sites.joined_attention import Prefix
+from softprompt.sites.ragged import Ragged
 from softprompt.sites.written_attention import Attend
 
 
-class Block:
-    """Rows that lie one after the other in the one row, without padding.
+class Block(Ragged):
+    """Rows that lie one after the other in the one row, without padding, and what they see.
 
     Attributes:
-        lengths: of the rows, `(R,)`.
-        first: the column at which the first one begins.
         starts: the position of each row's first column, `(R,)`.
         above: what else its columns see: blocks, each with the row of it that a row sees, `(R,)`; None where it is one.
-        width: columns of all rows.
-        seen: which of `(R, W)` are columns, bool.
+        prompts: which of the batch's prompts each row has, `(R,)`; None where it is one.
         positions: of the columns, and of filler as if it were some, `(R, W)`.
     """
 
     def __init__(
-        self, lengths: Tensor, first: int, starts: Tensor, above: tuple[tuple[Block, Tensor | None], ...] = ()
+        self,
+        lengths: Tensor,
+        first: int,
+        starts: Tensor,
+        above: tuple[tuple[Block, Tensor | None], ...] = (),
+        prompts: Tensor | None = None,
     ) -> None:
         """See the class."""
-        self.lengths, self.first, self.starts, self.above = lengths, first, starts, above
-        self.width, longest = int(lengths.sum()), int(lengths.max())
-        order = torch.arange(longest, device=lengths.device)
-        self.seen = order < lengths[:, None]
-        self.positions = starts[:, None] + order
-        self._places = None if self.width == self.seen.numel() else self.seen.view(-1).nonzero()[:, 0]
-
-    @property
-    def offsets(self) -> Tensor:
-        """How many columns of the block stand before each row, `(R,)`."""
-        return self.lengths.cumsum(0) - self.lengths
+        super().__init__(lengths, first)
+        self.starts, self.above, self.prompts = starts, above, prompts
+        self.positions = starts[:, None] + torch.arange(self.seen.shape[1], device=lengths.device)
 
     def rows(self, states: Tensor) -> Tensor:
         """The block's rows `(R, K, W, D)` of the one row's states `(1, K, T, D)`, zero at filler."""
-        own = states[0].transpose(0, 1)[self.first : self.first + self.width]
-        if self._places is not None:
-            own = own.new_zeros(self.seen.numel(), *own.shape[1:]).index_copy(0, self._places, own)
-        return own.reshape(*self.seen.shape, *own.shape[1:]).transpose(1, 2)
+        return self.apart(states[0].transpose(0, 1)).transpose(1, 2)
 
     def columns(self, output: Tensor) -> Tensor:
         """The columns `(1, width, heads, D)` of what attention gives, `(R, W, heads, D)`."""
-        flat = output.reshape(-1, *output.shape[2:])
-        return (flat if self._places is None else taken(flat, self._places))[None]
+        return self.together(output)[None]
 
     def mask(self, window: int | None) -> Tensor:
         """What each column sees of the blocks above and of its row, bool, `(R, 1, W, S)`.
@@ -87,13 +77,20 @@ class SharedPrefix:
     places: Tensor
     given: dict[str, object]
     used: set[nn.Module] = field(default_factory=set)
-    _masks: dict[tuple[int, int | None, int], Tensor] = field(default_factory=dict)
+    _masks: dict[tuple[int, int | None, tuple[int, ...]], Tensor] = field(default_factory=dict)
 
-    def mask(self, block: int, window: int | None, prefix: int) -> Tensor:
-        """Of a block `Block.mask`, behind so many columns of keys and values that all see."""
-        key = block, window, prefix
+    def mask(self, index: int, window: int | None, prefix: Prefix | None) -> Tensor:
+        """Of a block `Block.mask`, behind the keys and values of each row's prompt, which all of its columns see."""
+        key = index, window, () if prefix is None else prefix.lengths
         if key not in self._masks:
-            self._masks[key] = nn.functional.pad(self.blocks[block].mask(window), (prefix, 0), value=True)
+            block = self.blocks[index]
+            found = block.mask(window)
+            if prefix is not None and prefix.seen is None:
+                found = nn.functional.pad(found, (prefix.keys.shape[2], 0), value=True)
+            elif prefix is not None and prefix.seen is not None:
+                shown = _rows(prefix.seen, block.prompts, block)[:, None, None]
+                found = torch.cat([shown.expand(*found.shape[:3], -1), found], -1)
+            self._masks[key] = found
         return self._masks[key]
 
     def back(self, states: Tensor) -> Tensor:
@@ -124,7 +121,7 @@ def attend_shared(
     module: nn.Module,
     states: tuple[Tensor, Tensor, Tensor],
     shared: SharedPrefix,
-    front: tuple[Tensor, Tensor] | None,
+    prefix: Prefix | None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
     """Attention of one row's columns, block by block: `(1, T, heads, D)`.
@@ -134,7 +131,7 @@ def attend_shared(
         module: the attention that calls it.
         states: query `(1, heads, T, D)`, key and value `(1, K, T, D)`.
         shared: how the row is made up.
-        front: keys and values that every column sees, each `(1, K, P, D)`, or None.
+        prefix: of each prompt of the batch the keys and values that all columns of its rows see, or None.
         **kwargs: as the attention function takes them.
     """
     shared.used.add(module)
@@ -146,50 +143,16 @@ def attend_shared(
         own[block] = [block.rows(one) for one in states[1:]]
         if not block.width:
             continue
-        parts = [*([] if front is None else [[_repeated(one, block) for one in front]])]
+        given = [] if prefix is None else [prefix.keys, prefix.values]
+        parts = [[_rows(one, block.prompts, block) for one in given]] if given else []
         parts += [[_rows(one, rows, block) for one in own[above]] for above, rows in block.above]
         keys, values = (torch.cat(side, 2) for side in zip(*parts, own[block], strict=True))
-        mask = shared.mask(index, window, 0 if front is None else front[0].shape[2])
+        mask = shared.mask(index, window, prefix)
         output, _ = attend(module, block.rows(states[0]), keys, values, mask, **kwargs)
         found.append(block.columns(output))
     return torch.cat(found, 1), None
 
 
 def _rows(states: Tensor, rows: Tensor | None, block: Block) -> Tensor:
-    """Those rows of a block above that the rows of a block see; its only one where there are none."""
-    return _repeated(states, block) if rows is None else states[rows]
-
-
-def _repeated(states: Tensor, block: Block) -> Tensor:
-    return states.expand(len(block.lengths), *states.shape[1:])
-
-
-class _Context(Protocol):
-    """What autograd keeps from one pass to the other."""
-
-    shape: torch.Size
-    saved_tensors: tuple[Tensor]
-
-    def save_for_backward(self, *tensors: Tensor) -> None:
-        """Keep tensors."""
-
-
-class _Taken(torch.autograd.Function):
-    @staticmethod
-    def forward(states: Tensor, places: Tensor) -> Tensor:
-        return states.index_select(0, places)
-
-    @staticmethod
-    def setup_context(ctx: _Context, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        states, places = inputs
-        ctx.shape = states.shape
-        ctx.save_for_backward(places)
-
-    @staticmethod
-    def backward(ctx: _Context, gradient: Tensor) -> tuple[Tensor, None]:
-        (places,) = ctx.saved_tensors
-        return gradient.new_zeros(ctx.shape).index_copy(0, places, gradient), None
-
-
-# Rows of states at places of which none stands twice, so that the backward pass need add nothing up.
-taken: Callable[[Tensor, Tensor], Tensor] = _Taken.apply
+    """Those rows of what stands above that the rows of a block see; its only one where there are none."""
+    return states.expand(len(block.lengths), *states.shape[1:]) if rows is None else states.index_select(0, rows)

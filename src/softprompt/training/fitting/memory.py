@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softprompt.attached.lowered import runs_as_one
+from softprompt.attached.lowered import meet_in_fronts, runs_as_one
 from softprompt.backbones.freed import give_back
 from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
@@ -37,6 +37,9 @@ from softprompt.training.fitting.task_model import TaskModel
 from softprompt.training.measure import FreeMemory, free_memory
 
 _ROOM = 1.5  # of what a step keeps, with what it needs besides for a moment
+_AS_ONE = (
+    1.15  # of a batch that runs as one row with a tenth of it left out, to one that is padded (measured: up to that)
+)
 _COPIES = 4  # of what is trained: gradient, two moments, the best values
 
 
@@ -122,9 +125,9 @@ def step_memory(stage: Stage, passes: int = 1) -> StepMemory | None:
     trained, longest = stage.trained, sorted(stage.items, key=lambda item: -item.length)
     if here().count > 1 or all(isinstance(item, PooledItem) for item in longest):
         return None
-    one, two = (_saved(trained, [longest[0], _beside(trained, longest)][:count]) for count in (1, 2))
     rows, columns = min(stage.plan.batch_size, len(longest)), longest[0].length
-    states = passes * (one + (rows - 1) * max(two - one, 0))
+    one = _saved(trained, longest[:1])
+    states = passes * (one + (rows - 1) * _more(trained, longest, one))
     own = _COPIES * sum(part.nbytes for part in trained.parameters() if part.requires_grad)
     anatomy = trained.prompted.anatomy
     layers = max(len(anatomy.layers) + len(anatomy.decoder_layers), 1)
@@ -136,11 +139,20 @@ def step_memory(stage: Stage, passes: int = 1) -> StepMemory | None:
     return StepMemory(rows, columns, own + states, own + again, free_memory(device))
 
 
-def _beside(trained: TaskModel, longest: Sequence[Item]) -> Item:
-    """The row that shows what one more takes: where no padding runs, a long one that begins otherwise."""
-    if len(trained.prompted.names) != 1 or not runs_as_one(trained.prompted, 0):
-        return longest[-1]
-    return next((item for item in longest if not begin_alike(longest[0], item)), longest[-1])
+def _more(trained: TaskModel, longest: Sequence[Item], one: int) -> int:
+    """What one more row of the longest takes, given what a single one does.
+
+    Rows that share nothing run as one only where a tenth of a batch is padding, so the second one is of about the
+    length of the first, and the two run as they are; a batch that runs as one keeps a little more.
+    """
+    prompted, most = trained.prompted, longest[0].length
+    beside, more = longest[-1], 1.0
+    if len(prompted.names) == 1 and meet_in_fronts(prompted, 0):
+        beside = next((item for item in longest if not begin_alike(longest[0], item)), beside)
+    elif len(prompted.names) == 1 and runs_as_one(prompted, 0):
+        beside = next((item for item in longest if 0 < 10 * (most - item.length) < 2 * most), longest[:2][-1])
+        more = _AS_ONE
+    return int(more * max(_saved(trained, [longest[0], beside]) - one, 0))
 
 
 def _saved(trained: TaskModel, items: Sequence[Item]) -> int:

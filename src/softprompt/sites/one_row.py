@@ -1,0 +1,158 @@
+"""How a batch `(B, N)` of a causal model lies in one row: see `prefix_sharing`, which says when it may.
+
+First the virtual tokens of each prompt that stands in front of any text as it is, once. Then the fronts that rows of
+one prompt share; a row of a prompt that reads its text, or stands elsewhere in it, shares none, and lies there whole,
+its own virtual tokens in it. Then what follows the fronts. Rows are sorted by their prompts, so that those of one that
+reads its text lie side by side. Letters: G prompts in the batch, F fronts, T columns of the one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from softprompt.backbones.anatomy import Anatomy
+from softprompt.sites.arguments import conditioning_of
+from softprompt.sites.common_fronts import common_fronts, rows_of
+from softprompt.sites.footprint import Footprint
+from softprompt.sites.forward_call import Call
+from softprompt.sites.layout import Group, Layout, Slots
+from softprompt.sites.ragged import Ragged
+from softprompt.sites.shared_attention import Block, SharedPrefix
+
+
+def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping[str, object]) -> dict[str, object]:
+    """The body's arguments; the call is told what attention needs to know, and where the virtual tokens are.
+
+    Args:
+        call: the open call.
+        anatomy: the parts of the backbone.
+        rows: the prompt of each row.
+        given: the body's arguments, ids `(B, N)` and maybe a mask among them.
+    """
+    ids, mask = given["input_ids"], given.get("attention_mask")
+    assert isinstance(ids, Tensor)
+    assert mask is None or isinstance(mask, Tensor)
+    text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+    conditioning = conditioning_of(call, ids)
+    told = text if conditioning is None else text & conditioning.bool()
+    order, back = sorted(range(len(rows)), key=rows.__getitem__), None
+    if order != list(range(len(rows))):
+        index = torch.tensor(order, device=ids.device)
+        ids, text, told, back = ids[index], text[index], told[index], index.argsort()
+    call.resolved, call.positions, call.moved = False, None, None
+    call.calls.clear()
+    row = _Row(ids, text, [rows[place] for place in order], call.slots, call.footprints)
+    places = row.columns if back is None else row.columns[back]
+    call.shared_prefix, call.layout = SharedPrefix(row.blocks, places, dict(given)), row.layout(told, anatomy)
+    # A mask in four dimensions is left as it is: attention makes its own of what it is given.
+    unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=ids.device)
+    return {**given, "input_ids": call.layout.ids, "position_ids": call.layout.positions, "attention_mask": unread}
+
+
+class _Row:
+    """The one row of a batch whose rows are sorted by their prompts.
+
+    Attributes:
+        blocks: the virtual tokens in front of all texts, the fronts, and what follows them.
+        columns: of each of the batch's columns that of the one row; of padding that of a neighbour, `(B, N)`.
+    """
+
+    def __init__(
+        self, ids: Tensor, text: Tensor, rows: Sequence[int], slots: Sequence[Slots], footprints: Sequence[Footprint]
+    ) -> None:
+        """Of ids and which of them are text, each `(B, N)`."""
+        self._ids, self._text, self._present = ids, text, sorted(set(rows))
+        self._slots = [slots[one] for one in self._present]
+        self._shared = [footprints[one].stands_before_all for one in self._present]
+        self._which = [self._present.index(row) for row in rows]
+        inside = [self._slots[one].count * (not self._shared[one]) for one in self._which]
+        taken = [one.prefix + one.count * shared for one, shared in zip(self._slots, self._shared, strict=True)]
+        self._begin = self._ints([taken[one] for one in self._which])  # (B,) the position of a row's first column
+        self._rank = (text.long().cumsum(-1) - 1).clamp(min=0)  # [B, N] of each column in its row
+        self._lengths = text.sum(-1)
+        if any(inside):
+            own, self._at = self._ints(inside), self._places_inside()
+            self._rank = self._rank + own[:, None] * (self._rank >= self._at[:, None])
+            self._lengths = self._lengths + own
+        self._owner, self._front, self._lead = self._fronts(rows, inside)
+        self.blocks = self._blocks()
+        _, shared, *_ = self.blocks
+        behind = self._lengths - self._front[self._owner]  # [B]
+        after = shared.first + shared.width + behind.cumsum(0) - behind - self._front[self._owner]
+        self._starts = shared.begins[self._owner]  # (B,) the column at which a row that lies whole begins, or its front
+        in_front = self._rank < self._front[self._owner][:, None]
+        self.columns = self._rank + torch.where(in_front, self._starts[:, None], after[:, None])
+
+    def _ints(self, values: Sequence[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self._ids.device)
+
+    def _places_inside(self) -> Tensor:
+        """Before which column of its row's text the virtual tokens in it stand, `(B,)`."""
+        placements = [self._slots[one].placement for one in self._which]
+        after = self._ints([placement == "after_bos" for placement in placements]).minimum(self._lengths)
+        return torch.where(self._ints([placement == "end" for placement in placements]) > 0, self._lengths, after)
+
+    def _fronts(self, rows: Sequence[int], inside: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """The front of each row, `(B,)`, how many columns each has, and the first row of each, `(F,)`."""
+        # The text from the first column on, wherever padding is.
+        first = self._ids.gather(1, (~self._text).to(torch.int8).argsort(dim=1, stable=True))
+        kinds = [(row, place if own else -1) for place, (row, own) in enumerate(zip(rows, inside, strict=True))]
+        found = common_fronts(first, self._text.sum(-1).tolist(), kinds)
+        lead = [0, *accumulate(one.rows for one in found)][:-1]
+        columns = [one.columns + inside[row] for one, row in zip(found, lead, strict=True)]
+        return rows_of(found, self._ids.device), self._ints(columns), self._ints(lead)
+
+    def _blocks(self) -> tuple[Block, ...]:
+        several = len(self._slots) > 1
+        which = self._ints(self._which) if several else None
+        counts = [one.count * shared for one, shared in zip(self._slots, self._shared, strict=True)]
+        prefixes = self._ints([one.prefix for one in self._slots])
+        virtual = Block(self._ints(counts), 0, prefixes, (), self._ints(range(len(counts))) if several else None)
+        mine = None if which is None else which[self._lead]
+        shared = Block(self._front, virtual.width, self._begin[self._lead], ((virtual, mine),), mine)
+        behind = self._lengths - self._front[self._owner]
+        rows = behind.nonzero()[:, 0]
+        if not len(rows):
+            return virtual, shared
+        mine, owner = None if which is None else which[rows], self._owner[rows]
+        starts = self._begin[rows] + self._front[owner]
+        above = ((virtual, mine), (shared, owner))
+        return virtual, shared, Block(behind[rows], virtual.width + shared.width, starts, above, mine)
+
+    def layout(self, conditioning: Tensor, anatomy: Anatomy) -> Layout:
+        """The one row, given which of the batch's columns `(B, N)` may condition a prompt."""
+        width, text = sum(block.width for block in self.blocks), self._text
+        places = self.columns[text]
+        ids, positions = self._ids.new_empty(width), self._ids.new_empty(width)
+        told = torch.zeros(width, dtype=torch.bool, device=ids.device)
+        ids[places], positions[places] = self._ids[text], (self._begin[:, None] + self._rank)[text]
+        told[places] = conditioning[text]
+        groups = []
+        for rank, slots in enumerate(self._slots):
+            if slots.count:
+                group, begin = self._in_front(rank, width) if self._shared[rank] else self._inside(rank, told)
+                order = torch.arange(slots.count, device=ids.device)
+                ids[group.slots], positions[group.slots] = order + slots.base, begin[:, None] + order
+                groups.append(group)
+        return Layout(ids[None], None, positions[None] + anatomy.position_offset, None, tuple(groups), False)
+
+    def _in_front(self, rank: int, width: int) -> tuple[Group, Tensor]:
+        """The virtual tokens of a prompt that all of its rows see, and the position of the first, `(1,)`."""
+        virtual, slots = self.blocks[0], self._slots[rank]
+        columns = virtual.begins[rank] + torch.arange(slots.count, device=self._ids.device)
+        nothing = torch.zeros(1, width, dtype=torch.bool, device=self._ids.device)
+        return Group(self._present[rank], None, columns[None], nothing), virtual.starts[rank, None]
+
+    def _inside(self, rank: int, told: Tensor) -> tuple[Group, Tensor]:
+        """The virtual tokens `(U, P)` of a prompt that stand in its rows, and the position of each row's first."""
+        mine = [place for place, one in enumerate(self._which) if one == rank]
+        rows = slice(mine[0], mine[-1] + 1)
+        apart = Ragged(self._lengths[rows], int(self._starts[mine[0]]))
+        order = torch.arange(self._slots[rank].count, device=told.device)
+        columns = (self._starts + self._at)[rows, None] + order
+        group = Group(self._present[rank], torch.zeros_like(columns[:, 0]), columns, apart.apart(told), apart)
+        return group, (self._begin + self._at)[rows]
