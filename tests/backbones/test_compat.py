@@ -63,7 +63,7 @@ NAMES = {
         "TrainingArguments._setup_devices",
     ),
     "torch": ("_assert_async", "ops.mkldnn._linear_pointwise"),
-    "torch._C": ("_are_functorch_transforms_active",),
+    "torch._C": ("_are_functorch_transforms_active", "_get_tracing_state"),
     "torch.autograd.forward_ad": ("_current_level",),
     "torch.utils._python_dispatch": ("TorchDispatchMode",),
     "torch.nn": ("Module._compiled_call_impl",),
@@ -90,6 +90,7 @@ ELSEWHERE = {
     ("tasks/overlap.py", "_extract_corpus_statistics"): "the same, of a sentence",
     ("backbones/onednn.py", "_linear_pointwise"): "an operation of torch's, which has no public name",
     ("backbones/onednn.py", "_are_functorch_transforms_active"): "torch's own state, of no model",
+    ("backbones/onednn.py", "_get_tracing_state"): "the same, of traces",
     ("backbones/onednn.py", "_current_level"): "the same, of forward differentiation",
     ("sites/asking.py", "_reconstructor"): "of Python's own copyreg, by which every pickle of protocol 0 is read",
 }

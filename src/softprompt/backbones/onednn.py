@@ -7,7 +7,8 @@ backward (`benchmarks/products.py`). Where that is so, `arithmetic.measured_rate
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 _CPU = torch.device("cpu")
 _PLAIN = (Tensor, torch.nn.Parameter)  # no part of a sharded or packed one, no tensor that only pretends
 
-_LINEAR: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+_LINEAR: Callable[..., Tensor] | None = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
 def has_onednn() -> bool:
@@ -23,27 +24,40 @@ def has_onednn() -> bool:
     return _LINEAR is not None and torch.backends.mkldnn.is_available()
 
 
+class _Context(Protocol):
+    """What a backward pass knows of its forward pass."""
+
+    needs_input_grad: tuple[bool, ...]
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors."""
+
+
 class _Linear(torch.autograd.Function):
     """`given @ weight.T + bias`, and its three gradients by the same kernel; they can be differentiated again."""
 
     @staticmethod
-    def forward(ctx: Any, given: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: _Context, given: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """See `by_onednn`; what a frozen weight's gradient would need is not kept."""
         given_needs, weight_needs = ctx.needs_input_grad[:2]
         ctx.save_for_backward(given if weight_needs else None, weight if given_needs else None)
-        made: Tensor = _LINEAR(given, weight, bias, "none", [], "")
-        return made
+        assert _LINEAR is not None
+        return _LINEAR(given, weight, bias, "none", [], "")
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Towards the rows, the weight and the bias: each where it is needed."""
-        (grad,), (given, weight), needs = grads, ctx.saved_tensors, ctx.needs_input_grad
+        (given, weight), needs = ctx.saved_tensors, ctx.needs_input_grad
         rows = grad.reshape(-1, grad.shape[-1])
         return (
             by_onednn(grad, weight.t()) if needs[0] else None,
             by_onednn(rows.t(), given.reshape(-1, given.shape[-1]).t()) if needs[1] else None,
             rows.sum(0) if needs[2] else None,
         )
+
+
+_linear: Callable[[Tensor, Tensor, Tensor | None], Tensor] = _Linear.apply
 
 
 def by_onednn(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -57,8 +71,7 @@ def by_onednn(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     Returns:
         `(..., outputs)`, as `torch.nn.functional.linear` gives it but for rounding.
     """
-    made: Tensor = _Linear.apply(given, weight, bias)  # type: ignore[no-untyped-call]  # torch leaves the types out
-    return made
+    return _linear(given, weight, bias)
 
 
 def fits_onednn(given: Tensor, weight: Tensor) -> bool:
@@ -69,13 +82,12 @@ def fits_onednn(given: Tensor, weight: Tensor) -> bool:
         and type(given) in _PLAIN
         and type(weight) in _PLAIN
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call,attr-defined]  # torch leaves the types out
         and not torch.is_autocast_enabled("cpu")
         and not _transforming()
     )
 
 
 def _transforming() -> bool:
-    """Whether a transform of `torch.func`, or forward differentiation, is under way."""
+    """Whether a trace of `torch.jit`, a transform of `torch.func` or forward differentiation is under way."""
     functorch: bool = torch._C._are_functorch_transforms_active()
-    return functorch or torch.autograd.forward_ad._current_level >= 0
+    return functorch or torch.autograd.forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None

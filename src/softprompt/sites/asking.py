@@ -228,11 +228,11 @@ def _answer(own: type, name: str) -> object:
     return _forward(own) if name == FORWARD else _flag() if name == TRAINING else _parameter(name)
 
 
-def _forward(own: type) -> Callable[[nn.Module, Tensor], Tensor]:
+def _forward(own: type[nn.Module]) -> Callable[[nn.Module, Tensor], Tensor]:
     def forward(self: nn.Module, given: Tensor) -> Tensor:
         now = current()
-        made = None if now is None else now.computed(self, given)
-        return own.forward(self, given) if made is None else made  # type: ignore[attr-defined]  # a module's class
+        made: Tensor | None = None if now is None else now.computed(self, given)
+        return own.forward(self, given) if made is None else made
 
     return forward
 
