@@ -62,7 +62,12 @@ NAMES = {
         "Trainer._prepare_inputs",
         "TrainingArguments._setup_devices",
     ),
-    "torch": ("_assert_async", "ops.mkldnn._linear_pointwise"),
+    "torch": (
+        "_assert_async",
+        "ops.mkldnn._linear_pointwise",
+        "ops.onednn.qlinear_pointwise",
+        "ops.onednn.qlinear_prepack",
+    ),
     "torch._C": ("_are_functorch_transforms_active", "_get_tracing_state"),
     "torch.autograd.forward_ad": ("_current_level",),
     "torch.utils._python_dispatch": ("TorchDispatchMode",),
@@ -92,6 +97,7 @@ ELSEWHERE = {
     ("backbones/onednn.py", "_are_functorch_transforms_active"): "torch's own state, of no model",
     ("backbones/onednn.py", "_get_tracing_state"): "the same, of traces",
     ("backbones/onednn.py", "_current_level"): "the same, of forward differentiation",
+    ("backbones/int8.py", "_version"): "a tensor's count of its changes, which torch documents under this name alone",
     ("sites/asking.py", "_reconstructor"): "of Python's own copyreg, by which every pickle of protocol 0 is read",
 }
 

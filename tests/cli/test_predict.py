@@ -22,3 +22,14 @@ def test_an_unfinished_run_says_how_to_go_on(ask: Any, trained: Path, tmp_path: 
     code, _, err = ask("predict", tmp_path, "w20")
     assert code == 1
     assert "--resume" in err
+
+
+def test_int8_is_left_out_in_one_line_where_nothing_gains_by_it(ask: Any, trained: Path, data: Path) -> None:
+    code, printed, err = ask("predict", trained, "w20 w41", "--int8")
+    assert code == 0
+    assert printed == ask("predict", trained, "w20 w41")[1]
+    assert "int8 is left out: " in err
+    code, printed, err = ask("evaluate", trained, "--data", data, "--int8", "--json")
+    assert code == 0
+    assert "int8 is left out: " in err
+    assert "int8" not in json.loads(printed)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from softprompt.backbones import load
 from softprompt.errors import SoftPromptError
 from softprompt.serving.on_ray import Order, Replicas
 from softprompt.serving.options import ServingOptions
@@ -22,6 +23,20 @@ def test_replicas_are_typed_as_a_number_or_two() -> None:
     for text in ("", "0", "-1", "3-2", "a", "1-", "-", "1-4-6", "²"):
         with pytest.raises(SoftPromptError, match="give a number, or two"):
             Replicas.of(text)
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_the_backbone_is_loaded_as_ordered(int8: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def loaded(name: str, **options: object) -> None:
+        asked.append((name, options))
+        raise SoftPromptError("far enough")
+
+    monkeypatch.setattr(load, "load_backbone", loaded)
+    with pytest.raises(SoftPromptError, match="far enough"):
+        Order("one", str(tmp_path), None, ServingOptions(), None, False, "float32", "cpu", int8).app()
+    assert asked == [("one", {"dtype": "float32", "device": "cpu", "int8": int8})]
 
 
 @pytest.mark.slow

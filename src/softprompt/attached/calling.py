@@ -23,6 +23,7 @@ from softprompt.sites.attached import Rows
 from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
 from softprompt.sites.hooks import argument_names
+from softprompt.sites.int8_products import Int8Products
 from softprompt.sites.joining import Join
 from softprompt.sites.layout import Slots
 from softprompt.sites.outputs import gather, user_length
@@ -173,8 +174,7 @@ class Calling(Constants):
             around: what else works around modules of the backbone that are asked, such as its head.
 
         Raises:
-            SoftPromptError: the prompts are detached, a call of this attached model is open here already, or the
-                backbone was changed so that they no longer fit.
+            SoftPromptError: the prompts are detached or no longer fit the backbone, or a call is open here already.
         """
         if self.is_running:
             raise SoftPromptError("the attached model is running already: one call cannot stand inside another")
@@ -195,6 +195,7 @@ class Calling(Constants):
                 join=Join(producers, rows),
                 conditioning=conditioning,
                 select=select,
+                int8=Int8Products(),
                 **self._constants(),
             )
             with opened(call):

@@ -14,6 +14,7 @@ from torch import nn
 from softprompt.attached.freeze import Frozen
 from softprompt.backbones.bare import Wrapping
 from softprompt.backbones.freed import keep_freed
+from softprompt.backbones.int8 import check_exact
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
@@ -56,13 +57,15 @@ class Wrapper(Wrapping):
 
         Raises:
             SoftPromptError: keys and values are to be trained through reentrant checkpoints, which would drop their
-                gradient, or the backbone's parameters can take no part in training.
+                gradient, or the backbone's parameters can take no part in training, or were loaded with int8.
         """
         self.training = mode
         self.prompts.train(mode)
         first = next(self.backbone.parameters())
         if mode and first.is_inference():
             raise SoftPromptError("the backbone was made in torch.inference_mode, which cannot train: load it outside")
+        if mode:
+            check_exact(self.backbone)
         if mode and device_of(self.backbone).type == "cpu" and not is_split(self.backbone):
             keep_freed()
         if mode and self._frozen.reentrant and any(producer.footprint.joins for producer in self._producers):

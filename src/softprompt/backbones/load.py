@@ -1,8 +1,7 @@
 """Load a frozen model and its tokenizer: from the hub, a folder, a GGUF file, or a package.
 
-Weights come from safetensors or GGUF, never from pickle, and code that a checkpoint brings is never run.
-Every weight that the model has must stand in the file: a head that the checkpoint lacks is left off, never
-drawn at random.
+Weights come from safetensors or GGUF, never from pickle, and code that a checkpoint brings is never run. Every weight
+that the model has must stand in the file: a head that the checkpoint lacks is left off, never drawn at random.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from softprompt.backbones.compat import (
 )
 from softprompt.backbones.dtype import check_dtype, choose_dtype, name_of
 from softprompt.backbones.fingerprint import digests, rounded_from
+from softprompt.backbones.in_int8 import use_int8
 from softprompt.backbones.pooled import tell_pooling
 from softprompt.backbones.source import BackboneSource, caused_by, line, locate
 from softprompt.backbones.structure import weight_of
@@ -68,20 +68,20 @@ def load_backbone(
     dtype: str | torch.dtype = "auto",
     device: str | torch.device | None = None,
     head: bool | None = None,
+    int8: bool = False,
 ) -> Backbone:
     """Load a model in evaluation mode, and its tokenizer.
 
     Args:
         name: `embedded:gemma3-270m`, `embedded:minilm`, a folder, a `.gguf` file, or a name on the hub; with
             `adapter:` before it, the adapter that lies beside the weights is added to them.
-        dtype: of the weights: `float32`, `bfloat16`, `float16`, or `auto`, which takes the checkpoint's (float32 for
-            a GGUF file) where the device multiplies it at least as fast as float32, else float32; see
-            `softprompt.backbones.dtype`. The logger `softprompt` tells which it is and why, and what a slower
-            one costs that was asked for.
+        dtype: of the weights: `float32`, `bfloat16`, `float16`, or `auto`, which takes the checkpoint's (float32 for a
+            GGUF file) where the device multiplies it at least as fast as float32, else float32; see
+            `softprompt.backbones.dtype`. The logger `softprompt` tells which and why, and what a slower one costs.
         device: where to put the model, as `cpu`, `cuda` or `cuda:1`; None takes the first GPU, or the CPU where
             there is none. Of several ranks (torchrun) each takes its own GPU.
-        head: whether the model shall have a language-model head. None takes it where the checkpoint holds
-            one, True demands it, False leaves it off.
+        head: True demands a language-model head, False leaves it off, None takes it where the checkpoint has one.
+        int8: on a CPU multiply the layers in int8 where that is faster, for answers alone; one more byte a weight.
 
     Returns:
         The model (a causal, sequence-to-sequence or masked language model, or a body without a head) and its
@@ -89,8 +89,7 @@ def load_backbone(
         padding token: its own, an unused one, or the end-of-sequence token.
 
     Raises:
-        SoftPromptError: it does not exist, cannot be reached or read, is no model, lacks weights or a
-            tokenizer, or the type or device cannot be used.
+        SoftPromptError: there is no such model to read, it lacks weights, or the type or device cannot be used.
 
     Example:
         >>> model, tokenizer = sp.load_backbone("embedded:minilm", device="cpu")
@@ -108,6 +107,8 @@ def load_backbone(
         check_finite(source, model)
         tell_pooling(model, source)
         methodcaller("to", target)(model)
+        if int8:
+            use_int8(model, target)
         rows = weight_of(model.eval().get_input_embeddings()).shape[0]
     # As the user named it, and not where it lies: prompts and their cards carry the name to other machines.
     model.config.name_or_path = str(name)

@@ -76,8 +76,13 @@ def by_onednn(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 
 def fits_onednn(given: Tensor, weight: Tensor) -> bool:
     """Whether two tensors are what `by_onednn` takes, and nothing is under way that must see torch's own operations."""
+    return given.dtype == torch.float32 and is_bare(given, weight)
+
+
+def is_bare(given: Tensor, weight: Tensor) -> bool:
+    """Whether two tensors are plain ones of the CPU and of one type, and nothing must see torch's own operations."""
     return (
-        given.dtype == weight.dtype == torch.float32
+        given.dtype == weight.dtype
         and given.device == weight.device == _CPU
         and type(given) in _PLAIN
         and type(weight) in _PLAIN

@@ -104,7 +104,9 @@ def prompt_folder(run: Path) -> Path:
     return path
 
 
-def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device: str | None = None) -> Prompt:
+def open_prompt(
+    folder: Path, backbone: str | None, dtype: str = "auto", device: str | None = None, *, int8: bool = False
+) -> Prompt:
     """The prompt of a run or prompt folder, with its backbone loaded.
 
     Raises:
@@ -119,7 +121,7 @@ def open_prompt(folder: Path, backbone: str | None, dtype: str = "auto", device:
     name = backbone if backbone is not None else read_description(path).record.backbone_name
     if name is None:
         raise SoftPromptError(f"{path / META}: does not name its backbone; give --backbone")
-    return load(path, load_backbone(name, dtype=dtype, device=device))
+    return load(path, load_backbone(name, dtype=dtype, device=device, int8=int8))
 
 
 def emit(value: object) -> None:

@@ -16,6 +16,7 @@ from softprompt.cli.options import (
     Device,
     Dtype,
     Encoding,
+    Int8,
     Json,
     MaxTestRows,
     PromptBackbone,
@@ -35,6 +36,8 @@ from softprompt.cli.scoring import Asked, Wanted, scored
 from softprompt.cli.untrained import Trained, Untrained
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from softprompt.evaluation.score import Scored
     from softprompt.storage.prompt import Prompt
 
@@ -75,6 +78,7 @@ def evaluate(
     pooled: PooledCounts = None,
     dtype: Dtype = "auto",
     device: Device = None,
+    int8: Int8 = False,
     json: Json = False,
     silent: Quiet = False,
 ) -> None:
@@ -96,16 +100,15 @@ def evaluate(
     wanted = Wanted(task, data, split, seed, shots, max_test_rows, skip_bad, encoding, columns)
     from softprompt.progress import Progress
 
-    show = Progress(not silent)
-    stored = source.stored()
+    show, stored = Progress(not silent), source.stored()
     counts = wanted_counts(pooled, stored)
     asked = source.asking(wanted).rows([stored], show)
-    prompt = source.prompt(dtype, device, show)
+    prompt = source.prompt(dtype, device, show, int8=int8)
     from softprompt.evaluation.score import search
 
     search(prompt.readout, num_beams, length_penalty)
     if counts:
-        tell_pooled(prompt, asked, counts, show, batch_size=batch_size, own=source.record(prompt) if json else None)
+        tell_pooled(prompt, asked, counts, show, batch_size=batch_size, own=_record(source, prompt) if json else None)
         return
     _tell(source, prompt, asked, scored(prompt, asked, show, asked.name, batch_size), json=json, silent=silent)
 
@@ -120,7 +123,14 @@ def _tell(
     from softprompt.evaluation.breakdown import breakdown
 
     behind = breakdown(asked.task, asked.rows, found.outcomes, asked.name).model_dump(mode="json")
-    emit({**asked.record, **source.record(prompt), "metric": asked.task.metric, **found.scores, "breakdown": behind})
+    emit({**asked.record, **_record(source, prompt), "metric": asked.task.metric, **found.scores, "breakdown": behind})
+
+
+def _record(source: Trained | Untrained, prompt: Prompt) -> dict[str, JsonValue]:
+    """What JSON tells of the prompt, and of its backbone what changes answers."""
+    from softprompt.backbones.int8 import is_int8
+
+    return {**source.record(prompt), **({"int8": True} if is_int8(prompt.model) else {})}
 
 
 def _report(name: str, asked: Asked, found: Scored, *, silent: bool) -> None:

@@ -17,7 +17,7 @@ GROUPS = {
     "Training": "set_ over trials minutes max_bytes folds halving learning_rate epochs steps distillation accumulate "
     "max_length saves keep_at",
     "Server": "prompts host port token_file memory log_texts limits replicas",
-    "Machine": "dtype device shard batch_size workers on store gpus",
+    "Machine": "dtype device int8 shard batch_size workers on store gpus",
     "Output": "to out private licence form report_to retry dry_run page k json silent clean num_beams "
     "length_penalty layers map_ layer head scores",
     "Other": "",

@@ -114,6 +114,9 @@ Dtype = Annotated[
         autocompletion=types_by_name,
     ),
 ]
+Int8 = Annotated[
+    bool, typer.Option("--int8", help="on a CPU multiply in int8 where that is faster: answers differ a little")
+]
 Device = Annotated[
     str | None, typer.Option(help="for the backbone, as cpu or cuda:1; default: the first GPU, or the CPU")
 ]

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import emit, open_prompt, quiet, tell
-from softprompt.cli.options import OUT, BatchSize, Device, Dtype, Encoding, FieldPairs, PromptBackbone, Quiet, RunFolder
+from softprompt.cli.options import (
+    OUT,
+    BatchSize,
+    Device,
+    Dtype,
+    Encoding,
+    FieldPairs,
+    Int8,
+    PromptBackbone,
+    Quiet,
+    RunFolder,
+)
 from softprompt.cli.questions import Questions, check_asked, questions
 from softprompt.errors import SoftPromptError, shown
 
@@ -41,6 +52,7 @@ def predict(
     batch_size: BatchSize = 32,
     dtype: Dtype = "auto",
     device: Device = None,
+    int8: Int8 = False,
     json: AnswersJson = False,
     silent: Quiet = False,
 ) -> None:
@@ -58,7 +70,7 @@ def predict(
         from softprompt.cli.tagged_answers import place_for
 
         out = place_for(out)
-    prompt = open_prompt(run, backbone, dtype, device)
+    prompt = open_prompt(run, backbone, dtype, device, int8=int8)
     if prompt.task is None:
         raise SoftPromptError(f"{run}: this prompt was saved without a task, so it has no labels to predict")
     with questions(prompt.task, texts, file, field or [], encoding) as asked:

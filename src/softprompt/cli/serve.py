@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softprompt.cli.common import quiet, tell
-from softprompt.cli.options import BackboneName, Device, Dtype, Host, On, Quiet, TokenFile
+from softprompt.cli.options import BackboneName, Device, Dtype, Host, Int8, On, Quiet, TokenFile
 from softprompt.cli.placing import address_of
 from softprompt.errors import SoftPromptError
 
@@ -47,6 +47,7 @@ def serve(
     replicas: ReplicasText = None,
     dtype: Dtype = "auto",
     device: Device = None,
+    int8: Int8 = False,
     silent: Quiet = False,
 ) -> None:
     """Answer requests for every prompt of a folder over one frozen model, different tasks in one batch.
@@ -66,7 +67,7 @@ def serve(
     folder, room = folder_of_prompts(prompts), None if memory is None else memory * 10**6
     from softprompt.serving.on_ray import Order, Replicas
 
-    order = Order(backbone, str(folder), room, options, token, log_texts, dtype, device)
+    order = Order(backbone, str(folder), room, options, token, log_texts, dtype, device, int8)
     if on is not None:
         _on_ray(order, host, port, Replicas.of(replicas or "2"), on)
         return

@@ -40,9 +40,9 @@ class Trained:
         """What is known of the prompt before its backbone is loaded; see `Stored.of`."""
         return Stored.of(self.run)
 
-    def prompt(self, dtype: str, device: str | None, show: Progress) -> Prompt:
+    def prompt(self, dtype: str, device: str | None, show: Progress, *, int8: bool = False) -> Prompt:
         """The prompt, its backbone loaded; see `open_prompt`."""
-        return open_prompt(self.run, self.backbone, dtype, device)
+        return open_prompt(self.run, self.backbone, dtype, device, int8=int8)
 
     def record(self, prompt: Prompt) -> dict[str, JsonValue]:
         """What JSON tells of the prompt: its run does."""
@@ -133,7 +133,7 @@ class Untrained:
         check_untrained(method)
         return Stored(task, seen_by_none(task, method, self.drawn_by), self.seed, method)
 
-    def prompt(self, dtype: str, device: str | None, show: Progress) -> Prompt:
+    def prompt(self, dtype: str, device: str | None, show: Progress, *, int8: bool = False) -> Prompt:
         """The prompt, its backbone loaded; what a guess found and whether its values are drawn is told.
 
         Raises:
@@ -145,7 +145,7 @@ class Untrained:
         method, training = self.settings
         for note in self.loaded.notes if self.task is None else ():
             show.say(note)
-        frozen = load_backbone(self.backbone or "", dtype=dtype, device=device)
+        frozen = load_backbone(self.backbone or "", dtype=dtype, device=device, int8=int8)
         made = untrained(frozen, self.loaded, method, training, seed=self.drawn_by)
         if is_drawn(made):
             show.say(f"{method.name} starts from values that seed {self.drawn_by} draws: another answers otherwise")

@@ -61,6 +61,7 @@ class Order:
         log_texts: whether texts are logged.
         dtype: of the backbone.
         device: of the backbone, or None for the usual one.
+        int8: whether its layers multiply in int8; see `load_backbone`.
     """
 
     backbone: str
@@ -71,6 +72,7 @@ class Order:
     log_texts: bool
     dtype: str
     device: str | None
+    int8: bool = False
 
     def app(self) -> FastAPI:
         """The application, with the backbone loaded."""
@@ -78,7 +80,8 @@ class Order:
         from softprompt.serving.app import create_app
         from softprompt.serving.engine import Engine
 
-        engine = Engine(load_backbone(self.backbone, dtype=self.dtype, device=self.device), self.prompts, self.memory)
+        backbone = load_backbone(self.backbone, dtype=self.dtype, device=self.device, int8=self.int8)
+        engine = Engine(backbone, self.prompts, self.memory)
         own_hosts = self.token is None
         return create_app(engine, self.options, token=self.token, own_hosts=own_hosts, log_texts=self.log_texts)
 

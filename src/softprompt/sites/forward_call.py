@@ -11,6 +11,7 @@ from softprompt.backbones.exporting import is_exporting
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import Around, entry_of
 from softprompt.sites.footprint import Footprint
+from softprompt.sites.int8_products import Int8Products
 from softprompt.sites.joining import Join
 from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.layer_skipping import RecordedStates
@@ -55,6 +56,7 @@ class Call:
         calls: how often each layer has run, by its first place (shared layers run several times).
         began: whether the backbone's body was reached.
         checkpointed: whether a layer computes inside a checkpoint, where its dropout rests.
+        int8: products of a backbone that was loaded for int8; None where they are not to be, as in a trial.
     """
 
     owner: object
@@ -86,6 +88,7 @@ class Call:
     calls: dict[int, int] = field(default_factory=dict)
     began: bool = False
     checkpointed: bool = False
+    int8: Int8Products | None = None
 
     def tensor(self, module: nn.Module, name: str) -> Tensor | None:
         """What stands in the place of a module's parameter, or None."""
@@ -103,8 +106,9 @@ class Call:
         return self.dropout or (not self.checkpointed and checkpoints(module))
 
     def computed(self, module: nn.Module, given: Tensor) -> Tensor | None:
-        """What a linear module makes of its input by oneDNN, or None where torch's own product is as good."""
-        return product(module, given)
+        """What a linear module makes of its input in int8 or by oneDNN, or None where torch's own product stands."""
+        made = None if self.int8 is None else self.int8.of(module, given)
+        return product(module, given) if made is None else made
 
     @property
     def keep(self) -> Tensor | None:

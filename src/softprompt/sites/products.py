@@ -1,6 +1,8 @@
-"""Linear modules in float32 on a CPU where oneDNN multiplies faster than torch's BLAS (`softprompt.backbones.onednn`).
+"""Linear modules on a CPU whose products the library computes itself.
 
-Small products stay torch's own: oneDNN takes some microseconds to begin.
+In float32 they are oneDNN's where it multiplies faster than torch's BLAS (`softprompt.backbones.onednn`); of a backbone
+that was loaded for it they are int8 wherever nothing takes a gradient (`softprompt.sites.int8_products`). Small
+products stay torch's own: both take some microseconds to begin.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from softprompt.backbones import arithmetic
 from softprompt.backbones.compat import parameters_of
+from softprompt.backbones.int8 import codes_of
 from softprompt.backbones.onednn import by_onednn, fits_onednn
 from softprompt.sites.asking import own_class
 
@@ -28,13 +31,20 @@ def computing(model: nn.Module) -> Iterator[nn.Module]:
     Args:
         model: which may be attached to already.
     """
-    found = [one for one in model.modules() if _kind(one) is not None and _is_large(one)]
+    linear = [one for one in model.modules() if _kind(one) is not None]
+    yield from (one for one in linear if codes_of(one) is not None)
+    found = [one for one in linear if codes_of(one) is None and _is_large(one)]
     if found and arithmetic.measured_rates(torch.device("cpu")).onednn:
         yield from found
 
 
 def product(module: nn.Module, given: Tensor) -> Tensor | None:
-    """What a linear module makes of its input, `(..., inputs)` to `(..., outputs)`; None where torch shall do it."""
+    """What a linear module makes of its input by oneDNN, `(..., outputs)`; None where torch shall do it.
+
+    Args:
+        module: one of those that `computing` names.
+        given: `(..., inputs)`.
+    """
     weight, inputs = module.weight, given.shape[-1]
     assert isinstance(weight, Tensor)
     rows = given.numel() // inputs
