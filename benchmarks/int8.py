@@ -109,9 +109,10 @@ def main() -> None:
     torch.set_num_threads(1)
     for given in options.runs:
         run, _, data = given.partition("=")
-        found = keep(options.results, measured(Path(run), Path(data), options), ("run",))
+        row = measured(Path(run), Path(data), options)
+        found = keep(options.results, row, ("run",))
         options.results.with_suffix(".md").write_text(table(found), encoding="utf-8")
-        print(found[-1], flush=True)
+        print(row, flush=True)
 
 
 if __name__ == "__main__":
