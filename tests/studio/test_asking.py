@@ -58,12 +58,12 @@ def test_prompts_of_one_backbone_share_one_pass(playground: Playground) -> None:
     questions = [Question("a", TEXT, "w70 {text} {mask}"), Question("table/b", TEXT)]
     playground.ask(questions)
     (backbone,) = playground._loaded._backbones.values()
-    sizes: list[int] = []
+    passes: list[int] = []
     layer = backbone.model.model.layers[0]
-    handle = layer.register_forward_hook(lambda _, given, out: sizes.append(given[0].shape[0]))
+    handle = layer.register_forward_hook(lambda _, given, out: passes.append(given[0].shape[0]))
     playground.ask(questions)
     handle.remove()
-    assert sizes == [3]  # a sentence in two templates for one prompt, and in one for the other
+    assert len(passes) == 1  # a sentence in two templates for one prompt, and in one for the other
 
 
 def test_more_prompts_than_stay_loaded_are_loaded_once_a_question(

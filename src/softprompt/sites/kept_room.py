@@ -79,17 +79,17 @@ class Room:
         return self._file[first : first + size]
 
 
-def _mapped(folder: Path, size: int) -> Tensor | None:
-    """Bytes of a new file without a name, `(size,)`; None where the disk has no room for all of them."""
+def _mapped(folder: Path, count: int) -> Tensor | None:
+    """Bytes of a new file without a name, `(count,)`; None where the disk has no room for all of them."""
     with suppress(OSError), tempfile.NamedTemporaryFile(dir=folder, prefix=".kept-") as file:
         # All blocks are taken now: a page for which the disk has none ends the process.
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
+            os.posix_fallocate(file.fileno(), 0, count)
         else:
-            for first in range(0, size, _WRITTEN):
-                file.write(bytes(min(_WRITTEN, size - first)))
+            for first in range(0, count, _WRITTEN):
+                file.write(bytes(min(_WRITTEN, count - first)))
             file.flush()
-        return torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8)
+        return torch.from_file(file.name, shared=True, size=count, dtype=torch.uint8)
     return None
 
 
