@@ -2,8 +2,8 @@
 
 A container that is given two cores of a machine with 64 sees all 64, and torch starts a thread for each. They share the
 time of two, and threads that wait for one another spin it away: with the time of one core, a training step on MiniLM
-took 5 times as long with two threads as with one (measured on two cores of an AMD EPYC). So a limit on time counts as
-a limit on cores, rounded down, unless the user chose a number of threads.
+took twice as long with two threads as with one (`benchmarks/quota.py`). So a limit on time counts as a limit on cores,
+rounded down, unless the user chose a number of threads.
 """
 
 from __future__ import annotations

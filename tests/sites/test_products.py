@@ -92,6 +92,7 @@ def test_hooks_and_functions_of_others_stay_in_their_place(faster: list[int]) ->
     other.forward = lambda given: nn.functional.linear(given, other.weight) * 0
     try:
         with attached(own, "prompt_tuning") as prompted, torch.no_grad():
+            seen.clear()  # a family's first attachment tries rows of its own
             logits(prompted, ROWS[0])
             assert len(seen) == 1
             with_nothing = torch.cat(logits(prompted, ROWS[0]))
@@ -100,6 +101,21 @@ def test_hooks_and_functions_of_others_stay_in_their_place(faster: list[int]) ->
     finally:
         handle.remove()
         other.__dict__.pop("forward", None)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_family_may_name_what_it_gives(family: str, faster: list[int]) -> None:
+    own = model(family)
+    block = own.transformer.h[0].mlp if family == "gpt2" else own.model.layers[0].mlp
+    linear, name = (block.c_fc, "x") if family == "gpt2" else (block.gate_proj, "input")
+    given = torch.randn(2, 3, 32)
+    with attached(own, "prompt_tuning") as prompted, torch.no_grad():
+        handle = block.register_forward_pre_hook(lambda *_: found.append(linear(**{name: given})))
+        found: list[Tensor] = []
+        logits(prompted, ROWS[0])
+        handle.remove()
+    assert faster
+    close(found[0], linear(given), 1e-5)
 
 
 def test_small_models_and_small_products_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:

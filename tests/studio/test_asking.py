@@ -58,12 +58,13 @@ def test_prompts_of_one_backbone_share_one_pass(playground: Playground) -> None:
     questions = [Question("a", TEXT, "w70 {text} {mask}"), Question("table/b", TEXT)]
     playground.ask(questions)
     (backbone,) = playground._loaded._backbones.values()
-    passes: list[int] = []
+    passes: list[tuple[int, int]] = []
     layer = backbone.model.model.layers[0]
-    handle = layer.register_forward_hook(lambda _, given, out: passes.append(given[0].shape[0]))
+    handle = layer.register_forward_hook(lambda _, given, out: passes.append(tuple(given[0].shape[:2])))
     playground.ask(questions)
     handle.remove()
-    assert len(passes) == 1  # a sentence in two templates for one prompt, and in one for the other
+    # Of one prompt two virtual tokens and a sentence in two templates, of the other one in front of the sentence.
+    assert passes == [(1, (2 + 4 + 3) + (1 + 3))]
 
 
 def test_more_prompts_than_stay_loaded_are_loaded_once_a_question(

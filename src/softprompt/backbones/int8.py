@@ -184,7 +184,7 @@ def _state(weight: Tensor) -> tuple[int, int]:
 
 def is_int8(model: nn.Module) -> bool:
     """Whether layers of a model multiply in int8."""
-    return any(codes_of(module) is not None for module in model.modules())
+    return bool(_KEPT) and any(codes_of(module) is not None for module in model.modules())
 
 
 def check_exact(model: nn.Module) -> None:

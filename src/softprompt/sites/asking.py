@@ -228,11 +228,11 @@ def _answer(own: type, name: str) -> object:
     return _forward(own) if name == FORWARD else _flag() if name == TRAINING else _parameter(name)
 
 
-def _forward(own: type[nn.Module]) -> Callable[[nn.Module, Tensor], Tensor]:
-    def forward(self: nn.Module, given: Tensor) -> Tensor:
-        now = current()
-        made: Tensor | None = None if now is None else now.computed(self, given)
-        return own.forward(self, given) if made is None else made
+def _forward(own: type[nn.Module]) -> Callable[..., object]:
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+        now, given = current(), next(iter((*args, *kwargs.values())), None)  # families name it as they like
+        made = now.computed(self, given) if now is not None and isinstance(given, Tensor) else None
+        return own.forward(self, *args, **kwargs) if made is None else made
 
     return forward
 
