@@ -25,7 +25,7 @@ adapters are merged and averages kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
@@ -122,12 +122,28 @@ def digests(model: PreTrainedModel) -> tuple[str, str]:
     """sha256 over the numbers of a model's body and of its head as they are; empty where there is no head."""
     body, head = _parts(model)
     elsewhere = where_they_rest(model)
-    state = _sum(_found(body, elsewhere)), _sum(_found(head, elsewhere)), adapters_of(model)
 
     def digest(part: dict[str, Tensor]) -> str:
         return _digest(_found(folded(part, model), elsewhere)) if part else ""
 
-    return _KNOWN.of(model, state, lambda: (digest(body), digest(head)))
+    return _KNOWN.of(model, _numbers(model, (body, head)), lambda: (digest(body), digest(head)))
+
+
+def exact_numbers(model: PreTrainedModel) -> str:
+    """A fast sum over every byte of a model's weights and buffers, in their own types, and what its adapters are.
+
+    Raises:
+        SoftPromptError: weights have no numbers, or are sharded.
+    """
+    body, head, adapters = _numbers(model, _parts(model))
+    buffers = _sum({name: one for name, one in model.named_buffers() if not one.is_meta})
+    return f"{(body + head + buffers).hex()} {adapters}"
+
+
+def _numbers(model: PreTrainedModel, parts: Sequence[dict[str, Tensor]]) -> tuple[bytes, bytes, str]:
+    elsewhere = where_they_rest(model)
+    body, head = (_sum(_found(part, elsewhere)) for part in parts)
+    return body, head, adapters_of(model)
 
 
 def rounded_from(exact: tuple[str, str], rounded: tuple[str, str]) -> None:

@@ -16,6 +16,7 @@ from softprompt.methods.registry import method as method_of
 from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.tasks.data.folds import Fold, of_fold
+from softprompt.training.fitting.kept_files import sharing_kept
 from softprompt.training.options import training_options
 from softprompt.training.run import Run, train
 from softprompt.training.specified import WantedRun
@@ -125,17 +126,18 @@ def train_cell(cell: Cell, backbone: Backbone, task: Task, show: Progress) -> Ru
     if cell.pause is not None:
         show = Pausing(show, Path(cell.folder), cell.pause)
         show.check()
-    done: Run = train(
-        backbone,
-        task,
-        asked.method,
-        asked.options,
-        seed=asked.seed,
-        output=asked.output,
-        resume=True,
-        preset=asked.preset,
-        progress=show,
-    )
+    with sharing_kept(Path(cell.folder).parent):
+        done: Run = train(
+            backbone,
+            task,
+            asked.method,
+            asked.options,
+            seed=asked.seed,
+            output=asked.output,
+            resume=True,
+            preset=asked.preset,
+            progress=show,
+        )
     return done
 
 

@@ -29,6 +29,7 @@ from softprompt.compare.verdict import Verdict, by_order, by_score
 from softprompt.compare.wanted_choice import WantedChoice
 from softprompt.errors import Interrupted
 from softprompt.progress import Progress, duration
+from softprompt.training.fitting.kept_files import forget_kept, sharing_kept
 from softprompt.training.run import train
 
 _LOOKS, _SHARE = 0.1, 0.5  # of the time: after which no more methods are looked at, and that one takes at first
@@ -212,16 +213,17 @@ class Choosing:
 
     def _do(self, job: _FoldRun) -> None:
         wanted, one = self._wanted, self._tried[job.place]
-        train(
-            wanted.backbone,
-            wanted.fold(job.fold),
-            wanted.method(one),
-            wanted.training(one),
-            seed=wanted.seed,
-            output=self._folder(job.place, job.fold),
-            resume=True,
-            progress=Progress(False),
-        )
+        with sharing_kept(wanted.folder):
+            train(
+                wanted.backbone,
+                wanted.fold(job.fold),
+                wanted.method(one),
+                wanted.training(one),
+                seed=wanted.seed,
+                output=self._folder(job.place, job.fold),
+                resume=True,
+                progress=Progress(False),
+            )
 
     def _folder(self, place: int, fold: int) -> Path:
         return self._wanted.folder / f"{place:02d}-{self._tried[place].method}-{fold + 1}of{self._record.folds}"
@@ -268,6 +270,7 @@ class Choosing:
         """Keep what was decided."""
         for place, note in verdict.notes.items():
             self._change(place, why=note)
+        forget_kept(self._wanted.folder)
         self._show.say(verdict.why)
         return self._keep(taken=verdict.place, why=verdict.why)
 

@@ -30,6 +30,7 @@ from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.training import run
 from softprompt.training.finished import RunMetrics
+from softprompt.training.fitting.kept_files import forget_kept, sharing_kept
 from softprompt.training.run_folder import output_folder
 
 ARMS = ("learned", "all", "first", "last", "random", "input", "middle")
@@ -179,7 +180,8 @@ def _train_arms(
     found: dict[str, list[RunMetrics]] = {arm: [] for arm in arms}
 
     def do(cell: _ArmCell) -> None:
-        done = train_arm(arms[cell.arm], seed=cell.seed, output=folder / cell.name)
+        with sharing_kept(folder):
+            done = train_arm(arms[cell.arm], seed=cell.seed, output=folder / cell.name)
         found[cell.arm].append(done.record)
         _check_same_head(done, found)
 
@@ -198,6 +200,7 @@ def _train_arms(
                 f"stopped in {cells[name].arm}, seed {cells[name].seed}: {finished} of {len(cells)} runs are finished "
                 f"in {folder}; run the same again to go on"
             )
+    forget_kept(folder)
     for fault in executor.faults.values():
         raise fault
     return found

@@ -15,6 +15,7 @@ from softprompt.compare.queue import work_off
 from softprompt.errors import SoftPromptError
 from softprompt.files.places import CELLS, METRICS
 from softprompt.guards.paths import entries
+from softprompt.training.fitting.kept_files import forget_kept
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,11 @@ def make(
             ledger.note(event.job, _outcome(plan, by_name[event.job], event))
         hear(event)
 
-    return work_off(cells, executor, noting, stopping)
+    ends = work_off(cells, executor, noting, stopping)
+    if all(ledger.outcome(cell.name, plan.digests[cell.name]) for cell in plan.cells):
+        for folder in {Path(cell.folder).parent for cell in plan.cells}:
+            forget_kept(folder)
+    return ends
 
 
 def _outcome(plan: Planned, cell: Cell, event: Event) -> Outcome:

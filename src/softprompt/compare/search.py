@@ -30,6 +30,7 @@ from softprompt.files.strict_json import dumps
 from softprompt.progress import Progress
 from softprompt.tasks.data.folds import Fold
 from softprompt.training.finished import RunMetrics, read_metrics
+from softprompt.training.fitting.kept_files import forget_kept
 from softprompt.training.options import training_options
 
 
@@ -164,6 +165,7 @@ class Searching:
             self._trials.add_default(ranges, Trial(0, values, scores, seconds, early=on_the_way))
         self._show.say("searched: " + ", ".join(one.told() for one in ranges))
         self._go_on(ranges)
+        forget_kept(Path(cells[0].folder).parent)
         return self._choice(ranges, record.metric)
 
     def _defaults(self, record: RunMetrics) -> Mapping[str, Mapping[str, JsonValue]]:

@@ -180,20 +180,22 @@ def _made(call: Call, anatomy: Anatomy, kept: KeptTexts, texts: Sequence[Ids], r
     """What is kept of each text, `(n, S)`, and of others what it comes to."""
     made = {text: kept[text] for text in texts if text in kept}
     missing = [text for text in dict.fromkeys(texts) if text not in made]
-    if not missing:
-        return made
-    kept.computed += len(missing)
+    if missing:
+        computed = kept.of(missing, lambda: _run_texts(call, anatomy, missing, run))
+        made |= dict(zip(missing, computed, strict=True))
+    return made
+
+
+def _run_texts(call: Call, anatomy: Anatomy, texts: Sequence[Ids], run: Run) -> list[Tensor]:
+    """The keys and values of all layers of texts, `(n, S)` each."""
     assert call.layout is not None
-    ids, mask = batch_of(missing, call.layout.ids.device)
+    ids, mask = batch_of(texts, call.layout.ids.device)
     cache, name = DynamicCache(), str(cache_name(anatomy.body))
-    inner = replace(call, layout=None, select=None, calls={}, batch=len(missing))
+    inner = replace(call, layout=None, select=None, calls={}, batch=len(texts))
     with torch.no_grad(), opened(inner):
         inside = tell_positions(inner, anatomy, counted_over(mask, anatomy))
         run(input_ids=ids, attention_mask=mask, use_cache=True, **inside, **{name: cache})
-    for text, states in zip(missing, _flat(cache), strict=True):
-        made[text] = states[: len(text)]
-        kept.offer(text, made[text])
-    return made
+    return [states[: len(text)] for text, states in zip(texts, _flat(cache), strict=True)]
 
 
 def tell_positions(call: Call, anatomy: Anatomy, positions: Tensor) -> dict[str, object]:

@@ -6,7 +6,7 @@ choice; no method's mathematics changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -29,7 +29,7 @@ from softprompt.sites.behind_texts import (
 )
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.forward_call import Call
-from softprompt.sites.kept_texts import Ids, KeptTexts, batch_of, texts_of
+from softprompt.sites.kept_texts import Ids, batch_of, texts_of
 from softprompt.sites.outputs import Output, states_of
 
 
@@ -72,9 +72,11 @@ def _encoded(call: Call, anatomy: Anatomy, given: dict[str, object], run: Run) -
         return run(**given)
     made = {text: kept[text] for text in texts if text in kept}
     if missing:
-        made |= _made(call, anatomy, kept, missing, run)
-    if not kept.serves:
-        return run(**given)
+        computed = kept.of(missing, lambda: _run_texts(call, anatomy, missing, run))
+        if not computed:
+            kept.serves = False
+            return run(**given)
+        made |= dict(zip(missing, computed, strict=True))
     states = torch.cat([made[text] for text in texts])
     whole = states.new_zeros(*ids.shape, states.shape[-1]).index_put(own.nonzero(as_tuple=True), states)
     return cast("Output", BaseModelOutput(last_hidden_state=whole))
@@ -92,19 +94,15 @@ def _may_take(call: Call, given: Mapping[str, object]) -> bool:
     return given.get("input_ids") is not None and not others and (mask is None or isinstance(mask, Tensor))
 
 
-def _made(call: Call, anatomy: Anatomy, kept: KeptTexts, missing: list[Ids], run: Run) -> dict[Ids, Tensor]:
+def _run_texts(call: Call, anatomy: Anatomy, texts: Sequence[Ids], run: Run) -> list[Tensor]:
+    """The encoder's states of texts, `(n, H)` each; none of an encoder that tells more than its states."""
     assert call.layout is not None
-    ids, mask = batch_of(missing, call.layout.ids.device)
-    inner = replace(call, layout=None, calls={}, batch=len(missing))
+    ids, mask = batch_of(texts, call.layout.ids.device)
+    inner = replace(call, layout=None, calls={}, batch=len(texts))
     with torch.no_grad(), opened(inner):
         output = run(input_ids=ids, attention_mask=mask, **tell_positions(inner, anatomy, counted_over(mask, anatomy)))
     if not isinstance(output, Mapping) or [name for name, one in output.items() if one is not None] != [
         "last_hidden_state"
     ]:
-        kept.serves = False  # an encoder that tells more than its states (a mixture's router)
-        return {}
-    kept.computed += len(missing)
-    found = {text: states[: len(text)] for text, states in zip(missing, states_of(output), strict=True)}
-    for text, states in found.items():
-        kept.offer(text, states)
-    return found
+        return []  # as a mixture's, with its router
+    return [states[: len(text)] for text, states in zip(texts, states_of(output), strict=True)]

@@ -1,25 +1,18 @@
-"""Room for tensors that a training computes once: in memory up to a limit, then in files that are mapped into it.
+"""Room for tensors that a training computes once: in memory up to a limit, and in files that are mapped into it.
 
-The files have no names: each is unlinked as soon as it is mapped. So they end with the process, however it ends, and a
-training that goes on later computes their content anew from the rows and the backbone that it then has: nothing can be
-stale. The system holds in memory what it has room for. (Our choice.)
+What is kept in files is found there again, by a training that goes on later or by another one, under a key that says
+all that it was computed from (`softprompt.files.kept`). (Our choice.)
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
+from softprompt.files.kept import KeptFiles, key_of
+
 MEMORY = 2 << 30  # bytes that are kept in memory
-_PIECE = 1 << 28  # bytes that a file has at least
-_EVEN = 64  # a tensor begins at a multiple of it
-_WRITTEN = 1 << 20  # bytes at once where blocks cannot be asked for
 
 
 class Room:
@@ -29,72 +22,52 @@ class Room:
         left: bytes that there is room for, in memory and in files.
     """
 
-    def __init__(self, folder: Path | None = None, memory: int = MEMORY) -> None:
+    def __init__(self, files: KeptFiles | None = None, memory: int = MEMORY, scope: Callable[[], str] = str) -> None:
         """Nothing is kept yet.
 
         Args:
-            folder: on whose disk files may lie, of which they take half of what is free; None for memory alone.
+            files: that take what is on the CPU; None for memory alone.
             memory: bytes that may be kept in memory.
+            scope: tells what all that is kept depends on besides its own key, the backbone above all; asked once.
         """
-        self._folder, self._memory = folder, memory
-        self._disk = 0 if folder is None else _free(folder) // 2
-        self._file = torch.empty(0, dtype=torch.uint8)
-        self._used = 0
+        self._files, self._memory, self._told = files, memory, scope
+        self._scope: str | None = None
 
     @property
     def left(self) -> int:
         """See the class."""
-        return self._memory + self._disk + self._file.numel() - self._used
+        return self._memory + (0 if self._files is None else self._files.left)
 
-    def keep(self, tensor: Tensor) -> Tensor | None:
-        """A copy that stays; None where there is no room for it.
+    def key(self, *parts: object) -> str:
+        """The key of something that is computed from these parts and from what `scope` tells; see `key_of`."""
+        if self._files is None:
+            return ""  # nothing is looked for
+        if self._scope is None:
+            self._scope = self._told()
+        return key_of(self._scope, *parts)
+
+    def find(self, key: str) -> list[Tensor] | None:
+        """What files hold under a key, in memory as far as there is room; None where they do not."""
+        found = None if self._files is None else self._files.read(key)
+        return None if found is None else (self._in_memory(found) or found)
+
+    def keep(self, key: str, tensors: Sequence[Tensor]) -> list[Tensor] | None:
+        """Copies that stay; None where there is no room for them.
 
         Args:
-            tensor: of any shape and type; one that is on a GPU is kept there, as in memory.
+            key: under which files take them.
+            tensors: of any shapes and types; those that are on a GPU are kept there, in its memory alone.
         """
-        size = tensor.numel() * tensor.element_size()
-        if size <= self._memory:
-            self._memory -= size
-            return tensor.clone()
-        place = self._place(size) if tensor.device.type == "cpu" else None
-        if place is None:
+        on_disk = self._files is not None and all(one.device.type == "cpu" for one in tensors)
+        written = on_disk and self._files is not None and self._files.write(key, tensors)
+        kept = self._in_memory(tensors)
+        if kept is None and written and self._files is not None:
+            return self._files.read(key)
+        return kept
+
+    def _in_memory(self, tensors: Sequence[Tensor]) -> list[Tensor] | None:
+        size = sum(one.numel() * one.element_size() for one in tensors)
+        if size > self._memory:
             return None
-        kept = place.view(tensor.dtype).view(tensor.shape)
-        return kept.copy_(tensor)
-
-    def _place(self, size: int) -> Tensor | None:
-        """Bytes of a file, `(size,)`; None where the disk has none left."""
-        if self._used + size > self._file.numel():
-            piece = max(_PIECE, size)
-            if piece > self._disk or self._folder is None:
-                return None
-            self._disk -= piece
-            mapped = _mapped(self._folder, piece)
-            if mapped is None:
-                self._disk = 0  # somebody else filled it
-                return None
-            self._file, self._used = mapped, 0
-        first = self._used
-        self._used = -(-(first + size) // _EVEN) * _EVEN
-        return self._file[first : first + size]
-
-
-def _mapped(folder: Path, count: int) -> Tensor | None:
-    """Bytes of a new file without a name, `(count,)`; None where the disk has no room for all of them."""
-    with suppress(OSError), tempfile.NamedTemporaryFile(dir=folder, prefix=".kept-") as file:
-        # All blocks are taken now: a page for which the disk has none ends the process.
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, count)
-        else:
-            for first in range(0, count, _WRITTEN):
-                file.write(bytes(min(_WRITTEN, count - first)))
-            file.flush()
-        return torch.from_file(file.name, shared=True, size=count, dtype=torch.uint8)
-    return None
-
-
-def _free(folder: Path) -> int:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return 0
+        self._memory -= size
+        return [one.detach().clone() for one in tensors]

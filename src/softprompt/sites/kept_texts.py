@@ -7,7 +7,7 @@ same text share what is kept of it, wherever they come: in a step, in an evaluat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -66,15 +66,30 @@ class KeptTexts:
         finally:
             self._fills = False
 
-    def offer(self, text: Ids, states: Tensor) -> None:
-        """Keep what was made of a text, `(n, S)`, where it is wanted and there is room."""
-        if not self._fills or self.is_full or text in self._kept:
-            return
-        kept = self._room.keep(states)
-        if kept is None:
-            self.is_full = True
-        else:
-            self._kept[text] = kept
+    def of(self, texts: Sequence[Ids], compute: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """What the texts of a batch come to, `(n, S)` each; kept where that is wanted and there is room.
+
+        Args:
+            texts: none of which is kept. What files hold was made of the same batch, so that its rounding is the same.
+            compute: runs them; it gives nothing where the backbone turns out not to go this way.
+        """
+        if not self._fills or self.is_full:
+            return self._run(compute)
+        key = self._room.key("texts", texts)
+        found = self._room.find(key)
+        if found is None:
+            computed = self._run(compute)
+            found = self._room.keep(key, computed)
+            if found is None or not computed:
+                self.is_full = found is None
+                return computed
+        self._kept.update(zip(texts, found, strict=True))
+        return found
+
+    def _run(self, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
+        found = compute()
+        self.computed += len(found)
+        return found
 
 
 def texts_of(ids: Tensor, own: Tensor) -> list[Ids]:

@@ -34,6 +34,7 @@ from softprompt.training.begun import begun_of
 from softprompt.training.courses.work import Work
 from softprompt.training.divergence import kept
 from softprompt.training.finished import RunMetrics, damage, read_metrics
+from softprompt.training.fitting.kept_files import forget_kept
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, training_options
 from softprompt.training.process import alone, reproducible, stop_signal
@@ -237,6 +238,7 @@ def _train(run: RunSpec) -> Run:
         metrics = metrics_of_run(run, work, prompt, measured, memory=memory, diverged=diverged)
         measured.write_predictions(run.folder)
         metrics.write(run.folder / METRICS)
+        forget_kept(run.folder)
 
     here().first(write)
     metrics = read_metrics(run.folder / METRICS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import Backbone
+from softprompt.files.kept import KeptFiles
 from softprompt.inference.predict import predict
 from softprompt.inference.prefilled import PrefilledItem, beginning_above
 from softprompt.methods import LPT, SPT, CaPT, DeepPrompt, Method, PrefixTuning, PromptTuning, PTuningV2, SoftWords
@@ -291,15 +293,21 @@ def test_a_run_over_kept_texts_ends_in_the_same_prompt(
             super().__init__(room)
             made.append(self)
 
+        def values(self) -> Iterator[torch.Tensor]:
+            return iter(self._kept.values())
+
     monkeypatch.setattr("softprompt.training.fitting.stage.KeptTexts", Noted)
-    chosen: dict[str, Any] = {"max_steps": 20, "template": BEHIND}
+    chosen: dict[str, Any] = {"max_steps": 20, "template": BEHIND, "eval_batch_size": 3}
     kept = run(tmp_path / "kept", family, TUNING, data=tmp_path / "data", **chosen)
     assert len(made) == 1
     assert len(made[0]) == made[0].computed > 20  # of all rows that are trained on or chosen by, each once
-    monkeypatch.setattr("softprompt.training.fitting.stage.Room", lambda folder: Room(memory=20_000))
+    most = sum(one.numel() * one.element_size() for one in made[0].values()) // 3
+    monkeypatch.setattr("softprompt.training.fitting.stage.room_of", lambda run, prompted: Room(memory=most))
     some = run(tmp_path / "some", family, TUNING, data=tmp_path / "data", **chosen)
     assert 0 < len(made[1]) < 20 < made[1].computed  # the others run in their steps
-    monkeypatch.setattr("softprompt.training.fitting.stage.Room", lambda folder: Room(folder, memory=20_000))
+    monkeypatch.setattr(
+        "softprompt.training.fitting.stage.room_of", lambda run, prompted: Room(KeptFiles(run / ".kept"), memory=20_000)
+    )
     run(tmp_path / "disk", family, TUNING, data=tmp_path / "data", **chosen)
     assert len(made[2]) == len(made[0]) == made[2].computed
     assert (tmp_path / "disk" / PROMPT).read_bytes() == (tmp_path / "kept" / PROMPT).read_bytes()
@@ -316,11 +324,11 @@ def test_a_run_over_kept_texts_ends_in_the_same_prompt(
 def test_a_run_over_kept_texts_resumes_to_the_same_bytes(
     memory: int, on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def room(folder: Path) -> Room:
-        return Room(folder if on_disk else None, memory)
+    def room(run: Path, prompted: PromptedModel) -> Room:
+        return Room(KeptFiles(run / ".kept") if on_disk else None, memory)
 
-    monkeypatch.setattr("softprompt.training.fitting.stage.Room", room)
-    chosen: dict[str, Any] = {"max_steps": 20, "evaluations": 4, "template": BEHIND}
+    monkeypatch.setattr("softprompt.training.fitting.stage.room_of", room)
+    chosen: dict[str, Any] = {"max_steps": 20, "evaluations": 4, "template": BEHIND, "eval_batch_size": 3}
     run(tmp_path / "a", "llama", TUNING, **chosen)
     with pytest.raises(Interrupted):
         run(tmp_path / "b", "llama", TUNING, progress=Interrupting(13), **chosen)

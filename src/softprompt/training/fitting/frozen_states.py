@@ -23,6 +23,7 @@ from softprompt.readouts.head import Head
 from softprompt.sites.kept_room import Room
 from softprompt.sites.kept_texts import KeptTexts
 from softprompt.sites.modes import evaluating
+from softprompt.training.fitting.kept_files import frozen_part, kept_features, numbers_of
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,24 @@ def keep_states_below(
     if _bytes_below(prompted, distinct) > room.left:
         return None
     found: dict[int, PrefilledItem] = {}
+    own = frozen_part(prompted)
     run = readout.loss if train else readout.answer
     with torch.no_grad(), prompted.starting_at_layer() as states_below:
         for chosen, batch in batches(distinct, partial(readout.collate, train=train), batch_size, prompted, tick):
             if batch["input_ids"].shape[0] != len(chosen):
                 return None  # several sequences a row
-            states_below.passes = 0
-            run(prompted, batch)
-            if not states_below.plain or states_below.passes != 1:
+            key = room.key("states", prompted.first_layer, own, type(readout).__qualname__, train, numbers_of(batch))
+            kept = room.find(key)
+            if kept is None:
+                states_below.passes = 0
+                run(prompted, batch)
+                if not states_below.plain or states_below.passes != 1:
+                    return None
+                kept = room.keep(key, states_below.recorded)
+            if kept is None:
                 return None
-            for index, states in zip(chosen, states_below.recorded, strict=True):
-                if (kept := room.keep(states)) is None:
-                    return None  # a file's end may stay unused
-                found[id(distinct[index])] = PrefilledItem.of(distinct[index], kept)
+            for index, states in zip(chosen, kept, strict=True):
+                found[id(distinct[index])] = PrefilledItem.of(distinct[index], states)
     return [found[id(item)] for item in items]
 
 
@@ -130,6 +136,7 @@ def keep_pooled(
     items: Sequence[Item],
     *,
     batch_size: int,
+    room: Room,
     tick: Tick | None = None,
     prompts: str | None = None,
 ) -> list[PooledItem]:
@@ -137,7 +144,7 @@ def keep_pooled(
     found: dict[int, PooledItem] = {}
     with torch.no_grad():
         for chosen, batch in batches(items, head.collate, batch_size, prompted, tick):
-            rows = head.features(prompted, batch, prompts)
+            rows = kept_features(room, prompted, head, batch, prompts)
             for place, index in enumerate(chosen):
                 item = items[index]
                 own = rows[batch["owners"] == place]

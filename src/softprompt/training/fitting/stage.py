@@ -24,6 +24,7 @@ from softprompt.training.fitting.frozen_states import (
     keep_texts,
     stand_behind,
 )
+from softprompt.training.fitting.kept_files import room_of
 from softprompt.training.fitting.memory import layers_run_again
 from softprompt.training.fitting.record import load_extra
 from softprompt.training.fitting.stage_spec import FittedStage, Stage
@@ -59,8 +60,11 @@ def prepared(stage: Stage, begins: bool) -> Stage:
     items: list[Sequence[Item]] = [stage.items, stage.validation]
     readout, prompts = stage.trained.readout, stage.trained.prompted.prompts
     if isinstance(readout, Head):
-        keep = not any(p.requires_grad for p in prompts.parameters()) and readout.fits(items)
-        kept = _features(stage, readout, items if keep else [readout.scaled_on(items[0])])
+        trains = any(p.requires_grad for p in prompts.parameters())
+        keep = not trains and not stage.options.dropout and readout.fits(items)
+        rows = items if keep else [readout.scaled_on(items[0])]
+        room = room_of(stage.run, stage.trained.prompted) if keep else Room()  # a prompt that trains is looked at once
+        kept = _features(stage, readout, rows, room)
         # A head that was trained before keeps the scale that it was trained on.
         if begins and not bool(readout.linear.weight.any()):
             readout.standardise(torch.cat([item.features for item in kept[0]]))
@@ -108,7 +112,7 @@ def _begun(stage: Stage, items: Sequence[Item], validation: Sequence[Item]) -> l
     if not prompted.first_layer or options.dropout or options.gradient_checkpointing:
         return found
     again = _come_again(stage, items)
-    room, size = Room(stage.run), options.eval_batch_size
+    room, size = room_of(stage.run, prompted), options.eval_batch_size
     for place, train in enumerate((True, False)):
         if train and not again:
             continue
@@ -132,7 +136,7 @@ def _texts(stage: Stage, items: Sequence[Sequence[Item]]) -> KeptTexts | None:
         return None
     if isinstance(items[0][0], PooledItem) or not (prompted.leaves_encoder or stand_behind(items[0])):
         return None
-    kept, size = KeptTexts(Room(stage.run)), options.eval_batch_size
+    kept, size = KeptTexts(room_of(stage.run, prompted)), options.eval_batch_size
     for rows, train in zip(items, (True, False), strict=True):
         if train and not _come_again(stage, rows):
             continue
@@ -157,7 +161,7 @@ def _telling(tick: Callable[..., None]) -> OnStep:
     return on_step
 
 
-def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[list[PooledItem]]:
+def _features(stage: Stage, head: Head, items: list[Sequence[Item]], room: Room) -> list[list[PooledItem]]:
     """The rows with their pooled states; a row that comes again, as in a search's schedule, is computed once."""
     prompted = stage.trained.prompted
     distinct = [list({id(item): item for item in rows}.values()) for rows in items]
@@ -165,7 +169,7 @@ def _features(stage: Stage, head: Head, items: list[Sequence[Item]]) -> list[lis
         "states of the frozen model, computed once", sum(len(rows) for rows in distinct), "rows"
     ) as tick:
         size = stage.options.eval_batch_size
-        kept = [keep_pooled(prompted, head, rows, batch_size=size, tick=tick) for rows in distinct]
+        kept = [keep_pooled(prompted, head, rows, batch_size=size, room=room, tick=tick) for rows in distinct]
     pairs = zip(itertools.chain(*distinct), itertools.chain(*kept), strict=True)
     found = {id(item): one for item, one in pairs}
     return [[found[id(item)] for item in rows] for rows in items]

@@ -7,6 +7,7 @@ import torch
 from softprompt.evaluation.score import Scores, figure, loss_of, score
 from softprompt.inference.predict import predict
 from softprompt.readouts.head import Head
+from softprompt.sites.kept_room import Room
 from softprompt.training.fitting.frozen_states import keep_pooled
 from softprompt.training.fitting.stage_spec import Stage
 from softprompt.training.fitting.task_model import TaskModel
@@ -53,7 +54,7 @@ def prepared(stage: Stage, begins: bool) -> Stage:
         head = part.readout
         if begins and isinstance(head, Head):
             items = [item for item in stage.items if isinstance(item, OfTask) and item.place == place]
-            size, prompted = stage.options.eval_batch_size, stage.trained.prompted
-            kept = keep_pooled(prompted, head, head.scaled_on(items), batch_size=size, prompts=part.prompt)
+            prompted, rows, size = stage.trained.prompted, head.scaled_on(items), stage.options.eval_batch_size
+            kept = keep_pooled(prompted, head, rows, batch_size=size, room=Room(), prompts=part.prompt)
             head.standardise(torch.cat([item.features for item in kept]))
     return stage
