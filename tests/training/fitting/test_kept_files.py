@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.files.kept import KeptFiles
 from softprompt.methods import LPT, SPT, HeadOnly, Method, PromptTuning
@@ -21,6 +23,7 @@ from softprompt.training.fitting.kept_files import FOLDER, forget_kept, room_of,
 from softprompt.training.run import Interrupted, Run, train
 
 from ...shared.models import model, tokenizer
+from ...shared.prompts import producer
 from ...shared.runs import QUICK, Interrupting, run, task
 
 METHODS: dict[str, tuple[Method, dict[str, Any]]] = {
@@ -89,10 +92,8 @@ def test_a_head_alone_looks_at_test_rows_once_a_table(tmp_path: Path, monkeypatc
     words = task(tmp_path / "other").with_data(tmp_path / "data")
     with sharing_kept(tmp_path):
         for rate in (0.01, 0.03):
-            train(
-                model("bert"), tokenizer(), words, HeadOnly(), head_learning_rate=rate, output=tmp_path / str(rate), seed=1,
-                progress=False, **QUICK,
-            )  # fmt: skip
+            chosen = {"head_learning_rate": rate, "output": tmp_path / str(rate), "seed": 1, "progress": False, **QUICK}
+            train(model("bert"), tokenizer(), words, HeadOnly(), **chosen)
     assert sum(rows) == len(own.train) + len(own.validation) + len(own.test)
 
 
@@ -141,10 +142,6 @@ def test_another_model_finds_nothing(change: str, tmp_path: Path) -> None:
 
 
 def _key(own: Any, folder: Path) -> str:
-    from softprompt.attached.attach import attach
-
-    from ...shared.prompts import producer
-
     with attach(own, tokenizer(), producer(own, PromptTuning(num_virtual_tokens=1))) as prompted:
         return room_of(folder, prompted).key("rows")
 
@@ -191,33 +188,23 @@ def test_files_that_cannot_be_written_change_nothing(tmp_path: Path, monkeypatch
     assert outcome(tmp_path / "usual") == outcome(tmp_path / "none")
 
 
+class Counting(Progress):
+    """Counts the rows that are computed once."""
+
+    rows = 0
+
+    @contextmanager
+    def work(self, name: str, total: int, unit: str) -> Iterator[Any]:
+        def tick(done: int = 1, note: str | None = None, total: int | None = None) -> None:
+            self.rows += done if "computed once" in name else 0
+
+        yield tick
+
+
 def test_progress_counts_what_was_found(tmp_path: Path) -> None:
-    class Counting(Progress):
-        rows = 0
-
-        def work(self, name: str, total: int, unit: str) -> Any:
-            from contextlib import contextmanager
-
-            @contextmanager
-            def own() -> Any:
-                def tick(done: int = 1, note: str | None = None, total: int | None = None) -> None:
-                    self.rows += done if "computed once" in name else 0
-
-                yield tick
-
-            return own()
-
-    counts = []
+    shown = [Counting(shown=False) for _ in range(2)]
     with sharing_kept(tmp_path):
-        for place in range(2):
-            show = Counting(shown=False)
-            run(
-                tmp_path / str(place),
-                "bert",
-                HeadOnly(),
-                data=tmp_path / "data",
-                head_learning_rate=0.01,
-                progress=show,
-            )
-            counts.append(show.rows)
-    assert counts[0] == counts[1] > 0
+        for place, own in enumerate(shown):
+            chosen = {"data": tmp_path / "data", "head_learning_rate": 0.01, "progress": own}
+            run(tmp_path / str(place), "bert", HeadOnly(), **chosen)
+    assert shown[0].rows == shown[1].rows > 0
