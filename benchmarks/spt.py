@@ -9,12 +9,15 @@ FOLDER holds the published few-shot folders `16-13`, `16-21`, ... (LM-BFF). Runs
 `--out`; the same command again goes on where it was stopped, and what `--results` holds is not run again: another file
 begins anew. K is 8, but at most half of the layers, or `--keep`. Figures go to benchmarks/results/spt.json, tables to
 spt.md and a picture for each task and backbone beside it.
-The test is a paired t test over seeds; its power is small (`softprompt.compare.significance`).
+The test is a paired t test over seeds; its power is small (`softprompt.compare.significance`). The last table is over
+all pairs of runs, unadjusted: K is half of the layers in each.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from _picture import picture
 RESULTS = Path(__file__).parent / "results" / "spt.json"
 KEY = ("task", "backbone", "arm", "seed")
 WORDS = ("learned", "all", "first", "last", "random")
+LEARNED = "spt learned"
 OTHERS = ("lpt", "p_tuning_v2", "capt", "head_only", "lora")
 HEAD = (
     "| arm | {metric} | deviation | by seed | to {reference} | 95 % interval | p | Holm "
@@ -75,6 +79,7 @@ def write(rows: list[dict[str, Any]], path: Path) -> None:
         parts.append(f"## {task}, {backbone}\n\n{table(found)}\n\n{grid(found)}")
         drawn = path.with_name(f"{path.stem}-{task}-{backbone.removeprefix('embedded:').replace('/', '-')}.svg")
         drawn.write_text(picture(found), encoding="utf-8")
+    parts.append(f"## Over all tables\n\n{over_all(rows)}")
     path.with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -123,6 +128,33 @@ def table(found: dict[str, Any]) -> str:
             f"{arm['stored_parameters']:,}",
             f"{arm['seconds']:.0f}",
         )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def over_all(rows: list[dict[str, Any]]) -> str:
+    """Mean and deviation of each arm in each table, and how far learned layers lie above it over all pairs of runs."""
+    from softprompt.compare.significance import paired
+
+    tables = list(dict.fromkeys((row["task"], row["backbone"]) for row in rows))
+    arms: dict[str, dict[tuple[str, str, int], float]] = {}
+    for row in rows:
+        own = arms.setdefault(re.sub(r":\d+", "", row["arm"]), {})  # K differs from backbone to backbone
+        own[row["task"], row["backbone"], row["seed"]] = row["test"][row["metric"]]
+    titles = [f"{task}, {backbone.removeprefix('embedded:')}" for task, backbone in tables]
+    lines = [f"| arm | {' | '.join(titles)} | learned over it | pairs | p |", "|---" * (len(titles) + 4) + "|"]
+    for arm, figures in sorted(arms.items(), key=lambda pair: -statistics.mean(pair[1].values())):
+        cells = [arm]
+        for place in tables:
+            own = [value for (*table, _), value in figures.items() if tuple(table) == place]
+            cells.append(f"{statistics.mean(own):.3f} ± {statistics.stdev(own):.3f}" if len(own) > 1 else "")
+        both = [one for one in figures if one in arms[LEARNED]]
+        told = paired([arms[LEARNED][one] for one in both], [figures[one] for one in both]) if both else None
+        if arm == LEARNED or told is None or told.interval is None:
+            cells += ["", "", ""]
+        else:
+            least, most = told.interval
+            cells += [f"{told.mean:+.3f} ({least:+.3f} to {most:+.3f})", str(told.pairs), f"{told.p:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
