@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import NoneType
 from typing import NamedTuple
 
 from pydantic import JsonValue
-from torch import Tensor
 
 from softprompt.attached.model import PromptedModel
 from softprompt.errors import SoftPromptError
 from softprompt.guards.kinds import check_kind, several
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import predict
-from softprompt.readouts import Batch, Item, Outcome, Readout
+from softprompt.readouts import Item, Outcome, Readout
 from softprompt.readouts.free_text import Beams, FreeText
 from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
@@ -61,11 +60,10 @@ def scored(
     batch_size: int = 32,
     tick: Tick | None = None,
     items: Sequence[Item] | None = None,
-    features: Callable[[Batch], Tensor] | None = None,
 ) -> Scored:
-    """The metrics of `metrics_of`, with the answers to the rows; for `features` see `predict`."""
+    """The metrics of `metrics_of`, with the answers to the rows."""
     check_libraries(task)
-    found = predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items, features=features)
+    found = predict(prompted, readout, rows, batch_size=batch_size, tick=tick, items=items)
     result = score(task, rows, found)
     if readout.seen is not None:
         result["seen_rows"] = readout.seen.count(rows)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
 
 from softprompt.attached.answering import Answering
 from softprompt.attached.lowered import Lowered, lowered_in_front, meet_in_fronts
@@ -22,7 +21,7 @@ from softprompt.inference.batches import Tick, batches
 from softprompt.inference.neighbours import longest_first
 from softprompt.inference.prefilled import PrefilledItem, beginning_above
 from softprompt.ranks import Ranks, here
-from softprompt.readouts import Batch, Item, Outcome, Readout
+from softprompt.readouts import Item, Outcome, Readout
 from softprompt.sites.modes import evaluating
 from softprompt.tasks import Row, Task
 from softprompt.tasks.spans import OUTSIDE
@@ -71,7 +70,6 @@ def predict(
     tick: Tick | None = None,
     items: Sequence[Item] | None = None,
     prompts: str | None = None,
-    features: Callable[[Batch], Tensor] | None = None,
 ) -> list[Outcome]:
     """Answer rows; the longest come first, so memory runs out at once or never.
 
@@ -86,7 +84,6 @@ def predict(
         tick: called with the number of rows done.
         items: the rows, encoded already, and maybe prefilled.
         prompts: the name of the prompt that answers; may be left out where one is attached.
-        features: gives what a head reads of a batch, `(sequences, H)`, where that is kept.
     """
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
     asked = prompted.rows(prompts, 1) if prompts or len(prompted.names) == 1 else tuple(range(len(prompted.names)))
@@ -99,7 +96,7 @@ def predict(
     with evaluating(prompted, readout), torch.no_grad() if split else torch.inference_mode():
         pays = not split and len(mine) > (batch_size if len(asked) == 1 else 1)
         with standing_in(prompted, _lowered(prompted, asked, mine) if pays else {}):
-            for chosen, told in _answered(prompted, readout, mine, batch_size, tick, prompts, features):
+            for chosen, told in _answered(prompted, readout, mine, batch_size, tick, prompts):
                 found |= {own[place]: outcome for place, outcome in zip(chosen, told, strict=True)}
     found = _from_all(found, ranks)
     if tick is not None and len(own) < len(found):
@@ -114,12 +111,9 @@ def _answered(
     batch_size: int,
     tick: Tick | None,
     prompts: str | None,
-    features: Callable[[Batch], Tensor] | None,
 ) -> Iterator[tuple[list[int], list[Outcome]]]:
     """Of each batch of rows, as they stand, the places and the answers."""
     for chosen, batch in batches(items, readout.collate, batch_size, prompted, tick, in_order=True):
-        if features is not None:
-            batch = {**batch, "features": features(batch)}
         with beginning_above(prompted, [items[place] for place in chosen]):
             told = readout.answer(prompted, batch, prompts)
         yield chosen, told

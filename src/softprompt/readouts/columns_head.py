@@ -48,11 +48,8 @@ class ColumnsHead(Head):
             "owners": torch.arange(len(items)).repeat_interleave(counts),
         }
 
-    def features(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
+    def pooled(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
         """The states of the columns that are read, fp32, shape `(columns, H)`."""
-        if "features" in batch:
-            kept: Tensor = batch["features"]
-            return kept
         given = inputs(prompted, {name: batch[name] for name in ("input_ids", "attention_mask")}, prompts)
         states: Tensor = prompted.states(**given, positions=batch["columns"])
         return states[batch["read"]].float()

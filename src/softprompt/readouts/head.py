@@ -8,7 +8,8 @@ score a candidate; a regression one output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ class Head(Readout):
     name = "head"
     found = ()
     generates = False
+    kept: Callable[[Batch], Tensor] | None = None
 
     def __init__(
         self,
@@ -81,6 +83,19 @@ class Head(Readout):
         if "features" in batch:
             kept: Tensor = batch["features"]
             return kept
+        return self.pooled(prompted, batch, prompts) if self.kept is None else self.kept(batch)
+
+    @contextmanager
+    def looking_up(self, kept: Callable[[Batch], Tensor]) -> Iterator[None]:
+        """Let `features` be what `kept` gives for the batches of the block."""
+        self.kept = kept
+        try:
+            yield
+        finally:
+            self.kept = None
+
+    def pooled(self, prompted: Attached, batch: Batch, prompts: Rows = None) -> Tensor:
+        """The pooled states as the model makes them."""
         given, text = inputs(prompted, batch, prompts), batch["text"]
         if self.pooling == "mean":
             states: Tensor = prompted.states(**given).float()

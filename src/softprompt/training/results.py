@@ -31,7 +31,7 @@ from softprompt.training.courses.work import Work
 from softprompt.training.divergence import Diverged, NotFinite
 from softprompt.training.finished import SCHEMA, RunMetrics
 from softprompt.training.fitting.best import proved
-from softprompt.training.fitting.kept_files import shared_features
+from softprompt.training.fitting.kept_files import sharing_features
 from softprompt.training.identity import starts_of
 from softprompt.training.measure import versions
 from softprompt.training.setup import PROMPT, RunSpec
@@ -109,16 +109,9 @@ def _measured(
         for line in told_cuts(items, work.readout_spec, "test rows"):
             work.show.say(f"  {line}")
     with work.show.work(name, len(rows), "rows") as tick:
-        found = scored(
-            work.prompted,
-            work.readout,
-            work.task,
-            rows,
-            batch_size=work.options.eval_batch_size,
-            tick=tick,
-            items=items,
-            features=shared_features(work.prompted, work.readout),
-        )
+        size = work.options.eval_batch_size
+        with sharing_features(work.prompted, work.readout):
+            found = scored(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick, items=items)
     proved(found.scores, work.task.metric, name)
     known = seen.count(rows)
     if known:

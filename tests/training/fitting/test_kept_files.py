@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from softprompt.attached.model import PromptedModel
 from softprompt.files.kept import KeptFiles
 from softprompt.methods import LPT, SPT, HeadOnly, Method, PromptTuning
 from softprompt.progress import Progress
+from softprompt.tasks import Task
 from softprompt.training.fitting import kept_files
 from softprompt.training.fitting.kept_files import FOLDER, forget_kept, room_of, sharing_kept
 from softprompt.training.run import Interrupted, Run, train
@@ -172,6 +174,24 @@ def test_a_prompt_that_trains_shares_no_features(tmp_path: Path, told: list[bool
         ]
     assert told == []
     assert done[0].metrics["test"] == done[1].metrics["test"]
+
+
+def test_words_that_are_read_share_their_states(tmp_path: Path, told: list[bool]) -> None:
+    """A head that reads several columns of a row."""
+    table = tmp_path / "rows.jsonl"
+    words = [[f"w{20 + (7 * row + 3 * word) % 60}" for word in range(2 + row % 4)] for row in range(30)]
+    lines = [{"words": own, "tags": ["B-X" if int(word[1:]) % 2 else "O" for word in own]} for own in words]
+    table.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    tagging = Task(name="names", kind="tags", labels=["O", "B-X"]).with_data(table, seed=1)
+    own = {"head_learning_rate": 0.01, "seed": 1, "progress": False, **QUICK}
+    train(model("bert"), tokenizer(), tagging, HeadOnly(), output=tmp_path / "alone" / "run", **own)
+    for again in (False, True):
+        told.clear()
+        with sharing_kept(tmp_path / "table"):
+            train(model("bert"), tokenizer(), tagging, HeadOnly(), output=tmp_path / str(again) / "run", **own)
+        assert told
+        assert all(told) == again
+        assert outcome(tmp_path / str(again)) == outcome(tmp_path / "alone")
 
 
 def test_dropout_that_works_is_drawn_anew(tmp_path: Path, told: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +22,7 @@ from softprompt.readouts.free_text import FreeText
 from softprompt.readouts.head import Head
 from softprompt.sites.kept_room import Room
 from softprompt.sites.kept_texts import KeptTexts
+from softprompt.sites.layer_skipping import RecordedStates
 from softprompt.sites.modes import evaluating
 from softprompt.training.fitting.kept_files import frozen_part, kept_features, numbers_of
 
@@ -58,10 +59,8 @@ def keep_states_below(
         The rows in their order; None where they are too many, where a row is more than one sequence or is answered in
         more than one pass, and of a family that cannot be begun above its first layer.
     """
-    if isinstance(readout, FreeText) and not train:
-        return None
     distinct = [*{id(item): item for item in items}.values()]
-    if _bytes_below(prompted, distinct) > room.left:
+    if (isinstance(readout, FreeText) and not train) or _bytes_below(prompted, distinct) > room.left:
         return None
     found: dict[int, PrefilledItem] = {}
     own = frozen_part(prompted)
@@ -71,18 +70,21 @@ def keep_states_below(
             if batch["input_ids"].shape[0] != len(chosen):
                 return None  # several sequences a row
             key = room.key("states", prompted.first_layer, own, type(readout).__qualname__, train, numbers_of(batch))
-            kept = room.find(key)
-            if kept is None:
-                states_below.passes = 0
-                run(prompted, batch)
-                if not states_below.plain or states_below.passes != 1:
-                    return None
-                kept = room.keep(key, states_below.recorded)
+            if (kept := room.find(key)) is None:
+                made = _recorded(states_below, partial(run, prompted, batch))
+                kept = None if made is None else room.keep(key, made)
             if kept is None:
                 return None
             for index, states in zip(chosen, kept, strict=True):
                 found[id(distinct[index])] = PrefilledItem.of(distinct[index], states)
     return [found[id(item)] for item in items]
+
+
+def _recorded(states_below: RecordedStates, run: Callable[[], object]) -> list[Tensor] | None:
+    """What a run of a batch records, a row each; None where it is no one pass through layers of plain states."""
+    states_below.passes = 0
+    run()
+    return states_below.recorded if states_below.plain and states_below.passes == 1 else None
 
 
 def stand_behind(items: Sequence[Item]) -> bool:

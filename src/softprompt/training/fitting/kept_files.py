@@ -8,7 +8,7 @@ same training rows. What computes on a GPU keeps nothing in files.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -61,24 +61,26 @@ def forget_kept(folder: Path) -> None:
     KeptFiles(folder / FOLDER).forget()
 
 
-def shared_features(prompted: PromptedModel, readout: nn.Module) -> Callable[[Batch], Tensor] | None:
-    """Gives the pooled states of a batch where runs share them, and none of them hangs on what was trained."""
+@contextmanager
+def sharing_features(prompted: PromptedModel, readout: nn.Module) -> Iterator[None]:
+    """Let a head read what runs share of the rows of the block, where none of it hangs on what was trained."""
     folder = _SHARED.get()
-    if folder is None or not isinstance(readout, Head):
-        return None
-    if any(one.requires_grad for one in prompted.prompts.parameters()):
-        return None
+    trained = any(one.requires_grad for one in prompted.prompts.parameters())
+    if folder is None or trained or not isinstance(readout, Head):
+        yield
+        return
     room = _room(folder, prompted)
-    return lambda batch: kept_features(room, prompted, readout, batch)
+    with readout.looking_up(lambda batch: kept_features(room, prompted, readout, batch)):
+        yield
 
 
 def kept_features(room: Room, prompted: PromptedModel, head: Head, batch: Batch, prompts: str | None = None) -> Tensor:
     """The pooled states of a batch, `(sequences, H)`, found or computed and kept."""
-    key = room.key("features", head.pooling, frozen_part(prompted), prompts, numbers_of(batch))
+    key = room.key("features", type(head).__qualname__, head.pooling, frozen_part(prompted), prompts, numbers_of(batch))
     found = room.find(key)
     if found is not None:
         return found[0]
-    rows = head.features(prompted, batch, prompts)
+    rows = head.pooled(prompted, batch, prompts)
     kept = room.keep(key, [rows])
     return rows if kept is None else kept[0]
 
