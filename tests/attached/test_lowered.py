@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from softprompt.attached.attach import attach
 from softprompt.attached.lowered import lower, lowered_in_front
@@ -20,6 +21,7 @@ from softprompt.tasks import Row, Task
 from ..shared.models import ids, model, padded, tokenizer
 from ..shared.prompts import METHODS, close, every_decoder, logits, producer, tiny
 from ..shared.readouts import made
+from ..shared.unusual import unusual
 
 TASK = Task(name="two", template="{text} {mask}", labels={"0": "w10", "1": "w11"}, fields=("text",))
 SEVERAL = TASK.model_copy(update={"labels": {"0": "w10 w11", "1": "w12", "2": "w13 w14 w15"}})
@@ -179,3 +181,13 @@ def test_generate_has_the_prompt_itself() -> None:
             again = prompted.generate(ids(5), **options)
     assert torch.equal(own.sequences, again.sequences)
     assert own.past_key_values.get_seq_length() == again.past_key_values.get_seq_length()
+
+
+@pytest.mark.parametrize(("words", "lowers"), [(4, True), (5, False)])  # behind four virtual tokens
+def test_no_row_is_longer_than_its_rotary_angles(words: int, lowers: bool, lowered: list[bool]) -> None:
+    """LongRoPE turns a long row by other angles than a prompt alone, whose keys are therefore not those of the row."""
+    rows = [Row(fields={"text": " ".join(f"w{20 + 3 * n + k}" for k in range(words))}) for n in range(4)]
+    prompted, readout = made(TASK, unusual("phi3", AutoModelForCausalLM), METHODS["prompt_tuning"])
+    with prompted:
+        close(scores(prompted, readout, 2, rows), scores(prompted, readout, 4, rows), 1e-5)
+    assert lowered == [lowers]

@@ -74,3 +74,17 @@ def test_what_it_cannot_take_is_left_to_torch() -> None:
     torch.func.vmap(lambda one: seen.append(fits_onednn(one, weight)) or one)(given.detach())
     torch.jit.trace(lambda one: seen.append(fits_onednn(one, weight)) or one + 1, given.detach(), check_trace=False)
     assert seen == [False, False]
+
+
+@pytest.mark.parametrize("shape", [(17, 5), (3, 4, 5), (2, 3, 4, 5)])
+def test_a_model_may_go_on_with_it_in_place(shape: tuple[int, ...]) -> None:
+    """As Gemma 3n does with the product that each layer's own embeddings come of."""
+    given = tensors(*shape)
+
+    def slopes(linear: Any) -> tuple[Tensor, ...]:
+        made = linear(*given)
+        made *= 0.5
+        return torch.autograd.grad(made.pow(2).sum(), given)
+
+    for one, other in zip(slopes(by_onednn), slopes(functional.linear), strict=True):
+        torch.testing.assert_close(one, other)

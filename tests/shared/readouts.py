@@ -20,12 +20,13 @@ from .models import model, tokenizer
 TEXTS = ["w20 w21 w22", "w30", "w40 w41 w42 w43 w44 w45"]
 
 
-def made(task: Task, family: str, method: Method, **options: Any) -> tuple[Any, Readout]:
-    """An attached prompt and the task's readout."""
-    spec = readout_spec(model(family), task, method, TrainingOptions(**options))
-    prompt = build(model(family), tokenizer(), method)
-    readout = build_readout(task, Backbone(model(family), tokenizer()), prompt, spec)
-    return attach(model(family), tokenizer(), prompt), readout
+def made(task: Task, family: Any, method: Method, **options: Any) -> tuple[Any, Readout]:
+    """An attached prompt and the task's readout, on a family's tiny model or another one."""
+    backbone = model(family) if isinstance(family, str) else family
+    spec = readout_spec(backbone, task, method, TrainingOptions(**options))
+    prompt = build(backbone, tokenizer(), method)
+    readout = build_readout(task, Backbone(backbone, tokenizer()), prompt, spec)
+    return attach(backbone, tokenizer(), prompt), readout
 
 
 def ids_of(text: str) -> list[int]:

@@ -164,6 +164,18 @@ def test_a_text_that_two_rows_have_runs_once() -> None:
         assert kept.computed == 1
 
 
+@pytest.mark.parametrize(("lengths", "keeps"), [((4, 2), True), ((7, 5), False)])  # nine columns turn otherwise
+def test_a_row_that_is_too_long_for_its_rotary_angles_runs_whole(lengths: tuple[int, ...], keeps: bool) -> None:
+    """LongRoPE turns all of its columns by others, so that the text has not the keys that it has alone."""
+    backbone = unusual("phi3", AutoModelForCausalLM)
+    with attach(backbone, tokenizer(), producer(backbone, PromptTuning(num_virtual_tokens=1))) as prompted:
+        given, kept = batch_of(prompted, "right", lengths), KeptTexts(Room())
+        expected = step(prompted, given)
+        with prompted.keeping_texts(kept), kept.filling():
+            same(step(prompted, given), expected)
+        assert bool(len(kept)) == keeps
+
+
 _FRONT = {"in front": True}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaModel
+from transformers import AutoModelForCausalLM, LlamaModel
 from transformers.modeling_outputs import CausalLMOutput
 from transformers.utils.generic import ModelOutput
 
@@ -14,6 +14,7 @@ from softprompt.errors import SoftPromptError
 
 from ..shared.models import ids, model, padded
 from ..shared.prompts import attached, close
+from ..shared.unusual import unusual
 
 
 class HeadInside(LlamaModel):
@@ -75,3 +76,29 @@ def test_what_has_neither_states_nor_logits_is_refused(inside: Any, monkeypatch:
     told = "ModelOutput with neither last_hidden_state nor logits"
     with attached(inside, "prompt_tuning") as prompted, pytest.raises(SoftPromptError, match=told):
         prompted(input_ids=ids(4))
+
+
+@pytest.mark.parametrize("asked", ["call", "configuration"])
+@pytest.mark.parametrize("name", ["prompt_tuning", "p_tuning_v2", "capt"])
+@pytest.mark.parametrize("mixture", ["mixtral", "jamba"])
+def test_routes_are_those_of_the_users_columns(
+    mixture: str, name: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mixture's loss over its experts weighs them with the user's mask."""
+    rows = [ids(5), ids(8, 1)]
+    batch, mask = padded(rows, "left")
+    backbone = unusual(mixture, AutoModelForCausalLM)
+    given: dict[str, Any] = {"output_router_logits": True}
+    if asked == "configuration":
+        given = {}
+        monkeypatch.setattr(backbone.config, "output_router_logits", True)
+    with attached(backbone, name) as prompted:
+        found = prompted(input_ids=batch, attention_mask=mask, use_cache=False, **given)
+        chosen = prompted(
+            input_ids=batch, attention_mask=mask, use_cache=False, positions=torch.tensor([[7], [7]]), **given
+        )
+        alone = [prompted(input_ids=row, use_cache=False, **given) for row in rows]
+    close(chosen.aux_loss, found.aux_loss)
+    for layer, routed in enumerate(found.router_logits):
+        for row, own, seen in zip(alone, routed.view(*mask.shape, -1), mask.bool(), strict=True):
+            close(own[seen], row.router_logits[layer], 1e-4)

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from softprompt.attached.calling import Calling
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.cached import cache_name
+from softprompt.backbones.windows import longest_unstretched
 from softprompt.sites.attention import own_implementation
 from softprompt.sites.key_values import key_values
 from softprompt.sites.prefix_sharing import can_run_as_one, can_share, shares_fronts
@@ -63,12 +64,13 @@ def can_lower(anatomy: Anatomy) -> bool:
 
 
 def reach_of(anatomy: Anatomy) -> int | None:
-    """How many columns a prompt and its text may have so that every column sees the whole prompt; None for any.
+    """How many columns a prompt and its text may have for each to see the whole prompt as it is; None for any.
 
-    A sliding window leaves what lies behind it, virtual tokens as well; a prefix is seen from everywhere.
+    A sliding window leaves what lies behind it, virtual tokens as well; a prefix is seen from everywhere. And the
+    prompt's keys are those of a short row.
     """
-    window = getattr(anatomy.config, "sliding_window", None)
-    return window if isinstance(window, int) else None
+    limits = getattr(anatomy.config, "sliding_window", None), longest_unstretched(anatomy)
+    return min((one for one in limits if isinstance(one, int)), default=None)
 
 
 def runs_as_one(prompted: Calling, index: int) -> bool:

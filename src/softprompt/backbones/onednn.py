@@ -35,7 +35,7 @@ class _Context(Protocol):
 
 
 class _Linear(torch.autograd.Function):
-    """`given @ weight.T + bias`, and its three gradients by the same kernel; they can be differentiated again."""
+    """`given @ weight.T + bias` of rows, and its gradients by the same kernel; they can be differentiated again."""
 
     @staticmethod
     def forward(ctx: _Context, given: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -49,11 +49,10 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Towards the rows, the weight and the bias: each where it is needed."""
         (given, weight), needs = ctx.saved_tensors, ctx.needs_input_grad
-        rows = grad.reshape(-1, grad.shape[-1])
         return (
             by_onednn(grad, weight.t()) if needs[0] else None,
-            by_onednn(rows.t(), given.reshape(-1, given.shape[-1]).t()) if needs[1] else None,
-            rows.sum(0) if needs[2] else None,
+            by_onednn(grad.t(), given.t()) if needs[1] else None,
+            grad.sum(0) if needs[2] else None,
         )
 
 
@@ -71,7 +70,9 @@ def by_onednn(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
     Returns:
         `(..., outputs)`, as `torch.nn.functional.linear` gives it but for rounding.
     """
-    return _linear(given, weight, bias)
+    # What the function itself gives is no view, so that a model may go on with it in place (Gemma 3n).
+    made = _linear(given.reshape(-1, given.shape[-1]), weight, bias)
+    return made.view(*given.shape[:-1], made.shape[-1])
 
 
 def fits_onednn(given: Tensor, weight: Tensor) -> bool:

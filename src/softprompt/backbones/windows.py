@@ -1,6 +1,8 @@
-"""Sliding windows: how far back the columns of some layers see."""
+"""What hangs on how long a row is: sliding windows, and rotary angles that are others in a long row."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
 
 from softprompt.backbones.anatomy import Anatomy
 
@@ -14,3 +16,24 @@ def shortest_window(anatomy: Anatomy) -> int | None:
     window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
     slides = kinds is None or "sliding_attention" in kinds
     return window if isinstance(window, int) and slides and getattr(config, "use_sliding_window", True) else None
+
+
+def longest_unstretched(anatomy: Anatomy) -> int | None:
+    """The columns of a row up to which rotary positions have the angles that they have in a short one; None for any.
+
+    LongRoPE and dynamic NTK turn all columns of a longer row by other angles, so keys that were made of a part of it
+    are not those of the whole.
+    """
+    config = anatomy.config
+    usual = getattr(config, "max_position_embeddings", None)
+    limits = [one.get("original_max_position_embeddings", usual) for one in _stretching(config)]
+    return min((one for one in limits if isinstance(one, int)), default=None)
+
+
+def _stretching(config: object) -> Iterator[Mapping[str, object]]:
+    """The rotary parameters, of all layers or of each kind, that give long rows angles of their own."""
+    told = getattr(config, "rope_parameters", None)
+    given = told if isinstance(told, Mapping) else {}
+    for one in (given, *given.values()):
+        if isinstance(one, Mapping) and one.get("rope_type") in ("longrope", "dynamic"):
+            yield one

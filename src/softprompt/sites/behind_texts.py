@@ -20,6 +20,8 @@ from transformers import DynamicCache
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.cached import Sizes, cache_name
 from softprompt.backbones.compat import CACHES
+from softprompt.backbones.shown import SHOWN
+from softprompt.backbones.windows import longest_unstretched
 from softprompt.sites.asking import opened
 from softprompt.sites.attention import watcher
 from softprompt.sites.footprint import Footprint
@@ -30,7 +32,6 @@ from softprompt.sites.outputs import Output
 
 Run: TypeAlias = Callable[..., Output]
 TOLD = ("input_ids", "attention_mask", "position_ids")
-SHOWN = ("output_attentions", "output_hidden_states")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def run_behind_texts(call: Call, anatomy: Anatomy, given: dict[str, object], run
     if kept is None or layout is None or not _may_run(call, anatomy, layout, given):
         return run(**given)
     tails = _tails(layout, anatomy)
-    if not _fits(call, layout, tails):
+    if not _fits(call, anatomy, layout, tails):
         return run(**given)
     texts = texts_of(layout.ids, tails.before)
     # Without a graph two passes cost what one does, so there something must be kept, or shall be.
@@ -166,9 +167,15 @@ def _tails(layout: Layout, anatomy: Anatomy) -> Tails:
     return Tails(first, own, mask, seen & (columns < first), counted_over(seen, anatomy))
 
 
-def _fits(call: Call, layout: Layout, tails: Tails) -> bool:
-    """Whether texts are long enough to gain by it, counted plainly, and asked for at none of their columns."""
+def _fits(call: Call, anatomy: Anatomy, layout: Layout, tails: Tails) -> bool:
+    """Whether texts are long enough to gain by it, counted plainly, and asked for at none of their columns.
+
+    In a row that is too long for its rotary angles the text has other keys than it has alone.
+    """
     assert call.select is not None
+    most = longest_unstretched(anatomy)
+    if most is not None and int(tails.counted.max()) >= most:
+        return False
     if 2 * int(tails.before.sum(-1).max()) < tails.columns.shape[1]:
         return False
     if not bool((call.columns(call.select) >= tails.first).all()):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.cached import cache_name
+from softprompt.backbones.shown import shows_layers
 from softprompt.backbones.structure import vectors_of
 from softprompt.errors import SoftPromptError
 from softprompt.sites.apart import pads, run_apart
@@ -24,7 +25,7 @@ from softprompt.sites.kept_encodings import run_over_kept
 from softprompt.sites.key_values import Carrier
 from softprompt.sites.norms import normed, norms_of
 from softprompt.sites.one_row import in_one_row
-from softprompt.sites.outputs import Output, gather, mend_summary, one_row, put_back, states_of, with_states
+from softprompt.sites.outputs import Output, gather, mend_beside, one_row, put_back, states_of, with_states
 from softprompt.sites.padding import Side
 from softprompt.sites.prefix_sharing import SHARED_PREFIX, why_unshared
 from softprompt.sites.stream import mask_virtual, resolve, shown
@@ -117,8 +118,7 @@ class Hooks:
 
     def _as_one_row(self, call: Call, given: Kwargs) -> Kwargs | None:
         """The arguments of a call whose rows run as one; None where they cannot."""
-        shows_states = getattr(self._anatomy.body.config, "output_hidden_states", False)
-        call.shows_states = bool(given.get("output_hidden_states", shows_states))
+        call.shows_states = shows_layers(self._anatomy.body.config, given)
         call.shared_prefix, ids, mask = None, given.get("input_ids"), cast("Tensor | None", given.get("attention_mask"))
         if (
             not self._shares
@@ -247,7 +247,7 @@ class Hooks:
         if shared is not None and not shared.used.issuperset(filter(None, self._anatomy.attentions)):
             return self._run_unshared(shared.given)
         states = states_of(output)
-        mend_summary(call, output, states, self._anatomy.vocab_size)
+        mend_beside(call, output, states, self._anatomy.vocab_size)
         if call.select is not None:
             return with_states(output, one_row(gather(states, call.columns(call.select))))
         if call.shared_prefix is not None:

@@ -15,10 +15,10 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.shown import SHOWN
 from softprompt.sites.asking import opened
 from softprompt.sites.attention import watcher
 from softprompt.sites.behind_texts import (
-    SHOWN,
     TOLD,
     Run,
     counted_over,

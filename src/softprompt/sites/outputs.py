@@ -20,7 +20,7 @@ class BodyOutput(Protocol):
     def __getitem__(self, index: int | str) -> Tensor:
         """The states first."""
 
-    def __setitem__(self, index: str, value: Tensor) -> None:
+    def __setitem__(self, index: str, value: Tensor | tuple[Tensor, ...]) -> None:
         """By name."""
 
 
@@ -61,11 +61,8 @@ def user_length(output: object, call: Call, *, encoder_decoder: bool) -> object:
     return output
 
 
-def mend_summary(call: Call, output: Output, states: Tensor, vocab_size: int) -> None:
-    """Give rows whose summary is a virtual token's state that of their own token with the largest id.
-
-    Some bodies look for the end token by its id, the largest of all (CLIP with files of old, OWL-ViT), and a virtual
-    one is larger.
+def mend_beside(call: Call, output: Output, states: Tensor, vocab_size: int) -> None:
+    """Mend what a body gives beside its states, of which it does not know that some columns are virtual.
 
     Args:
         call: the open call.
@@ -75,13 +72,29 @@ def mend_summary(call: Call, output: Output, states: Tensor, vocab_size: int) ->
     """
     if call.layout is None or torch.compiler.is_compiling() or not isinstance(output, MutableMapping):
         return
-    pooled = output.get("pooler_output")
-    if not isinstance(pooled, Tensor) or pooled.shape[-1] != states.shape[-1]:
-        return
-    ids = call.layout.ids
+    pooled, routed = output.get("pooler_output"), output.get("router_logits")
+    if isinstance(pooled, Tensor) and pooled.shape[-1] == states.shape[-1]:
+        output["pooler_output"] = _own_summary(pooled, states, call.layout.ids, vocab_size)
+    if call.keep is not None and isinstance(routed, tuple):
+        output["router_logits"] = tuple(_own_routes(one, call.layout.ids, call.keep) for one in routed)
+
+
+def _own_summary(pooled: Tensor, states: Tensor, ids: Tensor, vocab_size: int) -> Tensor:
+    """Summaries `(B, H)`; where one is a virtual token's state, that of the row's own token with the largest id.
+
+    Some bodies look for the end token by its id, the largest of all (CLIP with files of old, OWL-ViT), and a virtual
+    one is larger.
+    """
     virtual = (states == pooled[:, None]).all(-1) & (ids >= vocab_size)  # [B, T]
     own = ids.masked_fill(ids >= vocab_size, -1).argmax(-1, keepdim=True)
-    output["pooler_output"] = torch.where(virtual.any(-1, keepdim=True), gather(states, own)[:, 0], pooled)
+    return torch.where(virtual.any(-1, keepdim=True), gather(states, own)[:, 0], pooled)
+
+
+def _own_routes(routed: Tensor, ids: Tensor, keep: Tensor) -> Tensor:
+    """What a layer chose experts by, `(B * T, E)`, of the user's columns: the model weighs it with the user's mask."""
+    if routed.ndim != 2 or len(routed) != ids.numel():
+        return routed
+    return gather(routed.view(*ids.shape, -1), keep).flatten(0, 1)
 
 
 def one_row(states: Tensor) -> Tensor:

@@ -20,12 +20,13 @@ from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import CACHES, attention_name, twin_name, untwinned
+from softprompt.backbones.shown import SHOWN, shows_inside
 from softprompt.sites.footprint import Footprint
 
 SHARED_PREFIX = "softprompt_shared_prefix"
 _ATTENTION = twin_name("sdpa")  # the one attention that understands it: see `sites/attention.py`
 _WORTH = 10  # where rows share nothing, a tenth of the columns is padding, or the rows run as they are
-_UNWANTED = (*CACHES, "position_ids", "token_type_ids", "output_attentions", "output_hidden_states")
+_UNWANTED = (*CACHES, *SHOWN, "position_ids", "token_type_ids")
 
 
 def can_share(footprint: Footprint) -> bool:
@@ -79,8 +80,8 @@ def why_unshared(
     if not _pays(footprints, rows, ids, mask):
         return "its rows share nothing, and hardly a column is padding"
     config = anatomy.body.config
-    if getattr(config, "output_attentions", False) or getattr(config, "output_hidden_states", False):
-        return "the configuration asks for attention maps or the states of every layer"
+    if shows_inside(config, given):
+        return "the configuration asks for attention maps, or states or routes of every layer"
     running = attention_name(config)
     if running != _ATTENTION:
         return f"attention runs as {running}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from softprompt.attached.attach import attach
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.methods import IDPG
 from softprompt.methods.parts.first_pass import FirstPass
 
-from ...shared.models import ids, model, padded
+from ...shared.images import seeing
+from ...shared.models import ids, model, padded, tokenizer
 from ...shared.prompts import attached, close, every_family, logits
 
 
@@ -26,3 +28,14 @@ def test_the_first_pass_is_the_plain_model_s(family: str) -> None:
     with torch.no_grad():
         for row, found, own in zip(rows, states, text, strict=True):
             close(found[own], part.body(input_ids=row).last_hidden_state[0], 1e-5)
+
+
+@torch.no_grad()
+def test_what_was_generated_before_has_no_part_in_it() -> None:
+    """Qwen2-VL keeps how far its rows' positions lie behind their columns, one for each row, and reads it again."""
+    backbone, row = seeing("qwen2_vl"), ids(7, 1)
+    with attach(backbone, tokenizer(), IDPG(num_virtual_tokens=2)) as prompted:
+        expected = prompted(input_ids=row).logits
+    backbone.generate(input_ids=row.repeat(2, 1), max_new_tokens=1, min_new_tokens=1)
+    with attach(backbone, tokenizer(), IDPG(num_virtual_tokens=2)) as prompted:
+        close(prompted(input_ids=row).logits, expected, 1e-5)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.compat import DISPATCHED, HOOKS
+from softprompt.backbones.compat import DISPATCHED, HOOKS, OF_LAST_TEXT
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import mirrored
 from softprompt.sites.producer import View
@@ -63,11 +63,16 @@ class FirstPass:
 
 
 def twin(module: nn.Module) -> nn.Module:
-    """A module with the same parameters, buffers and settings, and no hooks, down to its leaves; it rests."""
-    return mirrored(module, _without_hooks).eval()
+    """A module with the same parameters, buffers and settings, down to its leaves; it rests.
+
+    It has no hooks, and knows of no text that the module met before.
+    """
+    return mirrored(module, _as_new).eval()
 
 
-def _without_hooks(_: nn.Module, made: nn.Module) -> None:
+def _as_new(_: nn.Module, made: nn.Module) -> None:
+    if OF_LAST_TEXT in made.__dict__:
+        made.__dict__[OF_LAST_TEXT] = None
     made.__dict__.update({name: OrderedDict() for name in made.__dict__ if name.endswith(HOOKS)})
     made.__dict__.pop("forward", None)  # one that stands in for the class's own is bound to the module itself
     if DISPATCHED in made.__dict__:
