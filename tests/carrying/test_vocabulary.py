@@ -145,6 +145,13 @@ def test_a_name_that_no_token_can_have_is_refused(name: str, told: str, tmp_path
     assert not (tmp_path / "new").exists()
 
 
+def test_a_template_of_the_tokenizers_own_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt = prompt_of(model("llama"), sp.PromptTuning(**STREAM))
+    monkeypatch.setattr(prompt.tokenizer, "chat_template", {"default": "{{ 1 }}", "tool_use": "{{ 2 }}"})
+    with pytest.raises(sp.SoftPromptError, match="'tool_use': the tokenizer has a token or template of that name"):
+        sp.export({"tool_use": prompt}, tmp_path / "new", to="vocabulary")
+
+
 def test_prompts_of_two_backbones_are_refused(tmp_path: Path) -> None:
     prompts = {name: prompt_of(model(name), sp.PromptTuning(**STREAM)) for name in ("llama", "gpt2")}
     with pytest.raises(sp.SoftPromptError, match="the prompts are of several backbones"):

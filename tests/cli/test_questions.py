@@ -62,6 +62,11 @@ def test_nothing_sent_is_refused(trained: Path, sent: object) -> None:
     assert "nothing to predict" in refusal("predict", trained)
 
 
+def test_a_field_that_is_given_twice_is_refused(trained: Path) -> None:
+    told = refusal("predict", trained, "--field", "sentence=w20", "--field", "sentence=w30")
+    assert "--field 'sentence' is given twice" in told
+
+
 def test_a_folder_and_a_table_are_no_texts(tmp_path: Path) -> None:
     assert "is a folder, and no text" in refusal("predict", tmp_path, "a text", tmp_path)
     (tmp_path / "rows.csv").write_text("x")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ..shared.commands import done, refusal
 from ..shared.run_folders import cell
 
@@ -16,6 +18,11 @@ def test_a_page_is_written_beside_the_run(tmp_path: Path) -> None:
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert "Labels and answers" in page
     assert "Rows are not told one by one" in page
+
+
+@pytest.mark.parametrize("asks", [["--data", "rows.csv"], ["--effects"], ["--why", "1"]])
+def test_what_asks_the_prompt_is_refused_without_it(asks: list[str], tmp_path: Path) -> None:
+    assert f"{asks[0]} asks the prompt" in refusal("report", cell(tmp_path / "run"), "--no-model", *asks)
 
 
 def test_what_is_no_run_is_a_line(tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def test_a_mistyped_option(pair: str, told: str) -> None:
     assert told in str(error.value)
 
 
+@pytest.mark.parametrize("pairs", [["epochs=3", "epochs=4"], ["epochs=3", "training.epochs=3"]])
+def test_an_option_that_is_given_twice(pairs: list[str]) -> None:
+    with pytest.raises(SoftPromptError, match="--set (training.)?epochs: is given twice: leave one of them out"):
+        split_options(pairs, "prompt_tuning")
+
+
 def test_what_a_run_recorded_stands_where_the_pairs_say_nothing() -> None:
     method, training = split_options(
         ["num_virtual_tokens=3", "epochs=none"],

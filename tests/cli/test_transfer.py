@@ -20,6 +20,9 @@ def test_transfer(ask: Any, runs: list[Path], data: Path, other: Path) -> None:
     again = ["--source-data", data, "--source-task", data / "task.yaml"]
     code, printed, _ = ask("transfer", *common, "--words", "w10=nay,w11=yea", *again, "--json")
     assert json.loads(printed)["source"]["accuracy"] == own["accuracy"]
+    code, printed, _ = ask("transfer", *common, "--words", "w10=nay,w11=yea", "--source-data", data, "--json")
+    source = json.loads(printed)["source"]  # the prompt's own task, whatever the columns would be taken for
+    assert (source["task"], source["accuracy"]) == ("words", own["accuracy"])
     code, printed, _ = ask("transfer", *common, "--words", "w10=yea, w11=nay", "--template", "target")
     assert code == 0
     assert narrow(printed)

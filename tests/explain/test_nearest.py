@@ -86,6 +86,12 @@ def test_prompts_of_other_sites_are_refused(method: str) -> None:
         nearest_words(prompt_of("llama", method_of(method)))
 
 
+@pytest.mark.parametrize("k", [0, -1, 2.5, "a"])
+def test_a_number_of_neighbours_that_is_none_is_refused(k: Any) -> None:
+    with pytest.raises(SoftPromptError, match="give a whole number, 1 or more"):
+        nearest_words(prompt_of("llama", method_of("prompt_tuning", num_virtual_tokens=2)), k=k)
+
+
 def test_the_table_is_narrow_where_nothing_was_measured_or_recorded() -> None:
     found = nearest_words(prompt_of("llama", method_of("prompt_tuning", num_virtual_tokens=3)), k=2)
     columns, cells = table_of(found)

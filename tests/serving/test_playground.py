@@ -61,6 +61,21 @@ def test_tasks_are_tried_on_the_page(browser: Browser, served: Server, root: Pat
 
 
 @needs_browser
+def test_what_writes_is_asked_for_its_text_as_it_is_written(browser: Browser, served: Server, root: Path) -> None:
+    page, asked = opened(browser, served.url, 1280, "light")
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_label("Token").blur()
+    page.get_by_label("writer").check()
+    page.get_by_label("a_name_without").uncheck()
+    page.get_by_label("Text").fill(TEXTS[0])
+    page.get_by_role("button", name="Ask").click()
+    page.locator(".answer .said", has_text=alone(root, "writer", "llama", TEXTS[:1])[0].label).wait_for()
+    assert f"{served.url}/v1/completions" in asked
+    assert f"{served.url}/v1/classify" not in asked
+    page.close()
+
+
+@needs_browser
 def test_the_routes_are_described_without_asking_anybody(browser: Browser, served: Server) -> None:
     page, asked = opened(browser, f"{served.url}/docs", 1280, "light")
     heads = page.get_by_role("heading", level=2).all_text_contents()

@@ -25,6 +25,8 @@ def test_limits_are_typed_as_name_and_value() -> None:
     for bad, told in {"queue_rows": "has no '='", "queue_row=3": "did you mean", "wait=-1": "greater than"}.items():
         with pytest.raises(SoftPromptError, match=told):
             options_of([bad])
+    with pytest.raises(SoftPromptError, match="'wait' is given twice"):
+        options_of(["wait=1", "queue_rows=3", "wait=2"])
 
 
 BODY = {"model": "one", "input": TEXTS}

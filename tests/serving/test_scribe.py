@@ -22,7 +22,7 @@ from softprompt.serving.options import ServingOptions
 from softprompt.serving.writing import Wishes
 from softprompt.storage.prompt import Prompt, load, save
 
-from ..shared.models import model, tokenizer
+from ..shared.models import POSITIONS, model, tokenizer
 from ..shared.prompts import producer
 from ..shared.served import GENERATION, TEXTS, alone, backbone, put
 
@@ -66,6 +66,28 @@ def test_what_cannot_be_left_at_any_time_is_written_as_a_whole(family: str, wish
         assert news.done.result(20).text == "".join(told) == right[0]
         with pytest.raises(SoftPromptError, match="temperature"):
             drawn.done.result(20)
+
+
+@pytest.mark.parametrize("task", [True, False])
+def test_an_answer_has_positions_of_the_decoders_own(task: bool, tmp_path: Path) -> None:
+    root, long, chosen = tmp_path / "prompts", " ".join(["w20"] * 55), method("prompt_tuning", num_virtual_tokens=3)
+    own = model("bart")
+    if task:
+        put(root, "one", "bart", "prompt_tuning", {"num_virtual_tokens": 3}, 1, **GENERATION,
+            wishes={"max_new_tokens": 6})  # fmt: skip
+    else:
+        save(
+            Prompt(chosen, producer(own, chosen, 3), None, None, None, fingerprint(own), own, tokenizer()), root / "one"
+        )
+    with Engine(backbone("bart"), root) as engine:
+        engine.look()
+        made = engine.begin("one", long, GREEDY, 60)
+        engine.forget([made])
+        assert made.cost > POSITIONS
+        with pytest.raises(SoftPromptError, match=f"there is room for {POSITIONS}: lower it"):
+            engine.begin("one", long, GREEDY, POSITIONS + 1)
+    with writing(root, "bart") as (_, wait):
+        assert len(wait("one", long, GREEDY, 60).done.result(60).made) <= 60
 
 
 def test_a_prompt_without_a_task_goes_on_with_a_text_as_generate_does(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,12 @@ import softprompt as sp
 import softprompt.studio.loaded as loading
 from softprompt.backbones.load import load_backbone
 from softprompt.errors import SoftPromptError
+from softprompt.methods import LoRA
 from softprompt.studio.asking import Playground, Said
 from softprompt.studio.places import NotThere, Root
 from softprompt.studio.questions import Question
+from softprompt.tasks import Task
+from softprompt.training.run import train
 
 from ..shared.studios import going, trained
 
@@ -52,6 +56,19 @@ def test_prompts_beside_one_another_say_what_each_says_alone(runs: Path, playgro
         assert alone(runs, one.name) == chances(one)
         assert (one.fault, one.template, one.own) == ("", "{text} {mask}", "{text} {mask}")
     assert chances(said[0]) != said[1].answer.probabilities  # type: ignore[union-attr]  # there is one
+
+
+def test_prompts_that_change_weights_are_asked_beside_others(runs: Path, playground: Playground) -> None:
+    words = Task.load(str(runs.parent / "made" / "task.yaml"), runs.parent / "made" / "rows.jsonl")
+    backbone = load_backbone(str(runs.parent / "made" / "llama"))
+    for name, rank in (("lora", 2), ("other", 3)):
+        quick: dict[str, Any] = {"max_steps": 2, "learning_rate": 0.1, "progress": False}
+        train(backbone, words, LoRA(rank=rank), output=runs / name, seed=1, **quick)
+    names = ("lora", "a", "other", "table/b")
+    said = playground.ask([Question(name, TEXT) for name in names])
+    assert [one.name for one in said] == [*names]
+    for one in said:
+        assert (one.fault, alone(runs, one.name)) == ("", chances(one))
 
 
 def test_prompts_of_one_backbone_share_one_pass(playground: Playground) -> None:

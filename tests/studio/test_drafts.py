@@ -82,6 +82,7 @@ def test_a_table_is_kept_once_and_never_written_over(tmp_path: Path) -> None:
     assert first.read_bytes() == b"a,b\n"
     assert kept(root) == ["my_tickets-2.csv", "my_tickets.csv"]
     assert table_of(root, "my_tickets.csv") == first
+    assert keep(root, f"{'long ' * 40}.tsv", b"a\tb\n").suffix == ".tsv"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,25 @@ def test_what_is_gone_is_let_go_of(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "one")
     assert [line.name for line in listing.lines()] == ["other"]
     assert [*listing._known] == [*listing._checkpoints._known] == [tmp_path / "other"]
+
+
+def test_two_pages_may_find_at_a_time_that_runs_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = Listing(Root(tmp_path))
+    for name in ("one", "other"):
+        going(tmp_path / name, HISTORY, 20)
+    listing.lines()
+    for name in ("one", "other"):
+        shutil.rmtree(tmp_path / name)
+    second = threading.Thread(target=listing.lines)
+
+    def forget(run: Path) -> None:
+        if second.ident is None:
+            second.start()
+            second.join(0.2)  # it waits or, where nothing keeps it from it, lets go of the same runs
+
+    monkeypatch.setattr(listing._checkpoints, "forget", forget)
+    assert listing.lines() == []
+    second.join()
 
 
 @pytest.mark.parametrize("module", ["app", "server"])

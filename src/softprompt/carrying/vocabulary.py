@@ -86,15 +86,16 @@ def write_vocabulary(prompts: Mapping[str, Prompt], folder: Path) -> None:
     if any(one.fingerprint != first.fingerprint for one in prompts.values()):
         raise SoftPromptError("vocabulary: the prompts are of several backbones: export those of each apart")
     tokenizer = copy.deepcopy(first.tokenizer)
-    words = {name: _words(name, prompt, tokenizer) for name, prompt in prompts.items()}
-    added = [AddedToken(one, special=True, normalized=False) for own in words.values() for one in own]
+    own = tokenizer.chat_template
+    there = own if isinstance(own, dict) else {"default": own}
+    words = {name: _words(name, prompt, tokenizer, there) for name, prompt in prompts.items()}
+    added = [AddedToken(one, special=True, normalized=False) for each in words.values() for one in each]
     tokenizer.add_tokens(added, special_tokens=True)
     known = tokenizer.get_vocab()
-    ids = {name: [known[one] for one in own] for name, own in words.items()}
-    own = tokenizer.chat_template if isinstance(tokenizer.chat_template, dict) else {"default": tokenizer.chat_template}
+    ids = {name: [known[one] for one in each] for name, each in words.items()}
     templates = {name: chat_template(prompt, words[name]) for name, prompt in prompts.items()}
-    default = own.get("default") or next(iter(templates.values()))
-    tokenizer.chat_template = {**own, "default": default, **templates}
+    default = there.get("default") or next(iter(templates.values()))
+    tokenizer.chat_template = {**there, "default": default, **templates}
     for name, prompt in prompts.items():
         check_template(name, prompt, tokenizer, templates[name], ids[name])
     _model(prompts, ids, len(tokenizer)).save_pretrained(folder)
@@ -118,11 +119,13 @@ def write_vocabulary(prompts: Mapping[str, Prompt], folder: Path) -> None:
     write_readme(folder, prompts, "transformers", program(prompt, opening))
 
 
-def _words(name: str, prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def _words(
+    name: str, prompt: Prompt, tokenizer: PreTrainedTokenizerBase, templates: Mapping[str, str | None]
+) -> list[str]:
     if not _NAME.fullmatch(name):
         raise SoftPromptError(f"prompt {quoted(name)} cannot name a token: give it letters, digits, _, - and . alone")
     words, known = [f"<|{name}:{place}|>" for place in range(prompt.producer.count)], tokenizer.get_vocab()
-    if words[0] in known or name == "default":
+    if words[0] in known or name in ("default", *templates):
         raise SoftPromptError(f"prompt {name!r}: the tokenizer has a token or template of that name: give it another")
     return words
 

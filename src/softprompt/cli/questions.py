@@ -107,14 +107,20 @@ def questions(
     elif file is not None:
         yield Questions(task, path_of(file, "--file"), [], encoding)
     else:
-        yield Questions(task, None, [*texts] if texts else [dict(_pair(pair) for pair in fields)])
+        yield Questions(task, None, [*texts] if texts else [_pairs(fields)])
 
 
-def _pair(pair: str) -> tuple[str, str]:
-    name, equals, value = pair.partition("=")
-    if not equals:
-        raise SoftPromptError(f"--field {quoted(pair)} has no '=': write --field name=text")
-    return name, value
+def _pairs(fields: list[str]) -> dict[str, str]:
+    """The texts by their fields."""
+    found: dict[str, str] = {}
+    for pair in fields:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise SoftPromptError(f"--field {quoted(pair)} has no '=': write --field name=text")
+        if name in found:
+            raise SoftPromptError(f"--field {quoted(name)} is given twice: leave one of them out")
+        found[name] = value
+    return found
 
 
 def _piped() -> bool:

@@ -52,6 +52,9 @@ def report(
     quiet(silent=silent)
     if out is not None:
         file_for(out, "--out")
+    asks = [name for name, given in (("--data", data), ("--effects", effects), ("--why", why)) if given]
+    if no_model and asks:
+        raise SoftPromptError(f"{asks[0]} asks the prompt, which --no-model leaves out: leave one of them out")
     from softprompt.explain.report.page import report as report_of
     from softprompt.explain.report.run_files import read_run_files
     from softprompt.progress import Progress

@@ -135,6 +135,8 @@ def _sorted_out(pairs: Sequence[str], method: str, fields: Fields) -> dict[str, 
         limits.check_text(text, f"--set {key}")
         if owner not in fields or name not in fields[owner]:
             raise SoftPromptError(_unknown(key, fields, method))
+        if name in chosen[owner]:
+            raise SoftPromptError(f"--set {key}: is given twice: leave one of them out")
         chosen[owner][name] = None if text.lower() in ("none", "null") else text
     return chosen
 

@@ -130,7 +130,7 @@ def _whose(template: str) -> Whose:
 def _wanted_anew(task: str | None, data: Path | None, wanted: Wanted) -> Wanted | None:
     """The rows of the prompt's own task that it is to be scored on, None where it was scored in training."""
     if data is not None:
-        return replace(wanted, task=task, data=data)
+        return replace(wanted, task=task, data=data, columns=Columns(), guessed=False)  # the prompt's own, by default
     if task is not None:
         raise SoftPromptError("--source-task has no rows: give its --source-data")
     return None

@@ -187,7 +187,7 @@ def _finished(folder: Path) -> FinishedRun | None:
     Raises:
         SoftPromptError: it cannot stand in a table.
     """
-    identity = _identity(folder)
+    identity = identity_in(folder)
     if TASKS in identity:
         if (folder / METRICS).is_file():
             return None
@@ -204,8 +204,12 @@ def _finished(folder: Path) -> FinishedRun | None:
     return FinishedRun(folder, record, identity, _predictions(folder, record))
 
 
-def _identity(folder: Path) -> Mapping[str, object]:
-    """What `run.json` holds; of one of several tasks what the run of all says of it."""
+def identity_in(folder: Path) -> Mapping[str, object]:
+    """What `run.json` of a run's folder holds; of one of several tasks what the run of all says of it.
+
+    Raises:
+        SoftPromptError: there is none, or it is damaged.
+    """
     if (folder / RUN).is_file():
         return read_document(folder / RUN, longest=LONG)
     several = read_document(folder.parent.parent / RUN, longest=LONG)

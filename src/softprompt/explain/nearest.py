@@ -24,7 +24,7 @@ from torch.nn.functional import normalize
 
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.backbones.vocabulary import embed_ids, pieces
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.explain.beginning import beginning_of, words_apart
 from softprompt.explain.clusters import Clusters, clusters_of, random_draws
 from softprompt.explain.removal import Effect, Removal, effects_of
@@ -159,6 +159,8 @@ def nearest_words(
     """
     check_kind("nearest_words", "prompt", prompt, Prompt)
     rows = several("nearest_words", "rows", rows, Row)
+    if type(k) is not int or k < 1:
+        raise SoftPromptError(f"nearest_words: k {quoted(k)}: give a whole number, 1 or more")
     if prompt.tokenizer is None:
         raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")
     anatomy = read_anatomy(prompt.model)

@@ -40,7 +40,7 @@ def build_readout(task: Task, backbone: Backbone, producer: Producer, spec: Read
         footprint.count,
         footprint.around,
         footprint.pool,
-        longest_answer=_longest_answer(backbone.model, anatomy, footprint),
+        longest_answer=longest_answer(backbone.model, anatomy, footprint),
         behind=anatomy.kind == "causal" and footprint.count > 0 and footprint.placement == "end",
     )
     return make_readout(task, context).to(backbone.device)
@@ -71,7 +71,8 @@ def _limit(anatomy: Anatomy, footprint: Footprint, max_length: int) -> int:
     return max_length if positions is None else min(max_length, positions - footprint.prefix)
 
 
-def _longest_answer(model: nn.Module, anatomy: Anatomy, footprint: Footprint) -> int | None:
+def longest_answer(model: nn.Module, anatomy: Anatomy, footprint: Footprint) -> int | None:
+    """How many tokens the decoder of an encoder-decoder has positions for; None for any, or another model."""
     own: int | None = getattr(model.config, "max_decoder_position_embeddings", None)  # LED's, whose encoder has more
     positions = own or anatomy.max_positions
     return positions - footprint.prefix if anatomy.kind == "encoder-decoder" and positions is not None else None

@@ -10,6 +10,7 @@ from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.guards.limits import check_text
 from softprompt.guards.tokenizing import token_ids
+from softprompt.readouts.build import longest_answer
 from softprompt.readouts.free_text import FreeText
 from softprompt.serving.served import Served
 from softprompt.serving.writing import Wishes, Writing
@@ -45,14 +46,24 @@ def writing_of(served: Served, backbone: Backbone, text: Context, wishes: Wishes
         made = Writing(served, ids, wishes, backbone.tokenizer, ends, lead, bare=True)
     else:
         raise SoftPromptError(f"model {served.name!r} answers with a label: it writes no text of its own")
-    room = backbone.anatomy.max_positions
-    if room is not None and made.cost > room:
-        own = made.wishes.most - (made.cost - room)
-        raise SoftPromptError(
-            f"max_tokens is {made.wishes.most}, but behind this text there is room for {max(own, 0)}: lower it, or "
-            "shorten the text"
-        )
+    _check_room(made, served, backbone)
     return made
+
+
+def _check_room(made: Writing, served: Served, backbone: Backbone) -> None:
+    """Raise `SoftPromptError` where the model has not so many positions; a decoder's are not those of the text."""
+    room, most, footprint = backbone.anatomy.max_positions, made.wishes.most, served.prompt.producer.footprint
+    if room is None:
+        return
+    left = room - (made.cost - most)
+    if backbone.is_encoder_decoder and left >= 0:
+        own = longest_answer(backbone.model, backbone.anatomy, footprint)
+        left = most if own is None else own
+    if most > left:
+        raise SoftPromptError(
+            f"max_tokens is {most}, but behind this text there is room for {max(left, 0)}: lower it, or shorten the "
+            "text"
+        )
 
 
 def _plain(served: Served, backbone: Backbone, text: Context, wishes: Wishes, most: int | None) -> Writing:

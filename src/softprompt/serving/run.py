@@ -50,6 +50,8 @@ def options_of(pairs: Sequence[str]) -> ServingOptions:
         name, equals, value = pair.partition("=")
         if not equals:
             raise SoftPromptError(f"--set {quoted(pair)} has no '=': write --set name=value")
+        if name in given:
+            raise SoftPromptError(f"--set {quoted(name)} is given twice: leave one of them out")
         given[name] = value
     return checked(ServingOptions, given, "--set")
 

@@ -27,6 +27,7 @@ from softprompt.readouts import Readout, build_readout
 from softprompt.serving.together import run_together
 from softprompt.sites.attached import Attached
 from softprompt.sites.modes import evaluating
+from softprompt.sites.wrapped import changes_weights
 from softprompt.storage.prompt import Prompt
 from softprompt.studio.loaded import Loaded
 from softprompt.studio.places import Root
@@ -161,9 +162,18 @@ class Playground:
 
     @torch.inference_mode()
     def _answers(self, works: Sequence[_Work]) -> list[Answer | SoftPromptError]:
-        """The answers in the order of the works, of one mixed batch."""
-        if not works:
-            return []
+        """The answers in the order of the works: of one mixed batch, but that what changes weights is asked alone."""
+        groups: dict[int | None, list[int]] = {}
+        for place, work in enumerate(works):
+            alone = id(work.prompt) if changes_weights(work.prompt.producer) else None
+            groups.setdefault(alone, []).append(place)
+        found: dict[int, Answer | SoftPromptError] = {}
+        for places in groups.values():
+            found |= dict(zip(places, self._attached([works[place] for place in places]), strict=True))
+        return [found[place] for place in range(len(works))]
+
+    def _attached(self, works: Sequence[_Work]) -> list[Answer | SoftPromptError]:
+        """The answers of one batch."""
         first, prompts = works[0].prompt, {id(work.prompt): work.prompt for work in works}
         slots = {key: f"p{number}" for number, key in enumerate(prompts)}
         asks = [partial(_asked, work, slots[id(work.prompt)]) for work in works]

@@ -176,15 +176,16 @@ def keep(root: Root, name: str, content: bytes) -> Path:
     Raises:
         SoftPromptError: it is no table of a kind that is read, it is empty, or nothing can be written there.
     """
-    plain = plain_name(name)
-    ending = next((one for one in ENDINGS if plain.lower().endswith(one)), None)
+    bare = Path(name).name  # its ending is looked at before it is shortened
+    ending = next((one for one in ENDINGS if bare.lower().endswith(one) and bare.lower() != one), None)
     if ending is None:
-        raise SoftPromptError(f"{plain}: no table that is read here: give one of {', '.join(ENDINGS)}")
+        raise SoftPromptError(f"{plain_name(name)}: no table that is read here: give one of {', '.join(ENDINGS)}")
+    stem = plain_name(bare[: -len(ending)])
+    plain = f"{stem}{ending}"
     if not content:
         raise SoftPromptError(f"{plain}: the file is empty: give one row a line")
     folder = root.folder / DATA
     make_folder(folder)
-    stem = plain[: -len(ending)]
     for number in range(1, 10_000):
         path = folder / (f"{stem}{ending}" if number == 1 else f"{stem}-{number}{ending}")
         if not path.exists():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -104,14 +105,16 @@ class Listing:
         self.root = root
         self._known: dict[Path, tuple[object, Line]] = {}
         self._checkpoints = Checkpoints()
+        self._lock = threading.Lock()  # several pages ask at a time
 
     def lines(self) -> list[Line]:
         """A line for each run in the folder, by their names; none of an empty one."""
         found = walked([self.root.folder]).runs
-        for gone in self._known.keys() - found:
-            del self._known[gone]
-            self._checkpoints.forget(gone)
-        return [self._line(place) for place in found]
+        with self._lock:
+            for gone in self._known.keys() - found:
+                del self._known[gone]
+                self._checkpoints.forget(gone)
+            return [self._line(place) for place in found]
 
     def line(self, name: str) -> Line:
         """The line of a run.
@@ -119,7 +122,9 @@ class Listing:
         Raises:
             NotThere: there is none of that name.
         """
-        return self._line(self.root.run(name))
+        place = self.root.run(name)
+        with self._lock:
+            return self._line(place)
 
     def _line(self, place: Path) -> Line:
         signs = tuple(sign_of(place / name) for name in (RUN, METRICS))

@@ -46,3 +46,13 @@ def test_other_rows_are_a_line_and_no_comparison(tmp_path: Path) -> None:
     section = against_section(read_run_files(one), read_run_files(other), None)
     assert "tested on other rows" in section.lines[0]
     assert section.parts == ()
+
+
+@pytest.mark.parametrize("lacking", ["one", "other", "both"])
+def test_rows_that_nothing_tells_are_no_common_rows(lacking: str, tmp_path: Path) -> None:
+    untold = {name: {"rows": {}} if lacking in (name, "both") else {} for name in ("one", "other")}
+    one = cell(tmp_path / "one", identity=untold["one"])
+    other = cell(tmp_path / "other", right=(1, 1, 1), identity=untold["other"])
+    section = against_section(read_run_files(one), read_run_files(other), None)
+    assert "does not tell which rows" in section.lines[0]
+    assert section.parts == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from softprompt.errors import SoftPromptError
 from softprompt.explain.report.page import report
 from softprompt.methods import method
 from softprompt.training.run import Run
@@ -44,6 +45,16 @@ def test_a_loaded_prompt_answers_again(made: Run, tmp_path: Path) -> None:
     assert any(one.startswith("Calibration, error") for one in found)
     assert {"Loss without each layer", "accuracy without each layer", "Prompts of the rows before layer 0"} <= found
     assert "4 of 4 answers are those that were recorded." in page.read_text(encoding="utf-8")
+
+
+def test_what_asks_the_prompt_is_told_where_it_is_not_loaded(made: Run, tmp_path: Path) -> None:
+    assert made.prompt.task is not None
+    page = report(made.folder, tmp_path / "page.html", rows=made.prompt.task.rows_of(["w20"]), effects=True)
+    told = page.read_text(encoding="utf-8")
+    assert "The rows that were given are not answered: the prompt is not loaded." in told
+    assert "is not measured: the prompt is not loaded" in told
+    with pytest.raises(SoftPromptError, match="no row is answered"):
+        report(cell(tmp_path / "other"), tmp_path / "page.html", prompt=made.prompt, why=1)
 
 
 def test_words_stand_beside_tokens_of_the_input(tmp_path: Path) -> None:

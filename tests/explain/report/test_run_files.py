@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +40,17 @@ def test_own_rows_are_those_that_were_recorded(tmp_path: Path) -> None:
     data.unlink()
     with pytest.raises(SoftPromptError, match="where nothing is now"):
         own_rows(files)
+
+
+def test_of_one_of_several_tasks_its_own_part_is_told(tmp_path: Path) -> None:
+    several: dict[str, Any] = {}
+    for name, shots in (("one", 4), ("other", 8)):
+        made = cell(tmp_path / "run" / "tasks" / name, task=name, asked=name)
+        own = json.loads((made / "run.json").read_text())
+        several[name] = {"rows": own["rows"], "shots": shots, "task_definition": {"name": name}}
+        (made / "run.json").unlink()
+    (tmp_path / "run" / "run.json").write_text(json.dumps({"method": "mpt", "seed": 13, "tasks": several}))
+    files = read_run_files(tmp_path / "run" / "tasks" / "other")
+    found = files.rows_hash("test")
+    assert found is not None
+    assert (found.unordered, files.identity["shots"], files.identity["method"]) == ("other", 8, "mpt")

@@ -98,7 +98,13 @@ def _answers(files: RunFiles, rows: OwnRows | None, other: RunFiles) -> list[Jud
     """
     if files.predictions is None:
         raise SoftPromptError(f"{files.folder} has no recorded answers: train again with this version")
-    if files.metrics.task != other.metrics.task or files.rows_hash("test") != other.rows_hash("test"):
+    own, theirs = files.rows_hash("test"), other.rows_hash("test")
+    if own is None or theirs is None:
+        which = files if own is None else other
+        raise SoftPromptError(
+            f"{which.folder} does not tell which rows it was tested on: train again with this version"
+        )
+    if files.metrics.task != other.metrics.task or own != theirs:
         raise SoftPromptError(f"{files.folder} and {other.folder} were tested on other rows, so no row can be compared")
     task = rows.task if rows is not None else files.task or other.task
     if task is None:

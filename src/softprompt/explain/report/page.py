@@ -29,6 +29,7 @@ from softprompt.storage.prompt import Prompt
 from softprompt.tasks import Row, Task
 from softprompt.tasks.data.sampling import at_most
 
+_UNMEASURED = "The effect of removing tokens or layers is not measured: the prompt is not loaded."
 _VALIDATION = 64  # rows at most on which parts are left out
 
 
@@ -93,9 +94,13 @@ def report(
     own, gone = _own_rows(files)
     asked, show = _asked(own, gone, prompt, rows, max_rows), progress or Progress(shown=False)
     answers, lines, vectors = _answers(files, asked, prompt, show)
+    if prompt is None and rows:
+        lines.append("The rows that were given are not answered: the prompt is not loaded.")
     tested = Section("What it answers", tuple(lines), tuple(_tested(files, asked, answers)))
     made = instance_figures(vectors, [one.label for one in answers])
-    more = [] if prompt is None else _computed(prompt, asked, made, show, effects=effects)
+    more: list[Part] = [Note(_UNMEASURED)] if effects else []
+    if prompt is not None:
+        more = _computed(prompt, asked, made, show, effects=effects)
     beside = [] if other is None else [against_section(files, other, own)]
     reasons = [] if why is None else [_reasons(prompt, asked, answers, why)]
     sections = [trained_section(files), tested, *beside, *reasons, inside_section(files, more)]
@@ -177,6 +182,8 @@ def _reasons(prompt: Prompt | None, asked: Asked, answers: Sequence[Judged], num
     """
     if prompt is None:
         raise SoftPromptError("why: the prompt is not loaded, and its answers cannot be looked into: load it")
+    if not answers:
+        raise SoftPromptError(f"why {number}: no row is answered ({asked.why}): give labelled rows, or leave why out")
     if not 1 <= number <= len(answers):
         raise SoftPromptError(f"why {number}: rows 1 to {len(answers)} are answered: choose one of them")
     return why_section(prompt, asked.rows[number - 1], number, answers[number - 1].answer)

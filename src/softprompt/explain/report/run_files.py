@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from softprompt.compare.gathering import identity_in
 from softprompt.errors import SoftPromptError
 from softprompt.evaluation.predictions import PREDICTIONS, Predictions, read_predictions
-from softprompt.files.documents import LONG, read_document
 from softprompt.files.places import METRICS, RUN, TASKS, folder_of, refuse_several
 from softprompt.guards.paths import path_of
 from softprompt.storage.record import Description, read_description
@@ -92,16 +92,15 @@ def read_run_files(folder: str | PathLike[str]) -> RunFiles:
 
 
 def _identity(place: Path, lacking: list[str]) -> Mapping[str, object]:
-    try:
-        if (place / RUN).is_file():
-            return read_document(place / RUN, longest=LONG)
-        several = place.parent.parent / RUN  # of one of several tasks
-        if place.parent.name == TASKS and several.is_file():
-            return read_document(several, longest=LONG)
+    of_several = place.parent.name == TASKS and (place.parent.parent / RUN).is_file()
+    if not of_several and not (place / RUN).is_file():
         lacking.append(f"{RUN} is missing: rows and options of the run are not told")
+        return {}
+    try:
+        return identity_in(place)
     except SoftPromptError as error:
         lacking.append(str(error))
-    return {}
+        return {}
 
 
 def _described(place: Path, lacking: list[str]) -> Description | None:

@@ -183,6 +183,8 @@ def _chosen(prompted: PromptedModel, readout: Readout, item: Item) -> int:
             scores = readout.scores(readout.outputs(prompted, batch, None), batch)
         except TypeError:
             raise SoftPromptError("why an answer: answers of this kind have no score") from None
+    if readout.calibration is not None:
+        scores = scores + readout.calibration.to(scores.device)
     return int(scores[0].argmax())
 
 

@@ -94,7 +94,7 @@
     state.textContent = names.length ? "Asking ..." : "Choose a prompt first.";
     try {
       const plain = Object.keys(given).length === 1 ? Object.values(given)[0] : given;
-      const writers = names.filter(name => known.get(name).writes && typeof plain === "string");
+      const writers = names.filter(name => !known.get(name).served.includes("classify") && typeof plain === "string");
       await classified(names.filter(name => !writers.includes(name)), plain);
       await Promise.all(writers.map(name => written(name, plain)));
       if (names.length) state.textContent = "";
