@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,9 +53,7 @@ def report(
     quiet(silent=silent)
     if out is not None:
         file_for(out, "--out")
-    asks = [name for name, given in (("--data", data), ("--effects", effects), ("--why", why)) if given]
-    if no_model and asks:
-        raise SoftPromptError(f"{asks[0]} asks the prompt, which --no-model leaves out: leave one of them out")
+    _check_asks(no_model, {"--data": data, "--effects": effects, "--why": why})
     from softprompt.explain.report.page import report as report_of
     from softprompt.explain.report.run_files import read_run_files
     from softprompt.progress import Progress
@@ -75,6 +74,13 @@ def report(
         progress=show,
     )
     tell(f"page: {page}")
+
+
+def _check_asks(no_model: bool, asks: Mapping[str, object]) -> None:
+    """Raise `SoftPromptError` where something is asked of a prompt that is left out."""
+    given = [name for name, value in asks.items() if value]
+    if no_model and given:
+        raise SoftPromptError(f"{given[0]} asks the prompt, which --no-model leaves out: leave one of them out")
 
 
 def _prompt(run: Path, backbone: str | None, dtype: str, device: str | None, show: Progress) -> Prompt | None:

@@ -157,12 +157,8 @@ def nearest_words(
         >>> [len(row.neighbours) for row in sp.nearest_words(prompt, k=3).rows]
         [3, 3]
     """
-    check_kind("nearest_words", "prompt", prompt, Prompt)
+    _check_asked(prompt, k)
     rows = several("nearest_words", "rows", rows, Row)
-    if type(k) is not int or k < 1:
-        raise SoftPromptError(f"nearest_words: k {quoted(k)}: give a whole number, 1 or more")
-    if prompt.tokenizer is None:
-        raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")
     anatomy = read_anatomy(prompt.model)
     vectors = embeddings(prompt.producer, anatomy.embedding_size, prompt.method.name)
     table = _vocabulary(anatomy.embedding, min(anatomy.vocab_size, len(prompt.tokenizer)))
@@ -194,6 +190,15 @@ def nearest_words(
         removal,
         clusters_of(units, ids, draws),
     )
+
+
+def _check_asked(prompt: Prompt, k: int) -> None:
+    """Raise `SoftPromptError` where something else is asked than neighbours of a prompt that has words."""
+    check_kind("nearest_words", "prompt", prompt, Prompt)
+    if type(k) is not int or k < 1:
+        raise SoftPromptError(f"nearest_words: k {quoted(k)}: give a whole number, 1 or more")
+    if prompt.tokenizer is None:
+        raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")
 
 
 def _neighbours(tokenizer: PreTrainedTokenizerBase, ids: Tensor, cosines: Tensor) -> tuple[Neighbour, ...]:
