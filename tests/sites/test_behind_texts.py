@@ -149,7 +149,9 @@ def test_no_more_is_kept_than_there_is_room_for() -> None:
         kept = KeptTexts(room)
         with prompted.keeping_texts(kept):
             with kept.filling():
-                step(prompted, given)
+                step(prompted, batch_of(prompted, "right", LENGTHS[:2]))
+                assert (len(kept), room.left, kept.is_full) == (2, 0, False)
+                same(step(prompted, given), expected)
             assert (len(kept), room.left, kept.is_full) == (2, 0, True)
             same(step(prompted, given), expected)
 
