@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.arithmetic import this_machine
 from softprompt.backbones.bare import bare
+from softprompt.backbones.compat import attention_name
 from softprompt.backbones.fingerprint import exact_numbers
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.sharding import is_split
@@ -110,7 +111,7 @@ def _all_that_counts(prompted: PromptedModel) -> str:
     """What states of a frozen model depend on besides the rows: its weights, its settings, and what computes them."""
     model = bare(prompted.backbone)
     settings = json.dumps(model.config.to_dict(), sort_keys=True, default=str)
-    ways = str(getattr(model.config, "_attn_implementation", None)), str(next(model.parameters()).dtype)
+    ways = attention_name(model.config), str(next(model.parameters()).dtype)
     machine = this_machine(device_of(model)).model_dump_json()
     deterministic = torch.are_deterministic_algorithms_enabled()
     return key_of(exact_numbers(model), type(model).__qualname__, settings, ways, machine, versions(), deterministic)
