@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from softprompt.errors import SoftPromptError
 from softprompt.readouts import ReadoutSpec
@@ -18,7 +20,7 @@ from softprompt.tasks import Row, Task
 from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
 
-from ..shared.models import model, tokenizer
+from ..shared.models import EOS, model, tokenizer
 from ..shared.prompts import METHODS
 from ..shared.readouts import answers, ids_of, made
 
@@ -94,6 +96,32 @@ def test_enough_beams_find_the_likeliest_text(power: float) -> None:
     decoded = tokenizer().batch_decode([list(ids) for ids in expected], skip_special_tokens=True)
     assert [one.prediction for one in found] == decoded
     assert [one.loss for one in found] == [one.loss for one in greedy]
+
+
+class _Ends:
+    """Ends the first row at its second token."""
+
+    calls = 0
+
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == 2:
+            scores = scores.clone()
+            scores[0] = -1e9
+            scores[0, EOS] = 0.0
+        return scores
+
+
+@pytest.mark.parametrize("family", ["llama", "bart"])
+def test_what_fills_a_row_that_ended_before_others_is_no_part_of_its_text(family: str) -> None:
+    task = Task(kind="generation", template="{text} {mask}")
+    prompted, readout = made(task, family, METHODS["prompt_tuning"], max_new_tokens=4)
+    assert isinstance(readout, FreeText)
+    readout.filler = 20  # of a tokenizer without padding, whose first token is a word
+    with prompted:
+        prompted.generate = partial(prompted.generate, logits_processor=[_Ends()])
+        first, second = (one.value for one in answers(prompted, readout, task.rows_of(["w20 w21", "w30 w31"])))
+    assert len(str(first).split()) <= 1 < len(str(second).split())
 
 
 def test_beams_are_refused_where_nothing_is_written(tmp_path: Path) -> None:

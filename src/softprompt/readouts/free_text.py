@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TypedDict
 
 import torch
@@ -126,10 +127,17 @@ class FreeText(Readout):
             eos_token_id=self.end,
             pad_token_id=self.filler,
         )
-        width = 0 if self.scorer.decoder_start is not None else given["input_ids"].shape[1]
-        answers = [[token for token in row if token not in self.lead] for row in made[:, width:].tolist()]
+        width = 1 if self.scorer.decoder_start is not None else given["input_ids"].shape[1]
+        answers = [self._own(row) for row in made[:, width:].tolist()]
         texts = self.row_encoder.tokenizer.batch_decode(answers, skip_special_tokens=True)
         return [
             Outcome(text.strip(), None, None if label is None else loss)
             for text, label, loss in zip(texts, batch["labels"], losses, strict=True)
         ]
+
+    def _own(self, written: Sequence[int]) -> list[int]:
+        """An answer's own tokens: without the lead, and without the filler of a row that ended before others.
+
+        The filler of a tokenizer that has no padding is a token like any other, which decodes to text.
+        """
+        return [token for token in takewhile(lambda token: token != self.end, written) if token not in self.lead]
