@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import dropwhile, islice
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError
-from softprompt.guards import limits
 from softprompt.guards.documents import parse_json
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data.arrow import ipc_records, parquet_records
 from softprompt.tasks.data.conll import CONLL_ENDINGS, is_conll, sentences
+from softprompt.tasks.data.csv_rows import csv_rows
 from softprompt.tasks.data.dialect import dialect_of
 from softprompt.tasks.data.divided import divided_records
 from softprompt.tasks.data.excel import sheet_rows
@@ -41,7 +39,6 @@ _MENDS = {
     (".db", ".sqlite", ".sqlite3", ".sql"): "write the query's rows as csv or parquet",
     (".html", ".htm", ".pdf", ".doc", ".docx"): "write its rows as csv or jsonl",
 }
-_PHYSICAL = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 def ending_of(path: Path) -> str:
@@ -162,7 +159,7 @@ def each_cells(
             return
         dialect = dialect_of(file, fits)
         own += dialect.notes(path.name)
-        rows = _csv(file, dialect.delimiter)
+        rows = csv_rows(file, dialect.delimiter)
         if dialect.said:
             rows = islice(dropwhile(lambda row: not row[1], rows), 1, None)
         yield from rows
@@ -191,38 +188,11 @@ def _columns_known(cells: Sequence[str], columns: Columns) -> int:
 
 def _tsv(file: TextFile) -> Iterator[tuple[int, list[str]]]:
     if is_quoted(file):
-        yield from _csv(file, "\t")
+        yield from csv_rows(file, "\t")
         return
     for number, whole in file.lines():
         line = without_end(whole)
         yield number, line.split("\t") if line.strip(" ") else []
-
-
-def _csv(file: TextFile, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    path, limit = file.path, csv.field_size_limit(limits.TEXT)
-    reader = csv.reader(_physical(file), strict=True, delimiter=delimiter)
-    begun = 1
-    try:
-        for cells in reader:
-            yield reader.line_num, cells
-            begun = reader.line_num + 1
-    except csv.Error as error:
-        where = f"{path}, line {reader.line_num}"
-        if "field larger" in str(error):
-            where, what = f"{path}, line {begun}", f"a text of more than {limits.TEXT:,} characters"
-            raise SoftPromptError(f"{where}: {what}, the most there may be; is a quote never closed?") from None
-        since = f" in the row that begins in line {begun}" if begun < reader.line_num else ""
-        raise SoftPromptError(
-            f"{where}: not proper csv ({error}{since}); put texts in double quotes and double the quotes inside"
-        ) from None
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _physical(file: TextFile) -> Iterator[str]:
-    """Lines with their ends, as `csv` wants them: a carriage return alone ends one, too."""
-    for _, line in file.lines():
-        yield from _PHYSICAL.findall(line) if "\r" in line else (line,)
 
 
 def _table(path: Path, rows: Iterable[tuple[int, Sequence[object]]], columns: Columns) -> Iterator[Record]:
