@@ -63,6 +63,8 @@ def test_names_of_a_message() -> None:
         (pd.Timestamp("2024-01-02 03:04"), "2024-01-02 03:04:00"),
         (np.datetime64("2024-01-02", "ns"), "2024-01-02"),
         (np.array([1, 2]), [1, 2]),
+        ({"text": np.array(["a"], dtype=object), "at": [np.int32(3)]}, {"text": ["a"], "at": [3]}),
+        (np.array([{"text": np.array([])}]), [{"text": []}]),
         ("012", "012"),
     ],
 )

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards import limits
 
 _NUMBER = re.compile(r"[+-]?(\d{1,40}\.?\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ]00:00(:00(\.0+)?)?)?", re.ASCII)
@@ -19,10 +20,14 @@ _TRUTHS = {"false": 0, "true": 1}
 _WORDS = {"no": 0, "off": 0, "yes": 1, "on": 1}  # what YAML 1.1 reads as truths
 
 
-def plain(value: object) -> object:
+def plain(value: object, levels: int = limits.LEVELS) -> object:
     """A cell of a table in the kinds that JSON has: whatever says that a value is missing is None, dates are texts.
 
     A time of midnight is its date alone, as pandas and spreadsheets write it. What is none of these kinds stays.
+
+    Args:
+        value: of the cell.
+        levels: how many lists and mappings inside each other are looked into; frames hold arrays there, too.
     """
     if value is None or isinstance(value, (str, bool, int)):
         return value
@@ -39,7 +44,11 @@ def plain(value: object) -> object:
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, np.ndarray):
-        return [plain(one) for one in value.tolist()]
+        value = value.tolist()
+    if levels and isinstance(value, dict):
+        return {name: plain(one, levels - 1) for name, one in value.items()}
+    if levels and isinstance(value, (list, tuple)):
+        return [plain(one, levels - 1) for one in value]
     return None if type(value).__name__ == "NAType" else value  # pandas' own, which equals nothing
 
 

@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from softprompt.errors import SoftPromptError
@@ -110,3 +111,21 @@ def test_numbers_and_dates_of_pandas_are_the_texts_of_csv(tmp_path: Path) -> Non
     for path in (tmp_path / "rows.csv", tmp_path / "rows.parquet"):
         rows = [(dict(row.fields), row.index) for row in task.rows_from(path)]
         assert rows == [(dict(row.fields), row.index) for row in task.rows_of(frame)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_frame_of_a_parquet_file_is_what_the_file_is(count: int, tmp_path: Path) -> None:
+    text = "The 7 came after the 7 of him"
+    rows = [
+        {"context": text, "question": f"which {n}?", "answers": {"text": ["7"] * count, "answer_start": [21] * count}}
+        for n in range(29)
+    ]
+    rows.append({"context": text, "question": "why?", "answers": {"text": [], "answer_start": []}})
+    table = pa.Table.from_pylist(rows)
+    pq.write_table(table, tmp_path / "squad.parquet")
+    of_file, of_frame = (
+        Task.from_file(data).splits()
+        for data in (tmp_path / "squad.parquet", pd.read_parquet(tmp_path / "squad.parquet"))
+    )
+    assert of_frame.train == of_file.train
+    assert {row.label for row in of_frame.train} == {(21, 22), ()}
