@@ -202,6 +202,14 @@ def test_an_empty_choice_is_refused(template: str) -> None:
         readout.encode(task.rows_of([{"premise": "w20", "choices": ["w30", ""]}])[0])
 
 
+def test_a_choice_that_begins_the_text_is_refused_where_its_first_token_has_no_column() -> None:
+    task = Task(kind="choice", fields=("premise",), template="{choice} w50 {premise}")
+    row = task.rows_of([{"premise": "w20", "choices": ["w30", "w31 w32"]}])[0]
+    with pytest.raises(SoftPromptError, match=r"nothing stands before \{choice\}.*write a word in front"):
+        made(task, "gpt2", METHODS["p_tuning_v2"])[1].encode(row)
+    assert len(made(task, "t5", METHODS["p_tuning_v2"])[1].encode(row).texts) == 2
+
+
 def test_it_answers_as_the_harness_does() -> None:
     """lm-evaluation-harness 0.4.13, `lm_eval/api/task.py`: argmax of sums, and of sums by characters."""
     chance = random.Random(7)

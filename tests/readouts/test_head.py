@@ -61,3 +61,17 @@ def test_the_stored_head_is_plain(tmp_path: Path) -> None:
         assert [o.probabilities for o in readout.answer(prompted, batch)] == [
             pytest.approx(p, abs=1e-5) for p in expected
         ]
+
+
+@pytest.mark.parametrize("pooling", ["first", "last", "mean"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5"])
+@pytest.mark.parametrize("method", ["p_tuning_v2", "prompt_tuning"])
+def test_a_blank_row_is_read_alone_as_among_others(pooling: str, family: str, method: str) -> None:
+    task = Task(template="{text} {mask}", labels=["w10", "w11"], blank_text=True)
+    prompted, readout = made(task, family, METHODS[method], readout="head", pooling=pooling)
+    with prompted, torch.no_grad():
+        blank, other = (readout.encode(row) for row in task.rows_of(["", "w20 w21 w22"]))
+        assert blank.length
+        together, alone = (readout.outputs(prompted, readout.collate(few))[0] for few in ([blank, other], [blank]))
+    assert bool(torch.isfinite(together).all())
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)

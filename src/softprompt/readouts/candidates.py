@@ -195,6 +195,11 @@ class Candidates(Readout):
         texts = [self.row_encoder.encode(row, choice=choice) for choice in self._choices(row)]
         answers = [() if text.choice is None else text.ids[text.choice :] for text in texts]
         _none_empty(row, answers)
+        if self.decoder_start is None and any(text.choice == 0 for text in texts):
+            raise SoftPromptError(
+                f"template {str(self.row_encoder.template)!r}: nothing stands before {{choice}}, from which its first "
+                "token could be told: write a word in front"
+            )
         targets, ended = self.compared.ending.behind(answers)
         if ended and self.decoder_start is None:
             texts = [self.row_encoder.encode(row, choice=choice, room=1) for choice in self._choices(row)]

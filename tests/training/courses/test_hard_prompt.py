@@ -32,9 +32,9 @@ def by_hand(family: str, text: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", ["llama", "bert"])
 def test_contextual_calibration_divides_by_the_content_free_probability(family: str, tmp_path: Path) -> None:
-    """Zhao et al. 2021: softmax(W p), W = diag(p_cf)^-1; a blank row of this tokenizer has no column on a Llama."""
+    """Zhao et al. 2021: softmax(W p), W = diag(p_cf)^-1; a blank row is the begin token on a Llama."""
     done = run(tmp_path, family, HardPrompt(calibration="contextual"))
-    free = ["N/A", "[MASK]"] + ([""] if family == "bert" else [])
+    free = ["N/A", "[MASK]", "" if family == "bert" else "[CLS]"]
     p_cf = torch.stack([by_hand(family, text).exp() for text in free]).mean(0)
     for text, outcome in zip(TEXTS, done.prompt.outcomes(TEXTS), strict=True):
         q = by_hand(family, text).exp() / p_cf

@@ -81,7 +81,7 @@ class RowEncoder:
             room: columns to leave free for an answer.
 
         Raises:
-            SoftPromptError: the template's fixed text does not fit, or its places do not add up to P.
+            SoftPromptError: the template's fixed text does not fit, its places do not add up to P, or there is no token.
         """
         before, after = self._around
         ranks = self._ranks()
@@ -117,7 +117,20 @@ class RowEncoder:
                     ids.append(self.mask_id)
             else:
                 ids.append(piece)
+        if start is None and not after and all(one < 0 for one in ids):
+            ids.append(self._nothing())
         return Encoded((*ids, *after), mask, start, fitted.lost, kept=fitted.kept)
+
+    def _nothing(self) -> int:
+        """The token that is read where a text has none, as that of a blank row: what texts begin or end with."""
+        known = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.cls_token_id)
+        found: int | None = next((one for one in known if one is not None), None)
+        if found is None:
+            raise SoftPromptError(
+                "a row's text has no tokens, and the tokenizer none that begins or ends a text: give it a text, or set "
+                "the tokenizer's bos_token"
+            )
+        return found
 
     def _ranks(self) -> list[range]:
         """The ranks of the virtual tokens at each place of the template; none where the method has none there."""

@@ -102,9 +102,7 @@ def log_probabilities(work: Work, items: Sequence[Item]) -> Tensor:
 def _content_free(work: Work) -> Tensor:
     row = work.rows[0]
     empty = [replace(row, fields=dict.fromkeys(row.fields, text), label=None) for text in CONTENT_FREE]
-    items = [work.readout.encode(one) for one in empty]
-    # Without a begin token and with nothing else in the template, an empty text has no column to read.
-    return log_probabilities(work, [item for item in items if item.length])
+    return log_probabilities(work, [work.readout.encode(one) for one in empty])
 
 
 def _check(work: Work) -> None:
