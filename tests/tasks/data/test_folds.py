@@ -68,6 +68,14 @@ def test_groups_stay_whole() -> None:
         assert groups[2]
 
 
+def test_too_few_groups_are_told() -> None:
+    task = Task(template="{text} {mask}", labels={"0": "no", "1": "yes"})
+    rows = [{"text": f"row {n}", "label": str(n % 2), "group": f"g{n % 3}"} for n in range(60)]
+    for place in range(3):
+        with pytest.raises(SoftPromptError, match="too few groups"):
+            held_out(task.with_data(rows), place, 3).splits(1)
+
+
 def test_what_cannot_be_folded_is_told() -> None:
     with pytest.raises(SoftPromptError, match=r"9 training and validation rows are too few for 4 folds: ask for fewer"):
         held_out(task_of(10), 0, 4).splits(1)

@@ -12,7 +12,7 @@ from softprompt.errors import SoftPromptError
 from softprompt.tasks import Row, Task
 from softprompt.tasks.data.sampling import take
 
-from ...shared.tables import GOOD, told, write
+from ...shared.tables import GOOD, REVIEWS, told, write
 
 
 def test_more_shots_than_rows(tmp_path: Path) -> None:
@@ -45,3 +45,23 @@ def test_groups_stay_whole() -> None:
     rest, drawn = take(everything, 10, lambda row: row.label, "seed")
     assert len(drawn) == 9
     assert not {row.group for row in rest} & {row.group for row in drawn}
+
+
+def test_rows_of_no_group_stand_alone_among_groups() -> None:
+    rows = [Row({}, 0, group="one" if number < 5 else None, index=number) for number in range(60)]
+    for seed in range(5):
+        rest, drawn = take(rows, 12, lambda row: row.label, str(seed))
+        assert 7 < len(drawn) <= 12
+        assert sum(row.group == "one" for row in drawn) in (0, 5)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_groups_that_are_too_few_to_divide_are_told(groups: int) -> None:
+    rows = [{"text": f"w{n} w20", "label": n % 2, "group": f"g{n % groups}"} for n in range(40)]
+    with pytest.raises(SoftPromptError, match=r"too few groups \(1\).*rename the column"):
+        REVIEWS.with_data(rows).splits()
+    splits = REVIEWS.with_data([{**row, "group": ""} for row in rows]).splits()
+    assert {len(splits.train), len(splits.test)} == {32, 4}
+    assert not splits.notes
+    grouped = REVIEWS.with_data([{**row, "group": f"g{n // 2}"} for n, row in enumerate(rows)]).splits()
+    assert grouped.notes == ("rows of a group (column 'group') stay in one part: 20 groups",)

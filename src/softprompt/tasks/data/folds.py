@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 from softprompt.errors import SoftPromptError
-from softprompt.tasks.data.sampling import stratum_of, take
+from softprompt.tasks.data.sampling import divide, stratum_of, take, too_few_groups
 from softprompt.tasks.data.splits import DataSource
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row, Splits
@@ -68,7 +68,8 @@ def folded(task: TaskDefinition, splits: Splits, fold: Fold) -> Splits:
         fold: that is held out as the test rows of the result.
 
     Raises:
-        SoftPromptError: too few rows, or rows with several right answers, of which training has others than validation.
+        SoftPromptError: too few rows or groups, or rows with several right answers, of which training has others than
+            validation.
     """
     place, count = fold
     if count == 1:
@@ -85,10 +86,12 @@ def folded(task: TaskDefinition, splits: Splits, fold: Fold) -> Splits:
     stratum, rest, held = stratum_of(task), pool, list[Row]()
     for one in range(place + 1):
         rest, held = take(rest, round(len(rest) / (count - one)), stratum, f"{splits.seed} fold {one}")
+    if not held:
+        raise too_few_groups(pool)
     kept = _without(pool, held)
     share = len(splits.validation) / len(pool)
     own = f"{splits.seed} fold {place} validation"
-    train, validation = take(kept, max(1, round(len(kept) * share)), stratum, own)
+    train, validation = divide(kept, max(1, round(len(kept) * share)), stratum, own)
     return replace(splits, train=train, validation=validation, test=held)
 
 

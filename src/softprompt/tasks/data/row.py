@@ -105,7 +105,7 @@ def row_of(
         answers = ()
     for answer in answers:
         limits.check_text(answer, record.place)
-    own = None if group is None else str(group)
+    own = None if group in (None, "") else str(group)  # as csv writes what is missing
     part = str(flat.get("part") or "") if task.layout == "webnlg" else ""
     return Row(texts, label, choices, own, index, answers, part=part, file=record.path, line=record.line)
 

@@ -41,6 +41,29 @@ def take(rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], se
     return _parted(rows, drawn)
 
 
+def divide(
+    rows: Sequence[Row], count: int, stratum: Callable[[Row], Hashable], seed: str
+) -> tuple[list[Row], list[Row]]:
+    """See `take`; both parts have rows.
+
+    Raises:
+        SoftPromptError: the rows are of too few groups.
+    """
+    rest, drawn = take(rows, count, stratum, seed)
+    if rows and not (rest and drawn):
+        raise too_few_groups(rows)
+    return rest, drawn
+
+
+def too_few_groups(rows: Sequence[Row]) -> SoftPromptError:
+    """What is said of rows that cannot be divided with their groups whole."""
+    count = len({row.group for row in rows})
+    return SoftPromptError(
+        f"rows of a group (column 'group') stay in one part, and {len(rows)} rows of too few groups ({count}) are "
+        "not to be divided: give rows of more groups, or rename the column"
+    )
+
+
 def at_most(task: TaskDefinition, rows: list[Row], most: int | None) -> list[Row]:
     """So many test rows at most, not by the seed: runs of other seeds are compared on the same rows."""
     if most is None or len(rows) <= most:
@@ -89,9 +112,9 @@ def _strata(rows: Sequence[Row], stratum: Callable[[Row], Hashable], seed: str) 
 
 
 def _take_groups(rows: Sequence[Row], count: int, seed: str) -> tuple[list[Row], list[Row]]:
-    groups: dict[str, list[int]] = {}
+    groups: dict[str | int, list[int]] = {}  # a row of no group stands alone
     for position, row in enumerate(rows):
-        groups.setdefault(str(row.group), []).append(position)
+        groups.setdefault(position if row.group is None else row.group, []).append(position)
     names = list(groups)
     random.Random(seed).shuffle(names)
     drawn: set[int] = set()

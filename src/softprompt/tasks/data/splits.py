@@ -186,6 +186,9 @@ def _one_file(draw: _Draw, rows: dict[str, list[Row]], notes: list[str]) -> Spli
     kept = sampling.distinct(own)
     if len(kept) < len(own):
         notes = [*notes, f"{len(own) - len(kept)} rows with the texts of an earlier row left out"]
+    groups = len({row.group for row in kept} - {None})
+    if groups:
+        notes = [*notes, f"rows of a group (column 'group') stay in one part: {groups} groups"]
     rest, tested = _tested(draw, kept) if test is None else (kept, test)
     train, chosen = _divided(draw, rest, validation or [], _tenth(kept if draw.test_size is None else rest))
     if draw.rest and draw.shots is not None:
@@ -212,7 +215,7 @@ def _tested(draw: _Draw, rows: list[Row]) -> tuple[list[Row], list[Row]]:
             f"{len(rows)} rows cannot be divided to train, to validate and to test on {count}; give more rows, or "
             "a smaller test_size"
         )
-    return sampling.take(rows, count, sampling.stratum_of(draw.task), f"{draw.seed} test")
+    return sampling.divide(rows, count, sampling.stratum_of(draw.task), f"{draw.seed} test")
 
 
 def _apart(task: TaskDefinition, rows: list[Row], others: list[Row]) -> list[Row]:
@@ -235,7 +238,7 @@ def _divided(draw: _Draw, train: list[Row], validation: list[Row], count: int) -
     task, shots, seed = draw.task, draw.shots, draw.seed
     stratum = sampling.stratum_of(task)
     if shots is None:
-        return (train, validation) if validation else sampling.take(train, count, stratum, f"{seed} validation")
+        return (train, validation) if validation else sampling.divide(train, count, stratum, f"{seed} validation")
     if validation:
         _, few = sampling.draw_shots(train, shots, stratum, f"{seed} shots", _named(task, "training"))
         _, chosen = sampling.draw_shots(validation, shots, stratum, f"{seed} shots", _named(task, "validation"))

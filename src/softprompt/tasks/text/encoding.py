@@ -81,7 +81,7 @@ class RowEncoder:
             room: columns to leave free for an answer.
 
         Raises:
-            SoftPromptError: the template's fixed text does not fit, its places do not add up to P, or there is no token.
+            SoftPromptError: the template's fixed text does not fit, its places do not add up to P, or it is empty.
         """
         before, after = self._around
         ranks = self._ranks()
