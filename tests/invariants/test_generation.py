@@ -177,6 +177,15 @@ def test_lengths_count_the_users_tokens(family: str, method: str) -> None:
         assert prompted.generate(row, generation_config=config, attention_mask=torch.ones_like(row)).shape[1] <= 11
         assert config.max_length == 11
         assert prompted.generate(row, **never).shape == (1, 25)  # twenty new ones, by default
+        own = prompted.backbone.generation_config
+        own.max_length = 8
+        try:  # a checkpoint's own length is one of the user's tokens, too, and new ones come before it
+            assert prompted.generate(row, **never).shape == (1, 8)
+            config = GenerationConfig(do_sample=False, max_new_tokens=9, min_new_tokens=9)
+            found = prompted.generate(row, generation_config=config, attention_mask=never["attention_mask"])
+            assert found.shape == prompted.generate(row, max_new_tokens=9, **never).shape == (1, 14)
+        finally:
+            own.max_length = None
 
 
 def _first_token(prompted: PromptedModel, row: Tensor) -> int:

@@ -143,8 +143,8 @@ def _mask_of(model: Attached, ids: Tensor) -> Tensor:
 
 
 def _count_in(backbone: _Generates, kwargs: dict[str, Any], added: int) -> None:
-    """Lengths that the user counts in own tokens, in tokens of the whole sequence."""
-    given = copy.deepcopy(kwargs.get("generation_config"))
+    """Lengths in the user's own tokens, given here or by the model's configuration, in tokens of the whole sequence."""
+    given, usual = copy.deepcopy(kwargs.get("generation_config")), backbone.generation_config
     if given is not None:
         kwargs["generation_config"] = given
     for name in ("max_length", "min_length"):
@@ -152,12 +152,16 @@ def _count_in(backbone: _Generates, kwargs: dict[str, Any], added: int) -> None:
             kwargs[name] += added
         elif getattr(given, name, None) is not None:
             setattr(given, name, getattr(given, name) + added)
-    default = getattr(backbone.generation_config, "min_length", None)
-    if default and kwargs.get("min_length") is None and getattr(given, "min_length", None) is None:
-        if given is None:
-            kwargs["min_length"] = default + added
-        else:
-            given.min_length = default + added
+        elif getattr(usual, name, None) and not _counts_new(name.replace("length", "new_tokens"), kwargs, given, usual):
+            if given is None:
+                kwargs[name] = getattr(usual, name) + added
+            else:
+                setattr(given, name, getattr(usual, name) + added)
+
+
+def _counts_new(name: str, kwargs: Mapping[str, object], *configs: GenerationConfig | None) -> bool:
+    """Whether new tokens are counted, beside which a length of all has no say."""
+    return any(one is not None for one in (kwargs.get(name), *(getattr(config, name, None) for config in configs)))
 
 
 def _own(output: Tensor | ModelOutput, ids: Tensor, full: int, keep: Tensor | None) -> Tensor | ModelOutput:
