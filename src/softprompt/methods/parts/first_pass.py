@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import DISPATCHED, HOOKS, OF_LAST_TEXT
+from softprompt.backbones.given_vectors import scale_of_lookups
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import mirrored
 from softprompt.sites.producer import View
@@ -29,14 +32,21 @@ class FirstPass:
             anatomy: of the backbone; an encoder-decoder's body is its encoder.
 
         Raises:
-            SoftPromptError: embeddings alone are no text to it.
+            SoftPromptError: embeddings alone are no text to it, or another one.
         """
         if anatomy.lookups:
             raise SoftPromptError(
                 f"family {anatomy.family!r} looks ids up beside its embeddings, from which alone a first pass over the "
                 "text cannot be made: take a method without one, such as prompt_tuning"
             )
-        self._body = twin(anatomy.body)
+        scale = scale_of_lookups(cast("PreTrainedModel", anatomy.body), anatomy.embedding)
+        if scale is None:
+            raise SoftPromptError(
+                f"family {anatomy.family!r} makes something else of embeddings that it is given than of those that it "
+                "looks up, so that a first pass over the text cannot be made: take a method without one, such as "
+                "prompt_tuning"
+            )
+        self._body, self._scale = twin(anatomy.body), scale
         self._options = {"use_cache": False} if anatomy.kind == "causal" else {}
 
     @torch.no_grad()
@@ -51,6 +61,7 @@ class FirstPass:
         """
         order = (~view.text).long().argsort(dim=-1, stable=True)  # the text in its order, then all else
         given = view.states.gather(1, order[..., None].expand_as(view.states))
+        given = given if self._scale == 1.0 else given * self._scale
         text = view.text.gather(1, order)
         seen = text.clone()
         seen[:, 0] = True  # a row without text would have nothing to attend to
