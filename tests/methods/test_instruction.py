@@ -6,13 +6,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, MambaConfig, PreTrainedTokenizerFast
 
 from softprompt.attached.attach import attach, build
+from softprompt.errors import SoftPromptError
 from softprompt.methods import HardPrompt, Instruction, PTuningV2
 from softprompt.methods.instruction import InstructionWords
 
-from ..shared.models import BOS, CORE, HIDDEN, LAYERS, ids, model, padded, tokenizer
+from ..shared.models import BOS, CORE, HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
 from ..shared.prompts import GENERATIVE, attached, call, close, every_family, logits, tiny
 
 EXAMPLES = {
@@ -50,6 +51,16 @@ def test_it_starts_as_its_text(family: str, placement: str) -> None:
         found = logits(prompted, *padded([row, ids(4, 2)], "left"))
     for mine, theirs, one in zip(found, padded_expected, (row, ids(4, 2)), strict=True):
         close(mine, at_the_row(theirs[None], at if at < 6 else one.shape[1], family)[0], 1e-5)
+
+
+def test_words_alone_need_no_attention() -> None:
+    """Mamba has none that keys and values could join, and is asked for none where there is no prefix."""
+    backbone = AutoModelForCausalLM.from_config(MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2))
+    with attach(backbone.eval(), tokenizer(), Instruction(text=TEXT)) as prompted, torch.no_grad():
+        row = ids(6)
+        close(call(prompted, row).logits, backbone(literally(row, 0)).logits[:, 3:], 1e-5)
+    with pytest.raises(SoftPromptError, match="'mamba' cannot serve the site 'attention'"):
+        build(backbone, tokenizer(), Instruction(text=TEXT, prefix=2))
 
 
 @pytest.mark.parametrize("family", GENERATIVE)

@@ -252,6 +252,15 @@ def test_words_come_from_the_labels_or_are_asked_for() -> None:
         build(model("llama"), tokenizer(), method)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "bert", "roberta", "bart"])
+def test_more_words_than_the_model_has_positions_for(family: str) -> None:
+    options = {"num_virtual_tokens": 90, "init": "words", "init_text": "w20", "fit_steps": 1}
+    with pytest.raises(
+        SoftPromptError, match=rf"read 90 words, but the backbone \({family}\) has 6[34] positions: lower"
+    ):
+        build(model(family), tokenizer(), PrefixTuning(**options))
+
+
 @every_family
 def test_scalars(family: str) -> None:
     m = 16

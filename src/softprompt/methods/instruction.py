@@ -64,11 +64,11 @@ class Instruction(Method):
         """Make the words' table, `(k, E)`, and the keys and values beside it, `(P, 2 N K D)`, fp32."""
         words = context.rows(context.tokens(self.text))
         placement = _placement(context) if self.placement == "auto" else self.placement
+        return InstructionWords(words, placement, self.pull, self._keys(context) if self.prefix else None)
+
+    def _keys(self, context: BuildContext) -> KeysValues:
         stack = stacks(context.anatomy)["body"]
-        keys = None
-        if self.prefix:
-            keys = KeysValues(stack, tables.normal((self.prefix, stack.flat), self.init_std, context), None)
-        return InstructionWords(words, placement, self.pull, keys)
+        return KeysValues(stack, tables.normal((self.prefix, stack.flat), self.init_std, context), None)
 
 
 class InstructionWords(Producer):

@@ -188,8 +188,16 @@ def words_keys_values(ids: Sequence[int], context: BuildContext) -> dict[Place, 
 
     The words stand at positions 0, 1, ... of the body and, where there is one, of the decoder; the cross-attention's
     are made of the encoder's states at the words.
+
+    Raises:
+        SoftPromptError: the model has positions for fewer words.
     """
     part = context.anatomy
+    if part.absolute and part.max_positions is not None and len(ids) > part.max_positions:
+        raise SoftPromptError(
+            f"init='words' has the frozen model read {len(ids)} words, but the backbone ({part.family}) has "
+            f"{part.max_positions} positions: lower num_virtual_tokens, or leave init out"
+        )
     body, decoder = part.body, part.decoder
     row = torch.tensor([list(ids)], device=device_of(body))
     if key_values(part).by_cache:
