@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic.fields import FieldInfo
 
+from softprompt.attached.attach import build
 from softprompt.backbones.anatomy import BackboneKind
+from softprompt.methods import method as method_of
 from softprompt.methods import methods
 from softprompt.methods.base import Recipe
 
-from ..shared.models import ENCODERS
+from ..shared.models import ENCODERS, model, tokenizer
 from ..shared.prompts import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +53,41 @@ def test_every_method_says_where_it_comes_from(name: str) -> None:
         # Label rows and mixtures read label words, so without a language-model head they are refused by name.
         own = {"warp": "rows", "soft_words": "mask" if kind == "encoder" else "text"}
         assert found().readout(kind, has_lm_head=False) == own.get(name, "head")
+
+
+def _another(field: FieldInfo) -> object:
+    """A value that is not the default, of its type."""
+    choices, value = get_args(field.annotation), field.default
+    if isinstance(value, str) and choices:
+        return next(one for one in choices if one != value)
+    if isinstance(value, bool):
+        return not value
+    others = {int: lambda: value + 1, float: lambda: value / 2 + 0.05, tuple: lambda: ("w20",)}
+    return others.get(type(value), lambda: "w20")()
+
+
+@pytest.mark.parametrize("name", [name for name, one in methods().items() if one.needs])
+def test_an_option_that_another_rules_out_changes_nothing(name: str) -> None:
+    """What `in_use` leaves out has no part in the prompt."""
+    kind = methods()[name]
+    backbone = model("llama")
+    for option, (other, values) in kind.needs.items():
+        field = kind.model_fields[other]
+        if isinstance(field.default, str):
+            choices = (field.default, *get_args(field.annotation))
+            shut = next(one for one in choices if one not in values)
+        elif values is True:
+            shut = None if field.default is None else type(field.default)()
+        else:
+            continue  # other prompts' folders
+        usual = method_of(name, **{other: shut})
+        asked = method_of(name, **{other: shut, option: _another(kind.model_fields[option])})
+        made = [build(backbone, tokenizer(), one, label_words=("w20",)) for one in (usual, asked)]
+        assert option not in asked.in_use()
+        assert repr(made[0]) == repr(made[1]), option
+        assert {n: t.tolist() for n, t in made[0].stored().items()} == {
+            n: t.tolist() for n, t in made[1].stored().items()
+        }
 
 
 # METHODS 13.4 and the methods' scripts: the rates that a source publishes for a method on a family, from least to most.

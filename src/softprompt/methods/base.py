@@ -197,7 +197,8 @@ class Method(Options, ABC):
             if name not in self.needs:
                 return True
             other, values = self.needs[name]
-            return counts(other) and (bool(options[other]) if values is True else options[other] in values)
+            value = options.get(other)  # one that is left out of files is no key of theirs
+            return counts(other) and (bool(value) if values is True else value in values)
 
         return {name: value for name, value in options.items() if value not in (None, []) and counts(name)}
 

@@ -21,7 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from softprompt.methods.base import BuildContext, Needs, Recipe
+from softprompt.methods.base import BuildContext, Recipe
 from softprompt.methods.parts.encoders import MadeTable, blank_table, perceptron
 from softprompt.methods.prompt_tuning import PromptTuning
 from softprompt.methods.registry import register
@@ -37,7 +37,6 @@ class ResidualPrompt(PromptTuning):
     url: ClassVar[str] = "https://arxiv.org/abs/2305.03937"
     site: ClassVar[str] = "stream"
     evidence: ClassVar[str] = "official code"
-    needs: ClassVar[Needs] = {**PromptTuning.needs, "dropout": ("layer_norm", True)}
     recipes: ClassVar[dict[str, Recipe]] = {
         "encoder-decoder": Recipe(
             0.3,
@@ -54,7 +53,7 @@ class ResidualPrompt(PromptTuning):
     bottleneck: int = Field(800, ge=1, description="m, the width of the perceptron")
     shared: bool = Field(True, description="one perceptron for all rows; else one a row")
     layer_norm: bool = Field(True, description="a LayerNorm at the perceptron's end")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before that norm")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout behind the perceptron, before that norm")
     net_rate: float = Field(1.0, gt=0, description="the perceptron's learning rate as a multiple of the table's")
 
     def build(self, context: BuildContext) -> Producer:
