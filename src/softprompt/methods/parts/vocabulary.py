@@ -12,7 +12,7 @@ from softprompt.guards.tokenizing import token_ids, tokenise
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_FOUND: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[tuple[int, int], tuple[int, ...]]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[tuple[int, int, int], tuple[int, ...]]] = WeakKeyDictionary()
 
 
 def word_of(token: int, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -44,7 +44,7 @@ def frequent_words(tokenizer: PreTrainedTokenizerBase, size: int, most: int) -> 
     vocabulary with none of these gives what `readable` says, and one of bytes whatever is not special.
     """
     known = _FOUND.get(tokenizer)
-    state = (len(tokenizer), min(size, most))
+    state = (len(tokenizer), size, most)
     if known is None or known[0] != state:
         known = _FOUND[tokenizer] = (state, _words(tokenizer, size, most))
     return known[1]
