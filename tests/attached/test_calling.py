@@ -35,6 +35,18 @@ def test_inputs_that_a_prefix_takes() -> None:
         close(prompted(input_ids=ids(4), attention_mask=causal).logits, expected)
 
 
+@pytest.mark.parametrize("given", [0, True, 1.5, b"prompt_tuning", torch.tensor(0)])
+def test_prompts_that_are_no_names_of_rows(given: object) -> None:
+    with tiny("llama", "prompt_tuning") as prompted, fails("give a prompt's name for all rows, or one name or index"):
+        prompted(input_ids=ids(4), prompts=given)
+
+
+@pytest.mark.parametrize("given", [None, 0.0, ["prompt_tuning"]])
+def test_a_row_whose_prompt_has_no_name(given: object) -> None:
+    with tiny("llama", "prompt_tuning") as prompted, fails("for a row: give a prompt's name or index for each"):
+        prompted(input_ids=ids(4), prompts=[given])
+
+
 def test_one_call_at_a_time() -> None:
     with tiny("llama", "capt") as prompted, prompted.calling((0,)), fails("running already"):
         prompted(input_ids=ids(4))

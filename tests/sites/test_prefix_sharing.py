@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig, Nemotr
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
+from softprompt.errors import SoftPromptError
 from softprompt.methods import PTuningV2
 from softprompt.methods import method as method_of
 from softprompt.sites import hooks
@@ -126,6 +127,19 @@ def test_weighed_prefixes_are_weighed_in_one_row_too(family: str, sharing: list[
     assert sharing == [8]
     for one, other in zip(own, shared, strict=True):
         close(one, other, 1e-5)
+
+
+@pytest.mark.parametrize("other", ["p_tuning_v2", "prompt_tuning"])
+def test_weighed_prefixes_beside_another_prompt_are_refused(other: str) -> None:
+    """Before, they stood there unweighed."""
+    backbone = model("llama")
+    prompts = {name: producer(backbone, method) for name, method in (("weighed", "p_tuning_v2"), ("other", other))}
+    with attach(backbone, tokenizer(), prompts) as prompted, torch.no_grad():
+        prompted.prompts[0].prefix_values = lambda: torch.tensor([0.3, 1.0, 0.6])
+        for cached in (True, False):
+            with pytest.raises(SoftPromptError, match="weigh their layers .* stand alone: call their rows apart"):
+                prompted(input_ids=ids(4).expand(2, -1), prompts=["weighed", "other"], use_cache=cached)
+            assert prompted(input_ids=ids(4), prompts="weighed", use_cache=cached).logits.isfinite().all()
 
 
 def test_a_row_without_text_is_not_shared(reasons: list[str | None]) -> None:

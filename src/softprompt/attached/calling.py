@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeAlias, cast
 
@@ -17,7 +17,7 @@ from softprompt.attached.standing import standing
 from softprompt.attached.unchanged import Unchanged
 from softprompt.backbones.exporting import is_exporting
 from softprompt.backbones.wrapped import refuse_adapter_names
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.sites.asking import Around, current, opened
 from softprompt.sites.attached import Rows
 from softprompt.sites.forward_call import Call
@@ -149,7 +149,12 @@ class Calling(Constants):
             return (0,) if is_exporting() else (0,) * batch
         if isinstance(prompts, str):
             return (self._index(prompts),) * batch
-        given: list[str | int] = prompts.tolist() if isinstance(prompts, Tensor) else list(prompts)
+        told: object = prompts.tolist() if isinstance(prompts, Tensor) else prompts
+        if not isinstance(told, Iterable) or isinstance(told, bytes):
+            raise SoftPromptError(
+                f"`prompts` is {quoted(prompts)}: give a prompt's name for all rows, or one name or index a row"
+            )
+        given: list[str | int] = list(told)
         if len(given) != batch:
             raise SoftPromptError(f"`prompts` names {len(given)} rows, but the batch has {batch}")
         return tuple(self._index(row) for row in given)
@@ -236,6 +241,8 @@ class Calling(Constants):
             if row not in self.names:
                 raise SoftPromptError(f"no prompt named {row!r} is attached: choose from {', '.join(self.names)}")
             return self.names.index(row)
+        if not hasattr(row, "__index__"):
+            raise SoftPromptError(f"`prompts` names {quoted(row)} for a row: give a prompt's name or index for each")
         if not 0 <= int(row) < len(self.names):
             raise SoftPromptError(f"prompt index {row} is out of range: {len(self.names)} prompts are attached")
         return int(row)

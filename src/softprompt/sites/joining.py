@@ -42,6 +42,9 @@ class Join:
             batch: rows of the batch; a multiple of this call's was repeated row by row (beams). None where they run as
                 one: then there is one prefix a prompt, in the order of their indices, and no row has a copy.
             dtype: of the keys and values.
+
+        Raises:
+            SoftPromptError: a prompt that weighs its layers stands among others.
         """
         present = sorted(set(self._rows))
         pairs = {index: self._pairs(index, place, dtype)[layer] for index in present if self._length(index, place)}
@@ -55,6 +58,8 @@ class Join:
             scale = None if scales is None else scales[layer]
             keys, values = (states.expand(batch or 1, -1, -1, -1) for states in pairs[present[0]])
             return Prefix(attention, keys, values, None, scale, self._waiting, lengths)
+        if place == "body" and any(self._prompts[index].prefix_values() is not None for index in present):
+            raise SoftPromptError("prompts that weigh their layers (prefix_values) stand alone: call their rows apart")
         used = [pairs[index] for index, length in zip(present, lengths, strict=True) if length]
         keys, values = (_side_by_side([pair[side] for pair in used], lengths) for side in (0, 1))
         seen = torch.arange(max(lengths), device=keys.device) < torch.tensor(lengths, device=keys.device)[:, None]
