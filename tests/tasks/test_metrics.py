@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +36,18 @@ def test_classification_as_scikit_learn_scores_it(data: list[tuple[int, int]]) -
     assert found["rows"] == len(data)
     low, high = found["interval"]
     assert 0 <= low <= found["accuracy"] <= high <= 1
+
+
+def test_a_task_of_many_classes_takes_no_memory_by_pairs_of_them() -> None:
+    task = Task(template="{a}", labels=[f"class {n}" for n in range(300)], metrics=["macro_f1", "matthews"])
+    real, guessed = [n % 300 for n in range(600)], [n * 7 % 300 for n in range(600)]
+    tracemalloc.start()
+    found = evaluate(task, labelled(real), guessed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["macro_f1"] == pytest.approx(sk.f1_score(real, guessed, average="macro", zero_division=0))
+    assert found["matthews"] == pytest.approx(sk.matthews_corrcoef(real, guessed))
+    assert peak < 100e6
 
 
 numbers = st.floats(-10, 10).map(lambda value: round(value, 2))

@@ -1,7 +1,7 @@
 """Metrics as functions of sums, so that an interval costs next to nothing.
 
 Every metric here is a function of sums over units, where a unit is a row or, for grouped tasks, all rows of a
-group: accuracy of counts of hits, F1 of a confusion matrix, Pearson of moments; a bootstrap draw is one weighted sum.
+group: accuracy of counts of hits, F1 of counts of each class, Pearson of moments; a bootstrap draw is one weighted sum.
 """
 
 from __future__ import annotations
@@ -79,12 +79,15 @@ def _hits(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) 
     return _with_count([float(row.label == guess) for row, guess in pairs])
 
 
-def _confusion(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
-    classes = len(task.labels)
-    pairs = zip(rows, predictions, strict=True)
-    cells = np.array([_index(row.label) * classes + _index(guess) for row, guess in pairs])
-    table: Array = np.eye(classes * classes, dtype=np.float64)[cells]
-    return table
+def _by_class(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
+    """Right, predicted and real rows of each class in turn, `[rows, 3 classes]`: pairs would be their square."""
+    real, guessed = (np.array([_index(one) for one in column]) for column in ([row.label for row in rows], predictions))
+    counts = np.zeros((len(rows), len(task.labels), 3))
+    places = np.arange(len(rows))
+    counts[places, real, 0] = real == guessed
+    counts[places, guessed, 1] = 1
+    counts[places, real, 2] = 1
+    return counts.reshape(len(rows), -1)
 
 
 def _one_against_rest(task: Scored, rows: Sequence[Row], predictions: Sequence[Prediction]) -> Array:
@@ -210,32 +213,22 @@ def _f1(sums: Array) -> Array:
     return _ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
 
 
-def _table(sums: Array) -> Array:
-    classes = int(np.sqrt(sums.shape[-1]))
-    return sums.reshape(*sums.shape[:-1], classes, classes)
-
-
 def _macro_f1(sums: Array) -> Array:
     """Mean F1 of the classes that occur among labels or predictions."""
-    table = _table(sums)
-    occurring = table.sum(axis=-1) + table.sum(axis=-2)
-    scores = _ratio(2 * np.diagonal(table, axis1=-2, axis2=-1), occurring)
-    return _ratio(scores.sum(axis=-1), (occurring > 0).sum(axis=-1))
-
-
-def _accuracy_of_table(sums: Array) -> Array:
-    return _ratio(np.trace(_table(sums), axis1=-2, axis2=-1), sums.sum(axis=-1))
+    right, guessed, real = _threes(sums)
+    scores = _ratio(2 * right, guessed + real)
+    return _ratio(scores.sum(axis=-1), (guessed + real > 0).sum(axis=-1))
 
 
 def _cb_score(sums: Array) -> Array:
-    return (_accuracy_of_table(sums) + _macro_f1(sums)) / 2
+    right, _, real = _threes(sums)
+    return (_ratio(right.sum(axis=-1), real.sum(axis=-1)) + _macro_f1(sums)) / 2
 
 
 def _matthews(sums: Array) -> Array:
     """Matthews' correlation for any number of classes; 0 where labels or predictions are all alike."""
-    table = _table(sums)
-    total, right = sums.sum(axis=-1), np.trace(table, axis1=-2, axis2=-1)
-    real, guessed = table.sum(axis=-1), table.sum(axis=-2)
+    by_class, guessed, real = _threes(sums)
+    total, right = real.sum(axis=-1), by_class.sum(axis=-1)
     spread = (total**2 - (real**2).sum(axis=-1)) * (total**2 - (guessed**2).sum(axis=-1))
     return _ratio(right * total - (real * guessed).sum(axis=-1), np.sqrt(spread))
 
@@ -253,6 +246,12 @@ def _by_type(sums: Array) -> Array:
     return sums.reshape(*sums.shape[:-1], -1, 3)
 
 
+def _threes(sums: Array) -> tuple[Array, Array, Array]:
+    """Right, predicted and real ones, each `[..., types or classes]`."""
+    counts = _by_type(sums)
+    return counts[..., 0], counts[..., 1], counts[..., 2]
+
+
 def _of_spans(value: Callable[[Array], Array]) -> Metric:
     """A metric over the spans of all types, which the spans of one type have, too."""
 
@@ -268,11 +267,11 @@ def _same(prediction: str, answer: str) -> float:
 
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(("classification", "choice"), _hits, _mean, proportion=True),
-    "macro_f1": Metric(("classification",), _confusion, _macro_f1),
+    "macro_f1": Metric(("classification",), _by_class, _macro_f1),
     "f1": Metric(("classification",), _one_against_rest, _f1),
-    "matthews": Metric(("classification",), _confusion, _matthews),
+    "matthews": Metric(("classification",), _by_class, _matthews),
     # CommitmentBank's score on SuperGLUE: the mean of accuracy and macro-F1.
-    "cb_score": Metric(("classification",), _confusion, _cb_score),
+    "cb_score": Metric(("classification",), _by_class, _cb_score),
     # MultiRC: F1 over all answers, and the share of questions with every answer right.
     "f1a": Metric(("classification",), _one_against_rest, _f1),
     "em": Metric(("classification",), _hits, _mean, by_group=True, proportion=True),
