@@ -18,6 +18,7 @@ def test_ensemble(ask: Any, runs: list[Path], data: Path) -> None:
     assert [member["seed"] for member in found["members"]] == [1, 2, 3]
     code, printed, _ = ask("ensemble", runs[0], *common, "--json")
     assert json.loads(printed)["vote"]["accuracy"] == own[0]["accuracy"]
+    assert "1 prompt on words" in ask("ensemble", runs[0], *common)[1]
     code, printed, _ = ask("ensemble", *(run / "prompt" for run in runs), *common)
     assert code == 0
     assert all(word in printed for word in ("majority vote", "mean probability", "95 % interval"))

@@ -27,6 +27,7 @@ def test_two_tasks_and_a_third(ask: Any, backbone: Path, data: Path, other: Path
     code, printed, err = ask(*words(backbone, data, other, "--data", data, "--out", out))
     assert code == 0, err
     assert "mpt on 2 tasks together" in printed
+    assert "value [95 % interval]" in printed
     assert "words" in printed
     code, printed, err = ask(*words(backbone, data, other, "--data", data, "--out", out, "--resume", "--json"))
     assert code == 0, err

@@ -194,3 +194,36 @@ def test_a_table_in_other_words(ask: Any, backbone: Path, data: Path, tmp_path: 
     )  # fmt: skip
     assert code == 0, err
     assert json.loads((tmp_path / "a" / "run.json").read_text())["task_definition"]["template"].startswith("w9 {")
+
+
+def test_how_a_prompt_is_asked_is_told_as_it_can_be(ask: Any, backbone: Path, tmp_path: Path) -> None:
+    rows = [f"w20 w41 w{40 + row}\tw30 w5{row % 9} w42\tw1{row % 2}" for row in range(20)]
+    (tmp_path / "pairs.tsv").write_text("\n".join(["sentence1\tsentence2\tlabel", *rows]) + "\n")
+    code, printed, err = ask(
+        "train", "--backbone", backbone, "--data", tmp_path / "pairs.tsv", "--method", "head_only",
+        "--out", tmp_path / "a run", "--set", "max_steps=1",
+    )  # fmt: skip
+    assert code == 0, err
+    assert (
+        f'ask it: softprompt predict \'{tmp_path / "a run"}\' --field sentence1="..." --field sentence2="..."'
+        in printed
+    )
+    code, printed, err = ask("predict", tmp_path / "a run", "w20 w41")
+    assert code == 1
+    assert 'as JSON, {"sentence1": "...", "sentence2": "..."}, or by predict\'s --field' in err
+    fields = ["--field", "sentence1=w20 w41", "--field", "sentence2=w30"]
+    assert ask("predict", tmp_path / "a run", *fields)[0] == 0
+
+
+def test_a_number_is_printed_alone(ask: Any, backbone: Path, tmp_path: Path) -> None:
+    lines = "\n".join(["text,price", *(f"w20 w{40 + row},{row + 0.5}" for row in range(24))])
+    (tmp_path / "prices.csv").write_text(f"{lines}\n")
+    common = ["--method", "head_only", "--out", tmp_path / "run", "--set", "max_steps=1"]
+    code, printed, err = ask(
+        "train", "--backbone", backbone, "--data", tmp_path / "prices.csv", "--label", "price", *common
+    )
+    assert code == 0, err
+    assert f'ask it: softprompt predict {tmp_path / "run"} "..."' in printed
+    code, printed, _ = ask("predict", tmp_path / "run", "w20 w41")
+    assert (code, printed) == (0, f"{printed.strip()}\n")
+    assert float(printed)

@@ -27,3 +27,5 @@ def test_transfer(ask: Any, runs: list[Path], data: Path, other: Path) -> None:
     assert code == 0
     assert narrow(printed)
     assert f"{1 - own['accuracy']:.3f}" in printed
+    _, _, err = ask("transfer", runs[0], "--data", other, "--words", "w10=no,w11=yes")
+    assert err.count("--text, --label choose others") == 1

@@ -124,3 +124,10 @@ def test_a_run_of_several_tasks_is_told_as_one(tmp_path: Path) -> None:
     (tmp_path / "tasks").mkdir()
     with pytest.raises(SoftPromptError, match="a run of several tasks: name one of the runs in"):
         layer_patterns([tmp_path])
+
+
+def test_of_a_folder_that_holds_a_run_of_several_tasks_each_task_counts(spt: Path, tmp_path: Path) -> None:
+    copied(spt, tmp_path / "both" / "tasks" / "rte", "rte", [0, 1])
+    (tmp_path / "both" / "metrics.json").write_text("{}")
+    copied(spt, tmp_path / "trec", "trec", [1, 2])
+    assert {one.task for one in layer_patterns([tmp_path]).tasks} == {"rte", "trec"}

@@ -27,6 +27,7 @@ from softprompt.cli.options import (
 from softprompt.cli.placing import Place, place_of, workers_here
 from softprompt.cli.plans import typed_plan
 from softprompt.errors import Interrupted, SoftPromptError, shown
+from softprompt.files.places import refuse_run
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def compare(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
+    refuse_run(out, "choose another folder for the table")
     place = place_of(workers, on, store, gpus, out)
     options = {"backbones": backbone, "tasks": task, "methods": method, "set": set_, "seeds": seeds, "shots": shots}
     found = _planned(

@@ -75,7 +75,8 @@ def ensemble(
     if json:
         emit({**asked.record, **result})
         return
-    _report(result, f"{len(members)} prompts on {asked.task.name} ({asked.name}, {result['rows']} rows)")
+    several = "1 prompt" if len(members) == 1 else f"{len(members)} prompts"
+    _report(result, f"{several} on {asked.task.name} ({asked.name}, {result['rows']} rows)")
 
 
 def _report(result: EnsembleScores, title: str) -> None:

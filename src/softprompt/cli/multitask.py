@@ -139,6 +139,8 @@ def _report(done: MultitaskRun, json: bool) -> None:
         scores = run.record.test.figures() or run.record.validation.figures()
         rows.append([name, run.record.metric, interval(scores, run.record.metric), counted(scores)])
     method = next(iter(done.runs.values())).record.method
-    table(f"{method} on {len(rows)} tasks together", ["task", "metric", "[95 % interval]", "rows"], rows, right=(3,))
+    table(
+        f"{method} on {len(rows)} tasks together", ["task", "metric", "value [95 % interval]", "rows"], rows, right=(3,)
+    )
     tell(f"files: {done.folder}/tasks/NAME, each a run; {done.shared}, where a further task may start:")
     tell(f"softprompt train --method {method} --init-from {done.shared} ...")

@@ -107,7 +107,8 @@ def _print(prompt: Prompt, asked: Questions, batch_size: int, json: bool) -> Non
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
     for answer in answers:
         label = answer.label if answer.word == answer.label else f"{answer.label} ({answer.word})"
-        writer.writerow([shown(label), "" if answer.probability is None else f"{answer.probability:.3f}"])
+        # Numbers and free texts have no probability, and so no column of it.
+        writer.writerow([shown(label), *([] if answer.probability is None else [f"{answer.probability:.3f}"])])
 
 
 def _print_words(answers: list[Answer], json: bool) -> None:

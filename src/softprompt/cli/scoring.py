@@ -136,7 +136,7 @@ class Wanted:
             SoftPromptError: other labels, no labelled rows, or none that are left.
         """
         own = prompts[0].task
-        named = self._task(own, show)
+        named = self._task(own)
         if alike:
             check_labels(named, own)
         from softprompt.tasks.data.watching import watching
@@ -150,22 +150,19 @@ class Wanted:
                 return self._whole(prompts, named, seed, show)
             return self._part(prompts, named, seed, show, as_trained=named.name == own.name)
 
-    def _task(self, own: Task, show: Progress) -> Task:
+    def _task(self, own: Task) -> Task:
         """The task that is meant, with the data's names of columns."""
         if not self.guessed or self.task is not None:
             named = named_task(self.task, own)
             return self.columns.renamed(named, self.data, self.encoding) if self.columns.given else named
-        found = task_of(None, self.columns, self.data, encoding=self.encoding)
-        for note in found.notes:
-            show.say(note)
-        return found
+        return task_of(None, self.columns, self.data, encoding=self.encoding)
 
     def _whole(self, prompts: Sequence[Stored], named: Task, seed: int, show: Progress) -> Asked:
         """All rows of one file."""
         from softprompt.tasks.data.sampling import at_most
 
         assert self.data is not None
-        name, notes = self.data.name, list[str]()
+        name, notes = self.data.name, [*named.notes]  # which splits tell with their own
         rows = named.labelled_rows(self.data, self.encoding, skip_bad=self.skip_bad, notes=notes)
         for note in notes:
             show.say(note)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -204,4 +205,11 @@ def _report(done: Run, out: Path, json: bool, silent: bool) -> None:
     if own.tunable is not None:
         tell(f"tunable: {own.tunable.sentence()}")
     tell(f"files: {out}/metrics.json, {out}/prompt/")
-    tell(f'ask it: softprompt predict {out} "..."')
+    tell(f"ask it: softprompt predict {quote(str(out))} {_asked(done.prompt.task)}")
+
+
+def _asked(task: Task | None) -> str:
+    """What `predict` takes for one row of a task, or a file where a row brings more than texts."""
+    fields = () if task is None or task.kind == "choice" else task.fields
+    by_name = " ".join(f'--field {quote(name)}="..."' for name in fields) or "--file FILE --out answers.csv"
+    return '"..."' if len(fields) == 1 else by_name

@@ -27,6 +27,7 @@ from softprompt.training.finished import RunMetrics, read_metrics
 
 _TRIED = "they were measured on rows to choose by"
 _CLOSE = 1e-9  # a score that is computed again is the same but for the order of its sums
+_UNFINISHED = "not finished: the command that began it goes on with it, train and multitask with --resume"
 
 
 class LeftOut(NamedTuple):
@@ -191,11 +192,15 @@ def _finished(folder: Path) -> FinishedRun | None:
     if TASKS in identity:
         if (folder / METRICS).is_file():
             return None
-        raise SoftPromptError("not finished: the command that began it goes on with it")
+        raise SoftPromptError(
+            "not finished: the command that began it goes on with it, train and multitask with --resume"
+        )
     if "method" not in identity or "task" not in identity:
         raise SoftPromptError(f"{RUN} tells of no method on a task")
     if not (folder / METRICS).is_file():
-        raise SoftPromptError("not finished: the command that began it goes on with it")
+        raise SoftPromptError(
+            "not finished: the command that began it goes on with it, train and multitask with --resume"
+        )
     record = read_metrics(folder / METRICS)
     if record.diverged is not None:
         return FinishedRun(folder, record, identity, None)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from softprompt.errors import SoftPromptError
 from softprompt.explain.layers import strip
-from softprompt.files.places import METRICS, RUN, folder_of, refuse_several
+from softprompt.files.places import METRICS, RUN, TASKS, folder_of, refuse_several
 from softprompt.guards.kinds import several
 from softprompt.guards.paths import entries, path_of
 from softprompt.guards.summaries import Summarised, Summary
@@ -207,6 +207,11 @@ def _depth(run: Path) -> int:
     return read_description(folder_of(run)).record.backbone.num_layers
 
 
+def _parts_of(place: Path) -> list[Path]:
+    """A folder, or of a run of several tasks those of each task."""
+    return [*entries(place / TASKS)] if (place / TASKS).is_dir() else [place]
+
+
 def _runs_of(folder: Path) -> list[Path]:
     """The finished runs of a folder: itself, or those that lie in it.
 
@@ -220,7 +225,8 @@ def _runs_of(folder: Path) -> list[Path]:
         raise SoftPromptError(f"{folder}: no such folder; name the --out folder of a run or of select")
     if (folder / RUN).is_file():
         raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
-    found = [place.resolve() for place in entries(folder) if (place / METRICS).is_file()]
+    inside = [run for place in entries(folder) for run in _parts_of(place)]
+    found = [place.resolve() for place in inside if (place / METRICS).is_file()]
     if not found:
         raise SoftPromptError(f"{folder}: no finished run in it; name the --out folder of a run or of select")
     return found

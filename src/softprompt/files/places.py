@@ -66,9 +66,7 @@ def refuse_several(folder: Path) -> None:
         raise SoftPromptError(f"{folder}: a run of several tasks: name one of the runs in {folder / TASKS}")
 
 
-def refuse_run(folder: Path) -> None:
+def refuse_run(folder: Path, mend: str = "go on with it with --resume (resume=True), or choose another output") -> None:
     """Raise `SoftPromptError` where a folder holds a run, which nobody asked to go on with."""
     if (folder / RUN).is_file():
-        raise SoftPromptError(
-            f"{folder} holds a run already: go on with it with --resume (resume=True), or choose another output"
-        )
+        raise SoftPromptError(f"{folder} holds a run already: {mend}")

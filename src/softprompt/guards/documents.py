@@ -121,7 +121,8 @@ def _parsed(text: str, where: str, prepare: Callable[[yaml.Node | None], None]) 
         finally:
             loader.dispose()
     except (yaml.YAMLError, RecursionError) as error:
-        raise SoftPromptError(f"{where}: not proper YAML: {' '.join(str(error).split())}") from None
+        fault = " ".join(str(error).split()).replace(' in "<unicode string>", line', " at line")
+        raise SoftPromptError(f"{where}: not proper YAML: {fault}: mend it there, or put the text in quotes") from None
     except SoftPromptError:
         raise
     except ValueError as error:  # a date that is none, say

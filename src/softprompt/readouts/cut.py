@@ -47,8 +47,8 @@ def told_cuts(items: Sequence[Item], spec: ReadoutSpec, rows: str) -> list[str]:
     elif answers:
         lines.append(
             f"{answers} of {len(items)} {rows} ({_percent(answers / len(items))}) have answers of more tokens than "
-            f"max_new_tokens={spec.max_new_tokens}: of these the beginning counts, without an end token; raise "
-            "max_new_tokens to have them whole"
+            f"max_new_tokens={spec.max_new_tokens}: none is written that long, and of one that is taught the beginning "
+            "counts, without an end token; raise max_new_tokens to have them whole"
         )
     return lines
 

@@ -49,7 +49,9 @@ def test_each_task_has_one_best_and_one_second_and_a_star_is_a_small_p() -> None
 def test_what_is_left_out_is_told_with_its_reason() -> None:
     lines = list(told(compared()))
     assert len([line for line in lines if line.startswith("left out: ")]) == 1
-    assert lines[-1].endswith("begun: not finished: the command that began it goes on with it")
+    assert lines[-1].endswith(
+        "begun: not finished: the command that began it goes on with it, train and multitask with --resume"
+    )
 
 
 def test_one_seed_has_no_star_however_small_its_p() -> None:

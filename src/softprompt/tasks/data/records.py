@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from softprompt.tasks.data.row import Flat, is_skipped, names_of, no_label, raw_
 from softprompt.tasks.data.tagged import tagged_columns, tagged_row
 from softprompt.tasks.definition import TaskDefinition
 from softprompt.tasks.rows import Row
-from softprompt.tasks.values import index_text, listed, plain
+from softprompt.tasks.values import index_text, plain
 
 _CONTENT = ("label", "choices", "answers", "group")
 
@@ -189,7 +190,8 @@ def _record_of(task: TaskDefinition, value: object, origin: str, number: int) ->
         if len(task.fields) != 1:
             raise SoftPromptError(
                 f"{origin}, line {number}: a plain text, but task {task.name!r} has the fields "
-                f"{listed(task.fields)}; give them by name"
+                f"{', '.join(map(repr, task.fields))}; give them by name, as columns of a table, as JSON, "
+                f"{json.dumps(dict.fromkeys(task.fields, '...'), ensure_ascii=False)}, or by predict's --field"
             )
         return Record({task.fields[0]: value}, origin, number)
     if not isinstance(value, Mapping):

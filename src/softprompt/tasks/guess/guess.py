@@ -12,6 +12,7 @@ from softprompt.guards import limits
 from softprompt.tasks.data.files import stem_of
 from softprompt.tasks.data.held import Held
 from softprompt.tasks.guess.answers import Keys, answer_keys
+from softprompt.tasks.guess.choices import choice_keys, offered
 from softprompt.tasks.guess.choose import choose
 from softprompt.tasks.guess.layouts import recognised, told
 from softprompt.tasks.guess.names import field_names, title_of, words_of
@@ -85,7 +86,10 @@ def guess(place: Path | Held | None, wanted: Wanted) -> Guess:
             return Guess({"name": name, **keys}, told(keys))
     columns = train.profiles()
     texts, label = choose(columns, wanted.text, wanted.label, train.origin, named=not train.headerless)
-    answers = answer_keys(label, _same(label, others), asked=wanted.label is not None, origin=train.origin)
+    choices = offered(columns.values())
+    answers = None if choices is None else choice_keys(train.rows(), choices.name, label.name)
+    if answers is None:
+        answers = answer_keys(label, _same(label, others), asked=wanted.label is not None, origin=train.origin)
     return Guess(_definition(name, texts, label, answers, columns, train), _told(texts, label, answers))
 
 
@@ -110,14 +114,17 @@ def _definition(
     title = "Label" if not named or "".join(words_of(label.name)) in _PLAIN else title_of(label.name)
     shown = [f"{title_of(one.name)}: " if named and len(texts) > 1 else "" for one in texts]
     lines = [f"{head}{{{fields[one.name]}}}" for head, one in zip(shown, texts, strict=True)]
-    template = "\n".join([*lines, f"{title}: {{mask}}"])
+    offers = answers.get("kind") == "choice"
+    template = "\n".join([*lines, f"{title}: {{choice}}" if offers else f"{title}: {{mask}}"])
     answer = "answers" if answers.get("kind") == "generation" else "label"
     found: Keys = {"name": name, **answers, "fields": tuple(fields.values()), "template": template}
     if "labels" in answers:
         found["templates"] = {"mask": f"{template}."}
     if named:
         renamed = {field: (column,) for column, field in fields.items() if field != column}
-        found["columns"] = renamed | ({} if label.name == answer else {answer: (label.name,)})
+        others = answers.get("columns")
+        answering = others if isinstance(others, dict) else {} if label.name == answer else {answer: (label.name,)}
+        found["columns"] = renamed | answering
     else:
         own = {**fields, label.name: "label"}
         found["headerless"] = tuple(own.get(column, column) for column in columns)
@@ -134,7 +141,7 @@ def _told(texts: Sequence[Profile], label: Profile, answers: Keys) -> str:
     elif isinstance(bounds, tuple):
         what = f"a number from {bounds[0]:g} to {bounds[1]:g}"
     else:
-        what = "free text"
+        what = "one of the row's own candidates" if answers.get("kind") == "choice" else "free text"
     return f"text: {', '.join(one.name for one in texts)}; label: {label.name} ({what}); {OTHERWISE}"
 
 
