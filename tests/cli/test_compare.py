@@ -49,6 +49,12 @@ def test_faults_are_told_a_line_each_and_nothing_is_begun(own: Bench, tmp_path: 
     assert ask("compare", "--out", tmp_path / "out").code == 2
     told = ask("compare", tmp_path / "none.yaml", "--out", tmp_path / "out")
     assert told.refused
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    told = ask("compare", own.write(tmp_path / "good.yaml", methods=[GOOD], seeds=[1]), "--out", tmp_path / "run")
+    assert told.refused
+    assert "holds a run already: choose another folder for the table" in told.err
+    assert [one.name for one in (tmp_path / "run").iterdir()] == ["run.json"]
 
 
 @pytest.mark.usefixtures("here")

@@ -38,6 +38,7 @@ from softprompt.cli.plans import typed_settings
 from softprompt.cli.searching import beside_default, found_entry, planned_cells, searched, wanted_search
 from softprompt.cli.settings import whole_numbers
 from softprompt.errors import SoftPromptError
+from softprompt.files.places import refuse_run
 from softprompt.guards.paths import folder_for
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def search(
     """
     quiet(silent=silent)
     folder_for(out, "--out")
+    refuse_run(out, "choose another folder for the search")
     place = place_of(workers, on, store, gpus, out)
     _check_able(method)
     entry: dict[str, JsonValue] = {**_given(name=method, preset=preset), "set": typed_settings(set_ or [], "--set")}

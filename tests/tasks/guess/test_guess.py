@@ -148,36 +148,3 @@ def test_a_file_without_names_needs_classes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", lines.replace(", it", " it").replace(",", "\t"))
     with pytest.raises(SoftPromptError, match="no line names its columns, and only classes"):
         Task.from_file(path, "column1", "column2")
-
-
-@pytest.mark.parametrize("label", ["place", "text", "name"])
-def test_rows_with_candidates_of_their_own_make_a_choice(label: str) -> None:
-    sums = [f"{row} and {row % 7}" for row in range(30)]
-    texts = [[str(row), str(row + 1), str(row + 2)] for row in range(30)]
-    right = [row % 3 for row in range(30)]
-    answers = {
-        "place": right,
-        "text": [texts[row][right[row]] for row in range(30)],
-        "name": ["ABC"[one] for one in right],
-    }
-    rows = [
-        {
-            "question": f"what is the sum of {sums[row]}",
-            "options": {"text": texts[row], "label": ["A", "B", "C"]} if label == "name" else texts[row],
-            "answer": answers[label][row],
-        }
-        for row in range(30)
-    ]
-    task = Task.from_file(rows, text="question", label="answer")
-    assert (task.kind, task.template) == ("choice", "{question}\nAnswer: {choice}")
-    assert "one of the row's own candidates" in task.notes[0]
-    for row in task.splits().train:
-        assert row.label == row.index % 3
-        assert row.choices == tuple(texts[row.index])
-
-
-def test_labels_that_are_no_candidates_of_their_rows_are_classes() -> None:
-    rows = [
-        {"text": f"{message(row)} now", "choices": ["a", "b"], "label": ("red", "green")[row % 2]} for row in range(30)
-    ]
-    assert Task.from_file(rows).kind == "classification"
