@@ -6,11 +6,13 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from softprompt.errors import SoftPromptError
 from softprompt.inference.batches import batches, to_device
 
 from ..shared.imports import PACKAGE
@@ -69,3 +71,9 @@ def test_nobody_else_goes_over_rows_in_batches() -> None:
             ):
                 found.add(str(path.relative_to(PACKAGE)))
     assert found == {"inference/batches.py"}
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, "8"])
+def test_a_size_that_is_none_is_told_in_a_line(size: Any) -> None:
+    with pytest.raises(SoftPromptError, match="give a whole number of at least 1"):
+        next(batches([Row(1)], collate, size, Holder()))

@@ -52,3 +52,13 @@ def test_what_has_no_classes_or_is_another_pipeline_is_refused(tmp_path: Path) -
             prompted.pipeline("text-classification")
         with pytest.raises(SoftPromptError, match="'text-generation': text-classification alone is made here"):
             prompted.pipeline("text-generation")
+
+
+def test_options_of_a_tokenizer_have_no_part(tmp_path: Path) -> None:
+    prompt = member(few(tmp_path)[0], "llama", "prompt_tuning", seed=5)
+    with prompt.attach() as prompted:
+        serve = prompted.pipeline()
+        for given in ("w20 w41", {"text": "w20 w41"}):
+            for option in ({"truncation": True}, {"max_length": 8}):
+                with pytest.raises(SoftPromptError, match=f"pipeline: {next(iter(option))} is for a tokenizer"):
+                    serve(given, **option)

@@ -97,3 +97,7 @@ def test_what_is_no_mapping_is_one_line(tmp_path: Path, text: str) -> None:
         preset(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_name_may_be_a_path() -> None:
+    assert preset(Path("lester")) == preset("lester")

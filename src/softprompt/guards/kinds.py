@@ -21,6 +21,8 @@ _MENDS = {
     "folders": "give a list of paths",
     "model": "give a model of transformers, or what softprompt.load_backbone(NAME) gives",
     "arms": "give a list of words, as ['learned', 'all']",
+    "seeds": "give a list of whole numbers, as [13, 21, 42]",
+    "texts": "give a list of them",
     "family": "give the `model_type` of the model's configuration",
     "preset": "give a name, or the path of a YAML file",
     "teachers": "give a folder for each task's name, as {'cb': 'runs/cb'}",

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from softprompt.backbones.resting import device_of
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.readouts.base import Batch
 
 Tick: TypeAlias = Callable[[int], None]
@@ -56,7 +57,12 @@ def batches(
 
     Yields:
         The places of a batch's rows among the items, and the batch.
+
+    Raises:
+        SoftPromptError: `size` is no number of rows.
     """
+    if not isinstance(size, int) or size < 1:
+        raise SoftPromptError(f"batch_size is {quoted(size, 80)}: give a whole number of at least 1")
     order = list(range(len(items)))
     if not in_order:
         order.sort(key=lambda place: -items[place].length)

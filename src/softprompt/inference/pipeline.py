@@ -16,6 +16,7 @@ from softprompt.readouts import Item, Readout
 from softprompt.tasks import Task
 
 KIND = "text-classification"
+_OPTIONS = ("truncation", "padding", "max_length")  # that are given to pipelines with a mapping of fields
 
 
 class Classifier(nn.Module):
@@ -71,8 +72,17 @@ class RowEncoding:
         self.task, self.readout = task, readout
 
     def __call__(self, *texts: str, return_tensors: str = "pt", **fields: str) -> dict[str, Item]:
-        """The one item that the model is given for a text."""
-        return {"items": self.readout.encode(self.task.rows_of([*texts, *([fields] if fields else [])])[0])}
+        """The one item that the model is given for a text.
+
+        Raises:
+            SoftPromptError: an option of a tokenizer, which has no part here.
+        """
+        asked = next((name for name in fields if texts or (name in _OPTIONS and name not in self.task.fields)), None)
+        if asked is not None:
+            raise SoftPromptError(
+                f"pipeline: {asked} is for a tokenizer, and the prompt cuts and pads its rows itself: leave it out"
+            )
+        return {"items": self.readout.encode(self.task.rows_of(texts or [fields])[0])}
 
 
 class PromptPipeline(TextClassificationPipeline):

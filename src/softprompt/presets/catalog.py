@@ -43,7 +43,7 @@ def preset(name_or_path: str | Path) -> Preset:
         100
     """
     own = Path(name_or_path).suffix in _ENDINGS
-    if not own and name_or_path not in preset_names():
+    if not own and str(name_or_path) not in preset_names():
         raise SoftPromptError(
             f"{unknown('preset', str(name_or_path), preset_names())}; one of your own is a path that ends in .yaml"
         )

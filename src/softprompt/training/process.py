@@ -7,6 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import index
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -35,6 +37,18 @@ def alone() -> Iterator[None]:
         _TRAINING.release()
 
 
+def whole_seed(seed: object) -> int:
+    """A seed, be it numpy's own whole number.
+
+    Raises:
+        SoftPromptError: it is no whole number, or one that numpy does not take.
+    """
+    found = index(seed) if isinstance(seed, SupportsIndex) else -1
+    if not 0 <= found < 1 << 32:
+        raise SoftPromptError(f"seed {quoted(seed)}: give a whole number from 0 to {(1 << 32) - 1:,}")
+    return found
+
+
 @contextmanager
 def reproducible(seed: int, threads: int | None) -> Iterator[None]:
     """Seed every source of chance; leave the caller's random state and threads as they were.
@@ -42,9 +56,9 @@ def reproducible(seed: int, threads: int | None) -> Iterator[None]:
     Raises:
         SoftPromptError: numpy takes no such seed.
     """
-    if not 0 <= seed < 1 << 32:
-        raise SoftPromptError(f"seed {quoted(seed)}: give a whole number from 0 to {(1 << 32) - 1:,}")
+    seed = whole_seed(seed)
     before = random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.get_num_threads()
+    on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -57,6 +71,8 @@ def reproducible(seed: int, threads: int | None) -> Iterator[None]:
         random.setstate(before[0])
         np.random.set_state(before[1])
         torch.set_rng_state(before[2])
+        if on_gpus:
+            torch.cuda.set_rng_state_all(on_gpus)
         if torch.get_num_threads() != before[3]:  # setting them is not free of effects: a forked process may fail at it
             torch.set_num_threads(before[3])
 

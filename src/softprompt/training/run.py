@@ -37,7 +37,7 @@ from softprompt.training.finished import RunMetrics, damage, read_metrics
 from softprompt.training.fitting.kept_files import forget_kept
 from softprompt.training.measure import peak_memory, reset_peak, versions
 from softprompt.training.options import TrainingOptions, training_options
-from softprompt.training.process import alone, reproducible, stop_signal
+from softprompt.training.process import alone, reproducible, stop_signal, whole_seed
 from softprompt.training.ranked import check_ranks, claimed
 from softprompt.training.results import (
     measured_splits,
@@ -151,7 +151,8 @@ def train(
         own = show if ranks.leads else Progress(shown=False)
 
         def settled() -> RunSpec:
-            wanted = WantedRun(task, method, training_options(named, options), seed, output, resume, preset)
+            chosen = training_options(named, options)
+            wanted = WantedRun(task, method, chosen, whole_seed(seed), output, resume, preset)
             return specified(model.named(backbone), wanted, own)
 
         run = ranks.together(settled)

@@ -30,6 +30,7 @@ from softprompt.tasks.row_hash import fields_read
 from softprompt.tasks.seen import SeenRows
 from softprompt.training.named_patterns import words_alone
 from softprompt.training.options import LONG, TrainingOptions, training_options
+from softprompt.training.process import whole_seed
 from softprompt.training.setup import completed, readout_spec
 
 
@@ -64,7 +65,7 @@ def untrained(
         4
     """
     check_kind("untrained", "task", task, Task)
-    own = method_given("untrained", method)
+    own, seed = method_given("untrained", method), whole_seed(seed)
     check_untrained(own)
     own, chosen, _ = completed(model, task, own, training_options(named, options), rows=0)
     if isinstance(own, SoftWords) and not own.prompts:

@@ -77,6 +77,9 @@ def test_what_cannot_be_adapted_is_refused_in_one_line(t5: Path, tmp_path: Path)
         run(folder_of("bert", tmp_path / "bert"), tmp_path / "run")
     with pytest.raises(SoftPromptError, match="two tokens"):
         adapt(str(t5), ["w20", ""], output=tmp_path / "run", progress=False)
+    for texts in ("w20 w21", ["w20 w21", None], None):
+        with pytest.raises(SoftPromptError, match="adapt: .* stands where texts belong: give a list of them"):
+            adapt(str(t5), texts, output=tmp_path / "run", progress=False)  # type: ignore[arg-type]
     with pytest.raises(SoftPromptError, match="steps"):
         run(t5, tmp_path / "run", steps=0)
     assert not (tmp_path / "run").exists()

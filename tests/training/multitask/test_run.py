@@ -121,6 +121,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
         ([one], MPT(), "two or more"),
         ([one, one], MPT(), "two tasks are named 'one'"),
         ([one, other], HardPrompt(), "not trained in one fit"),
+        ([one, other.model_copy(update={"name": "a/b"})], MPT(), "named 'a/b', and its run goes to a folder"),
+        ([one, other.model_copy(update={"name": ".."})], MPT(), "named '..', and its run goes to a folder"),
     ):
         with pytest.raises(SoftPromptError, match=match):
             train_multitask(model("llama"), tokenizer(), given, method, output=tmp_path / "run")
@@ -171,3 +173,10 @@ def test_an_option_that_no_tasks_part_hears_is_refused_before_anything_is_writte
             model("llama"), tokenizer(), tasks(tmp_path), PTuningV2(), readout="text", pooling="mean", **own
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_rows_a_second_count_all_batches_of_a_step(tmp_path: Path) -> None:
+    done = run(tmp_path, MPT(num_virtual_tokens=2), max_steps=2, accumulate=3)
+    for one in done.runs.values():
+        rows = one.metrics["rows_per_second"] * one.metrics["train_seconds"]
+        assert rows == pytest.approx(2 * 4 * 3, rel=0.01)

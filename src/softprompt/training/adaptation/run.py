@@ -33,6 +33,7 @@ from softprompt.files.manifest import check_files, named, sealed
 from softprompt.files.places import METRICS
 from softprompt.files.whole import write_json
 from softprompt.guards import limits
+from softprompt.guards.kinds import several
 from softprompt.methods.registry import checked
 from softprompt.progress import Progress
 from softprompt.ranks import one_process
@@ -45,7 +46,7 @@ from softprompt.training.fitting import checkpoint
 from softprompt.training.fitting.record import load_extra
 from softprompt.training.hold import hold_folder
 from softprompt.training.measure import peak_memory, reset_peak, versions
-from softprompt.training.process import alone, reproducible, stop_signal
+from softprompt.training.process import alone, reproducible, stop_signal, whole_seed
 from softprompt.training.run_folder import output_folder, take_folder
 
 STATE = "state"
@@ -115,6 +116,7 @@ def adapt(
     if not isinstance(backbone, str | Path):
         told = type(backbone).__name__
         raise SoftPromptError(f"adapt: trains a copy that it loads itself, not this {told}: give its name")
+    seed, texts = whole_seed(seed), several("adapt", "texts", texts, str)
     chosen: AdaptOptions = checked(AdaptOptions, options, "adapt")
     show = progress if isinstance(progress, Progress) else Progress(progress)
     folder = output_folder(output)

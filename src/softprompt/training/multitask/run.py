@@ -33,7 +33,7 @@ from softprompt.training.multitask.parts import SHARED
 from softprompt.training.multitask.teachers import check_teachers
 from softprompt.training.options import Plan, TrainingOptions, training_options
 from softprompt.training.preset import Applied
-from softprompt.training.process import alone, reproducible
+from softprompt.training.process import alone, reproducible, whole_seed
 from softprompt.training.ranked import no_shard
 from softprompt.training.run import Run, open_run
 from softprompt.training.run_folder import check_same, leaving_nothing, output_folder, take_folder
@@ -114,7 +114,7 @@ def train_multitask(
         (2, True)
     """
     one_process("train_multitask")
-    own, chosen = model.named(backbone), training_options(named, options)
+    own, chosen, seed = model.named(backbone), training_options(named, options), whole_seed(seed)
     no_shard(chosen)
     made, tasks = method_given("train_multitask", method), several("train_multitask", "tasks", tasks, Task)
     check_kind("train_multitask", "teachers", teachers, (Mapping, NoneType))
@@ -149,6 +149,9 @@ def _check(method: Method, tasks: Sequence[Task]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SoftPromptError(f"two tasks are named {twice!r}: give each a name of its own")
+    odd = next((name for name in names if name == ".." or Path(name).name != name), None)
+    if odd is not None:  # what is not in the folder's own place is found by no table, or stands in another's
+        raise SoftPromptError(f"a task is named {odd!r}, and its run goes to a folder of that name: give a plain one")
     if not method.continues():
         raise SoftPromptError(f"method {method.name!r} is not trained in one fit: choose another for several tasks")
     for task in tasks:

@@ -45,7 +45,8 @@ def store_task(
     with attach(spec.backbone, {spec.task.name: producer}) as prompted:
         work = work_of(spec, prompted)
         work.trained = TaskModel(prompted, part.readout)
-        work.seconds, work.rows_seen = fitted.extra["seconds"], fitted.steps * work.plan.batch_size
+        work.seconds = fitted.extra["seconds"]
+        work.rows_seen = fitted.steps * work.plan.batch_size * work.options.accumulate
         work.history, work.report = [{**one} for one in fitted.extra["history"]], {"together_with": others}
         measured = measured_splits(spec, work, seen)
         memory = peak_memory(spec.backbone.device)
