@@ -127,3 +127,11 @@ def test_a_row_knows_its_file_and_line(tmp_path: Path) -> None:
     assert [(Path(row.file).name, row.line) for row in rows] == [("t.csv", 2), ("t.csv", 4)]
     assert rows[0] == Row({"text": "w1"}, 0)  # where it stands makes it no other row
     assert [row.line for row in THREE.rows_of(["w1", "w2"])] == [1, 2]
+
+
+def test_a_fact_that_no_score_counts_is_no_mistake() -> None:
+    """Its right answers are no candidates, so the metrics leave it out."""
+    task = Task(kind="fact", template="{text} {mask}")
+    rows = [Row({"text": f"text {place}"}, "cat", answers=("cat",)) for place in range(3)]
+    found = [Outcome("dog", (0.5,), 1.0, rank=rank) for rank in (2, 0, 1)]
+    assert [one.text for one in breakdown(task, rows, found, "test").worst] == ["text 0"]

@@ -134,3 +134,26 @@ def test_members_that_do_not_belong_together_are_refused(tmp_path: Path) -> None
         Ensemble([bare])
     with pytest.raises(SoftPromptError, match="alone"):
         Ensemble([one, member(task, "llama", "full_finetuning", 0)]).outcomes(task.splits(1).train[:1])
+
+
+def test_a_vote_is_for_labels_in_one_order(tmp_path: Path) -> None:
+    task, rows = few(tmp_path)
+    other = task.model_copy(update={"labels": dict(reversed(task.labels.items()))})
+    one, turned = (member(each, "bert", "capt", 0, readout="head") for each in (task, other))
+    with pytest.raises(SoftPromptError, match="1: its task has its labels in another order than 0"):
+        Ensemble([one, turned])
+    with pytest.raises(SoftPromptError, match="name a task with the same labels, in the same order"):
+        Ensemble([one]).evaluate(rows, other)
+
+
+def test_what_an_ensemble_is_given_is_told_in_a_line(tmp_path: Path) -> None:
+    task, rows = few(tmp_path)
+    one = member(task, "llama", "prompt_tuning", 0)
+    with pytest.raises(SoftPromptError, match="there are 1 of 2 prompts: give one for each"):
+        Ensemble([one, one], names=["first"])
+    with pytest.raises(SoftPromptError, match="'w20' stands where rows belong"):
+        Ensemble([one]).evaluate(["w20"])  # type: ignore[list-item]
+    with pytest.raises(SoftPromptError, match="where the task belongs"):
+        Ensemble([one]).evaluate(rows, "words")  # type: ignore[arg-type]
+    with pytest.raises(SoftPromptError, match="batch_size is 0: give a whole number of at least 1"):
+        Ensemble([one]).evaluate(rows, batch_size=0)

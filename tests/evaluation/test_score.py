@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from softprompt.errors import SoftPromptError
+from softprompt.evaluation.pooled import pooled_metrics
 from softprompt.evaluation.score import evaluate as evaluate_prompt
 from softprompt.evaluation.score import metrics_of, score, scored, search
 from softprompt.inference.predict import predict
@@ -102,3 +103,14 @@ def test_a_prompt_is_scored_in_one_call(tmp_path: Path) -> None:
     assert "macro_f1" in evaluate_prompt(prompt, rows, task=other)
     with pytest.raises(SoftPromptError, match="saved without a task"):
         evaluate_prompt(replace(prompt, task=None), rows)
+
+
+def test_labels_in_another_order_are_other_labels(tmp_path: Path) -> None:
+    """Answers are numbers of the prompt's labels: scored against rows of another order they would be turned around."""
+    task, rows = few(tmp_path)
+    prompt = member(task, "llama", "prompt_tuning", 0)
+    turned = task.model_copy(update={"labels": dict(reversed(task.labels.items()))})
+    with pytest.raises(SoftPromptError, match="has labels 1, 0, but the prompt answers with 0, 1"):
+        evaluate_prompt(prompt, rows, task=turned)
+    with pytest.raises(SoftPromptError, match="has labels 1, 0, but the prompt answers with 0, 1"):
+        pooled_metrics(member(task, "llama", "deep_prompt", 0), rows, task=turned)

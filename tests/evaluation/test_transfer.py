@@ -177,3 +177,17 @@ def test_renamed_fields_are_for_the_sources_template(tmp_path: Path) -> None:
     rows = task.splits(1).train[:2]
     with pytest.raises(SoftPromptError, match="leave them out"):
         transfer_metrics(prompt, task, rows, fields={"text": "text"}, template="target")
+
+
+def test_a_field_that_is_not_renamed_is_the_one_of_its_name() -> None:
+    target = pair_task(fields=("first", "two"), template="{first} {two} {mask}")
+    assert translation(pair_task(), target, fields={"one": "first"}).fields == {"one": "first", "two": "two"}
+    both = pair_task(fields=("first", "other"), template="{first} {other} {mask}")
+    with pytest.raises(SoftPromptError, match="field 'two' has no counterpart among first, other"):
+        translation(pair_task(), both, fields={"one": "first"})
+
+
+def test_a_template_is_the_sources_or_the_targets(tmp_path: Path) -> None:
+    task, rows = few(tmp_path)
+    with pytest.raises(SoftPromptError, match="template is 'other': choose one of source, target"):
+        transfer_metrics(member(task, "llama", "prompt_tuning", 2), task, rows, template="other")  # type: ignore[arg-type]

@@ -138,6 +138,8 @@ class Wanted:
         own = prompts[0].task
         named = self._task(own)
         if alike:
+            from softprompt.evaluation.score import check_labels
+
             check_labels(named, own)
         from softprompt.tasks.data.watching import watching
 
@@ -284,12 +286,3 @@ def scored(prompt: Prompt, asked: Asked, show: Progress, shown_as: str, batch_si
         show.say(line)
     with prompt.attached() as prompted, show.work(shown_as, len(rows), "rows") as tick:
         return score.scored(prompted, readout, asked.task, rows, batch_size=batch_size, tick=tick, items=items)
-
-
-def check_labels(loaded: Task, own: Task) -> None:
-    """Raise `SoftPromptError` where a task's labels are not those that a prompt answers with."""
-    if loaded.kind != own.kind or loaded.label_values != own.label_values:
-        raise SoftPromptError(
-            f"task {loaded.name!r} has labels {', '.join(loaded.label_values) or 'none'}, but the prompt answers with "
-            f"{', '.join(own.label_values) or 'none'}: name a task with the same labels"
-        )

@@ -186,7 +186,7 @@ def _worst(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Iterato
             told += [((-off,), place, off)] if off else []
         elif task.kind == "classification":
             told += [((-_probability(one),), place, None)] if one.value != row.value else []
-        elif scores[place] < 1:
+        elif scores[place] < 1 and one.rank != 0:  # a fact that no score counts is no mistake
             told.append(((scores[place], -_probability(one), -(one.loss or 0.0)), place, scores[place]))
     for _, place, score in sorted(told, key=lambda entry: entry[:2])[:_WORST]:
         yield rows[place], found[place], score

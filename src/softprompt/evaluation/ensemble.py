@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
+from types import NoneType
 from typing import TypedDict
 
 from torch import Tensor
@@ -25,9 +26,9 @@ from softprompt.attached.model import PromptedModel
 from softprompt.attached.reuse import LastAttached
 from softprompt.backbones.anatomy import read_anatomy
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.score import Scores, figure, interval_of, score
+from softprompt.evaluation.score import Scores, check_labels, figure, interval_of, score
 from softprompt.evaluation.vote import Ballot, ballot
-from softprompt.guards.kinds import several
+from softprompt.guards.kinds import check_kind, several
 from softprompt.guards.summaries import Summarised, Summary
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import Answer, answered, in_words, predict
@@ -89,6 +90,10 @@ class Ensemble(Summarised):
         self.names = tuple(names) if names is not None else tuple(str(index) for index in range(len(self.members)))
         if not self.members:
             raise SoftPromptError("an ensemble needs at least one prompt")
+        if len(self.names) != len(self.members):
+            raise SoftPromptError(
+                f"names: there are {len(self.names)} of {len(self.members)} prompts: give one for each, or none"
+            )
         for name, member in zip(self.names, self.members, strict=True):
             self._check(name, member)
         task, readouts = self.members[0].task, [member.readout for member in self.members]
@@ -117,7 +122,10 @@ class Ensemble(Summarised):
             batch_size: sequences a forward pass: `batch_size // N` rows, but at least one.
             tick: called with the number of rows done.
         """
-        size = max(1, batch_size // len(self.members))
+        rows = several("Ensemble", "rows", rows, Row)
+        size = (
+            max(1, batch_size // len(self.members)) if batch_size > 0 else batch_size
+        )  # none is told where it is used
         model, producers = self.members[0].model, [member.producer for member in self.members]
         with self._last.attached(model, producers, self._attached_anew) as prompted:
             found = answered(predict(prompted, self.readout, rows, batch_size=size, tick=tick))
@@ -141,8 +149,12 @@ class Ensemble(Summarised):
             batch_size: sequences a forward pass.
             tick: called with the number of rows done.
 
+        Raises:
+            SoftPromptError: rows or a task that are none, or a task with other labels than the members answer with.
         """
+        check_kind("Ensemble.evaluate", "task", task, (Task, NoneType))
         own = task or self.task
+        check_labels(own, self.task)
         ballots = self.outcomes(rows, batch_size=batch_size, tick=tick)
         members: list[Scores] = [
             {
@@ -188,6 +200,10 @@ class Ensemble(Summarised):
         for key in _TASK:
             if getattr(member.task, key) != getattr(first.task, key):
                 raise SoftPromptError(f"{name}: its task has another {key} than {self.names[0]}: vote with one task")
+        if member.task.label_values != first.task.label_values:  # a vote is for a label's number
+            raise SoftPromptError(
+                f"{name}: its task has its labels in another order than {self.names[0]}: vote with one task"
+            )
         for key in _READOUT:
             if getattr(member.readout_spec, key) != getattr(first.readout_spec, key):
                 raise SoftPromptError(f"{name}: its readout has another {key} than {self.names[0]}; train it alike")

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
-from softprompt.evaluation.score import Scores, given_rows, scored
+from softprompt.evaluation.score import Scores, check_labels, given_rows, scored
 from softprompt.inference.batches import Tick
 from softprompt.methods.deep_prompt import DeepPrompt, LayerTable
 from softprompt.methods.parts.generators import adaptive_average
@@ -116,6 +116,8 @@ def pooled_metrics(
     own = prompt.task if task is None else task
     if own is None or prompt.readout is None or not rows:
         raise SoftPromptError("pooled tokens are measured on labelled rows of the prompt's task: give both")
+    if prompt.task is not None:
+        check_labels(own, prompt.task)
     check_pooled(prompt.method.name, counts)
     return [_scored(prompt, own, rows, m, batch_size, tick) for m in dict.fromkeys(counts)]
 

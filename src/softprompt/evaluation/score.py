@@ -124,7 +124,7 @@ def evaluate(prompt: Prompt, rows: Sequence[Row], *, task: Task | None = None, b
         What `metrics_of` gives.
 
     Raises:
-        SoftPromptError: the prompt was saved without a task.
+        SoftPromptError: the prompt was saved without a task, or answers with other labels than the task has.
 
     Example:
         >>> sp.evaluate(prompt, task.splits().test)["rows"]
@@ -134,6 +134,8 @@ def evaluate(prompt: Prompt, rows: Sequence[Row], *, task: Task | None = None, b
     own = prompt.task if task is None else task
     if own is None or prompt.readout is None:
         raise SoftPromptError("this prompt was saved without a task, so nothing can be scored")
+    if prompt.task is not None:
+        check_labels(own, prompt.task)
     with prompt.attached() as prompted:
         return metrics_of(prompted, prompt.readout, own, rows, batch_size=batch_size)
 
@@ -149,6 +151,23 @@ def given_rows(
     check_kind(caller, "prompt", prompt, Prompt)
     check_kind(caller, "task", task, kind)
     return several(caller, "rows", rows, Row)
+
+
+def check_labels(task: Task, own: Task) -> None:
+    """Make sure that a task's metrics can be made of a prompt's answers, which are numbers of its own labels.
+
+    Args:
+        task: of the rows.
+        own: the prompt's.
+
+    Raises:
+        SoftPromptError: it has other labels, or has them in another order.
+    """
+    if task.kind != own.kind or task.label_values != own.label_values:
+        raise SoftPromptError(
+            f"task {task.name!r} has labels {', '.join(task.label_values) or 'none'}, but the prompt answers with "
+            f"{', '.join(own.label_values) or 'none'}: name a task with the same labels, in the same order"
+        )
 
 
 def score(task: Task, rows: Sequence[Row], found: Sequence[Outcome]) -> Scores:

@@ -16,9 +16,9 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.evaluation.score import given_rows, score
 from softprompt.inference.batches import Tick
 from softprompt.inference.predict import answered, predict
@@ -112,6 +112,8 @@ def transfer_metrics(
     rows = given_rows("transfer_metrics", prompt, Task, target, rows)
     if prompt.task is None or prompt.readout is None:
         raise SoftPromptError("this prompt was saved without a task, so there is nothing to transfer")
+    if template not in get_args(Whose):
+        raise SoftPromptError(f"template is {quoted(template)}: choose one of {', '.join(get_args(Whose))}")
     if template == "target" and fields:
         raise SoftPromptError("fields are renamed for the source's template: leave them out with the target's")
     source = prompt.task if template == "source" else _with_template(prompt.task, target)
@@ -190,17 +192,16 @@ def _fields(source: Task, target: Task, named: dict[str, str]) -> dict[str, str]
                 f"fields {own}={other}: the prompt's task has {', '.join(source.fields)}, task {target.name!r} has "
                 f"{', '.join(target.fields)}"
             )
-    if set(source.fields) <= set(target.fields):
-        return {**{name: name for name in source.fields}, **named}
-    if not named and len(source.fields) == len(target.fields):
+    found = {**{name: name for name in source.fields if name in target.fields}, **named}
+    lacking = [name for name in source.fields if name not in found]
+    if lacking and not named and len(source.fields) == len(target.fields):
         return dict(zip(source.fields, target.fields, strict=True))
-    lacking = [name for name in source.fields if name not in named]
     if lacking:
         raise SoftPromptError(
             f"the prompt's field {lacking[0]!r} has no counterpart among {', '.join(target.fields)}: name it, as "
             f"--fields {lacking[0]}={target.fields[0]}"
         )
-    return named
+    return found
 
 
 def _asked(row: Row, found: Translation) -> Row:

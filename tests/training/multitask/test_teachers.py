@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from softprompt.backbones.backbone import Backbone
 from softprompt.errors import SoftPromptError
 from softprompt.methods import MPT, PromptTuning, PTuningV2
-from softprompt.storage.prompt import load
+from softprompt.progress import Progress
+from softprompt.storage.prompt import load, save
 from softprompt.tasks import Task
+from softprompt.training.multitask.teachers import taught_by
+from softprompt.training.options import TrainingOptions
 from softprompt.training.run import train
 
+from ...shared.members import member
 from ...shared.models import model, tokenizer
 from ...shared.runs import task as words
 from ...shared.several import last_state, run, tasks
@@ -65,3 +71,19 @@ def test_teachers_that_cannot_teach_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SoftPromptError, match=match):
             run(tmp_path, MPT(num_virtual_tokens=2), teachers=teachers, **more)
         assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_speaks_of_labels_by_their_values(tmp_path: Path) -> None:
+    """Its labels may stand in another order than the task's."""
+    given = words(tmp_path / "data")
+    turned = given.model_copy(update={"labels": dict(reversed(given.labels.items()))})
+    save(member(turned, "bert", "capt", 0, readout="head"), tmp_path / "teacher")
+    backbone, rows = Backbone(model("bert"), tokenizer()), given.splits(1)
+    found = {}
+    for task in (given, turned):
+        spec = SimpleNamespace(
+            task=task, backbone=backbone, splits=rows, show=Progress(False), options=TrainingOptions()
+        )
+        found[task.label_values] = taught_by(str(tmp_path / "teacher"), spec)  # type: ignore[arg-type]
+    for one, other in zip(found["0", "1"], found["1", "0"], strict=True):
+        assert one == pytest.approx(other[::-1])

@@ -71,7 +71,8 @@ def taught_by(place: str, spec: RunSpec) -> list[Taught]:
     work = spec.show.work(f"answers of the teacher of {name}", len(rows), "rows")
     with attach(spec.backbone, {name: teacher.producer}) as prompted, work as tick:
         found = predict(prompted, readout, rows, batch_size=spec.options.eval_batch_size, tick=tick)
-    return [one.probabilities or () for one in found]
+    order = [own.label_values.index(value) for value in task.label_values]
+    return [tuple((one.probabilities or ())[place] for place in order) for one in found]
 
 
 def seen_by(teachers: Mapping[str, str]) -> list[SeenRows]:
