@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from transformers import BertModel
+
+from softprompt.compare import outlook
 
 from ..shared.commands import ask, done, found, narrow
 from ..shared.here import OneProcess
@@ -187,3 +191,13 @@ def test_a_forecast_fits_100_columns(capsys: pytest.CaptureFixture[str]) -> None
     assert "> 27 h 26 min" in printed
     assert "3 cells: 1 done, 1 to do, 1 that cannot be" in printed
     assert "about 13 h 43 min or more with 2 workers, 24.7 GB of memory together" in printed
+
+
+def test_a_step_is_over_once_the_gpu_has_taken_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is handed over in less time than it takes."""
+    waited: list[torch.device] = []
+    monkeypatch.setattr(outlook, "device_of", lambda model: torch.device("cuda", 1))
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    work = SimpleNamespace(prompted=SimpleNamespace(backbone=None))
+    assert outlook._once_done(work) > 0  # type: ignore[arg-type]
+    assert waited == [torch.device("cuda", 1)]

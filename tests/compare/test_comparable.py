@@ -108,3 +108,16 @@ def test_runs_that_recorded_no_rows_are_compared_by_their_number(tmp_path: Path)
     (column,), (left,) = columns(tmp_path)
     assert len(column.runs) == 2
     assert left.folder.name == "c"
+
+
+def test_two_columns_have_two_labels(tmp_path: Path) -> None:
+    """Results are kept by the labels of their columns."""
+    for name, shots, count in (("a", 16, 32), ("b", 16, 64), ("c", None, 32), ("d", None, 64)):
+        rows = {"train": {"count": count}, "test": {"count": 4, "texts": ["a"] * 4, "labels": ["l"] * 4}}
+        cell(tmp_path / name, seed=1, identity={"shots": shots, "rows": rows})
+    assert sorted(column.label for column in columns(tmp_path)[0]) == [
+        "words, 16 shots, 32 rows",
+        "words, 16 shots, 64 rows",
+        "words, 32 rows",
+        "words, 64 rows",
+    ]

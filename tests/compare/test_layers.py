@@ -86,6 +86,8 @@ def test_what_is_kept_by_default(tmp_path: Path) -> None:
     assert [arm["share"] for arm in found["arms"]] == [[1, 0, 0], [0, 0, 1]]
     with pytest.raises(sp.SoftPromptError, match="no seeds"):
         select(tmp_path, seeds=())
+    with pytest.raises(sp.SoftPromptError, match="select_layers: 13 stands where seeds belong: give a list"):
+        select(tmp_path, seeds=13)
     with pytest.raises(sp.SoftPromptError, match="holds a run with another training_options"):
         select(tmp_path, arms=("first",), max_steps=5)
 

@@ -118,6 +118,18 @@ def test_a_store_that_cannot_be_is_one_line(tmp_path: Path) -> None:
         Store(str(tmp_path / "file")).check()
 
 
+def test_no_message_shows_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store("memory://me:secret@x/table")
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("memory://me:secret@x/table is not there")
+
+    monkeypatch.setattr(store._files, "makedirs", fails)
+    with pytest.raises(SoftPromptError, match="store memory://x/table: cannot be written") as error:
+        store.check()
+    assert "secret" not in str(error.value)
+
+
 def test_copies_are_kept_of_new_states_and_take_a_twentieth_of_the_time(tmp_path: Path) -> None:
     now, put = [0.0], list[float]()
 

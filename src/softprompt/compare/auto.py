@@ -19,6 +19,7 @@ from softprompt.progress import Progress
 from softprompt.tasks import Task
 from softprompt.training.hold import hold_folder
 from softprompt.training.options import TrainingOptions, training_options
+from softprompt.training.process import whole_seed
 from softprompt.training.run import Run, train
 from softprompt.training.run_folder import check_free, output_folder
 
@@ -90,6 +91,7 @@ def train_auto(
     show = progress if isinstance(progress, Progress) else Progress(progress)
     chosen, own = training_options(named, options), model.named(backbone)
     check_budget(minutes, max_bytes, chosen)
+    seed = whole_seed(seed)
     folder = output_folder(output, f"{task.name}-auto-{seed}")
     _check_folder(folder, resume=resume)
     wanted = WantedChoice(own, task.reading_once(), chosen, seed, folder / AUTO, minutes, max_bytes)

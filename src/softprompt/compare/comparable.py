@@ -157,7 +157,8 @@ def _labelled(columns: Sequence[Column]) -> list[Column]:
         label = column.task
         if often[column.backbone, column.task] > 1:
             alone = shots[column.backbone, column.task, column.shots] == 1
-            few = f"{column.shots} shots" if column.shots is not None and alone else f"{column.training_rows} rows"
-            label = f"{column.task}, {few}"
+            few = [] if column.shots is None else [f"{column.shots} shots"]
+            rows = [] if few and alone else [f"{column.training_rows} rows"]
+            label = ", ".join([column.task, *few, *rows])
         labelled.append(replace(column, label=label))
     return labelled

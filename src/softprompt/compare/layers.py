@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ from softprompt.tasks import Task
 from softprompt.training import run
 from softprompt.training.finished import RunMetrics
 from softprompt.training.fitting.kept_files import forget_kept, sharing_kept
+from softprompt.training.process import whole_seed
 from softprompt.training.run_folder import output_folder
 
 ARMS = ("learned", "all", "first", "last", "random", "input", "middle")
@@ -130,7 +132,7 @@ def select_layers(
     layers = model.anatomy.num_layers
     count = usual(layers) if keep is None else keep
     wanted = selections(several("select_layers", "arms", arms, str), count, layers)
-    task = task.reading_once()
+    task, seeds = task.reading_once(), list(map(whole_seed, several("select_layers", "seeds", seeds, Integral)))
     _check(task, seeds)
     folder = output_folder(output, f"{task.name}-{chosen.name}-layers")
     with_layers = {arm: chosen.model_copy(update={"select": arm}) for arm in wanted}

@@ -241,7 +241,7 @@ def bring(store: Store, cell: Cell, finished: bool) -> None:
         state = store.fetch(cell.name, beside)
         if finished and state != "done":
             raise SoftPromptError(
-                f"store {store.address}: no whole copy of {cell.name} came there: --retry does it again"
+                f"store {store.shown}: no whole copy of {cell.name} came there: --retry does it again"
             )
         if state is None:
             raise _Nothing

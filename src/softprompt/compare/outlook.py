@@ -16,10 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from softprompt.attached.attach import attach
 from softprompt.backbones.backbone import Backbone
+from softprompt.backbones.resting import device_of
 from softprompt.compare.cells import Cell, wanted_run
 from softprompt.inference.batches import batches
 from softprompt.progress import Progress
@@ -144,7 +146,16 @@ def _step_seconds(work: Work) -> float:
     begun = 0.0
     for place, (_, batch) in enumerate(batches(items, collate, size, work.prompted, in_order=True)):
         if place == 1:
-            begun = time.monotonic()
+            begun = _once_done(work)
         work.trained(batch).backward()
+    seconds = _once_done(work) - begun
     work.trained.zero_grad()
-    return (time.monotonic() - begun) / _STEPS * work.plan.batch_size / size
+    return seconds / _STEPS * work.plan.batch_size / size
+
+
+def _once_done(work: Work) -> float:
+    """The time once the device has done what it was given: a GPU is handed a step in less time than it takes."""
+    device = device_of(work.prompted.backbone)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic()

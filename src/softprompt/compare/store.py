@@ -48,6 +48,10 @@ class Store:
     Args:
         address: of a folder, as fsspec reads it: `s3://bucket/table`, `sftp://host/table`, `/mnt/table`.
 
+    Attributes:
+        address: as it was given.
+        shown: the address as a message has it, without a name and a password.
+
     Raises:
         SoftPromptError: fsspec knows no such address, or lacks the library for it.
     """
@@ -56,14 +60,12 @@ class Store:
         """See the class."""
         from fsspec.core import url_to_fs
 
-        self.address, self._shown = address, _KEYS.sub("//", address)
+        self.address, self.shown = address, _KEYS.sub("//", address)
         try:
             self._files: AbstractFileSystem
             self._files, self._root = url_to_fs(address)
         except (ImportError, ValueError) as error:
-            raise SoftPromptError(
-                f"store {self._shown}: {_told(error)}: give an address that fsspec can open"
-            ) from None
+            raise SoftPromptError(f"store {self.shown}: {_told(error)}: give an address that fsspec can open") from None
 
     def check(self) -> None:
         """Write a file there and take it away.
@@ -174,9 +176,7 @@ class Store:
             yield
         except Exception as error:  # each library raises its own
             why = f"cannot be {what} ({_told(error)})"
-            raise SoftPromptError(
-                f"store {self.address}: {why}: check its address, your rights and its space"
-            ) from None
+            raise SoftPromptError(f"store {self.shown}: {why}: check its address, your rights and its space") from None
 
 
 class Keeping:
@@ -233,4 +233,4 @@ def _digest(path: Path) -> str:
 
 
 def _told(error: Exception) -> str:
-    return shortened(" ".join(str(error).split()) or type(error).__name__, 200)
+    return shortened(_KEYS.sub("//", " ".join(str(error).split())) or type(error).__name__, 200)

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from softprompt.compare.formats.grids import BEST, SECOND, chance, grids_of, score, told, with_deviation
+from softprompt.compare.formats.grids import (
+    BEST,
+    SECOND,
+    chance,
+    grids_of,
+    score,
+    scores_grid,
+    told,
+    with_deviation,
+)
+from softprompt.compare.suites import SuiteAverage
 from softprompt.compare.table import Comparison
 
 from ...shared.compared import compared
@@ -77,3 +87,12 @@ def test_chances(p: float | None, text: str) -> None:
 )
 def test_deviations_are_printed_as_papers_do(mean: float, deviation: float | None, text: str) -> None:
     assert with_deviation(mean, deviation) == text
+
+
+def test_averages_that_print_alike_are_all_the_best() -> None:
+    table = compared()
+    sheet = table.sheets[1]
+    means = zip(sheet.methods, (0.8122, 0.8123, 0.7), strict=True)
+    averages = {"ours": {method: SuiteAverage(mean, None) for method, mean in means}}
+    grid = scores_grid(replace(sheet, suites=averages), None)
+    assert [(row[-1].text, row[-1].mark) for row in grid.rows] == [("0.812", BEST), ("0.812", BEST), ("0.700", "")]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from softprompt.compare.formats.grids import BEST, SECOND
-from softprompt.compare.formats.page import as_page
+from softprompt.compare.formats.page import _points, as_page
+from softprompt.compare.gathering import gather
 from softprompt.compare.tabulate import tabulate
 
 from ...shared.compared import HOSTILE, compared
@@ -141,3 +142,9 @@ def test_a_browser_sorts_filters_and_opens(tmp_path: Path) -> None:
     order, seen, opened = json.loads(title.group(1))
     assert order == sorted(order, key=lambda one: -float(one or "-inf"))
     assert (seen, opened) == (["lora"], 1)
+
+
+def test_curves_are_of_the_metric_that_is_named(tmp_path: Path) -> None:
+    history = [{"step": 1, "accuracy": 0.5, "f1": 0.25}, {"step": 2, "accuracy": 0.6, "f1": 0.125}]
+    run = gather([cell(tmp_path / "a", "capt", 1, history=history)]).finished[0]
+    assert _points(run, "f1") == ((1.0, 0.25), (2.0, 0.125))

@@ -69,7 +69,7 @@ def _of_sheet(sheet: Sheet, baseline: str | None) -> Iterator[Grid]:
 def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
     """Methods by tasks, and the suites' averages."""
     standing = {column.label: sheet.standing(column.label) for column in sheet.columns}
-    best = {name: max((one.mean for one in own.values()), default=None) for name, own in sheet.suites.items()}
+    best = {name: f"{max(one.mean for one in own.values()):.3f}" for name, own in sheet.suites.items()}
     rows = []
     for method in sheet.methods:
         labels = [column.label for column in sheet.columns]
@@ -77,7 +77,7 @@ def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
         for name, own in sheet.suites.items():
             average = own.get(method)
             told = "" if average is None else with_deviation(average.mean, average.deviation)
-            entries.append(Entry(told, BEST if average is not None and average.mean == best[name] else ""))
+            entries.append(Entry(told, BEST if told.startswith(best[name]) else ""))
         rows.append(tuple(entries))
     metrics = {column.metric for column in sheet.columns}
     one = metrics.pop() if len(metrics) == 1 else None

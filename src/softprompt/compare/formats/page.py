@@ -236,15 +236,15 @@ def _run(result: Result, place: int, seed: int, beside: Path | None) -> ShownRun
 
 
 def _curves(runs: Mapping[int, FinishedRun], metric: str) -> Markup:
-    """The main metric of the validation rows by step, a line a run; empty where no run has two points."""
-    series = [Series(f"seed {seed}", _points(run)) for seed, run in runs.items()]
+    """A metric of the validation rows by step, a line a run; empty where no run has two points."""
+    series = [Series(f"seed {seed}", _points(run, metric)) for seed, run in runs.items()]
     if not any(len(one.points) > 1 for one in series):
         return Markup("")
     return plane(f"{metric} of the validation rows", "", series, Plane("step", metric)).picture
 
 
-def _points(run: FinishedRun) -> tuple[Point, ...]:
-    points = [(one.get("step"), one.get(run.record.metric)) for one in run.record.history]
+def _points(run: FinishedRun, metric: str) -> tuple[Point, ...]:
+    points = [(one.get("step"), one.get(metric)) for one in run.record.history]
     return tuple(
         (float(step), float(value))
         for step, value in points
