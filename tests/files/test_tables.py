@@ -13,6 +13,8 @@ import pytest
 
 from softprompt.errors import SoftPromptError
 from softprompt.files.tables import Columns, table_for, writing_table
+from softprompt.tasks.data.csv_rows import csv_rows
+from softprompt.tasks.data.lines import text_file
 
 ROWS: list[Mapping[str, object]] = [
     {"text": 'a, "b"', "n": 1, "on": True, "day": date(2020, 1, 2), "nested": {"a": [1]}},
@@ -84,3 +86,15 @@ def test_what_parquet_cannot_hold_is_told(tmp_path: Path) -> None:
 def test_other_endings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SoftPromptError, match="choose one of these endings"):
         table_for(tmp_path / "a.xlsx", "--out")
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\r\nb", 'a\r"b"', "\r"])
+def test_a_carriage_return_ends_no_row_of_a_csv_file(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path / "a.csv", [{"text": text, "n": 1}, {"text": "c", "n": 2}])
+    with text_file(path) as file:
+        assert [cells for _, cells in csv_rows(file)] == [["text", "n", "label"], [text, "1", "x"], ["c", "2", "x"]]
+
+
+def test_a_tsv_file_has_no_column_with_a_break_in_its_name(tmp_path: Path) -> None:
+    with pytest.raises(SoftPromptError, match=r"column 'a\\tb' has a tab"):
+        written(tmp_path / "a.tsv", [{"a\tb": "x"}])

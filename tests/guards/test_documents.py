@@ -88,3 +88,13 @@ def test_a_message_keeps_its_ends() -> None:
 @pytest.mark.parametrize("make", [lambda: "a" * 10_000, lambda: 10**5000, lambda: b"\0" * 10_000, lambda: ["x"] * 999])
 def test_quoted_values_are_short(make: Callable[[], object]) -> None:
     assert len(quoted(make())) <= 200
+
+
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!float ''", "!!timestamp soon", "2024-13-45"])
+def test_a_value_that_is_not_of_its_tag_is_one_line(value: str) -> None:
+    with pytest.raises(SoftPromptError, match="mine: a value that is none of its kind"):
+        parse_yaml(f"key: {value}", "mine")
+
+
+def test_a_tagged_text_that_is_no_yaml_is_a_text() -> None:
+    assert parse_yaml_texts("key: !!int '['", "mine", ())[0] == {"key": "["}

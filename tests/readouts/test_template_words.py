@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from softprompt.methods import HardPrompt, SoftWords
 from softprompt.readouts.base import completed
-from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder, word_ids
+from softprompt.readouts.template_words import TemplateWordsEncoder, word_ids
 from softprompt.tasks import Row, Task
+from softprompt.tasks.text.encoding import Encoded
 from softprompt.tasks.text.template import Template
 
-from ..shared.models import MASK
+from ..shared.models import MASK, tokenizer
 from ..shared.readouts import made
 
 
@@ -47,7 +50,7 @@ def test_a_word_that_melts_into_its_neighbour_stays_text() -> None:
     inner.add_special_tokens(["[M]"])
     words = PreTrainedTokenizerFast(tokenizer_object=inner, mask_token="[M]")
     assert word_ids("{text}\nb{mask}", words) == (7, 9)
-    template = RenderedTemplate(Template.parse("{text}\nb{mask}").parts)
+    template = Template.parse("{text}\nb{mask}")
     row_encoder = TemplateWordsEncoder(template, words, 20, 0, False, 3, (7, 9), 4)
     assert [row_encoder.encode(Row({"text": text}, None, None, None, 0)).ids for text in ("a", "a.")] == [
         (5, -5, -6, 3),
@@ -57,3 +60,17 @@ def test_a_word_that_melts_into_its_neighbour_stays_text() -> None:
     assert ids.tolist() == [[5, 8, -2, 3, -1], [5, -1, -2, 3, 0]]
     assert mask is not None
     assert mask.tolist() == [[1, 1, 1, 1, 0]] * 2
+
+
+def test_a_row_is_encoded_alike_while_another_is() -> None:
+    """As by two threads of a server, of which one comes between the other's text and its places."""
+
+    class Between(TemplateWordsEncoder):
+        def _place(self, *given: Any) -> Encoded:
+            plain.encode(Row({"text": "w30 w31 w32 w33"}))
+            return super()._place(*given)
+
+    words = (Template.parse("w60 {text} w61 {mask}"), tokenizer(), 20, 0, False, MASK, (60, 61), 0)
+    plain = TemplateWordsEncoder(*words)
+    row = Row({"text": "w20"})
+    assert Between(*words).encode(row).ids == plain.encode(row).ids == (-1, 20, -2, MASK)

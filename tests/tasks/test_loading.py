@@ -17,6 +17,7 @@ from ..shared.tables import told, write
     [
         ("template: '{a} It was {mask}'\nlabels: {0: [No], 1: Yes}\n", ("mine.yaml", "'labels.0'", "quotes")),
         ("template: [", ("mine.yaml", "not proper YAML", "at line 2, column 1", "put the text in quotes")),
+        ("!!binary aGk=: x", ("mine.yaml", "the key b'hi' is no text")),
         ("- a\n- b\n", ("mine.yaml", "not a YAML mapping")),
         ("labels: [a, b]\n", ("mine.yaml", "'template' is missing")),
     ],

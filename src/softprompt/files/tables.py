@@ -56,6 +56,11 @@ class Columns:
         """
         self.count += 1
         for name, value in values.items():
+            if self.path.suffix == ".tsv" and _BREAKS.search(name):
+                raise SoftPromptError(
+                    f"{self.path}: column {name!r} has a tab or a line end in its name, which a tsv file cannot hold: "
+                    "write a csv, jsonl or parquet file"
+                )
             self.names.setdefault(name)
             if value is not None:
                 # A time with its zone is written as text: columns of times have one zone for all of them.
@@ -101,11 +106,12 @@ def writing_table(columns: Columns, added: Mapping[str, type]) -> Iterator[Write
 
 def _separated(file: BinaryIO, names: list[str], delimiter: str) -> Iterator[Write]:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer, quoting = (csv.writer(text, lineterminator="\n", quoting=one) for one in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
 
     def put(cells: Sequence[Sequence[str]]) -> None:
         if delimiter == ",":
-            writer.writerows(cells)
+            for row in cells:  # a carriage return alone ends a row, too, and is not quoted for itself
+                (quoting if any("\r" in cell for cell in row) else writer).writerow(row)
         else:  # without quotes, as such files are read
             text.writelines(f"{delimiter.join(row)}\n" for row in cells)
 

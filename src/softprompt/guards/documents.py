@@ -125,8 +125,11 @@ def _parsed(text: str, where: str, prepare: Callable[[yaml.Node | None], None]) 
         raise SoftPromptError(f"{where}: not proper YAML: {fault}: mend it there, or put the text in quotes") from None
     except SoftPromptError:
         raise
-    except ValueError as error:  # a date that is none, say
-        raise SoftPromptError(f"{where}: a value that is none ({error}); put it in quotes") from None
+    except (ValueError, LookupError, AttributeError) as error:  # a date that is none, say, or `!!bool` of another word
+        told = f" ({error})" if isinstance(error, ValueError) else ""
+        raise SoftPromptError(
+            f"{where}: a value that is none of its kind{told}; put it in quotes, and no tag"
+        ) from None
 
 
 def _write_as_texts(node: yaml.Node | None, typed: Collection[str], read: dict[str, object]) -> None:
@@ -153,7 +156,7 @@ def _write_as_text(node: yaml.Node, read: dict[str, object], seen: set[int]) -> 
                 _write_as_text(one, read, seen)
     elif node.tag in _GUESSED and node.value:
         if len(node.value) <= limits.NAME:
-            with suppress(ValueError):  # a date that is none is a text all the more
+            with suppress(ValueError, yaml.YAMLError):  # a date that is none is a text all the more
                 read[node.value] = yaml.load(node.value, Loader=_Loader)  # noqa: S506  (a safe loader)
         node.tag = _TEXT
 

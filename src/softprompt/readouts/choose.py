@@ -22,7 +22,7 @@ from softprompt.readouts.sentinel import lead_of
 from softprompt.readouts.span_head import SpanHead
 from softprompt.readouts.surround import surrounded
 from softprompt.readouts.tag_head import TagHead
-from softprompt.readouts.template_words import RenderedTemplate, TemplateWordsEncoder
+from softprompt.readouts.template_words import TemplateWordsEncoder
 from softprompt.readouts.vocabulary_words import VocabularyWords, candidates_of
 from softprompt.tasks.facts import FACT
 from softprompt.tasks.in_place import IN_PLACE, PASSAGE
@@ -84,9 +84,8 @@ def _check_lm_head(context: ReadoutContext) -> None:
 def _row_encoder(template: Template, context: ReadoutContext, mask_id: int | None = None) -> RowEncoder:
     limit, closing, side = context.limit, not context.causal, context.spec.truncation
     if context.words is not None:
-        shown = RenderedTemplate(template.parts)
         return TemplateWordsEncoder(
-            shown, context.tokenizer, limit, 0, closing, mask_id, *context.words, truncation=side
+            template, context.tokenizer, limit, 0, closing, mask_id, *context.words, truncation=side
         )
     around = (0, context.virtual, 0, 0) if context.behind else context.around
     if around and context.virtual and not template.slots:

@@ -55,7 +55,9 @@ class Mixture(Readout):
         """Every member's encoding."""
         own = tuple(member.encode(row) for member in self.members)
         texts = tuple(text for item in own for text in item.texts)
-        return MixtureItem(texts, own[0].targets, own[0].label, row, own)
+        first = own[0]
+        told = {"answer_cut": first.answer_cut, "ended": first.ended, "outside": first.outside}
+        return MixtureItem(texts, first.targets, first.label, row, own, **told)
 
     def collate(self, items: Sequence[Item], *, train: bool = False) -> Batch:
         """One batch of every row R times; its lists have R entries a row."""

@@ -8,7 +8,7 @@ with the words' own vectors give exactly what the plain template gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,20 +20,6 @@ from softprompt.tasks.text.template import PromptSlot, Segment, Template, Text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-class RenderedTemplate(Template):
-    """A template that remembers how it was rendered last: `fit` renders it anew after each cut."""
-
-    shown: tuple[Segment, ...]
-
-    def render(
-        self, fields: Mapping[str, str], choice: str | None = None, sep: str | None = None
-    ) -> tuple[Segment, ...]:
-        """See `Template.render`."""
-        segments = super().render(fields, choice, sep)
-        self.__dict__["shown"] = segments  # the dataclass is frozen
-        return segments
 
 
 @dataclass(frozen=True)
@@ -51,8 +37,7 @@ class TemplateWordsEncoder(RowEncoder):
     def _place(
         self, fitted: FittedText, before: tuple[int, ...], after: tuple[int, ...], ranks: list[range]
     ) -> Encoded:
-        assert isinstance(self.template, RenderedTemplate)
-        own = _own(self.template.shown, self.tokenizer)
+        own = _own(fitted.segments, self.tokenizer)
         found = _ranks([piece for piece, mine in zip(fitted.pieces, own, strict=True) if mine], self.words)
         pieces, places, order = list(fitted.pieces), list[range](), iter(found)
         for index, mine in enumerate(own):

@@ -116,6 +116,9 @@ def _read_yaml(path: Path, name: str) -> tuple[dict[str, object], tuple[str, ...
         raise SoftPromptError(f"{name}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     if not isinstance(values, dict):
         raise SoftPromptError(f"{name}: not a YAML mapping; write the task's keys, as `template: ...`")
+    other = next((key for key in values if not isinstance(key, str)), None)
+    if other is not None:
+        raise SoftPromptError(f"{name}: the key {quoted(other)} is no text; write it as one")
     if values.get("positive", "") is None and "null" in (values.get("labels") or ()):
         values["positive"] = "null"
     return values, _notes(name, read)

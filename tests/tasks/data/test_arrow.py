@@ -14,8 +14,9 @@ import pytest
 
 from softprompt.errors import SoftPromptError
 from softprompt.tasks import Task
-from softprompt.tasks.data.arrow import class_names, ipc_records, named
+from softprompt.tasks.data.arrow import class_names, ipc_records, named, parquet_records
 from softprompt.tasks.data.record import Columns
+from softprompt.tasks.data.records import columns_of
 
 from ...shared.tables import REVIEWS, told
 
@@ -102,3 +103,11 @@ def test_categories_of_many_values_count_once(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": texts, "label": [0, 1] * 10_000}), tmp_path / "rows.parquet")
     task = Task(template="{text} {mask}", labels=["0", "1"]).with_data(tmp_path / "rows.parquet")
     assert len(task.splits().train) == 16_000
+
+
+def test_a_time_that_python_has_not_is_a_text(tmp_path: Path) -> None:
+    times = pa.array([0, 2**61], pa.timestamp("us"))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": ["0", "1"], "at": times}), tmp_path / "rows.parquet")
+    found = [record.values["at"] for record in parquet_records(tmp_path / "rows.parquet", columns_of(REVIEWS))]
+    assert found[0] == "1970-01-01"
+    assert isinstance(found[1], str)

@@ -197,8 +197,18 @@ def _cells(column: pa.Array, names: tuple[str, ...] | None) -> list[object]:
     if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
         shorter = np.float32 if pa.types.is_float32(column.type) else np.float16
         return [None if value is None else plain(shorter(value)) for value in column.to_pylist()]
-    values = [plain(value) for value in column.to_pylist()]
+    try:
+        values = [plain(value) for value in column.to_pylist()]
+    except (ValueError, OverflowError):  # a time that Python has not, as of the year 10000
+        values = [_value(scalar) for scalar in column]
     return values if names is None else [named(value, names) for value in values]
+
+
+def _value(scalar: pa.Scalar) -> object:
+    try:
+        return plain(scalar.as_py())
+    except (ValueError, OverflowError):
+        return scalar.cast(pa.string()).as_py()
 
 
 def _checked_rows(path: Path, source: pa.NativeFile) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from softprompt.errors import SoftPromptError
 from softprompt.guards.tokenizing import token_ids
-from softprompt.tasks.text.template import CHOICE, Mask, PromptSlot, Sep, Template, Text
+from softprompt.tasks.text.template import CHOICE, Mask, PromptSlot, Segment, Sep, Template, Text
 from softprompt.tasks.text.truncation import Truncated, Truncation
 
 if TYPE_CHECKING:
@@ -30,12 +30,14 @@ class FittedText:
             text, or None where the template has no choice.
         lost: of each field that was cut the share of its characters that was left out.
         kept: of each field that was cut the text that is left.
+        segments: of the template, filled in, whose tokens the pieces are.
     """
 
     pieces: tuple[Piece, ...]
     choice: int | None = None
     lost: Mapping[str, float] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def truncated(self) -> bool:
@@ -75,7 +77,7 @@ def fit_text(
     fitted, texts = _fit(template, {**fields, **shorter}, tokenizer, budget, choice, truncation)
     kept = {**shorter, **texts}
     lost = {name: 1 - len(text) / len(fields[name]) for name, text in kept.items()}
-    return FittedText(fitted.pieces, fitted.choice, lost, kept)
+    return replace(fitted, lost=lost, kept=kept)
 
 
 def _shorter(
@@ -137,7 +139,8 @@ def _tokenise(
     separator: int | None = getattr(tokenizer, "sep_token_id", None)
     pieces: list[Piece] = []
     place: int | None = None
-    for segment in template.render(fields, choice, None if separator is not None else "\n"):
+    segments = template.render(fields, choice, None if separator is not None else "\n")
+    for segment in segments:
         if isinstance(segment, Text):
             ids = _ids(segment.text, tokenizer)
             span = next((span for span in segment.spans if span.name == CHOICE), None)
@@ -148,7 +151,7 @@ def _tokenise(
             pieces.append(segment)
         elif separator is not None:
             pieces.append(separator)
-    return FittedText(tuple(pieces), place)
+    return FittedText(tuple(pieces), place, segments=segments)
 
 
 def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:

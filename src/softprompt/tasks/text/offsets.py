@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from softprompt.errors import SoftPromptError
 from softprompt.guards.tokenizing import tokenise
 from softprompt.tasks.rows import Row
-from softprompt.tasks.text.encoding import RowEncoder, affixes
+from softprompt.tasks.text.encoding import RowEncoder
 from softprompt.tasks.text.template import PromptSlot, Sep, Text
 
 
@@ -71,8 +71,7 @@ class OffsetsEncoder(RowEncoder):
         """
         if not getattr(self.tokenizer, "is_fast", False):
             raise SoftPromptError("the tokens of a text are found by a fast tokenizer's offsets: pass a fast tokenizer")
-        before, after = affixes(self.tokenizer)
-        after = after if self.closing else ()
+        before, after = self._around
         pieces = list(self._pieces(row))
         cut = self._cut(pieces, self.limit - len(before) - len(after) - self.virtual)
         ids, slots, tokens = list(before), iter(self._ranks()), list[Token]()
