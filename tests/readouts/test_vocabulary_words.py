@@ -86,6 +86,13 @@ def test_the_loss_is_of_the_facts_that_can_be_answered(loss: str) -> None:
     assert found == pytest.approx(sum(own) / 3, abs=1e-5)
 
 
+def test_facts_outside_are_known_to_a_mixture() -> None:
+    templates = ("w60 {subject} w61 {mask}", "{subject} w62 {mask}")
+    _, readout = made(task(), "bert", SoftWords(prompts=templates))
+    items = [readout.encode(row) for row in rows_of(task())]
+    assert [item.outside for item in items] == [False, False, True, False, True]
+
+
 def test_facts_outside_are_left_out_of_the_scores_and_counted() -> None:
     prompted, readout = made(task(), "bert", HardPrompt())
     rows = rows_of(task())
