@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,15 @@ def test_the_first_generate_says_what_was_not_trained(
             prompted.generate(**batch, max_new_tokens=1)
     assert len(caplog.messages) == bool(told)
     assert told in caplog.text
+
+
+def test_a_tokenizer_without_a_token_to_pad_with_gives_batches() -> None:
+    bare = copy.deepcopy(tokenizer())
+    with sp.attach(model("llama"), bare, sp.PromptTuning(num_virtual_tokens=2)) as prompted:
+        expected = prompted.encode(["w9", "w9 w10 w11"])
+        bare.pad_token = None
+        found = prompted.encode(["w9", "w9 w10 w11"])
+        assert bare.pad_token is None
+    assert torch.equal(found["attention_mask"], expected["attention_mask"])
+    mask = found["attention_mask"].bool()
+    assert torch.equal(found["input_ids"][mask], expected["input_ids"][mask])

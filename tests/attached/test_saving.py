@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +187,44 @@ def test_what_trainer_saves_comes_back(tmp_path: Path) -> None:
     with sp.attach(model("llama"), tokenizer(), SHORT) as prompted:
         prompted.load_state_dict(load_file(tmp_path / "saved" / "model.safetensors"))
         assert torch.equal(logits(prompted), expected)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "saved").rename(tmp_path / "run" / "checkpoint-3")
+    for folder in ("run", "run/checkpoint-3"):
+        with pytest.raises(SoftPromptError, match=r"checkpoint-3: what a Trainer saved .* prompted\.save_pretrained"):
+            sp.load(tmp_path / folder, model("llama"), tokenizer())
+
+
+def test_a_process_that_has_a_stored_prompt_alone_can_save_what_it_is_attached_to() -> None:
+    """`sp.attach` was never asked for there, and nothing else brought the writer along."""
+    code = "import softprompt as sp; sp.load; from softprompt.attached.saving import Saving; assert Saving._write"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_it_saves_as_accelerate_and_others_ask_a_model_to(tmp_path: Path) -> None:
+    with sp.attach(model("llama"), tokenizer(), SHORT) as prompted:
+        state = {name: value + 1 for name, value in prompted.state_dict().items()}
+        before = logits(prompted)
+        prompted.save_pretrained(tmp_path / "no", is_main_process=False)
+        prompted.save_pretrained(tmp_path / "own", safe_serialization=True, save_function=torch.save)
+        prompted.save_pretrained(tmp_path / "given", True, state_dict=state)
+        assert torch.equal(logits(prompted), before)
+        with pytest.raises(SoftPromptError, match=r"has no option 'push_to_hub': call prompted\.push_to_hub"):
+            prompted.save_pretrained(tmp_path / "no", push_to_hub=True)
+        with pytest.raises(SoftPromptError, match="state_dict is not this prompt's: .*size mismatch"):
+            prompted.save_pretrained(tmp_path / "no", state_dict={"prompts.0.table": torch.zeros(2, 2)})
+        assert torch.equal(logits(prompted), before)
+        prompted.load_state_dict(state)
+        other = logits(prompted)
+    assert not (tmp_path / "no").exists()
+    for name, expected in (("own", before), ("given", other)):
+        with sp.load(tmp_path / name, model("llama"), tokenizer()).attach() as prompted:
+            assert torch.equal(logits(prompted), expected)
+
+
+def test_a_prompt_counts_its_own_parameters_and_names_of_peft_tell_what_does_it_here() -> None:
+    with sp.attach(model("llama"), tokenizer(), SHORT) as prompted:
+        assert prompted.num_parameters(only_trainable=True) == 3 * 32
+        assert prompted.num_parameters() == model("llama").num_parameters() + 3 * 32
+        with pytest.raises(AttributeError, match="num_parameters"):
+            prompted.print_trainable_parameters()
+        assert not hasattr(prompted, "disable_adapter")

@@ -326,3 +326,16 @@ def test_the_mask_token_is_a_word_like_any() -> None:
     with tiny("llama", "prompt_tuning") as prompted:
         row = torch.tensor([[1, MASK, 9]])
         assert prompted.generate(row, max_new_tokens=2, do_sample=False).shape == (1, 5)
+
+
+@pytest.mark.parametrize("method", ["p_tuning_v2", "ia3", "prompt_tuning"])
+def test_embeddings_in_the_place_of_ids(method: str) -> None:
+    with tiny("llama", method) as prompted:
+        row = ids(4, 1)
+        given = {"inputs_embeds": prompted.backbone.get_input_embeddings()(row)}
+        if method == "prompt_tuning":
+            with pytest.raises(SoftPromptError, match="pass input_ids, not inputs_embeds"):
+                prompted.generate(**given, max_new_tokens=3)
+            return
+        whole = prompted.generate(row, max_new_tokens=3, do_sample=False)
+        assert torch.equal(prompted.generate(**given, max_new_tokens=3, do_sample=False), whole[:, 4:])

@@ -83,15 +83,16 @@ def test_dropout_works_where_it_is_asked_for(family: str) -> None:
         assert torch.equal(loss_of(prompted, ids(6)), loss_of(prompted, ids(6)))
 
 
-def test_keys_and_values_refuse_reentrant_checkpoints() -> None:
-    with tiny("llama", "p_tuning_v2") as prompted:
+@pytest.mark.parametrize("method", ["p_tuning_v2", "lora", "ia3", "adapter"])
+def test_what_is_inside_layers_refuses_reentrant_checkpoints(method: str) -> None:
+    with tiny("llama", method) as prompted:
         prompted.activation_checkpointing_enable({"use_reentrant": True})
         with pytest.raises(SoftPromptError, match="use_reentrant=False"):
             prompted.train()
 
 
-@pytest.mark.parametrize("method", ["capt", "prompt_tuning"])
-def test_virtual_tokens_train_through_reentrant_checkpoints(method: str) -> None:
+@pytest.mark.parametrize("method", ["capt", "prompt_tuning", "full_finetuning"])
+def test_what_stands_before_the_layers_trains_through_reentrant_checkpoints(method: str) -> None:
     with tiny("llama", method) as prompted:
         off = gradients(prompted, checkpointing=False)
         prompted.activation_checkpointing_enable({"use_reentrant": True})

@@ -56,3 +56,30 @@ def test_every_schema_refuses_what_is_not_finite() -> None:
         for one in vars(importlib.import_module(module.name)).values():
             if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__.startswith("softprompt."):
                 assert one.model_config.get("allow_inf_nan") is False, one
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: softprompt.PromptTuning(tokens=3), "method 'prompt_tuning' has no option 'tokens': choose from init,"),
+        (lambda: softprompt.LoRA(r=8), "method 'lora' has no option 'r': did you mean 'rank'?"),
+        (lambda: softprompt.PromptTuning(3), "method 'prompt_tuning': give options by their names, as num_virtual"),
+        (
+            lambda: softprompt.PromptTuning(num_virtual_tokens=0),
+            "option 'num_virtual_tokens' of method 'prompt_tuning'",
+        ),
+        (lambda: softprompt.PromptTuning(init_text="Good or bad?"), "init_text has a part with init='text' alone"),
+        (lambda: TrainingOptions(epoch=3), "TrainingOptions has no option 'epoch': did you mean 'epochs'?"),
+    ],
+)
+def test_a_class_that_is_called_tells_its_fault_in_one_line(make: Any, told: str) -> None:
+    with pytest.raises(SoftPromptError) as error:
+        make()
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+    assert softprompt.PromptTuning(init="text", init_text="Good or bad?").init_text
+
+
+def test_a_text_whose_use_was_chosen_against_stays() -> None:
+    """A search tries several starts, and the text is for one of them."""
+    assert softprompt.PromptTuning(init="random_uniform", init_text="Good or bad?").init == "random_uniform"

@@ -166,9 +166,18 @@ class Answering(Saving):
         plain = [text for text in rows if isinstance(text, str)]
         if len(plain) < len(rows):
             raise SoftPromptError("encode: a row of fields needs a task's template: give texts, or a loaded prompt")
+        if self.tokenizer.pad_token is None and "padding" not in kwargs and len(plain) > 1:
+            return self._padded(tokenise(self.tokenizer, plain, **kwargs)["input_ids"])
         side = {"padding_side": "left"} if self.anatomy.kind == "causal" else {}
         batch = tokenise(self.tokenizer, plain, **{"padding": True, "return_tensors": "pt", **side, **kwargs})
         return batch.to(device_of(self.backbone))
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> BatchEncoding:
+        """Rows of ids as a batch, for a tokenizer that has no token to pad with: its end token, which is masked."""
+        fill = int(self.tokenizer.eos_token_id or 0)
+        ids, mask = pad(rows, fill, left=self.anatomy.kind == "causal")
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids) if mask is None else mask}
+        return BatchEncoding(batch).to(device_of(self.backbone))
 
     def generate(
         self,

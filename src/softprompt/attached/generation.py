@@ -22,6 +22,7 @@ from transformers.utils.generic import ModelOutput
 
 from softprompt.attached.by_lengths import by_lengths
 from softprompt.attached.heard import generate_heard
+from softprompt.attached.leftward import is_padded_behind, leftward
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.cached import cache_name
 from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in, length_of
@@ -75,17 +76,32 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
     if model.anatomy.source:
         return generate_heard(model, inputs, prompts, kwargs)
     ids = inputs if inputs is not None else kwargs.pop("input_ids", None)
-    if ids is None:
+    given = ids if ids is not None else kwargs.get("inputs_embeds")
+    if given is None:
         raise SoftPromptError("generate needs input_ids")
-    rows = model.rows(prompts, ids.shape[0])
-    check_generates(model.backbone, virtual=any(model.slots[row].count for row in rows))
-    backbone = cast("_Generates", model.backbone)
-    if model.moving and model.anatomy.kind == "causal":
-        given = kwargs.pop("attention_mask", None)
-        mask = kwargs["attention_mask"] = _mask_of(model, ids) if given is None else given
+    rows = model.rows(prompts, given.shape[0])
+    virtual = any(model.slots[row].count for row in rows)
+    check_generates(model.backbone, virtual=virtual)
+    embedded = kwargs.get("inputs_embeds") is not None
+    if virtual and embedded:
+        raise SoftPromptError("this prompt stands in the sequence as virtual tokens: pass input_ids, not inputs_embeds")
+    if model.anatomy.kind == "causal" and not embedded:
+        mask = kwargs.get("attention_mask")
+        mask = _mask_of(model, ids) if mask is None else mask
+        if is_padded_behind(mask, kwargs):
+            return leftward(partial(generate, model, prompts=rows), ids, mask, kwargs)
         if pads(mask, model.moving):
-            return by_lengths(partial(generate, model), ids, rows, kwargs, backbone.generation_config.pad_token_id)
-    if not any(model.slots[row].count for row in rows):
+            end = cast("_Generates", model.backbone).generation_config.pad_token_id
+            return by_lengths(partial(generate, model), ids, rows, {**kwargs, "attention_mask": mask}, end)
+    return _generate(model, ids, rows, kwargs, virtual=virtual)
+
+
+def _generate(
+    model: Attached, ids: Tensor | None, rows: tuple[int, ...], kwargs: dict[str, Any], *, virtual: bool
+) -> object:
+    """What the model's own `generate` gives for rows that stand as it needs them."""
+    backbone = cast("_Generates", model.backbone)
+    if ids is None or not virtual:
         with model.calling(rows):
             return backbone.generate(input_ids=ids, **kwargs)
     _refuse(model, rows, kwargs)

@@ -5,18 +5,21 @@ How a prompt is written is for the room of prompt folders to say, which stands a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, TypeVar
 
 from huggingface_hub import HfApi
+from torch import Tensor
 
 from softprompt.attached.calling import Calling
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards.paths import folder_for
 
 _S = TypeVar("_S", bound="Saving")
+_OF_WEIGHTS = {"save_function", "safe_serialization", "max_shard_size"}
 
 
 class Saving(Calling):
@@ -44,7 +47,13 @@ class Saving(Calling):
         self.was_trained = getattr(self, "was_trained", False) or mode
         return self
 
-    def save_pretrained(self, save_directory: str | Path) -> None:
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        **of_weights: object,
+    ) -> None:
         """Write the attached prompt as a folder that `softprompt.load` reads; of several each to a folder of its name.
 
         The backbone is not written. A loaded prompt keeps its task and its readout; what it was measured at counts no
@@ -52,10 +61,14 @@ class Saving(Calling):
 
         Args:
             save_directory: a folder, new or with an earlier prompt.
+            is_main_process: whether this process writes; of several that train together one does.
+            state_dict: values to write in the place of the prompt's own, as `state_dict` gives them.
+            **of_weights: what trainers say of a model's weights besides (`save_function`, `safe_serialization`,
+                `max_shard_size`), which a prompt's one file of safetensors makes no use of.
 
         Raises:
-            SoftPromptError: the folder cannot be written or holds something else, nothing is attached, or a prompt was
-                attached as a bare producer, whose method nobody knows.
+            SoftPromptError: the folder cannot be written or holds something else, nothing is attached, a prompt was
+                attached as a bare producer, whose method nobody knows, or another option is given.
 
         Example:
             >>> with sp.attach(model, tokenizer, sp.PromptTuning(num_virtual_tokens=2)) as prompted:
@@ -67,7 +80,30 @@ class Saving(Calling):
         write = type(self)._write
         if write is None:
             raise SoftPromptError("save_pretrained: nothing knows how prompts are written: use softprompt.attach")
-        write(self, folder)
+        other = next((name for name in of_weights if name not in _OF_WEIGHTS), None)
+        if other is not None:
+            also = ": call prompted.push_to_hub(NAME)" if other == "push_to_hub" else ": leave it out"
+            raise SoftPromptError(f"save_pretrained has no option {other!r}{also}")
+        if not is_main_process:
+            return
+        with self._having(state_dict):
+            write(self, folder)
+
+    @contextmanager
+    def _having(self, state: Mapping[str, Tensor] | None) -> Iterator[None]:
+        """Let the prompts have other values during the block."""
+        if state is None:
+            yield
+            return
+        own = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        try:
+            self.load_state_dict(state)
+            yield
+        except RuntimeError as error:
+            told = " ".join(str(error).split())
+            raise SoftPromptError(f"save_pretrained: state_dict is not this prompt's: {told}") from None
+        finally:
+            self.load_state_dict(own)
 
     def push_to_hub(
         self, repo_id: str, *, private: bool | None = None, token: str | None = None, commit_message: str | None = None

@@ -21,8 +21,20 @@ from softprompt.errors import SoftPromptError
 from softprompt.sites.footprint import Footprint
 from softprompt.sites.held import changing, left
 from softprompt.sites.producer import Producer
+from softprompt.sites.wrapped import changes_weights
 
 _W = TypeVar("_W", bound="Wrapper")
+# What PEFT's users call on a model, and what does it here (docs: From PEFT).
+_OF_PEFT = {
+    "print_trainable_parameters": "prompted.num_parameters(only_trainable=True) counts what is trained",
+    "get_nb_trainable_parameters": "prompted.num_parameters(only_trainable=True) counts what is trained",
+    "disable_adapter": "call the model itself, prompted.backbone, which never changed",
+    "get_base_model": "it is prompted.backbone",
+    "unload": "prompted.detach() gives the model back as it was",
+    "merge_and_unload": "a prompt is no weight; prompted.detach() gives the model back, and sp.export carries a prompt",
+    "active_adapter": "prompted.names are the attached prompts, and prompted(..., prompts=NAME) takes one",
+    "peft_config": "prompted.sources has the method of each attached prompt by its name",
+}
 
 
 class Wrapper(Wrapping):
@@ -56,8 +68,9 @@ class Wrapper(Wrapping):
         The backbone's own flags stay as they are, for others may call it: its modules ask the open call.
 
         Raises:
-            SoftPromptError: keys and values are to be trained through reentrant checkpoints, which would drop their
-                gradient, or the backbone's parameters can take no part in training, or were loaded with int8.
+            SoftPromptError: keys and values, or weights, are to be trained through reentrant checkpoints, which would
+                drop their gradient, or the backbone's parameters can take no part in training, or were loaded with
+                int8.
         """
         self.training = mode
         self.prompts.train(mode)
@@ -68,11 +81,18 @@ class Wrapper(Wrapping):
             check_exact(self.backbone)
         if mode and device_of(self.backbone).type == "cpu" and not is_split(self.backbone):
             keep_freed()
-        if mode and self._frozen.reentrant and any(producer.footprint.joins for producer in self._producers):
-            raise SoftPromptError(
-                "keys and values get no gradient through reentrant checkpoints: pass use_reentrant=False"
-            )
+        if mode and self._frozen.reentrant:
+            self._check_reentrant()
         return self
+
+    def _check_reentrant(self) -> None:
+        """Refuse what gets no gradient where a layer's input is all that a checkpoint looks at."""
+        first = methodcaller("get_input_embeddings")(self.backbone)
+        for producer in self._producers:
+            weights = changes_weights(producer) and first not in producer.stand_ins(self.backbone)
+            if weights or producer.footprint.joins:
+                what = "weights inside layers" if weights else "keys and values"
+                raise SoftPromptError(f"{what} get no gradient through reentrant checkpoints: pass use_reentrant=False")
 
     def activation_checkpointing_enable(self, *args: object, **kwargs: object) -> None:
         """The model's own."""
@@ -112,7 +132,21 @@ class Wrapper(Wrapping):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("backbone"), name)
+            backbone = super().__getattr__("backbone")
+        if name in _OF_PEFT and not hasattr(backbone, name):
+            raise AttributeError(f"an attached model has no {name!r}: {_OF_PEFT[name]}")
+        return getattr(backbone, name)
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many parameters the model and its prompts have, or those of them that are trained: the prompts'.
+
+        Args:
+            only_trainable: count what requires gradient alone.
+            exclude_embeddings: as the model's own; a prompt's are no embeddings of words.
+        """
+        own = sum(one.numel() for one in self.prompts.parameters() if one.requires_grad or not only_trainable)
+        counted = methodcaller("num_parameters", only_trainable, exclude_embeddings)(self.backbone)
+        return own + int(counted)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refused: a prompt's file is small, and no pickle.

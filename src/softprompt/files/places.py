@@ -16,6 +16,7 @@ JOURNAL, TRIALS = "trials.journal", "trials"  # of a search: what its trials cam
 TENSORS, META, CARD = "prompt.safetensors", "prompt.json", "README.md"
 # A checkpoint of PEFT's.
 ADAPTER, ADAPTER_WEIGHTS, ADAPTER_PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+MODEL, WEIGHTS = "config.json", "model.safetensors"  # what transformers writes: of a model both, of parameters one
 
 
 def folder_of(given: str | Path) -> Path:
@@ -43,12 +44,28 @@ def stored_prompt(given: str | Path, what: str) -> Path:
     if path == folder and (folder / RUN).is_file():
         refuse_several(folder)
         raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
+    _refuse_trainers(path)
     return path
 
 
 def is_peft(folder: Path) -> bool:
     """Whether a folder is a checkpoint of PEFT's and no prompt of ours."""
     return (folder / ADAPTER).is_file() and not (folder / META).is_file()
+
+
+def _refuse_trainers(folder: Path) -> None:
+    """Raise `SoftPromptError` where a folder holds what transformers' Trainer saved of an attached model."""
+    if (folder / META).is_file() or (folder / MODEL).is_file() or not folder.is_dir():
+        return
+    if (folder / WEIGHTS).is_file():
+        raise SoftPromptError(
+            f"{folder}: what a Trainer saved ({WEIGHTS}) are a prompt's parameters without its method: attach that "
+            f"method, give them to prompted.load_state_dict(safetensors.torch.load_file({WEIGHTS!r})), and write a "
+            "prompt folder with prompted.save_pretrained"
+        )
+    steps = sorted(folder.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+    if steps:
+        _refuse_trainers(steps[-1])
 
 
 def refuse_peft(folder: Path) -> None:

@@ -157,6 +157,18 @@ class Method(Options, ABC):
                 raise ValueError(f"{name} is more than {MOST:,}: choose less")
         return self
 
+    @model_validator(mode="after")
+    def _heard(self) -> Method:
+        """A text that is given and read by nothing, since the option that it depends on is not given, is forgotten."""
+        given = self.model_fields_set
+        for name in sorted(given & self.needs.keys()):
+            other, values = self.needs[name]
+            if not isinstance(getattr(self, name), str) or other in given or values is True:
+                continue
+            if name not in self.in_use():
+                raise ValueError(f"{name} has a part with {other}={values[0]!r} alone: set that, or leave {name} out")
+        return self
+
     @abstractmethod
     def build(self, context: BuildContext) -> Producer:
         """Make the prompt, initialised."""

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards.kinds import check_kind
 from softprompt.guards.registry import Entry, Registry, defined
-from softprompt.guards.suggestions import did_you_mean
 from softprompt.methods.base import Method
+from softprompt.methods.options import first_fault
 
 _M = TypeVar("_M", bound=type[Method])
 _T = TypeVar("_T")
@@ -108,13 +108,9 @@ def checked(model: Callable[..., _T], options: Mapping[str, object], owner: str)
     """
     try:
         return model(**options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            fields = sorted(getattr(model, "model_fields", {}))
-            meant = f"{did_you_mean(name, fields)}choose from {', '.join(fields)}"
-            raise SoftPromptError(f"{owner} has no option {name!r}: {meant}") from None
-        message = first["msg"].removeprefix("Value error, ")
-        place, given = f"option {name!r} of {owner}" if name else owner, quoted(first["input"])
-        raise SoftPromptError(f"{place}: {message}" + ("" if given in message else f" (given: {given})")) from None
+    except (ValidationError, SoftPromptError) as error:
+        # Options tell their own faults under their own name.
+        fault = error if isinstance(error, ValidationError) else error.__context__
+        if not isinstance(fault, ValidationError):
+            raise
+        raise SoftPromptError(first_fault(fault, sorted(getattr(model, "model_fields", {})), owner)) from None
