@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pydantic import ValidationError
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, MambaConfig, PreTrainedTokenizerFast
 
@@ -164,5 +163,5 @@ def test_scalars(family: str) -> None:
 
 
 def test_a_text_without_words_is_refused() -> None:
-    with pytest.raises(ValidationError, match="at least 1 character"):
+    with pytest.raises(SoftPromptError, match="at least 1 character"):
         Instruction(text="")

@@ -160,12 +160,11 @@ class Method(Options, ABC):
     @model_validator(mode="after")
     def _heard(self) -> Method:
         """A text that is given and read by nothing, since the option that it depends on is not given, is forgotten."""
-        given = self.model_fields_set
+        given, fields = self.model_fields_set, type(self).model_fields
         for name in sorted(given & self.needs.keys()):
             other, values = self.needs[name]
-            if not isinstance(getattr(self, name), str) or other in given or values is True:
-                continue
-            if name not in self.in_use():
+            text = fields[name].default is None and isinstance(getattr(self, name), str)
+            if text and other not in given and values is not True and name not in self.in_use():
                 raise ValueError(f"{name} has a part with {other}={values[0]!r} alone: set that, or leave {name} out")
         return self
 
