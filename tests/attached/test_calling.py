@@ -18,8 +18,10 @@ def test_inputs_that_leave_no_place_for_a_prompt() -> None:
             prompted(input_ids=ids(4), attention_mask=torch.ones(1, 1, 4, 4))
         with fails("without input_ids"):
             prompted()
-        with fails("generate needs input_ids"):
+        with fails("pass input_ids, not inputs_embeds"):
             prompted.generate(inputs_embeds=vectors)
+        with fails("generate needs input_ids"):
+            prompted.generate()
         with fails("the labels are for all logits: leave them out"):
             prompted(input_ids=ids(4), labels=ids(4), positions=torch.tensor([[1]]))
     with tiny("t5", "prompt_tuning") as prompted, fails("encoder_outputs hold no virtual tokens"):

@@ -86,8 +86,7 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
     if virtual and embedded:
         raise SoftPromptError("this prompt stands in the sequence as virtual tokens: pass input_ids, not inputs_embeds")
     if model.anatomy.kind == "causal" and not embedded:
-        mask = kwargs.get("attention_mask")
-        mask = _mask_of(model, ids) if mask is None else mask
+        mask = _mask_of(model, ids) if kwargs.get("attention_mask") is None else kwargs["attention_mask"]
         if is_padded_behind(mask, kwargs):
             return leftward(partial(generate, model, prompts=rows), ids, mask, kwargs)
         if pads(mask, model.moving):
@@ -97,7 +96,7 @@ def generate(model: Attached, inputs: Tensor | None, prompts: Rows, **kwargs: An
 
 
 def _generate(
-    model: Attached, ids: Tensor | None, rows: tuple[int, ...], kwargs: dict[str, Any], *, virtual: bool
+    model: Attached, ids: Tensor | None, rows: tuple[int, ...], kwargs: dict[str, object], *, virtual: bool
 ) -> object:
     """What the model's own `generate` gives for rows that stand as it needs them."""
     backbone = cast("_Generates", model.backbone)

@@ -7,7 +7,7 @@ are moved to the right, their padding to the left, and what comes out is given w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from softprompt.backbones.compat import cache_in
 from softprompt.sites.outputs import gather
 
 
-def is_padded_behind(mask: Tensor, kwargs: Mapping[str, Any]) -> bool:
+def is_padded_behind(mask: Tensor, kwargs: Mapping[str, object]) -> bool:
     """Whether some row of a batch has padding behind its text, and all of it is given anew.
 
     Args:
@@ -31,7 +31,7 @@ def is_padded_behind(mask: Tensor, kwargs: Mapping[str, Any]) -> bool:
 
 
 def leftward(
-    generate: Callable[..., Any], ids: Tensor, mask: Tensor, kwargs: Mapping[str, Any]
+    generate: Callable[..., object], ids: Tensor, mask: Tensor, kwargs: Mapping[str, object]
 ) -> Tensor | ModelOutput:
     """What `generate` gives for rows whose padding is moved to the left, with the user's ids in front.
 
@@ -43,9 +43,8 @@ def leftward(
     """
     order = mask.bool().long().argsort(dim=-1, stable=True)  # [B, T] padding first, the text in its order behind
     options = {name: _moved(value, order) for name, value in kwargs.items()}
-    output: Tensor | ModelOutput = generate(
-        ids.gather(1, order), **{**options, "attention_mask": mask.gather(1, order)}
-    )
+    options["attention_mask"] = mask.gather(1, order)
+    output = cast("Tensor | ModelOutput", generate(ids.gather(1, order), **options))
     found = output if isinstance(output, Tensor) else output["sequences"]
     given = ids.repeat_interleave(found.shape[0] // ids.shape[0], 0)
     sequences = torch.cat([given, found[:, ids.shape[1] :]], dim=-1)
@@ -68,7 +67,7 @@ def _put_back(states: Tensor, back: Tensor) -> Tensor:
     return gather(states, torch.cat([back, new], dim=-1).repeat_interleave(states.shape[0] // back.shape[0], 0))
 
 
-def _moved(value: Any, order: Tensor) -> Any:
+def _moved(value: object, order: Tensor) -> object:
     """A value a column, on the last axis, in the columns' new order."""
     if not isinstance(value, Tensor) or value.shape[-2:] != order.shape:
         return value
