@@ -192,15 +192,11 @@ def _finished(folder: Path) -> FinishedRun | None:
     if TASKS in identity:
         if (folder / METRICS).is_file():
             return None
-        raise SoftPromptError(
-            "not finished: the command that began it goes on with it, train and multitask with --resume"
-        )
+        raise SoftPromptError(_UNFINISHED)
     if "method" not in identity or "task" not in identity:
         raise SoftPromptError(f"{RUN} tells of no method on a task")
     if not (folder / METRICS).is_file():
-        raise SoftPromptError(
-            "not finished: the command that began it goes on with it, train and multitask with --resume"
-        )
+        raise SoftPromptError(_UNFINISHED)
     record = read_metrics(folder / METRICS)
     if record.diverged is not None:
         return FinishedRun(folder, record, identity, None)
