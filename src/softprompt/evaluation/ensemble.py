@@ -123,9 +123,8 @@ class Ensemble(Summarised):
             tick: called with the number of rows done.
         """
         rows = several("Ensemble", "rows", rows, Row)
-        size = (
-            max(1, batch_size // len(self.members)) if batch_size > 0 else batch_size
-        )  # none is told where it is used
+        # Where there are fewer rows a batch than members; what is no number of rows is told where it is used.
+        size = max(1, batch_size // len(self.members)) if batch_size > 0 else batch_size
         model, producers = self.members[0].model, [member.producer for member in self.members]
         with self._last.attached(model, producers, self._attached_anew) as prompted:
             found = answered(predict(prompted, self.readout, rows, batch_size=size, tick=tick))
