@@ -65,12 +65,20 @@ def test_the_tables(spt: Any, tmp_path: Path) -> None:
     assert lines[6].startswith(
         "| spt random:1 | 0.725 | 0.035 | 13: 0.700, 21: 0.750 | -0.125 | -0.443 to +0.193 | 0.126 |"
     )
-    assert lines[8:] == [
+    assert lines[8:15] == [
         "| spt learned:1 | 0 | 1 | 2 |",
         "|---|---|---|---|",
         "| seed 13 | · | · | ● |",
         "| seed 21 | · | ● | · |",
         "| gates, mean | 0.25 | 0.60 | 0.70 |",
+        "",
+        "## Over all tables",
+    ]
+    assert lines[17:] == [
+        "|---|---|---|---|---|",
+        "| head_only |  |  |  |  |",
+        "| spt learned | 0.850 ± 0.071 |  |  |  |",
+        "| spt random | 0.725 ± 0.035 | +0.125 (-0.193 to +0.443) | 2 | 0.13 |",
     ]
 
 

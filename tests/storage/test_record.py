@@ -75,7 +75,7 @@ def test_what_is_refused_is_named_with_its_mend(copied: Path) -> None:
         (("format",), True, "format: True, but this version reads format 1: restore"),
         (("sead",), 3, "sead: there is no such field"),
         (("backbone", "weights"), None, "backbone.weights: "),
-        (("options", "a\nb"), 1, r"options.a\nb: there is no such field"),
+        (("options", "a\nb"), 1, r"options: method 'prompt_tuning' has no option 'a\nb': choose from"),
         (("options", "num_virtual_tokens"), 10**9, "num_virtual_tokens is more than 1,048,576"),
         (
             ("options", "num_virtual_tokens"),

@@ -8,7 +8,6 @@ mapped, so that the system holds of it in memory what there is room for, once fo
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from torch import Tensor
 from xxhash import xxh3_128_hexdigest
 
 from softprompt.errors import SoftPromptError
+from softprompt.files import strict_json
 from softprompt.files.scratch import scratch_file
 
 _SUM, _ENDING = "xxh3", ".safetensors"
@@ -86,7 +86,8 @@ def key_of(*parts: object) -> str:
     Raises:
         TypeError: a part is something else.
     """
-    return hashlib.blake2b(json.dumps(_plain(parts), sort_keys=True).encode(), digest_size=16).hexdigest()
+    told = strict_json.dumps(_plain(parts), indent=None, sorted_names=True)
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def _plain(part: object) -> object:
@@ -109,7 +110,7 @@ def _sum(tensors: Sequence[Tensor]) -> str:
 
 def _free(folder: Path) -> int:
     """Bytes that are free where a folder is, or will be."""
-    there = next((place for place in (folder, *folder.absolute().parents) if place.is_dir()), folder)
-    with suppress(OSError):
-        return shutil.disk_usage(there).free
+    with suppress(OSError):  # the current folder is gone, say
+        places = (folder, *folder.absolute().parents)
+        return shutil.disk_usage(next(place for place in places if place.is_dir())).free
     return 0

@@ -30,7 +30,7 @@ def test_faults_of_python_values(values: list[object], parts: tuple[str, ...]) -
 def test_plain_texts_for_a_task_of_two_fields() -> None:
     with pytest.raises(SoftPromptError) as error:
         Task.load("rte").rows_of(["only one"])
-    told(error, "plain text", "'premise' or 'hypothesis'")
+    told(error, "plain text", "'premise', 'hypothesis'", '{"premise": "...", "hypothesis": "..."}', "--field")
 
 
 @pytest.mark.parametrize(

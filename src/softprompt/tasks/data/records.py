@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from softprompt.errors import SoftPromptError, quoted
+from softprompt.files import strict_json
 from softprompt.tasks.data import files, held, references
 from softprompt.tasks.data.extraction import extracted_row
 from softprompt.tasks.data.faults import BadRows, RowFault
@@ -191,7 +191,7 @@ def _record_of(task: TaskDefinition, value: object, origin: str, number: int) ->
             raise SoftPromptError(
                 f"{origin}, line {number}: a plain text, but task {task.name!r} has the fields "
                 f"{', '.join(map(repr, task.fields))}; give them by name, as columns of a table, as JSON, "
-                f"{json.dumps(dict.fromkeys(task.fields, '...'), ensure_ascii=False)}, or by predict's --field"
+                f"{strict_json.dumps(dict.fromkeys(task.fields, '...'), indent=None)}, or by predict's --field"
             )
         return Record({task.fields[0]: value}, origin, number)
     if not isinstance(value, Mapping):

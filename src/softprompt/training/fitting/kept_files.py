@@ -2,12 +2,11 @@
 
 A run's own files serve a training that is stopped and goes on, and go with the end of the run. Cells that lie in one
 folder look at the same rows time and again: those with a head alone at the same test rows, those of one seed at the
-same training rows. What computes on a GPU keeps nothing in files.
+same training rows. What computes on a GPU, or on several ranks, keeps nothing in files.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +23,7 @@ from softprompt.backbones.fingerprint import exact_numbers
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.sharding import is_split
 from softprompt.files.kept import KeptFiles, key_of
+from softprompt.ranks import here
 from softprompt.readouts import Batch
 from softprompt.readouts.head import Head
 from softprompt.sites.kept_room import Room
@@ -52,7 +52,7 @@ def room_of(run: Path, prompted: PromptedModel) -> Room:
 
     Args:
         run: its folder.
-        prompted: the attached model. Of a backbone that is split over ranks nothing goes to files.
+        prompted: the attached model.
     """
     return _room(_SHARED.get() or run / FOLDER, prompted)
 
@@ -87,7 +87,7 @@ def kept_features(room: Room, prompted: PromptedModel, head: Head, batch: Batch,
 
 
 def _room(folder: Path, prompted: PromptedModel) -> Room:
-    alone = is_split(prompted.backbone) or device_of(prompted.backbone).type != "cpu"
+    alone = is_split(prompted.backbone) or device_of(prompted.backbone).type != "cpu" or here().count > 1
     files = None if alone else KeptFiles(folder)
     return Room(files, scope=lambda: _all_that_counts(prompted))
 
@@ -110,7 +110,7 @@ def frozen_part(prompted: PromptedModel) -> str:
 def _all_that_counts(prompted: PromptedModel) -> str:
     """What states of a frozen model depend on besides the rows: its weights, its settings, and what computes them."""
     model = bare(prompted.backbone)
-    settings = json.dumps(model.config.to_dict(), sort_keys=True, default=str)
+    settings = str(sorted(model.config.to_dict().items()))
     ways = attention_name(model.config), str(next(model.parameters()).dtype)
     machine = this_machine(device_of(model)).model_dump_json()
     deterministic = torch.are_deterministic_algorithms_enabled()
