@@ -132,9 +132,8 @@ def test_a_metric_that_is_no_mean_is_made_of_exchanged_sums() -> None:
 
     def sums(given: list[int]) -> Answered:
         # Right, predicted and real, class by class.
-        rows = [
-            [count for one in (0, 1) for count in (a == b == one, b == one, a == one)] for a, b in zip(label, given)
-        ]
+        pairs = zip(label, given, strict=True)
+        rows = [[hit for one in (0, 1) for hit in (a == b == one, b == one, a == one)] for a, b in pairs]
         return Answered("same", np.array(rows, dtype=float))
 
     gaps = []
