@@ -133,6 +133,7 @@ def test_names_of_peft_and_ours_are_there() -> None:
     theirs = {one.name for config in configs for one in fields(config)}
     theirs |= {name for kind in (peft.PeftModel, peft.tuners.lora.LoraModel) for name in dir(kind)} | set(dir(peft))
     ours = {name for one in methods().values() for name in (*one.model_fields, type(one()).__name__)}
+    ours |= sp.TrainingOptions.model_fields.keys()
     ours |= (
         set(dir(sp.PromptedModel)) | set(dir(sp)) | {"softprompt", "prompted", "prompt", "model", "prompts", "adapter"}
     )
