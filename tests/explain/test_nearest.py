@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,6 +85,11 @@ def test_the_control_is_seeded_and_far_from_words() -> None:
 def test_prompts_of_other_sites_are_refused(method: str) -> None:
     with pytest.raises(SoftPromptError, match="'stream'"):
         nearest_words(prompt_of("llama", method_of(method)))
+
+
+def test_a_number_of_neighbours_may_be_numpys() -> None:
+    found = nearest_words(prompt_of("llama", method_of("prompt_tuning", num_virtual_tokens=2)), k=np.int64(3))  # type: ignore[arg-type]
+    assert [len(row.neighbours) for row in found.rows] == [3, 3]
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, "a"])

@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from softprompt.errors import SoftPromptError
-from softprompt.inference.batches import batches, to_device
+from softprompt.inference.batches import batches, rows_a_batch, to_device
 
 from ..shared.imports import PACKAGE
 
@@ -77,3 +78,9 @@ def test_nobody_else_goes_over_rows_in_batches() -> None:
 def test_a_size_that_is_none_is_told_in_a_line(size: Any) -> None:
     with pytest.raises(SoftPromptError, match="give a whole number of at least 1"):
         next(batches([Row(1)], collate, size, Holder()))
+
+
+def test_a_number_of_rows_may_be_numpys() -> None:
+    assert rows_a_batch(np.int64(3)) == 3
+    rows = [Row(length) for length in (3, 1, 2)]
+    assert [chosen for chosen, _ in batches(rows, collate, np.int64(2), Holder())] == [[0, 2], [1]]  # type: ignore[arg-type]  # of a table's

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.pairs import by_name
 from softprompt.guards.paths import path_of
 
 if TYPE_CHECKING:
@@ -107,20 +108,7 @@ def questions(
     elif file is not None:
         yield Questions(task, path_of(file, "--file"), [], encoding)
     else:
-        yield Questions(task, None, [*texts] if texts else [_pairs(fields)])
-
-
-def _pairs(fields: list[str]) -> dict[str, str]:
-    """The texts by their fields."""
-    found: dict[str, str] = {}
-    for pair in fields:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise SoftPromptError(f"--field {quoted(pair)} has no '=': write --field name=text")
-        if name in found:
-            raise SoftPromptError(f"--field {quoted(name)} is given twice: leave one of them out")
-        found[name] = value
-    return found
+        yield Questions(task, None, [*texts] if texts else [by_name(fields, "--field", "name=text")])
 
 
 def _piped() -> bool:

@@ -30,7 +30,7 @@ from softprompt.evaluation.score import Scores, check_labels, figure, interval_o
 from softprompt.evaluation.vote import Ballot, ballot
 from softprompt.guards.kinds import check_kind, several
 from softprompt.guards.summaries import Summarised, Summary
-from softprompt.inference.batches import Tick
+from softprompt.inference.batches import Tick, rows_a_batch
 from softprompt.inference.predict import Answer, answered, in_words, predict
 from softprompt.readouts import Batch, Item, Outcome, Readout
 from softprompt.readouts.head import Head
@@ -123,8 +123,7 @@ class Ensemble(Summarised):
             tick: called with the number of rows done.
         """
         rows = several("Ensemble", "rows", rows, Row)
-        # Where there are fewer rows a batch than members; what is no number of rows is told where it is used.
-        size = max(1, batch_size // len(self.members)) if batch_size > 0 else batch_size
+        size = max(1, rows_a_batch(batch_size) // len(self.members))
         model, producers = self.members[0].model, [member.producer for member in self.members]
         with self._last.attached(model, producers, self._attached_anew) as prompted:
             found = answered(predict(prompted, self.readout, rows, batch_size=size, tick=tick))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -195,7 +195,7 @@ def nearest_words(
 def _check_asked(prompt: Prompt, k: int) -> None:
     """Raise `SoftPromptError` where something else is asked than neighbours of a prompt that has words."""
     check_kind("nearest_words", "prompt", prompt, Prompt)
-    if type(k) is not int or k < 1:
+    if not isinstance(k, SupportsIndex) or k < 1:
         raise SoftPromptError(f"nearest_words: k {quoted(k)}: give a whole number, 1 or more")
     if prompt.tokenizer is None:
         raise SoftPromptError("nearest words need the backbone's tokenizer: load the prompt with it")

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 from xxhash import xxh3_128_hexdigest
 
-from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.scratch import scratch_file
+from softprompt.files.tensors import write_tensors
 
 _SUM, _ENDING = "xxh3", ".safetensors"
 
@@ -52,18 +51,16 @@ class KeptFiles:
 
     def write(self, key: str, tensors: Sequence[Tensor]) -> bool:
         """Put tensors under a key; whether there was room on the disk."""
-        own = [tensor.detach().contiguous() for tensor in tensors]
-        size = sum(tensor.numel() * tensor.element_size() for tensor in own)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         if size > self.left:
             return False
-        named = {str(place): tensor for place, tensor in enumerate(own)}
+        named = {str(place): tensor for place, tensor in enumerate(tensors)}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with scratch_file(self.folder) as (path, handle):
-                with open(handle, "wb", closefd=False) as file:
-                    file.write(save(named, {_SUM: _sum(own)}))
+            with scratch_file(self.folder) as (path, _):
+                write_tensors(path, named, {_SUM: _sum(tensors)})
                 path.replace(self._path(key))
-        except (OSError, SafetensorError, SoftPromptError):
+        except (OSError, SafetensorError):
             self.left = 0  # somebody else filled it, or it may not be written
             return False
         self.left -= size

@@ -12,14 +12,23 @@ from torch import Tensor
 from softprompt.errors import SoftPromptError
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors as safetensors: the same tensors give the same bytes. Each is written whole, tied ones, too."""
+def write_tensors(path: Path, tensors: dict[str, Tensor], told: dict[str, str] | None = None) -> None:
+    """Write tensors as safetensors: the same tensors give the same bytes. Each is written whole, tied ones, too.
+
+    Args:
+        path: of the file.
+        tensors: by name.
+        told: texts that the header holds beside them.
+
+    Raises:
+        OSError, SafetensorError: the place cannot be written.
+    """
     own, seen = dict[str, Tensor](), set[int]()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         own[name] = tensor.clone() if tensor.data_ptr() in seen else tensor  # the format refuses shared memory
         seen.add(tensor.data_ptr())
-    save_file(own, path)
+    save_file(own, path, told)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from operator import index
+from typing import Protocol, SupportsIndex, TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -61,8 +62,7 @@ def batches(
     Raises:
         SoftPromptError: `size` is no number of rows.
     """
-    if not isinstance(size, int) or size < 1:
-        raise SoftPromptError(f"batch_size is {quoted(size, 80)}: give a whole number of at least 1")
+    size = rows_a_batch(size)
     order = list(range(len(items)))
     if not in_order:
         order.sort(key=lambda place: -items[place].length)
@@ -71,6 +71,18 @@ def batches(
         yield chosen, to_device(collate([items[place] for place in chosen]), on)
         if tick is not None:
             tick(len(chosen))
+
+
+def rows_a_batch(size: object) -> int:
+    """A number of rows, be it numpy's own whole number.
+
+    Raises:
+        SoftPromptError: it is none.
+    """
+    found = index(size) if isinstance(size, SupportsIndex) else 0
+    if found < 1:
+        raise SoftPromptError(f"batch_size is {quoted(size, 80)}: give a whole number of at least 1")
+    return found
 
 
 def to_device(batch: Batch, on: OnBackbone) -> Batch:

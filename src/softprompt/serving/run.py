@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from softprompt.errors import SoftPromptError, quoted
+from softprompt.guards.pairs import by_name
 from softprompt.methods.registry import checked
 from softprompt.serving.heap import only_new_rubbish
 from softprompt.serving.listening import until_told
@@ -45,15 +45,7 @@ def options_of(pairs: Sequence[str]) -> ServingOptions:
     Raises:
         SoftPromptError: there is no such one, or its value is none.
     """
-    given: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise SoftPromptError(f"--set {quoted(pair)} has no '=': write --set name=value")
-        if name in given:
-            raise SoftPromptError(f"--set {quoted(name)} is given twice: leave one of them out")
-        given[name] = value
-    return checked(ServingOptions, given, "--set")
+    return checked(ServingOptions, by_name(pairs, "--set", "name=value"), "--set")
 
 
 def server_of(app: FastAPI, options: ServingOptions) -> uvicorn.Server:
