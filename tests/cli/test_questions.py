@@ -80,3 +80,9 @@ def test_a_text_that_names_a_column_is_a_text(trained: Path, sent: object) -> No
     lines = ["sentence, w20 w41 w42 w43 w44", "w30, w31"]
     sent("\n".join(lines) + "\n")  # type: ignore[operator]
     assert done("predict", trained, "-").out == done("predict", trained, *lines).out
+
+
+def test_a_fault_is_told_of_what_was_sent(trained: Path, sent: object) -> None:
+    sent('sentence,id\n"w20,1\n')  # type: ignore[operator]
+    told = refusal("predict", trained, "-")
+    assert told.startswith("error: standard input, line 2: not proper csv"), told

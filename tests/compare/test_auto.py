@@ -90,6 +90,8 @@ def test_a_choice_that_was_stopped_ends_in_the_same_run(tmp_path: Path, monkeypa
     [
         ({"minutes": 0}, "minutes is 0: give a number above 0"),
         ({"minutes": float("nan")}, "minutes is nan"),
+        ({"minutes": "5"}, "minutes is '5': give a number above 0"),
+        ({"max_bytes": 1.5}, "max_bytes is 1.5: give 1 or more"),
         ({"max_bytes": 0}, "max_bytes is 0"),
         ({"max_bytes": 9}, "max_bytes is 9, and no method stores so little"),
         ({"minutes": 1e-9}, "there is no time for any method"),

@@ -117,3 +117,9 @@ def test_the_ranges_of_the_page_can_be_searched() -> None:
     for text in typed:
         method_of = "spt" if text.startswith("select") else "prompt_tuning"
         assert typed_ranges([text], CELL.model_copy(update={"method": method_of}))
+
+
+@pytest.mark.parametrize("text", ["../a,../b", "runs/../a,b", "..\\a,..\\b"])
+def test_folders_above_are_values(text: str) -> None:
+    (one,) = typed_ranges([f"init_from={text}"], CELL)
+    assert one.choices == tuple(text.split(","))

@@ -131,3 +131,10 @@ def test_every_row_takes_a_gradient() -> None:
 def test_less_than_one_row_is_refused() -> None:
     with pytest.raises(SoftPromptError, match=r"fraction 0\.5 of 1 virtual tokens is not one row: raise fraction"):
         method("vfpt", num_virtual_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "count", "rows"), [(0.29, 100, 29), (0.57, 100, 57), (0.3, 10, 3), (0.299, 10, 2)]
+)
+def test_a_fraction_is_of_decimal_numbers(fraction: float, count: int, rows: int) -> None:
+    assert VFPT(fraction=fraction, num_virtual_tokens=count).transformed == rows

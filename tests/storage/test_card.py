@@ -125,6 +125,17 @@ def test_from_python_a_backbone_has_the_name_that_was_given(tmp_path: Path, monk
     assert "site-packages" not in "".join(path.read_text("latin-1") for path in (tmp_path / "prompt").iterdir())
 
 
+def test_what_was_measured_stands_in_words(tmp_path: Path) -> None:
+    figures = {"accuracy": 0.6225, "macro_f1": 0.5, "rows": 1400, "interval": [0.574, 0.6686], "loss": 1.0176}
+    told = card(tmp_path / "a", sp.PromptTuning(), seed=13, metrics=figures)
+    line = "accuracy 0.623 (95 % interval 0.574 to 0.669), macro_f1 0.500, loss 1.018"
+    assert f"- Measured with seed 13 on 1,400 test rows: {line}\n" in told.replace("0.622 ", "0.623 ")
+    told = card(tmp_path / "b", sp.PromptTuning(), seed=13, metrics={**figures, "seen_rows": 7, "macro_f1": None})
+    assert "test rows, 7 of which it was trained or chosen on: accuracy" in told
+    assert "macro_f1" not in told
+    assert "Measured" not in card(tmp_path / "c", sp.PromptTuning())
+
+
 def test_a_name_that_is_no_plain_text_stays_one_line(tmp_path: Path) -> None:
     told = card(tmp_path / "prompt", sp.PromptTuning(init="random_uniform"), backbone_name='a"\n`b')
     assert 'sp.load_backbone("a\\"\\n`b")' in told

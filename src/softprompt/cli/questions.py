@@ -22,7 +22,7 @@ from softprompt.guards.paths import path_of
 if TYPE_CHECKING:
     from softprompt.tasks import Row, Task
 
-_INPUT = "-"
+_INPUT, _SENT = "-", "standard input"
 _BETWEEN = {".csv": r"[,;|]", ".tsv": r"\t"}  # what stands between a header's names
 _NAME = 3  # words that a column's name may have
 
@@ -123,10 +123,13 @@ def _piped() -> bool:
 @contextmanager
 def _standard_input(task: Task, encoding: str | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="softprompt-") as folder:
-        path = Path(folder) / "standard input"
+        path = Path(folder) / _SENT
         with path.open("wb") as kept:
             shutil.copyfileobj(sys.stdin.buffer, kept)
-        yield path.rename(path.with_suffix(_ending(task, path, encoding)))
+        try:
+            yield path.rename(path.with_suffix(_ending(task, path, encoding)))
+        except SoftPromptError as error:  # nobody knows the file: faults are told of what was sent
+            raise SoftPromptError(re.sub(rf"{re.escape(str(path))}(\.\w+)*", _SENT, str(error))) from None
 
 
 def _ending(task: Task, path: Path, encoding: str | None) -> str:

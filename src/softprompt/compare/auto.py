@@ -6,13 +6,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
+from operator import index
 from pathlib import Path
+from typing import SupportsIndex
 
 from softprompt.backbones.backbone import Backbone, takes_backbone
 from softprompt.compare.choice_record import ChoiceRecord
 from softprompt.compare.choosing import Choosing
 from softprompt.compare.wanted_choice import WantedChoice
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.files.places import AUTO, CHOICE, RUN, refuse_run
 from softprompt.guards.kinds import check_kind
 from softprompt.progress import Progress
@@ -106,10 +109,10 @@ def train_auto(
 
 def check_budget(minutes: float, max_bytes: int | None, options: TrainingOptions) -> None:
     """Raise `SoftPromptError` where the budget is none, or an option is one that methods have for themselves."""
-    if not 0 < minutes < 1e6:
-        raise SoftPromptError(f"minutes is {minutes:g}: give a number above 0")
-    if max_bytes is not None and max_bytes < 1:
-        raise SoftPromptError(f"max_bytes is {max_bytes}: give 1 or more, or leave it out")
+    if not isinstance(minutes, Real) or not 0 < minutes < 1e6:
+        raise SoftPromptError(f"minutes is {quoted(minutes)}: give a number above 0")
+    if max_bytes is not None and (not isinstance(max_bytes, SupportsIndex) or index(max_bytes) < 1):
+        raise SoftPromptError(f"max_bytes is {quoted(max_bytes)}: give 1 or more, or leave it out")
     for name in _OWN:
         if getattr(options, name) is not None:
             raise SoftPromptError(

@@ -23,11 +23,12 @@ from softprompt.training.fitting.stage import TRAINING
 from softprompt.training.setup import STATE
 
 
-def curve(folder: Path) -> list[Scores]:
+def curve(folder: Path, say: Callable[[str], None] = lambda line: None) -> list[Scores]:
     """The evaluations of a run so far, the untrained state's first; none of one that has several stages.
 
     Args:
         folder: of the run, which may be finished or not, or not be there.
+        say: told of a damaged training state that is set aside.
 
     Raises:
         SoftPromptError: what is finished cannot be read.
@@ -35,7 +36,7 @@ def curve(folder: Path) -> list[Scores]:
     if (folder / METRICS).is_file():
         history = read_metrics(folder / METRICS).history
     else:
-        newest = checkpoint.latest(folder / STATE)
+        newest = checkpoint.latest(folder / STATE, say)
         history = [] if newest is None else load_extra(newest)["history"]
     return [] if any("stage" in one for one in history) else list(history)
 
@@ -88,5 +89,5 @@ class Pausing(Progress):
         Raises:
             Paused: it is.
         """
-        if not (self._folder / METRICS).is_file() and len(curve(self._folder)) > self._after:
+        if not (self._folder / METRICS).is_file() and len(curve(self._folder, self.say)) > self._after:
             raise Paused(f"paused after {self._after} evaluations")

@@ -21,7 +21,8 @@ from softprompt.methods.registry import METHODS, method
 from softprompt.training.options import training_options
 
 Value = str | int | float
-_RANGE = re.compile(r"(.+?)\.\.(.+?)(:log)?")
+# Not the folders in `../a,../b`: before and behind a range's dots stand numbers, or what was meant for one.
+_RANGE = re.compile(r"([^/\\]+?)\.\.([^/\\]+?)(:log)?")
 _WHOLE = re.compile(r"[+-]?\d+")
 _WIDTH, _LENGTHS = (
     10,

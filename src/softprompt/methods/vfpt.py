@@ -83,7 +83,7 @@ class VFPT(DeepPrompt):
     @property
     def transformed(self) -> int:
         """m, how many rows of each layer are transformed."""
-        return int(self.fraction * self.num_virtual_tokens)
+        return int(round(self.fraction * self.num_virtual_tokens, 9))  # .29 of 100 is 28.999... in binary
 
     def build(self, context: BuildContext) -> Producer:
         """Make the table before the transform, shape `(layers, k, H)`, fp32."""

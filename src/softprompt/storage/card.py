@@ -11,7 +11,7 @@ from softprompt.methods.base import Method
 from softprompt.presets.definition import UsedPreset
 from softprompt.readouts import Readout
 from softprompt.readouts.mixture import Mixture
-from softprompt.storage.record import PromptRecord
+from softprompt.storage.record import Measured, PromptRecord
 from softprompt.tasks import Task
 from softprompt.tasks.text.encoding import RowEncoder
 
@@ -76,13 +76,28 @@ def about(record: PromptRecord, method: Method, task: Task | None, readout: Read
         lines.append(f"- Tunable: {record.tunable.sentence()}")
     if task is not None and readout is not None:
         lines += _reading(task, readout)
-    metrics = record.metrics.model_dump(mode="json", exclude_unset=True)
-    if metrics:
-        lines.append(f"- Measured with seed {record.seed}: `{metrics}`")
+    if record.metrics.model_fields_set:
+        lines.append(
+            f"- Measured with seed {record.seed}{_measured(record.metrics, None if task is None else task.metric)}"
+        )
     if task is not None and record.metrics.majority is not None:
         least = f"{record.metrics.majority:.3f} ({_line(task.metric)})"
         lines.append(f"- Always answering the most frequent class would reach {least} there")
     return lines
+
+
+def _measured(metrics: Measured, main: str | None) -> str:
+    """On which rows, and the task's metrics, the main one with its interval."""
+    rows = "" if metrics.rows is None else f" on {metrics.rows:,} test rows"
+    if metrics.seen_rows:
+        rows += f", {metrics.seen_rows:,} of which it was trained or chosen on"
+    low, high = metrics.interval or (None, None)
+    told = []
+    for name, value in {**(metrics.__pydantic_extra__ or {}), "loss": metrics.loss}.items():
+        if value is not None:
+            interval = f" (95 % interval {low:.3f} to {high:.3f})" if name == main and low is not None else ""
+            told.append(f"{_line(name)} {value:.3f}{interval}")
+    return f"{rows}: {', '.join(told) or 'nothing'}"
 
 
 def _preset(used: UsedPreset) -> str:
