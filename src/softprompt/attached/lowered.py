@@ -20,7 +20,7 @@ from softprompt.backbones.cached import cache_name
 from softprompt.backbones.windows import longest_unstretched
 from softprompt.sites.attention import own_implementation
 from softprompt.sites.key_values import key_values
-from softprompt.sites.prefix_sharing import can_run_as_one, can_share, shares_fronts
+from softprompt.sites.prefix_sharing import can_share, shares_fronts
 from softprompt.sites.producer import Producer
 
 
@@ -71,11 +71,6 @@ def reach_of(anatomy: Anatomy) -> int | None:
     """
     limits = getattr(anatomy.config, "sliding_window", None), longest_unstretched(anatomy)
     return min((one for one in limits if isinstance(one, int)), default=None)
-
-
-def runs_as_one(prompted: Calling, index: int) -> bool:
-    """Whether rows of a prompt may run as one."""
-    return prompted.anatomy.kind == "causal" and can_run_as_one(prompted.footprints[index])
 
 
 def meet_in_fronts(prompted: Calling, index: int) -> bool:

@@ -20,15 +20,15 @@ from softprompt.backbones.within import language_model
 from softprompt.errors import SoftPromptError
 from softprompt.sites.asking import FORWARD, TRAINING, Around, Beneath, ask
 from softprompt.sites.attention import join_in, own_implementation
-from softprompt.sites.footprint import Footprint
 from softprompt.sites.forward_call import Call
 from softprompt.sites.gate import Gate
 from softprompt.sites.held import changing
 from softprompt.sites.hooks import Hooks, argument_names
 from softprompt.sites.layout import Slots
+from softprompt.sites.one_row_trial import comes_out_alike
 from softprompt.sites.outputs import user_length
 from softprompt.sites.padding import moving_sides
-from softprompt.sites.prefix_sharing import can_run_as_one
+from softprompt.sites.prefix_sharing import why_rows_stay_apart
 from softprompt.sites.producer import Producer, StandIn
 from softprompt.sites.products import computing
 from softprompt.sites.wrapped import changes_weights
@@ -128,7 +128,7 @@ class PromptedModel(Answering):
                 f"prompt {name!r} takes {taken} positions, but the backbone ({self.anatomy.family}) has {limit}: "
                 "lower num_virtual_tokens"
             )
-        joins = not self._hooks.carrier.by_cache if own.joins else self._shares_prefix(own)
+        joins = not self._hooks.carrier.by_cache if own.joins else why_rows_stay_apart(self.anatomy) is None
         if joins or (self._writes_out() and not self._joined):
             self._join(needed=joins)
         stand_ins = producer.stand_ins(self.backbone)
@@ -148,6 +148,8 @@ class PromptedModel(Answering):
             with changing(), nullcontext() if needed else suppress(SoftPromptError):
                 self._undo.append(join_in(part.body, *([] if part.decoder is None else [part.decoder])))
                 self._joined = True
+            if self._joined and part.kind == "encoder" and why_rows_stay_apart(part) is None:
+                self._hooks.shares = comes_out_alike(part, self._sites)
 
     @property
     def takes_prefixes(self) -> bool:
@@ -219,11 +221,6 @@ class PromptedModel(Answering):
 
     def __exit__(self, *_: object) -> None:
         self.detach()
-
-    def _shares_prefix(self, footprint: Footprint) -> bool:
-        """Whether attention may run a batch as one row for this prompt (`sites/prefix_sharing.py`)."""
-        served = self.anatomy.kind == "causal" and self.anatomy.has_open_attention
-        return served and own_implementation(self.anatomy.config) == "sdpa" and can_run_as_one(footprint)
 
     def _writes_out(self) -> bool:
         """Whether attention may be quicker written out (`sites/written_attention.py`)."""

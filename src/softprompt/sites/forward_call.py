@@ -56,6 +56,7 @@ class Call:
         calls: how often each layer has run, by its first place (shared layers run several times).
         began: whether the backbone's body was reached.
         checkpointed: whether a layer computes inside a checkpoint, where its dropout rests.
+        apart: whether rows run as they are, whatever one row would leave out, as in a trial.
         int8: products of a backbone that was loaded for int8; None where they are not to be, as in a trial.
     """
 
@@ -88,6 +89,7 @@ class Call:
     calls: dict[int, int] = field(default_factory=dict)
     began: bool = False
     checkpointed: bool = False
+    apart: bool = False
     int8: Int8Products | None = None
 
     def tensor(self, module: nn.Module, name: str) -> Tensor | None:

@@ -42,6 +42,7 @@ class Hooks:
         around: by module.
         carrier: brings prefixes to attentions.
         moving: the sides on which padding would move a row, so that rows of one length run together.
+        shares: whether batches may run as one row; no more once a call shows that attention was not told of it.
     """
 
     def __init__(self, anatomy: Anatomy) -> None:
@@ -52,7 +53,7 @@ class Hooks:
         """
         self._anatomy, self.carrier = anatomy, Carrier(anatomy)
         self.moving: frozenset[Side] = frozenset()
-        self._shares = True  # until a call shows that the layers keep what they are given from their attention
+        self.shares = True
         # Found once and here: what is found in a call must be such that the compiler can trace it.
         self._layers, self._states_left_out = frozenset(anatomy.layers), _keeps_states(anatomy.body)
         self.around = self._arounds(anatomy)
@@ -121,7 +122,8 @@ class Hooks:
         call.shows_states = shows_layers(self._anatomy.body.config, given)
         call.shared_prefix, ids, mask = None, given.get("input_ids"), cast("Tensor | None", given.get("attention_mask"))
         if (
-            not self._shares
+            not self.shares
+            or call.apart
             or self.moving
             or not call.inserting
             or call.states_below is not None
@@ -261,7 +263,7 @@ class Hooks:
         inside the body's call; the inner one sets the open call up anew and finishes its output. Checkpoints count as
         any layer does: they run their forward pass before this, and what they recompute later is asked nothing.
         """
-        self._shares = False
+        self.shares = False
         output: Output = self._anatomy.body(**given)
         return output
 

@@ -1,8 +1,9 @@
-"""How a batch `(B, N)` of a causal model lies in one row: see `prefix_sharing`, which says when it may.
+"""How a batch `(B, N)` lies in one row: see `prefix_sharing`, which says when it may.
 
 First the virtual tokens of each prompt that stands in front of any text as it is, once. Then the fronts that rows of
 one prompt share; a row of a prompt that reads its text, or stands elsewhere in it, shares none, and lies there whole,
-its own virtual tokens in it. Then what follows the fronts. Rows are sorted by their prompts, so that those of one that
+its own virtual tokens in it; so does every row of an encoder, whose columns see those behind them. Then what follows
+the fronts. Rows are sorted by their prompts, so that those of one that
 reads its text lie side by side. Letters: G prompts in the batch, F fronts, T columns of the one row.
 """
 
@@ -17,7 +18,6 @@ from torch import Tensor
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.sites.arguments import conditioning_of
 from softprompt.sites.common_fronts import common_fronts, rows_of
-from softprompt.sites.footprint import Footprint
 from softprompt.sites.forward_call import Call
 from softprompt.sites.layout import Group, Layout, Slots
 from softprompt.sites.ragged import Ragged
@@ -45,9 +45,11 @@ def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping
         ids, text, told, back = ids[index], text[index], told[index], index.argsort()
     call.resolved, call.positions, call.moved = False, None, None
     call.calls.clear()
-    row = _Row(ids, text, [rows[place] for place in order], call.slots, call.footprints)
+    causal = anatomy.kind == "causal"
+    shared = [causal and one.stands_before_all for one in call.footprints]
+    row = _Row(ids, text, [rows[place] for place in order], call.slots, shared, apart=not causal)
     places = row.columns if back is None else row.columns[back]
-    call.shared_prefix, call.layout = SharedPrefix(row.blocks, places, dict(given)), row.layout(told, anatomy)
+    call.shared_prefix, call.layout = SharedPrefix(row.blocks, places, dict(given), causal), row.layout(told, anatomy)
     # A mask in four dimensions is left as it is: attention makes its own of what it is given.
     unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=ids.device)
     return {**given, "input_ids": call.layout.ids, "position_ids": call.layout.positions, "attention_mask": unread}
@@ -58,26 +60,36 @@ class _Row:
 
     Attributes:
         blocks: the virtual tokens in front of all texts, the fronts, and what follows them.
-        columns: of each of the batch's columns that of the one row; of padding that of a neighbour, `(B, N)`.
+        columns: of each of the batch's columns that of the one row; of padding that of a neighbour, or where rows lie
+            apart of the row's first token, which heads that read column 0 then find, `(B, N)`.
     """
 
     def __init__(
-        self, ids: Tensor, text: Tensor, rows: Sequence[int], slots: Sequence[Slots], footprints: Sequence[Footprint]
+        self,
+        ids: Tensor,
+        text: Tensor,
+        rows: Sequence[int],
+        slots: Sequence[Slots],
+        before_all: Sequence[bool],
+        *,
+        apart: bool,
     ) -> None:
-        """Of ids and which of them are text, each `(B, N)`."""
+        """Of ids and which of them are text, each `(B, N)`, and which prompts stand the same in front of any text."""
         self._ids, self._text, self._present = ids, text, sorted(set(rows))
         self._slots = [slots[one] for one in self._present]
-        self._shared = [footprints[one].stands_before_all for one in self._present]
+        self._shared, self._apart = [before_all[one] for one in self._present], apart
         self._which = [self._present.index(row) for row in rows]
         inside = [self._slots[one].count * (not self._shared[one]) for one in self._which]
         taken = [one.prefix + one.count * shared for one, shared in zip(self._slots, self._shared, strict=True)]
         self._begin = self._ints([taken[one] for one in self._which])  # (B,) the position of a row's first column
         self._rank = (text.long().cumsum(-1) - 1).clamp(min=0)  # [B, N] of each column in its row
-        self._lengths = text.sum(-1)
+        self._lengths, self._counted = text.sum(-1), self._rank  # [B, N] and how many positions of it stand before
         if any(inside):
             own, self._at = self._ints(inside), self._places_inside()
-            self._rank = self._rank + own[:, None] * (self._rank >= self._at[:, None])
-            self._lengths = self._lengths + own
+            behind = self._rank >= self._at[:, None]
+            moving = own * self._ints([self._slots[one].shift for one in self._which])
+            self._counted = self._rank + moving[:, None] * behind
+            self._rank, self._lengths = self._rank + own[:, None] * behind, self._lengths + own
         self._owner, self._front, self._lead = self._fronts(rows, inside)
         self.blocks = self._blocks()
         _, shared, *_ = self.blocks
@@ -86,6 +98,9 @@ class _Row:
         self._starts = shared.begins[self._owner]  # (B,) the column at which a row that lies whole begins, or its front
         in_front = self._rank < self._front[self._owner][:, None]
         self.columns = self._rank + torch.where(in_front, self._starts[:, None], after[:, None])
+        if apart:
+            first = self.columns.gather(1, text.to(torch.int8).argmax(-1, keepdim=True))
+            self.columns = torch.where(text, self.columns, first)
 
     def _ints(self, values: Sequence[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self._ids.device)
@@ -100,7 +115,8 @@ class _Row:
         """The front of each row, `(B,)`, how many columns each has, and the first row of each, `(F,)`."""
         # The text from the first column on, wherever padding is.
         first = self._ids.gather(1, (~self._text).to(torch.int8).argsort(dim=1, stable=True))
-        kinds = [(row, place if own else -1) for place, (row, own) in enumerate(zip(rows, inside, strict=True))]
+        alone = [self._apart or own for own in inside]
+        kinds = [(row, place if own else -1) for place, (row, own) in enumerate(zip(rows, alone, strict=True))]
         found = common_fronts(first, self._text.sum(-1).tolist(), kinds)
         lead = [0, *accumulate(one.rows for one in found)][:-1]
         columns = [one.columns + inside[row] for one, row in zip(found, lead, strict=True)]
@@ -129,14 +145,14 @@ class _Row:
         places = self.columns[text]
         ids, positions = self._ids.new_empty(width), self._ids.new_empty(width)
         told = torch.zeros(width, dtype=torch.bool, device=ids.device)
-        ids[places], positions[places] = self._ids[text], (self._begin[:, None] + self._rank)[text]
+        ids[places], positions[places] = self._ids[text], (self._begin[:, None] + self._counted)[text]
         told[places] = conditioning[text]
         groups = []
         for rank, slots in enumerate(self._slots):
             if slots.count:
                 group, begin = self._in_front(rank, width) if self._shared[rank] else self._inside(rank, told)
                 order = torch.arange(slots.count, device=ids.device)
-                ids[group.slots], positions[group.slots] = order + slots.base, begin[:, None] + order
+                ids[group.slots], positions[group.slots] = order + slots.base, begin[:, None] + order * slots.shift
                 groups.append(group)
         return Layout(ids[None], None, positions[None] + anatomy.position_offset, None, tuple(groups), False)
 
@@ -155,4 +171,6 @@ class _Row:
         order = torch.arange(self._slots[rank].count, device=told.device)
         columns = (self._starts + self._at)[rows, None] + order
         group = Group(self._present[rank], torch.zeros_like(columns[:, 0]), columns, apart.apart(told), apart)
-        return group, (self._begin + self._at)[rows]
+        # Virtual tokens that take no positions share that of the token before them, or in front that of the first.
+        counted = self._at if self._slots[rank].shift else (self._at - 1).clamp(min=0)
+        return group, (self._begin + counted)[rows]

@@ -134,6 +134,7 @@ def _states(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer
         dropout=False,
         inserting=True,
         join=Join((past,), rows),
+        apart=True,
     )
     with opened(call):
         try:

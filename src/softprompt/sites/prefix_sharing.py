@@ -1,4 +1,4 @@
-"""When a batch of a causal model runs as one row of its own columns: none is padding, none that rows share runs twice.
+"""When a batch runs as one row of its own columns: none is padding, and none that rows of a decoder share runs twice.
 
 On a causal model no token sees those behind it. Where a prompt's vectors do not depend on the text either, every row of
 it would compute the same P columns; rows that begin alike (`common_fronts`) would compute their front again and again;
@@ -6,8 +6,9 @@ and a short row beside a long one computes padding. Here the batch runs as one r
 virtual tokens, the fronts, and what follows in each row, so that every layer's products take the columns that differ;
 inside attention alone they are rows again, each of which sees the keys and values of its prompt and its front, and its
 own (`shared_attention`). A prompt that reads the text has virtual tokens in every row, made of that row's columns. Keys
-and values at the site `attention` are shared as they are. Our choice; no method's mathematics changes, only the order
-of its sums.
+and values at the site `attention` are shared as they are. An encoder's columns see those behind them, so its rows have
+nothing in common and lie there whole: what is left out is padding. Our choice; no method's mathematics changes, only
+the order of its sums.
 """
 
 from __future__ import annotations
@@ -34,14 +35,9 @@ def can_share(footprint: Footprint) -> bool:
     return footprint.stands_before_all and not footprint.joins
 
 
-def can_run_as_one(footprint: Footprint) -> bool:
-    """Whether rows of a prompt may run as one: whether it has a place in them."""
-    return footprint.count > 0 or footprint.prefix > 0
-
-
 def shares_fronts(footprint: Footprint) -> bool:
-    """Whether rows of a prompt that begin alike share their front: keys and values, too, know no text."""
-    return footprint.stands_before_all or (footprint.prefix > 0 and not footprint.count)
+    """Whether rows of a prompt that begin alike share their front: keys and values know no text, nor do weights."""
+    return footprint.stands_before_all or not footprint.count
 
 
 def why_unshared(
@@ -63,12 +59,10 @@ def why_unshared(
         return "it is compiled"
     if len(rows) < 2:
         return "there is one row"
-    if given.get("use_cache") is not False:
+    if anatomy.kind == "causal" and given.get("use_cache") is not False:
         return "it may make a cache"
-    if not _is_plain_decoder(anatomy):
-        return f"family {anatomy.family!r} is no decoder that takes position ids and whose states the heads read"
-    if not any(can_run_as_one(footprints[row]) for row in set(rows)):
-        return "no prompt has a place in its rows"
+    if not _takes_one_row(anatomy):
+        return f"family {anatomy.family!r} is no encoder or decoder that takes position ids and whose states are read"
     wanted = next((name for name, value in given.items() if _is_unwanted(name, value)), None)
     if wanted is not None:
         return f"it is given {wanted}"
@@ -77,7 +71,7 @@ def why_unshared(
         return "it has no ids and mask of shape (batch, tokens)"
     if mask is not None and not bool(mask.any(-1).all()):
         return "a row has no text"
-    if not _pays(footprints, rows, ids, mask):
+    if not _pays(anatomy, footprints, rows, ids, mask):
         return "its rows share nothing, and hardly a column is padding"
     config = anatomy.body.config
     if shows_inside(config, given):
@@ -90,19 +84,24 @@ def why_unshared(
 
 def why_rows_stay_apart(anatomy: Anatomy) -> str | None:
     """Why no batch of a backbone runs as one row, in a clause; None where one may."""
-    if not (_is_plain_decoder(anatomy) and anatomy.has_open_attention and anatomy.meets_in_attention):
-        return f"family {anatomy.family!r} is no decoder whose columns meet in full or sliding attention alone"
+    if not (_takes_one_row(anatomy) and anatomy.has_open_attention and anatomy.meets_in_attention):
+        return f"family {anatomy.family!r} is no model whose columns meet in full or sliding attention alone"
     running = untwinned(attention_name(anatomy.body.config))
     return None if running == "sdpa" else f"attention runs as {running}"
 
 
-def _is_plain_decoder(anatomy: Anatomy) -> bool:
-    return anatomy.kind == "causal" and anatomy.takes_position_ids and anatomy.stack is anatomy.body
+def _takes_one_row(anatomy: Anatomy) -> bool:
+    decodes = anatomy.kind == "causal" and anatomy.stack is anatomy.body
+    encodes = anatomy.kind == "encoder" and anatomy.positions is None  # the stack inside it is what a pooler reads
+    return anatomy.takes_position_ids and (decodes or encodes)
 
 
-def _pays(footprints: Sequence[Footprint], rows: Sequence[int], ids: Tensor, mask: Tensor | None) -> bool:
+def _pays(
+    anatomy: Anatomy, footprints: Sequence[Footprint], rows: Sequence[int], ids: Tensor, mask: Tensor | None
+) -> bool:
     """Whether one row leaves columns out: those that rows share, or padding in a number that is worth it."""
-    if any(times > 1 and shares_fronts(footprints[row]) for row, times in Counter(rows).items()):
+    causal = anatomy.kind == "causal"
+    if causal and any(times > 1 and shares_fronts(footprints[row]) for row, times in Counter(rows).items()):
         return True
     counts = [footprints[row].count for row in rows]
     columns = len(rows) * (ids.shape[1] + max(counts))

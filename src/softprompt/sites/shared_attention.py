@@ -47,18 +47,19 @@ class Block(Ragged):
         """The columns `(1, width, heads, D)` of what attention gives, `(R, W, heads, D)`."""
         return self.together(output)[None]
 
-    def mask(self, window: int | None) -> Tensor:
+    def mask(self, window: int | None, *, causal: bool) -> Tensor:
         """What each column sees of the blocks above and of its row, bool, `(R, 1, W, S)`.
 
         Args:
-            window: how many positions back a column sees, itself counted, or None for all.
+            window: how many positions back, and ahead, a column sees, itself counted, or None for all.
+            causal: whether it sees none ahead.
         """
         parts = [(_rows(one.seen, rows, self), _rows(one.positions, rows, self)) for one, rows in self.above]
         shown, places = (torch.cat(side, 1)[:, None] for side in zip(*parts, (self.seen, self.positions), strict=True))
-        since = self.positions[:, :, None]
-        found = shown & (places <= since)
+        since = self.positions[:, :, None] - places
+        found = shown & (since >= 0) if causal else shown.expand(-1, since.shape[1], -1)
         if window is not None:
-            found = found & (since - places < window)
+            found = found & (since.abs() < window)
         return (found | ~self.seen[:, :, None])[:, None]  # filler has to see something, whatever comes of it
 
 
@@ -70,12 +71,14 @@ class SharedPrefix:
         blocks: the virtual tokens, the fronts that rows share, and what follows them.
         places: the column in the one row of each of the user's, `(B, N)`; of padding that of a neighbour.
         given: the body's arguments before, for a model whose attention does not make use of what it is given.
+        causal: whether no column sees those behind it.
         used: the attentions that did.
     """
 
     blocks: tuple[Block, ...]
     places: Tensor
     given: dict[str, object]
+    causal: bool
     used: set[nn.Module] = field(default_factory=set)
     _masks: dict[tuple[int, int | None, tuple[int, ...]], Tensor] = field(default_factory=dict)
 
@@ -84,7 +87,7 @@ class SharedPrefix:
         key = index, window, () if prefix is None else prefix.lengths
         if key not in self._masks:
             block = self.blocks[index]
-            found = block.mask(window)
+            found = block.mask(window, causal=self.causal)
             if prefix is not None and prefix.seen is None:
                 found = nn.functional.pad(found, (prefix.keys.shape[2], 0), value=True)
             elif prefix is not None and prefix.seen is not None:

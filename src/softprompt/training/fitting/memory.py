@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from softprompt.attached.lowered import meet_in_fronts, runs_as_one
+from softprompt.attached.lowered import meet_in_fronts
 from softprompt.backbones.freed import give_back
 from softprompt.backbones.resting import device_of
 from softprompt.errors import SoftPromptError
@@ -31,6 +31,7 @@ from softprompt.inference.neighbours import begin_alike
 from softprompt.inference.prefilled import beginning_above
 from softprompt.ranks import here
 from softprompt.readouts import Item
+from softprompt.sites.prefix_sharing import why_rows_stay_apart
 from softprompt.training.fitting.frozen_states import PooledItem
 from softprompt.training.fitting.stage_spec import Stage
 from softprompt.training.fitting.task_model import TaskModel
@@ -149,7 +150,7 @@ def _more(trained: TaskModel, longest: Sequence[Item], one: int) -> int:
     beside, more = longest[-1], 1.0
     if len(prompted.names) == 1 and meet_in_fronts(prompted, 0):
         beside = next((item for item in longest if not begin_alike(longest[0], item)), beside)
-    elif len(prompted.names) == 1 and runs_as_one(prompted, 0):
+    elif len(prompted.names) == 1 and why_rows_stay_apart(prompted.anatomy) is None:
         beside = next((item for item in longest if 0 < 10 * (most - item.length) < 2 * most), longest[:2][-1])
         more = _AS_ONE
     return int(more * max(_saved(trained, [longest[0], beside]) - one, 0))
