@@ -21,7 +21,7 @@ from softprompt.sites.common_fronts import common_fronts, rows_of
 from softprompt.sites.forward_call import Call
 from softprompt.sites.layout import Group, Layout, Slots
 from softprompt.sites.ragged import Ragged
-from softprompt.sites.shared_attention import Block, SharedPrefix
+from softprompt.sites.shared_attention import Block, SharedPrefix, by_length
 
 
 def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping[str, object]) -> dict[str, object]:
@@ -39,14 +39,14 @@ def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping
     text = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
     conditioning = conditioning_of(call, ids)
     told = text if conditioning is None else text & conditioning.bool()
-    order, back = sorted(range(len(rows)), key=rows.__getitem__), None
+    causal = anatomy.kind == "causal"
+    shared = [causal and one.stands_before_all for one in call.footprints]
+    order, back = _order(ids, text, rows, [call.slots[row].count * (not shared[row]) for row in rows], causal), None
     if order != list(range(len(rows))):
         index = torch.tensor(order, device=ids.device)
         ids, text, told, back = ids[index], text[index], told[index], index.argsort()
     call.resolved, call.positions, call.moved = False, None, None
     call.calls.clear()
-    causal = anatomy.kind == "causal"
-    shared = [causal and one.stands_before_all for one in call.footprints]
     row = _Row(ids, text, [rows[place] for place in order], call.slots, shared, apart=not causal)
     places = row.columns if back is None else row.columns[back]
     call.shared_prefix, call.layout = SharedPrefix(row.blocks, places, dict(given), causal), row.layout(told, anatomy)
@@ -55,8 +55,35 @@ def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping
     return {**given, "input_ids": call.layout.ids, "position_ids": call.layout.positions, "attention_mask": unread}
 
 
+def _order(ids: Tensor, text: Tensor, rows: Sequence[int], inside: Sequence[int], causal: bool) -> list[int]:
+    """Rows in the order in which they lie: those of a prompt side by side where they share fronts or it reads them.
+
+    Within that by their lengths, so that neighbours in attention are about as long.
+
+    Args:
+        ids: `(B, N)`.
+        text: which of them are text, `(B, N)`.
+        rows: the prompt of each row.
+        inside: how many virtual tokens stand in each row.
+        causal: whether rows may share fronts.
+    """
+    by_prompt = sorted(range(len(rows)), key=rows.__getitem__)
+    lengths = text.sum(-1).tolist()
+    if causal:
+        first, found = _from_the_first(ids, text), [lengths[place] for place in by_prompt]
+        kinds = [(rows[place], place if inside[place] else -1) for place in by_prompt]
+        if len(common_fronts(first[by_prompt], found, kinds)) < len(rows):
+            return by_prompt
+    return sorted(by_prompt, key=lambda place: (rows[place] if inside[place] else -1, lengths[place]))
+
+
+def _from_the_first(ids: Tensor, text: Tensor) -> Tensor:
+    """The text `(B, N)` from the first column on, wherever padding is."""
+    return ids.gather(1, (~text).to(torch.int8).argsort(dim=1, stable=True))
+
+
 class _Row:
-    """The one row of a batch whose rows are sorted by their prompts.
+    """The one row of a batch, of which rows whose prompt reads them lie side by side.
 
     Attributes:
         blocks: the virtual tokens in front of all texts, the fronts, and what follows them.
@@ -92,10 +119,11 @@ class _Row:
             self._rank, self._lengths = self._rank + own[:, None] * behind, self._lengths + own
         self._owner, self._front, self._lead = self._fronts(rows, inside)
         self.blocks = self._blocks()
-        _, shared, *_ = self.blocks
+        ends = self.blocks[0].width + self._front.cumsum(0)  # [F]
         behind = self._lengths - self._front[self._owner]  # [B]
-        after = shared.first + shared.width + behind.cumsum(0) - behind - self._front[self._owner]
-        self._starts = shared.begins[self._owner]  # (B,) the column at which a row that lies whole begins, or its front
+        after = ends[-1] + behind.cumsum(0) - behind - self._front[self._owner]
+        # (B,) the column at which a row that lies whole begins, or its front
+        self._starts = (ends - self._front)[self._owner]
         in_front = self._rank < self._front[self._owner][:, None]
         self.columns = self._rank + torch.where(in_front, self._starts[:, None], after[:, None])
         if apart:
@@ -113,8 +141,7 @@ class _Row:
 
     def _fronts(self, rows: Sequence[int], inside: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """The front of each row, `(B,)`, how many columns each has, and the first row of each, `(F,)`."""
-        # The text from the first column on, wherever padding is.
-        first = self._ids.gather(1, (~self._text).to(torch.int8).argsort(dim=1, stable=True))
+        first = _from_the_first(self._ids, self._text)
         alone = [self._apart or own for own in inside]
         kinds = [(row, place if own else -1) for place, (row, own) in enumerate(zip(rows, alone, strict=True))]
         found = common_fronts(first, self._text.sum(-1).tolist(), kinds)
@@ -129,15 +156,16 @@ class _Row:
         prefixes = self._ints([one.prefix for one in self._slots])
         virtual = Block(self._ints(counts), 0, prefixes, (), self._ints(range(len(counts))) if several else None)
         mine = None if which is None else which[self._lead]
-        shared = Block(self._front, virtual.width, self._begin[self._lead], ((virtual, mine),), mine)
+        lie = self._front, virtual.width, self._begin[self._lead], ((virtual, mine),), mine
         behind = self._lengths - self._front[self._owner]
         rows = behind.nonzero()[:, 0]
         if not len(rows):
-            return virtual, shared
+            return virtual, *by_length(*lie)
+        shared = Block(*lie)
         mine, owner = None if which is None else which[rows], self._owner[rows]
         starts = self._begin[rows] + self._front[owner]
         above = ((virtual, mine), (shared, owner))
-        return virtual, shared, Block(behind[rows], virtual.width + shared.width, starts, above, mine)
+        return virtual, shared, *by_length(behind[rows], virtual.width + shared.width, starts, above, mine)
 
     def layout(self, conditioning: Tensor, anatomy: Anatomy) -> Layout:
         """The one row, given which of the batch's columns `(B, N)` may condition a prompt."""

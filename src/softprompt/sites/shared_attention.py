@@ -7,6 +7,7 @@ Letters: T columns of the one row, R rows of a block, W columns of its longest, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 from softprompt.sites.joined_attention import Prefix
 from softprompt.sites.ragged import Ragged
 from softprompt.sites.written_attention import Attend
+
+_PARTS = 4  # rows whose lengths are in the same quarter of the longest one's are about as long
+_SAVES = 0.8  # of the scores; blocks cost calls
 
 
 class Block(Ragged):
@@ -61,6 +65,40 @@ class Block(Ragged):
         if window is not None:
             found = found & (since.abs() < window)
         return (found | ~self.seen[:, :, None])[:, None]  # filler has to see something, whatever comes of it
+
+
+def by_length(
+    lengths: Tensor,
+    first: int,
+    starts: Tensor,
+    above: tuple[tuple[Block, Tensor | None], ...],
+    prompts: Tensor | None,
+) -> tuple[Block, ...]:
+    """A block that no other sees; neighbours that are about as long are blocks of their own where that saves much.
+
+    Rows of a block attend as if all were as long as its longest. Not on a GPU, where more calls cost more.
+
+    Args:
+        lengths: as `Block` takes it, and so are the others.
+        first: likewise.
+        starts: likewise.
+        above: likewise.
+        prompts: likewise.
+    """
+    whole = Block(lengths, first, starts, above, prompts)
+    rows, longest = whole.seen.shape
+    quarters = groupby(lengths.tolist(), key=lambda length: -(-_PARTS * length // max(longest, 1)))
+    runs = [[*members] for _, members in quarters]
+    scores = sum(len(run) * max(run) ** 2 for run in runs)
+    if lengths.device.type != "cpu" or len(runs) > 2 * _PARTS or scores > _SAVES * rows * longest**2:
+        return (whole,)
+    found, begin = list[Block](), 0
+    for run in runs:
+        own = slice(begin, begin + len(run))
+        seen = tuple((block, None if rows is None else rows[own]) for block, rows in above)
+        found.append(Block(lengths[own], first, starts[own], seen, None if prompts is None else prompts[own]))
+        begin, first = own.stop, first + found[-1].width
+    return tuple(found)
 
 
 @dataclass
