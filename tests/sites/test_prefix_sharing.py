@@ -214,10 +214,9 @@ def test_what_would_show_is_not_shared(
     ("family", "method", "rows", "attention", "why"),
     [
         ("llama", "prompt_tuning", 1, "sdpa", "there is one row"),
-        ("llama", "lora", 2, "sdpa", "no prompt has a place in its rows"),
         ("llama", "prompt_tuning", 2, "eager", "attention runs as eager"),
-        ("bert", "prompt_tuning", 2, "sdpa", "family 'bert' is no decoder"),
-        ("t5", "prompt_tuning", 2, "sdpa", "family 't5' is no decoder"),
+        ("bert", "prompt_tuning", 2, "sdpa", "hardly a column is padding"),
+        ("t5", "prompt_tuning", 2, "sdpa", "family 't5' is no encoder or decoder"),
     ],
 )
 def test_each_reason_is_told(
