@@ -198,6 +198,7 @@ class PromptedModel(Answering):
         head = getattr(language_model(self.backbone) or self.backbone, "get_output_embeddings", lambda: None)()
         asking = dict.fromkeys((self.backbone, *self._sites, *([] if head is None else [head])), frozenset[str]())
         names = {module: frozenset({FORWARD}) for module in computing(self.backbone)}
+        self._hooks.few_widths = bool(names)
         for module in self._frozen.modules if self._dropout else self._frozen.layers:
             names[module] = names.get(module, frozenset()) | {TRAINING}
         return {**asking, **names}

@@ -3,6 +3,9 @@
 torch hands float32 products to the BLAS that it was built with, and MKL keeps its AVX-512 kernels for Intel's
 processors. Measured on one core of an AMD EPYC with AVX512_BF16: 110 GFLOP/s by MKL and 245 by oneDNN, forward and
 backward (`benchmarks/products.py`). Where that is so, `arithmetic.measured_rates` finds out by trying.
+
+oneDNN writes a program for each number of rows, in a millisecond and 0.6 MB, half of which it never gives back. So
+products have few sizes: `few` rounds a number of rows up to one of 32 an octave.
 """
 
 from __future__ import annotations
@@ -34,6 +37,18 @@ class _Context(Protocol):
         """Keep tensors."""
 
 
+def few(rows: int) -> int:
+    """The next number of rows, at most a 32nd more, that products have: any below 64, then 32 an octave."""
+    step = 1 << max(0, rows.bit_length() - 6)
+    return -(-rows // step) * step
+
+
+def _rounded(rows: Tensor) -> Tensor:
+    """Rows `(R, inputs)`, and rows of zeros behind them up to one of few numbers."""
+    more = few(len(rows)) - len(rows)
+    return torch.nn.functional.pad(rows, (0, 0, 0, more)) if more else rows
+
+
 class _Linear(torch.autograd.Function):
     """`given @ weight.T + bias` of rows, and its gradients by the same kernel; they can be differentiated again."""
 
@@ -43,7 +58,8 @@ class _Linear(torch.autograd.Function):
         given_needs, weight_needs = ctx.needs_input_grad[:2]
         ctx.save_for_backward(given if weight_needs else None, weight if given_needs else None)
         assert _LINEAR is not None
-        return _LINEAR(given, weight, bias, "none", [], "")
+        made = _LINEAR(_rounded(given), weight, bias, "none", [], "")
+        return made.resize_(len(given), made.shape[-1])  # no view: see `by_onednn`
 
     @staticmethod
     def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -51,7 +67,7 @@ class _Linear(torch.autograd.Function):
         (given, weight), needs = ctx.saved_tensors, ctx.needs_input_grad
         return (
             by_onednn(grad, weight.t()) if needs[0] else None,
-            by_onednn(grad.t(), given.t()) if needs[1] else None,
+            by_onednn(_rounded(grad).t(), _rounded(given).t()) if needs[1] else None,
             grad.sum(0) if needs[2] else None,
         )
 

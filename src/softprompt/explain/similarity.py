@@ -76,7 +76,7 @@ def similarity_of(folders: Sequence[str | Path]) -> Similarity:
         SoftPromptError: fewer than two, a folder without a prompt, or prompts that cannot be compared.
 
     Example:
-        >>> sp.similarity_of(["runs/first", "runs/first/prompt"]).mean_tokens[0][1]
+        >>> round(sp.similarity_of(["runs/first", "runs/first/prompt"]).mean_tokens[0][1], 6)
         1.0
     """
     folders = several("similarity_of", "folders", folders, (str, PathLike))

@@ -43,6 +43,7 @@ class Hooks:
         carrier: brings prefixes to attentions.
         moving: the sides on which padding would move a row, so that rows of one length run together.
         shares: whether batches may run as one row; no more once a call shows that attention was not told of it.
+        few_widths: whether such a row is to have one of few widths.
     """
 
     def __init__(self, anatomy: Anatomy) -> None:
@@ -53,7 +54,7 @@ class Hooks:
         """
         self._anatomy, self.carrier = anatomy, Carrier(anatomy)
         self.moving: frozenset[Side] = frozenset()
-        self.shares = True
+        self.shares, self.few_widths = True, False
         # Found once and here: what is found in a call must be such that the compiler can trace it.
         self._layers, self._states_left_out = frozenset(anatomy.layers), _keeps_states(anatomy.body)
         self.around = self._arounds(anatomy)
@@ -121,22 +122,15 @@ class Hooks:
         """The arguments of a call whose rows run as one; None where they cannot."""
         call.shows_states = shows_layers(self._anatomy.body.config, given)
         call.shared_prefix, ids, mask = None, given.get("input_ids"), cast("Tensor | None", given.get("attention_mask"))
-        if (
-            not self.shares
-            or call.apart
-            or self.moving
-            or not call.inserting
-            or call.states_below is not None
-            or watcher() is not None
-            or not isinstance(ids, Tensor)
-        ):
+        stay = not self.shares or call.apart or self.moving or not call.inserting or call.states_below is not None
+        if stay or watcher() is not None or not isinstance(ids, Tensor):
             return None
         rows = call.rows_of(ids.shape[0])
         cached = self.carrier.by_cache and any(call.footprints[row].prefix for row in rows)
         if cached or why_unshared(self._anatomy, call.footprints, rows, given) or holds_virtual(ids, self._anatomy):
             return None
         check_length(self._anatomy, ids, mask, [call.slots[row] for row in rows], False)
-        return in_one_row(call, self._anatomy, rows, given)
+        return in_one_row(call, self._anatomy, rows, given, self.few_widths)
 
     def _reached(self, call: Call) -> None:
         """See that what the prompts placed was reached.

@@ -3,8 +3,8 @@
 First the virtual tokens of each prompt that stands in front of any text as it is, once. Then the fronts that rows of
 one prompt share; a row of a prompt that reads its text, or stands elsewhere in it, shares none, and lies there whole,
 its own virtual tokens in it; so does every row of an encoder, whose columns see those behind them. Then what follows
-the fronts. Rows are sorted by their prompts, so that those of one that
-reads its text lie side by side. Letters: G prompts in the batch, F fronts, T columns of the one row.
+the fronts. Rows of a prompt that reads them lie side by side. Letters: G prompts in the batch, F fronts, T columns of
+the one row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.backbones.onednn import few
 from softprompt.sites.arguments import conditioning_of
 from softprompt.sites.common_fronts import common_fronts, rows_of
 from softprompt.sites.forward_call import Call
@@ -24,7 +25,9 @@ from softprompt.sites.ragged import Ragged
 from softprompt.sites.shared_attention import Block, SharedPrefix, by_length
 
 
-def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping[str, object]) -> dict[str, object]:
+def in_one_row(
+    call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping[str, object], few_widths: bool = False
+) -> dict[str, object]:
     """The body's arguments; the call is told what attention needs to know, and where the virtual tokens are.
 
     Args:
@@ -32,6 +35,7 @@ def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping
         anatomy: the parts of the backbone.
         rows: the prompt of each row.
         given: the body's arguments, ids `(B, N)` and maybe a mask among them.
+        few_widths: whether filler behind all rows makes the row one of few widths (`softprompt.backbones.onednn`).
     """
     ids, mask = given["input_ids"], given.get("attention_mask")
     assert isinstance(ids, Tensor)
@@ -41,15 +45,14 @@ def in_one_row(call: Call, anatomy: Anatomy, rows: Sequence[int], given: Mapping
     told = text if conditioning is None else text & conditioning.bool()
     causal = anatomy.kind == "causal"
     shared = [causal and one.stands_before_all for one in call.footprints]
-    order, back = _order(ids, text, rows, [call.slots[row].count * (not shared[row]) for row in rows], causal), None
-    if order != list(range(len(rows))):
-        index = torch.tensor(order, device=ids.device)
-        ids, text, told, back = ids[index], text[index], told[index], index.argsort()
+    order = _order(ids, text, rows, [call.slots[row].count * (not shared[row]) for row in rows], causal)
     call.resolved, call.positions, call.moved = False, None, None
     call.calls.clear()
-    row = _Row(ids, text, [rows[place] for place in order], call.slots, shared, apart=not causal)
-    places = row.columns if back is None else row.columns[back]
-    call.shared_prefix, call.layout = SharedPrefix(row.blocks, places, dict(given), causal), row.layout(told, anatomy)
+    row = _Row(ids, text, rows, order, call.slots, shared, apart=not causal)
+    places = row.columns.index_select(0, torch.tensor(order, device=ids.device).argsort())
+    width = sum(block.width for block in row.blocks)
+    call.shared_prefix = SharedPrefix(row.blocks, places, dict(given), causal)
+    call.layout = row.layout(told[order], anatomy, few(width) if few_widths else width)
     # A mask in four dimensions is left as it is: attention makes its own of what it is given.
     unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=ids.device)
     return {**given, "input_ids": call.layout.ids, "position_ids": call.layout.positions, "attention_mask": unread}
@@ -87,8 +90,8 @@ class _Row:
 
     Attributes:
         blocks: the virtual tokens in front of all texts, the fronts, and what follows them.
-        columns: of each of the batch's columns that of the one row; of padding that of a neighbour, or where rows lie
-            apart of the row's first token, which heads that read column 0 then find, `(B, N)`.
+        columns: of each column, rows in the order in which they lie, that of the one row, `(B, N)`; of padding that of
+            a neighbour, or where rows lie apart of the row's first token, which heads that read column 0 then find.
     """
 
     def __init__(
@@ -96,13 +99,16 @@ class _Row:
         ids: Tensor,
         text: Tensor,
         rows: Sequence[int],
+        order: Sequence[int],
         slots: Sequence[Slots],
         before_all: Sequence[bool],
         *,
         apart: bool,
     ) -> None:
         """Of ids and which of them are text, each `(B, N)`, and which prompts stand the same in front of any text."""
-        self._ids, self._text, self._present = ids, text, sorted(set(rows))
+        self._order, self._present = order, sorted(set(rows))
+        self._ids, self._text, rows = ids[order], text[order], [rows[place] for place in order]
+        text = self._text
         self._slots = [slots[one] for one in self._present]
         self._shared, self._apart = [before_all[one] for one in self._present], apart
         self._which = [self._present.index(row) for row in rows]
@@ -167,11 +173,11 @@ class _Row:
         above = ((virtual, mine), (shared, owner))
         return virtual, shared, *by_length(behind[rows], virtual.width + shared.width, starts, above, mine)
 
-    def layout(self, conditioning: Tensor, anatomy: Anatomy) -> Layout:
-        """The one row, given which of the batch's columns `(B, N)` may condition a prompt."""
-        width, text = sum(block.width for block in self.blocks), self._text
+    def layout(self, conditioning: Tensor, anatomy: Anatomy, width: int) -> Layout:
+        """The one row of some width, given which of the batch's columns `(B, N)` may condition a prompt."""
+        text = self._text
         places = self.columns[text]
-        ids, positions = self._ids.new_empty(width), self._ids.new_empty(width)
+        ids, positions = self._ids[text][0].repeat(width), self._ids.new_zeros(width)
         told = torch.zeros(width, dtype=torch.bool, device=ids.device)
         ids[places], positions[places] = self._ids[text], (self._begin[:, None] + self._counted)[text]
         told[places] = conditioning[text]
@@ -194,11 +200,11 @@ class _Row:
     def _inside(self, rank: int, told: Tensor) -> tuple[Group, Tensor]:
         """The virtual tokens `(U, P)` of a prompt that stand in its rows, and the position of each row's first."""
         mine = [place for place, one in enumerate(self._which) if one == rank]
-        rows = slice(mine[0], mine[-1] + 1)
-        apart = Ragged(self._lengths[rows], int(self._starts[mine[0]]))
-        order = torch.arange(self._slots[rank].count, device=told.device)
-        columns = (self._starts + self._at)[rows, None] + order
+        given = sorted(mine, key=self._order.__getitem__)  # units are in the user's order
+        order = None if given == mine else self._ints([place - mine[0] for place in given])
+        apart = Ragged(self._lengths[mine[0] : mine[-1] + 1], int(self._starts[mine[0]]), order)
+        columns = (self._starts + self._at)[given, None] + torch.arange(self._slots[rank].count, device=told.device)
         group = Group(self._present[rank], torch.zeros_like(columns[:, 0]), columns, apart.apart(told), apart)
         # Virtual tokens that take no positions share that of the token before them, or in front that of the first.
         counted = self._at if self._slots[rank].shift else (self._at - 1).clamp(min=0)
-        return group, (self._begin + counted)[rows]
+        return group, (self._begin + counted)[given]

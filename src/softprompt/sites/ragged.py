@@ -15,24 +15,32 @@ from torch import Tensor
 class Ragged:
     """Where the rows lie.
 
-    Attributes:
-        lengths: of the rows, `(R,)`.
+    Args:
+        lengths: of the rows in the order in which they lie, `(R,)`.
         first: the column at which the first one begins.
+        order: of the rows in the order in which they are given out where each lies, `(R,)`; None where that is one.
+
+    Attributes:
+        lengths: of the rows as they are given out, `(R,)`.
+        first: as above.
+        begins: the column at which each of them begins, `(R,)`.
         width: columns of all rows.
         seen: which of `(R, W)` are columns, bool.
     """
 
-    def __init__(self, lengths: Tensor, first: int) -> None:
+    def __init__(self, lengths: Tensor, first: int, order: Tensor | None = None) -> None:
         """See the class."""
-        self.lengths, self.first = lengths, first
-        self.width, longest = int(lengths.sum()), int(lengths.max())
-        self.seen = torch.arange(longest, device=lengths.device) < lengths[:, None]
-        self._places = None if self.width == self.seen.numel() else self.seen.view(-1).nonzero()[:, 0]
-
-    @property
-    def begins(self) -> Tensor:
-        """The column at which each row begins, `(R,)`."""
-        return self.first + self.lengths.cumsum(0) - self.lengths
+        begins = first + lengths.cumsum(0) - lengths
+        self.lengths, self.begins = (lengths, begins) if order is None else (lengths[order], begins[order])
+        self.first, self.width, longest = first, int(lengths.sum()), int(lengths.max())
+        columns = torch.arange(longest, device=lengths.device)
+        self.seen = columns < self.lengths[:, None]
+        self._places = None
+        if order is not None:
+            given = order.argsort()[:, None] * longest + columns  # [R, W] where what lies is given out
+            self._places = given[columns < lengths[:, None]]
+        elif self.width != self.seen.numel():
+            self._places = self.seen.view(-1).nonzero()[:, 0]
 
     def apart(self, columns: Tensor) -> Tensor:
         """The rows `(R, W, ...)` of the one row's columns `(T, ...)`, zero at filler."""

@@ -191,6 +191,9 @@ def attend_shared(
         mask = shared.mask(index, window, prefix)
         output, _ = attend(module, block.rows(states[0]), keys, values, mask, **kwargs)
         found.append(block.columns(output))
+    filler = states[0].shape[2] - sum(block.width for block in shared.blocks)
+    if filler:
+        found.append(found[0].new_zeros(1, filler, *found[0].shape[2:]))
     return torch.cat(found, 1), None
 
 

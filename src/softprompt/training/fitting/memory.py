@@ -38,9 +38,8 @@ from softprompt.training.fitting.task_model import TaskModel
 from softprompt.training.measure import FreeMemory, free_memory
 
 _ROOM = 1.5  # of what a step keeps, with what it needs besides for a moment
-_AS_ONE = (
-    1.15  # of a batch that runs as one row with a tenth of it left out, to one that is padded (measured: up to that)
-)
+# Of a batch that runs as one row with a tenth of it left out, to one that is padded (measured: up to that).
+_AS_ONE = {"causal": 1.15, "encoder": 1.3}
 _COPIES = 4  # of what is trained: gradient, two moments, the best values
 
 
@@ -152,7 +151,7 @@ def _more(trained: TaskModel, longest: Sequence[Item], one: int) -> int:
         beside = next((item for item in longest if not begin_alike(longest[0], item)), beside)
     elif len(prompted.names) == 1 and why_rows_stay_apart(prompted.anatomy) is None:
         beside = next((item for item in longest if 0 < 10 * (most - item.length) < 2 * most), longest[:2][-1])
-        more = _AS_ONE
+        more = _AS_ONE[prompted.anatomy.kind]
     return int(more * max(_saved(trained, [longest[0], beside]) - one, 0))
 
 
