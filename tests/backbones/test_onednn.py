@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from softprompt.backbones.onednn import by_onednn, fits_onednn, has_onednn
+from softprompt.backbones import onednn
+from softprompt.backbones.onednn import by_onednn, few, fits_onednn, has_onednn
 
 pytestmark = pytest.mark.skipif(not has_onednn(), reason="torch was built without oneDNN")
 
@@ -23,7 +24,7 @@ def tensors(*shape: int, transposed: bool = False) -> tuple[Tensor, Tensor, Tens
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("shape", [(5,), (1, 5), (17, 5), (3, 4, 5), (2, 3, 4, 5)])
+@pytest.mark.parametrize("shape", [(5,), (1, 5), (17, 5), (67, 5), (3, 4, 5), (2, 3, 13, 5)])
 def test_output_and_gradients_are_those_of_torch(shape: tuple[int, ...], transposed: bool) -> None:
     given = tensors(*shape, transposed=transposed)
     for bias in (given[2], None):
@@ -76,7 +77,7 @@ def test_what_it_cannot_take_is_left_to_torch() -> None:
     assert seen == [False, False]
 
 
-@pytest.mark.parametrize("shape", [(17, 5), (3, 4, 5), (2, 3, 4, 5)])
+@pytest.mark.parametrize("shape", [(17, 5), (67, 5), (3, 4, 5), (2, 3, 13, 5)])
 def test_a_model_may_go_on_with_it_in_place(shape: tuple[int, ...]) -> None:
     """As Gemma 3n does with the product that each layer's own embeddings come of."""
     given = tensors(*shape)
@@ -88,3 +89,24 @@ def test_a_model_may_go_on_with_it_in_place(shape: tuple[int, ...]) -> None:
 
     for one, other in zip(slopes(by_onednn), slopes(functional.linear), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_products_have_few_sizes() -> None:
+    """Hardly more rows than there are, and whatever there are no more than 32 sizes from one power of two to the next."""
+    sizes = [few(rows) for rows in range(1, 4097)]
+    assert all(rows <= size <= rows + rows / 32 for rows, size in enumerate(sizes, 1))
+    assert sizes[:63] == list(range(1, 64))
+    assert all(len(set(sizes[1 << power : 2 << power])) <= 32 for power in range(5, 12))
+    assert all(few(size) == size for size in sizes)
+
+
+def test_a_size_that_is_new_is_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    own = onednn._LINEAR
+    assert own is not None
+    monkeypatch.setattr(onednn, "_LINEAR", lambda given, *rest: asked.append(len(given)) or own(given, *rest))
+    given, weight, bias = torch.randn(133, 5, requires_grad=True), torch.randn(7, 5), torch.randn(7)
+    made = by_onednn(given, weight, bias)
+    assert made.shape == (133, 7)
+    made.sum().backward()
+    assert asked == [136, 136]

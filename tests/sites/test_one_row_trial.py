@@ -13,9 +13,11 @@ from transformers import AutoModelForMaskedLM, BertConfig
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
+from softprompt.backbones.onednn import few
 from softprompt.methods import method as method_of
 from softprompt.sites import hooks
 from softprompt.sites.one_row import in_one_row
+from softprompt.sites.producer import View
 
 from ..shared.models import ENCODERS, HEADS, HIDDEN, LAYERS, VOCABULARY, ids, model, padded, tokenizer
 from ..shared.prompts import attached, close, logits, producer, tiny
@@ -164,6 +166,48 @@ def test_chosen_columns(sharing: list[int]) -> None:
         alike = gradients(prompted, [*some]), gradients(prompted, rows)
         for one, other in zip(*alike, strict=True):
             close(one, other, 1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_units_are_in_the_order_of_the_rows(family: str, sharing: list[int]) -> None:
+    """Whoever looks at what a prompt makes of each row finds it at that row's place."""
+    batch, mask = padded(ROWS, "left")
+    options = {} if family == "bert" else {"use_cache": False}
+    seen: list[list[int]] = []
+    with tiny(family, "capt") as prompted, torch.no_grad():
+        own = prompted.prompts[0].rewrite
+
+        def rewrite(layer: int, view: View) -> Tensor:
+            seen.append(view.text.sum(-1).tolist())
+            return own(layer, view)
+
+        prompted.prompts[0].rewrite = rewrite
+        sharing.clear()
+        prompted.states(input_ids=batch, attention_mask=mask, **options)
+    assert sharing
+    assert seen[0] == [row.shape[1] for row in ROWS]
+
+
+@pytest.mark.parametrize("family", ["bert", "llama", "gpt2"])
+def test_filler_behind_the_rows_changes_nothing(family: str) -> None:
+    batch, mask = padded([*ROWS, *ROWS, ids(5, 9)], "right")
+    options = {} if family == "bert" else {"use_cache": False}
+    columns: list[int] = []
+    with tiny(family, "capt") as prompted:
+        handle = prompted.anatomy.layers[0].register_forward_pre_hook(
+            lambda _, args, kwargs: columns.append((*args, *kwargs.values())[0].shape[1]), with_kwargs=True
+        )
+        own = logits(prompted, batch, mask, **options)
+        expected = gradients(prompted, own)
+        prompted._hooks.few_widths = True
+        found = logits(prompted, batch, mask, **options)
+        for one, other in zip(own, found, strict=True):
+            close(one, other, 1e-5)
+        for one, other in zip(expected, gradients(prompted, found), strict=True):
+            close(one, other, 1e-5)
+        handle.remove()
+    assert columns == [138, few(138)]
+    assert few(138) > 138
 
 
 def test_rows_of_one_length_run_as_they_are(sharing: list[int]) -> None:

@@ -22,6 +22,17 @@ def test_columns_become_rows_and_columns_again(lengths: tuple[int, ...]) -> None
         assert not row[length:].any()
 
 
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2), (0, 1, 2)])
+def test_rows_may_be_given_out_in_another_order_than_they_lie(order: tuple[int, ...]) -> None:
+    lengths = torch.tensor([3, 1, 2])
+    lying, own = Ragged(lengths, 2), Ragged(lengths, 2, torch.tensor(order))
+    states = torch.randn(9, 7)
+    assert torch.equal(own.apart(states), lying.apart(states)[[*order]])
+    assert torch.equal(own.together(own.apart(states)), states[2:8])
+    assert own.begins.tolist() == lying.begins[[*order]].tolist()
+    assert own.lengths.tolist() == lengths[[*order]].tolist()
+
+
 def test_heads_come_before_columns_in_attention() -> None:
     own = Block(torch.tensor([3, 1, 2]), 2, torch.full((3,), 4))
     states = torch.randn(1, 5, 11, 7)
