@@ -92,7 +92,7 @@ def test_a_model_may_go_on_with_it_in_place(shape: tuple[int, ...]) -> None:
 
 
 def test_products_have_few_sizes() -> None:
-    """Hardly more rows than there are, and whatever there are no more than 32 sizes from one power of two to the next."""
+    """Hardly more rows than there are, and no more than 32 sizes from one power of two to the next."""
     sizes = [few(rows) for rows in range(1, 4097)]
     assert all(rows <= size <= rows + rows / 32 for rows, size in enumerate(sizes, 1))
     assert sizes[:63] == list(range(1, 64))
