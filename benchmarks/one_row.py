@@ -2,7 +2,7 @@
 
     python benchmarks/one_row.py --data FOLDER [--backbone embedded:minilm] [--rows 64] [--rounds 5]
 
-FOLDER holds LM-BFF's `SST-2` and SuperGLUE's `CB`. Batches are of 16 training rows in a random order; both ways take
+FOLDER holds `fewshot/SST-2` (LM-BFF) and `superglue/CB`. Batches are of 16 training rows in a random order; both ways take
 each of them in turns, in one process, on one thread, in float32. A ratio is the median over batches and rounds, of the
 processor's time. Figures go to benchmarks/results/one_row.json under the backbone's name, the table to one_row.md.
 """
@@ -23,7 +23,7 @@ from _common import write
 from _machine import processor
 
 RESULTS = Path(__file__).parent / "results" / "one_row.json"
-TASKS = {"sst2": "SST-2", "cb": "CB"}
+TASKS = {"sst2": "fewshot/SST-2", "cb": "superglue/CB"}
 METHODS = ("capt", "p_tuning_v2", "prompt_tuning", "lora")
 BATCH = 16
 
