@@ -2,9 +2,9 @@
 
     python benchmarks/one_row.py --data FOLDER [--backbone embedded:minilm] [--rows 64] [--rounds 5]
 
-FOLDER holds `fewshot/SST-2` (LM-BFF) and `superglue/CB`. Batches are of 16 training rows in a random order; both ways take
-each of them in turns, in one process, on one thread, in float32. A ratio is the median over batches and rounds, of the
-processor's time. Figures go to benchmarks/results/one_row.json under the backbone's name, the table to one_row.md.
+FOLDER holds `fewshot/SST-2` (LM-BFF) and `superglue/CB`. Batches are of 16 training rows in a random order; both ways
+take each of them in turns, in one process, on one thread, in float32. A ratio is the median over batches and rounds, of
+the processor's time. Figures go to benchmarks/results/one_row.json under the backbone's name, the table to one_row.md.
 """
 
 from __future__ import annotations
