@@ -29,7 +29,7 @@ PROMPTS = (2, 0, 3, 2, 1, 4, 5)
 
 @pytest.fixture
 def sharing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Counts the rows of the batches that ran as one row, once a trial is over."""
+    """Counts the rows of the batches that ran as one row."""
     counted: list[int] = []
 
     def counting(*args: Any) -> Any:
@@ -118,16 +118,47 @@ def test_in_sixteen_bits(family: str, sharing: list[int]) -> None:
             torch.testing.assert_close(one[seen], prompted.states(input_ids=row)[0], rtol=0.05, atol=0.05)
 
 
+@pytest.fixture
+def widths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Columns of the batches that ran as one row."""
+    counted: list[int] = []
+
+    def counting(*args: Any) -> Any:
+        made = in_one_row(*args)
+        assert isinstance(made["input_ids"], Tensor)
+        counted.append(made["input_ids"].numel())
+        return made
+
+    monkeypatch.setattr(hooks, "in_one_row", counting)
+    return counted
+
+
 @pytest.mark.parametrize(("method", "more"), [("capt", 1), ("p_tuning_v2", 0), ("lora", 0)])
-def test_no_column_of_padding_runs(method: str, more: int) -> None:
-    columns: list[int] = []
+def test_no_column_of_padding_runs(method: str, more: int, widths: list[int]) -> None:
+    batch, mask = padded(ROWS, "right")
     with tiny("bert", method) as prompted, torch.no_grad():
-        handle = prompted.anatomy.layers[0].register_forward_pre_hook(
-            lambda _, args: columns.append(args[0].shape[0] * args[0].shape[1])
+        widths.clear()
+        prompted.states(input_ids=batch, attention_mask=mask)
+    assert widths == [sum(row.shape[1] + more for row in ROWS)]
+
+
+def test_who_listens_hears_the_rows(widths: list[int]) -> None:
+    """A user's hook is told of `(rows, columns)`, as ever; transformers' own hooks are there once states were shown."""
+    batch, mask = padded(ROWS, "right")
+    heard: list[tuple[int, ...]] = []
+    with tiny("bert", "capt") as prompted, torch.no_grad():
+        prompted(input_ids=batch, attention_mask=mask, output_hidden_states=True)
+        widths.clear()
+        own = prompted.states(input_ids=batch, attention_mask=mask)
+        assert len(widths) == 1
+        handle = prompted.anatomy.layers[1].register_forward_hook(
+            lambda module, args, out: heard.append((out if isinstance(out, Tensor) else out[0]).shape)
         )
-        prompted.states(input_ids=padded(ROWS, "right")[0], attention_mask=padded(ROWS, "right")[1])
+        found = prompted.states(input_ids=batch, attention_mask=mask)
         handle.remove()
-    assert columns == [sum(row.shape[1] + more for row in ROWS)]
+    assert len(widths) == 1
+    assert heard == [(len(ROWS), 1 + batch.shape[1], HIDDEN)]
+    close(own[mask.bool()], found[mask.bool()], 1e-5)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -189,14 +220,11 @@ def test_units_are_in_the_order_of_the_rows(family: str, sharing: list[int]) -> 
 
 
 @pytest.mark.parametrize("family", ["bert", "llama", "gpt2"])
-def test_filler_behind_the_rows_changes_nothing(family: str) -> None:
+def test_filler_behind_the_rows_changes_nothing(family: str, widths: list[int]) -> None:
     batch, mask = padded([*ROWS, *ROWS, ids(5, 9)], "right")
     options = {} if family == "bert" else {"use_cache": False}
-    columns: list[int] = []
     with tiny(family, "capt") as prompted:
-        handle = prompted.anatomy.layers[0].register_forward_pre_hook(
-            lambda _, args, kwargs: columns.append((*args, *kwargs.values())[0].shape[1]), with_kwargs=True
-        )
+        widths.clear()
         own = logits(prompted, batch, mask, **options)
         expected = gradients(prompted, own)
         prompted._hooks.few_widths = True
@@ -205,8 +233,7 @@ def test_filler_behind_the_rows_changes_nothing(family: str) -> None:
             close(one, other, 1e-5)
         for one, other in zip(expected, gradients(prompted, found), strict=True):
             close(one, other, 1e-5)
-        handle.remove()
-    assert columns == [138, few(138)]
+    assert widths == [138, few(138)]
     assert few(138) > 138
 
 
@@ -258,7 +285,8 @@ def deaf() -> Any:
 def counting() -> Any:
     """The body scales its embeddings by how many columns there are."""
     model = made()
-    model.bert.embeddings.register_forward_hook(lambda _, args, out: out * out.shape[1] ** 0.5)
+    inner = model.bert.embeddings.forward
+    model.bert.embeddings.forward = lambda **given: (out := inner(**given)) * out.shape[1] ** 0.5
     return model
 
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.compat import CACHES, attention_name, twin_name, untwinned
@@ -27,6 +27,7 @@ from softprompt.sites.footprint import Footprint
 SHARED_PREFIX = "softprompt_shared_prefix"
 _ATTENTION = twin_name("sdpa")  # the one attention that understands it: see `sites/attention.py`
 _WORTH = 10  # where rows share nothing, a tenth of the columns is padding, or the rows run as they are
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _UNWANTED = (*CACHES, *SHOWN, "position_ids", "token_type_ids")
 
 
@@ -73,6 +74,8 @@ def why_unshared(
         return "a row has no text"
     if not _pays(anatomy, footprints, rows, ids, mask):
         return "its rows share nothing, and hardly a column is padding"
+    if anatomy.kind == "encoder" and _is_heard(anatomy.body):
+        return "a hook listens to it, and would hear one row"
     config = anatomy.body.config
     if shows_inside(config, given):
         return "the configuration asks for attention maps, or states or routes of every layer"
@@ -107,6 +110,12 @@ def _pays(
     columns = len(rows) * (ids.shape[1] + max(counts))
     run = (ids.numel() if mask is None else int(mask.bool().sum())) + sum(counts)
     return _WORTH * (columns - run) >= columns
+
+
+def _is_heard(body: nn.Module) -> bool:
+    """Whether a user's hooks are told of what runs; transformers' own ask for nothing here."""
+    found = (hook for module in body.modules() for name in _HOOKS for hook in vars(module)[name].values())
+    return any(not getattr(hook, "__module__", "").startswith("transformers.") for hook in found)
 
 
 def _is_unwanted(name: str, value: object) -> bool:
