@@ -131,6 +131,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "index_n_heads": 2,
         "index_topk": 64,
         "sliding_window": 64,
+        "layer_types": ["heavily_compressed_attention", "compressed_sparse_attention", "heavily_compressed_attention"],
     },
     "led": {
         **_BART,

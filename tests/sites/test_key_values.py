@@ -30,6 +30,7 @@ from softprompt.sites import key_values as module
 from softprompt.sites.key_values import Heads, key_values
 
 from ..shared.models import ids, model, tokenizer
+from ..shared.unusual import unusual
 
 BASE: dict[str, Any] = {
     "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
@@ -181,3 +182,15 @@ def test_nothing_tells_of_keys_and_values() -> None:
     part = dataclasses.replace(read_anatomy(model("llama")), num_key_value_heads=0)
     with pytest.raises(SoftPromptError, match="'llama' cannot serve the site 'attention'.*prompt_tuning.*capt"):
         key_values(part)
+
+
+def test_blocks_that_are_seen_by_position_take_no_prefix() -> None:
+    """DeepSeek V4 sums columns up; behind keys and values that take positions a token would see what follows it."""
+    backbone = unusual("deepseek_v4", AutoModelForCausalLM)
+    with pytest.raises(SoftPromptError, match="see by their positions what is summed up.*prompt_tuning"):
+        attach(backbone, tokenizer(), PTuningV2(num_virtual_tokens=3))
+    with attach(backbone, tokenizer(), PromptTuning(num_virtual_tokens=3)) as prompted, torch.no_grad():
+        alone = prompted(input_ids=ids(6)).logits
+        padded = torch.nn.functional.pad(ids(6), (0, 2))
+        mask = torch.nn.functional.pad(torch.ones_like(ids(6)), (0, 2))
+        torch.testing.assert_close(prompted(input_ids=padded, attention_mask=mask).logits[:, :6], alone)

@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from softprompt.backbones.alignment import is_aligned
 from softprompt.backbones.bare import Pair, bare
-from softprompt.backbones.beginning import begins_anew
+from softprompt.backbones.beginning import needs_beginning
 from softprompt.backbones.cached import Sizes, cached_sizes
 from softprompt.backbones.compat import looks_attention_up
 from softprompt.backbones.lookups import second_lookups
@@ -169,8 +169,9 @@ class Anatomy:
         if not (self.has_open_attention or self.cached):
             none = "its layers have no attention whose keys a prefix could join"
             found["attention"] = "its attention is not an AttentionInterface function" if any(self.attentions) else none
-        elif self.kind == "causal" and not (self.absolute or self.meets_in_attention) and begins_anew(body):
-            found["attention"] = "it begins anew at position 0, which keys and values in front take from the text"
+        elif self.kind == "causal" and not (self.absolute or self.meets_in_attention):
+            why = needs_beginning(body)
+            found |= {"attention": f"{why}, which keys and values in front take from the text"} if why else {}
         return found
 
     def require_site(self, site: str) -> None:

@@ -31,8 +31,8 @@ from softprompt.backbones.resting import device_of
 from softprompt.backbones.structure import input_embedding, weight_of
 from softprompt.backbones.untouched import untouched
 
-_BEFORE, _CHANGED, _AFTER = 3, 2, 3
-_WIDTH = _BEFORE + _CHANGED + _AFTER
+BEFORE, _CHANGED, _AFTER = 3, 2, 3
+_WIDTH = BEFORE + _CHANGED + _AFTER
 # A token that sees nothing of a change moves by rounding alone, where experts or scales are shared with later tokens;
 # one that sees it moves about as much as those after the change.
 _ROUNDING = 0.05
@@ -151,7 +151,7 @@ class _Trial:
         if (
             self.first is not None
             and own.shape[:2] == same.shape
-            and not torch.equal(own[:, _BEFORE], own[:, _BEFORE + 1])
+            and not torch.equal(own[:, BEFORE], own[:, BEFORE + 1])
         ):
             led = None if pad is None else self._after_padding(same, pad, before=self.first)
             return "ids" if led is not None and torch.equal(led[:, :-1], own[:, :-1]) else "columns"
@@ -193,8 +193,8 @@ class _Trial:
 
     def _sees_nothing_later(self, states: Tensor) -> bool | None:
         moved = (states[0].float() - states[1].float()).norm(dim=-1)  # [T]
-        before = moved[: _BEFORE * self.times].norm()
-        after = moved[(_BEFORE + _CHANGED) * self.times : -1].norm()  # the last column may be padding
+        before = moved[: BEFORE * self.times].norm()
+        after = moved[(BEFORE + _CHANGED) * self.times : -1].norm()  # the last column may be padding
         if not bool(after > 0) or not bool(torch.isfinite(before)):
             return None
         return bool(before <= _ROUNDING * after)
@@ -294,6 +294,6 @@ def trial_rows(body: PreTrainedModel, times: int) -> Tensor:
     usable = [word for word in drawn if word not in special]
     row, spare = usable[:width], usable[width:]
     other = list(row)
-    for place in range(_BEFORE * times, (_BEFORE + _CHANGED) * times):
+    for place in range(BEFORE * times, (BEFORE + _CHANGED) * times):
         other[place] = next(word for word in spare[place:] if word != row[place])
     return torch.tensor([row, other], device="cpu" if device.type == "meta" else device)
