@@ -169,10 +169,8 @@ class Anatomy:
         if not (self.has_open_attention or self.cached):
             none = "its layers have no attention whose keys a prefix could join"
             found["attention"] = "its attention is not an AttentionInterface function" if any(self.attentions) else none
-        elif (
-            self.kind == "causal" and not (self.absolute or self.meets_in_attention) and (why := needs_beginning(body))
-        ):
-            found["attention"] = f"{why}, which keys and values in front take from the text"
+        elif self.kind == "causal" and not (self.absolute or self.meets_in_attention):
+            found |= {"attention": why for why in [needs_beginning(body)] if why}
         return found
 
     def require_site(self, site: str) -> None:

@@ -49,7 +49,7 @@ def _try(body: PreTrainedModel) -> str:
             why = "it begins anew at position 0"
         elif _moved(first[0], first[1]).max() < 1e-3 and _moved(further[0], further[1]).max() > 1e-2:
             why = "its tokens see by their positions what is summed up, counted from position 0"
-    return why
+    return why and f"{why}, which keys and values in front take from the text"
 
 
 def _moved(one: Tensor, other: Tensor) -> Tensor:
