@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, DynamicCache, LlamaConfig, NemotronConfig, StableLmConfig
+from transformers import (
+    AutoModelForCausalLM,
+    DynamicCache,
+    LlamaConfig,
+    NemotronConfig,
+    PhimoeConfig,
+    Qwen2MoeConfig,
+    StableLmConfig,
+)
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
@@ -339,7 +347,7 @@ def made(configuration: type = LlamaConfig, **options: Any) -> Any:
     """A tiny model of its own, with weights large enough to show."""
     config = configuration(
         vocab_size=VOCABULARY, hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-        num_key_value_heads=2, intermediate_size=37, max_position_embeddings=64, pad_token_id=0, **options,
+        num_key_value_heads=2, intermediate_size=36, max_position_embeddings=64, pad_token_id=0, **options,
     )  # fmt: skip
     model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
     with torch.no_grad():
@@ -384,6 +392,16 @@ KEPT = {
     "one deaf layer": deaf,
     "stablelm": lambda _: made(StableLmConfig),
     "nemotron": lambda _: made(NemotronConfig),
+    # Their windows stand in the mask of the model alone.
+    "phimoe": lambda _: made(PhimoeConfig, sliding_window=4, num_local_experts=4),
+    "qwen2_moe": lambda _: made(
+        Qwen2MoeConfig,
+        use_sliding_window=True,
+        sliding_window=4,
+        num_experts=4,
+        moe_intermediate_size=16,
+        shared_expert_intermediate_size=16,
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from softprompt.backbones.anatomy import Anatomy
 
@@ -13,9 +14,17 @@ def shortest_window(anatomy: Anatomy) -> int | None:
     As the configuration says: `sliding_window`, of the layers that `layer_types` calls so, or of all.
     """
     config = anatomy.config
-    window, kinds = getattr(config, "sliding_window", None), getattr(config, "layer_types", None)
+    window, kinds = _window(config), getattr(config, "layer_types", None)
     slides = kinds is None or "sliding_attention" in kinds
     return window if isinstance(window, int) and slides and getattr(config, "use_sliding_window", True) else None
+
+
+def _window(config: Any) -> object:
+    """What a configuration says of it, the least where it says another thing for each layer."""
+    try:
+        return getattr(config, "sliding_window", None)
+    except RuntimeError:
+        return min((one.sliding_window for one in config.per_layer_config if one.sliding_window), default=None)
 
 
 def longest_unstretched(anatomy: Anatomy) -> int | None:

@@ -130,8 +130,8 @@ def _joining(implementation: str) -> Attend:
             recorded.append(Handed(module, key, value, bool(given), _is_biased(attention_mask)))
         own, states = _own(implementation, module), (query, key, value)
         prefix = _prefix_of(module, given or _carried(module))
-        # An attention that makes a mask of its own cannot share: its model finds out that it was not.
-        if isinstance(shared, SharedPrefix) and attention_mask is not None and attention_mask.numel() == 1:
+        # Where an attention cannot share, its model finds out that it did not.
+        if isinstance(shared, SharedPrefix) and shared.serves(attention_mask, kwargs):
             return join_one_row(prefix, lambda joined: attend_shared(own, module, states, shared, joined, **kwargs))
         if prefix is None:
             return own(module, query, key, value, attention_mask, **kwargs)

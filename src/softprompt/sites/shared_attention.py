@@ -6,6 +6,7 @@ Letters: T columns of the one row, R rows of a block, W columns of its longest, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -110,6 +111,7 @@ class SharedPrefix:
         places: the column in the one row of each of the user's, `(B, N)`; of padding that of a neighbour.
         given: the body's arguments before, for a model whose attention does not make use of what it is given.
         causal: whether no column sees those behind it.
+        slides: whether some layers see a window alone, so that an attention has to tell which it sees.
         used: the attentions that did.
     """
 
@@ -117,6 +119,7 @@ class SharedPrefix:
     places: Tensor
     given: dict[str, object]
     causal: bool
+    slides: bool = False
     used: set[nn.Module] = field(default_factory=set)
     _masks: dict[tuple[int, int | None, tuple[int, ...]], Tensor] = field(default_factory=dict)
 
@@ -133,6 +136,14 @@ class SharedPrefix:
                 found = torch.cat([shown.expand(*found.shape[:3], -1), found], -1)
             self._masks[key] = found
         return self._masks[key]
+
+    def serves(self, mask: Tensor | None, kwargs: Mapping[str, object]) -> bool:
+        """Whether an attention leaves it to the rows what its columns see.
+
+        One that makes a mask of its own does not, nor one whose window stands in its model's mask alone (PhiMoE).
+        """
+        told = not self.slides or "sliding_window" in kwargs
+        return told and mask is not None and mask.numel() == 1
 
     def back(self, states: Tensor) -> Tensor:
         """States `(1, T, H)` at the user's columns, `(B, N, H)`."""
