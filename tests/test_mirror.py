@@ -50,7 +50,6 @@ WHOLE = {
     "backbones/structure": "backbones/test_anatomy.py",
     "backbones/untouched": "invariants/test_i11_detach.py",
     "backbones/verdicts": "backbones/test_probe.py",
-    "backbones/windows": "interop/test_peft_checkpoint.py",
     "carrying/beside/client": "carrying/test_prompt_embeds.py",
     "carrying/beside/past": "carrying/test_keys_values.py",
     "carrying/chat_templates": "carrying/test_vocabulary.py",

@@ -115,6 +115,14 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "activation_sparsity_pattern": [0.0] * 4,
         "laurel_rank": 16,
     },
+    "gemma4_text": {  # the last layer takes the keys and values of layer 1
+        **_GEMMA,
+        "num_hidden_layers": 4,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "num_kv_shared_layers": 1,
+        "vocab_size_per_layer_input": VOCABULARY,
+        "global_head_dim": 8,
+    },
     "deepseek_v4": {
         **_BERT,
         "intermediate_size": 48,

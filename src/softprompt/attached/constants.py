@@ -15,7 +15,7 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.sites.behind_texts import stands_behind
 from softprompt.sites.kept_encodings import encodes_apart, leaves_encoder
 from softprompt.sites.kept_texts import KeptTexts
-from softprompt.sites.layer_skipping import RecordedStates, can_skip_layers
+from softprompt.sites.layer_skipping import RecordedStates, highest_start
 from softprompt.sites.padding import Side
 from softprompt.sites.producer import StandIn
 
@@ -42,11 +42,8 @@ class Constants(Wrapper):
     @property
     def first_layer(self) -> int:
         """No state below this layer depends on what is trained; 0 where the family cannot leave layers out."""
-        return (
-            min((one.footprint.first_layer for one in self._producers), default=0)
-            if can_skip_layers(self.anatomy) and not self.moving
-            else 0
-        )
+        lowest = min((one.footprint.first_layer for one in self._producers), default=0)
+        return 0 if self.moving else highest_start(self.anatomy, lowest)
 
     @property
     def leaves_encoder(self) -> bool:

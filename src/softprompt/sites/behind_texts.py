@@ -139,11 +139,6 @@ def _may_run(call: Call, anatomy: Anatomy, layout: Layout, given: Mapping[str, o
     return plain and not others
 
 
-def seen_of(layout: Layout) -> Tensor:
-    """Which columns of a batch are seen, bool, shape `(B, T)`."""
-    return torch.ones_like(layout.ids, dtype=torch.bool) if layout.mask is None else layout.mask.bool()
-
-
 def counted_over(seen: Tensor, anatomy: Anatomy) -> Tensor:
     """The position of each column where those that are seen are counted, shape `(B, T)`."""
     return (seen.long().cumsum(-1) - 1).clamp(min=0) + anatomy.position_offset
@@ -151,13 +146,13 @@ def counted_over(seen: Tensor, anatomy: Anatomy) -> Tensor:
 
 def counts_plainly(layout: Layout, counted: Tensor) -> bool:
     """Whether the columns of a batch have no other positions than these."""
-    told, seen = layout.positions, seen_of(layout)
+    told, seen = layout.positions, layout.seen
     return told is None or (told.ndim == 2 and bool(((told == counted) | ~seen).all()))
 
 
 def _tails(layout: Layout, anatomy: Anatomy) -> Tails:
     ids, width = layout.ids, layout.ids.shape[1]
-    seen = seen_of(layout)
+    seen = layout.seen
     virtual, columns = ids >= anatomy.vocab_size, torch.arange(width, device=ids.device)
     first = (virtual & seen).long().argmax(-1, keepdim=True)  # [B, 1]
     last = width - (virtual | seen).long().flip(-1).argmax(-1, keepdim=True)

@@ -24,7 +24,6 @@ from softprompt.sites.behind_texts import (
     counted_over,
     counts_plainly,
     run_behind_texts,
-    seen_of,
     tell_positions,
 )
 from softprompt.sites.footprint import Footprint
@@ -62,7 +61,7 @@ def _encoded(call: Call, anatomy: Anatomy, given: dict[str, object], run: Run) -
     kept, layout = call.kept_texts, call.layout
     if kept is None or layout is None or not kept.serves or not _may_take(call, given):
         return run(**given)
-    ids, own = layout.ids, seen_of(layout)
+    ids, own = layout.ids, layout.seen
     if not counts_plainly(layout, counted_over(own, anatomy)):
         return run(**given)
     texts = texts_of(ids, own)

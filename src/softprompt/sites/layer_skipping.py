@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
+from softprompt.sites.key_values import key_values
 from softprompt.sites.layout import Layout
 
 
@@ -40,18 +41,37 @@ class RecordedStates:
 
     def enter(self, states: Tensor, layout: Layout) -> Tensor:
         """The states `(B, T, H)` that enter the layer: recorded as they are, or the given ones; padding stays."""
+        behind = states.shape[1] - layout.ids.shape[1]  # padding of the model's own (Longformer)
+        seen = nn.functional.pad(layout.seen, (0, behind))
         if self.rows is None:
             self.passes += 1
-            own = list(states.detach())
-            seen = None if layout.mask is None else layout.mask.bool()
-            self.recorded = own if seen is None else [row[mine] for row, mine in zip(own, seen, strict=True)]
+            self.recorded = [row[mine] for row, mine in zip(states.detach(), seen, strict=True)]
             return states
         given = torch.cat(list(self.rows)).to(states)
-        if layout.mask is None:
+        if layout.mask is None and not behind:
             return given.view_as(states)
-        return states.detach().index_put(layout.mask.bool().nonzero(as_tuple=True), given)
+        return states.detach().index_put(seen.nonzero(as_tuple=True), given)
 
 
 def can_skip_layers(anatomy: Anatomy) -> bool:
     """Whether the layers of a family can be left out from below: each is a module of its own that hands on states."""
-    return anatomy.decoder is None and len(set(anatomy.layers)) == len(anatomy.layers)
+    plain = anatomy.decoder is None and anatomy.states == 3
+    return plain and len(set(anatomy.layers)) == len(anatomy.layers)
+
+
+def highest_start(anatomy: Anatomy, layer: int) -> int:
+    """The highest layer, up to a given one, with which a pass may begin: none above it takes keys of one below.
+
+    Gemma 4's last layers take the keys and values of layers in the middle, which therefore have to run.
+
+    Args:
+        anatomy: the parts of the backbone, in no call of which this is asked.
+        layer: no state below it depends on what is trained.
+    """
+    if not layer or not can_skip_layers(anatomy):
+        return 0
+    sources = () if "attention" in anatomy.lacks else key_values(anatomy).sources
+    for place in range(len(sources) - 1, -1, -1):
+        if place >= layer:
+            layer = min(layer, sources[place])
+    return layer

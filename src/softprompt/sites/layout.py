@@ -104,3 +104,8 @@ class Layout:
     keep: Tensor | None
     groups: tuple[Group, ...]
     packed: bool
+
+    @property
+    def seen(self) -> Tensor:
+        """Which columns are seen, bool, shape `(B, T)`."""
+        return torch.ones_like(self.ids, dtype=torch.bool) if self.mask is None else self.mask.bool()

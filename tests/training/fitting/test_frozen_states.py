@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
@@ -30,6 +31,7 @@ from softprompt.training.setup import readout_spec
 from ...shared.models import model, tokenizer
 from ...shared.prompts import close, producer
 from ...shared.runs import PROMPT, Interrupting, run, task
+from ...shared.unusual import unusual
 
 METHODS: dict[str, Method] = {
     "spt": SPT(select="2", num_virtual_tokens=2, bottleneck=8, dropout=0.0),
@@ -43,10 +45,10 @@ SERVED = ("bert", "roberta", "gpt2", "llama", "qwen3", "gemma3")
 
 
 def setting(
-    family: str, method: Method, folder: Path, template: str = "{text} {mask}", **options: Any
+    family: Any, method: Method, folder: Path, template: str = "{text} {mask}", **options: Any
 ) -> tuple[PromptedModel, TaskModel, list[Any]]:
-    """An attached prompt, what is trained, and encoded rows of several lengths."""
-    backbone, rows = model(family), task(folder, template=template)
+    """An attached prompt on a model or a family's, what is trained, and encoded rows of several lengths."""
+    backbone, rows = model(family) if isinstance(family, str) else family, task(folder, template=template)
     prompted = attach(backbone, tokenizer(), producer(backbone, method))
     spec = readout_spec(backbone, rows, method, TrainingOptions(**options))
     readout = build_readout(rows, Backbone(backbone, tokenizer()), prompted.prompts[0], spec)
@@ -199,10 +201,36 @@ def test_families_that_cannot_begin_above_run_whole(family: str, tmp_path: Path)
 
 
 def test_a_layer_that_gives_more_than_states_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("softprompt.attached.constants.can_skip_layers", lambda anatomy: True)
+    monkeypatch.setattr("softprompt.sites.layer_skipping.can_skip_layers", lambda anatomy: True)
     prompted, trained, items = setting("t5", METHODS["spt"], tmp_path)
     with prompted:
         assert prompted.first_layer == 2
+        assert keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, room=Room()) is None
+
+
+LAST = DeepPrompt(select="2", num_virtual_tokens=2, init_std=0.5)
+
+
+def test_a_layer_whose_keys_others_take_is_run(tmp_path: Path) -> None:
+    """Gemma 4's last layer takes those of layer 1."""
+    prompted, trained, items = setting(unusual("gemma4_text", AutoModelForCausalLM), LAST, tmp_path)
+    with prompted:
+        assert prompted.first_layer == 1
+        kept = keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, room=Room())
+        assert kept is not None
+        expected, whole = gradients(trained, items)
+        found, partial = gradients(trained, items, [item.states_below for item in kept])
+    close(found, expected, 1e-5)
+    for one, other in zip(partial, whole, strict=True):
+        close(one, other, 1e-4)
+
+
+def test_padding_of_the_models_own_is_no_rows(tmp_path: Path) -> None:
+    """Longformer runs whole windows."""
+    prompted, trained, items = setting(unusual("longformer", AutoModelForMaskedLM), LAST, tmp_path)
+    with prompted, torch.no_grad(), prompted.starting_at_layer() as states_below:
+        trained(trained.readout.collate(items, train=True))
+        assert [len(one) for one in states_below.recorded] == [item.length + 2 for item in items]
         assert keep_states_below(prompted, trained.readout, items, train=True, batch_size=3, room=Room()) is None
 
 
