@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from transformers import LlamaConfig, MistralConfig
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.windows import shortest_window
+from softprompt.backbones.windows import shortest_window, slides
 
 
 class OfEachLayer(SimpleNamespace):
@@ -17,6 +18,12 @@ class OfEachLayer(SimpleNamespace):
     @property
     def sliding_window(self) -> int:
         raise RuntimeError("a per-layer attribute")
+
+
+def test_a_window_that_the_family_does_not_know_is_none() -> None:
+    for kind, expected in ((MistralConfig, True), (LlamaConfig, False)):
+        anatomy = SimpleNamespace(config=kind(sliding_window=4))
+        assert slides(cast("Anatomy", anatomy)) == expected
 
 
 def window(config: Any) -> int | None:

@@ -407,14 +407,20 @@ KEPT = {
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("chosen", [None, torch.tensor([[2], [1], [3]])], ids=["all columns", "selected"])
+@pytest.mark.parametrize("method", ["prompt_tuning", "p_tuning_v2"])
 @pytest.mark.parametrize("kept", KEPT)
 def test_attention_that_is_not_told_gives_its_rows_apart(
-    kept: str, chosen: Tensor | None, checkpointing: bool, sharing: list[int], monkeypatch: pytest.MonkeyPatch
+    kept: str,
+    method: str,
+    chosen: Tensor | None,
+    checkpointing: bool,
+    sharing: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first call finds out and computes anew; no later one tries."""
     batch, mask = padded(ROWS, "right")
     options = {} if chosen is None else {"positions": chosen}
-    with attached(KEPT[kept](monkeypatch), "prompt_tuning") as prompted:
+    with attached(KEPT[kept](monkeypatch), method) as prompted:
         own = prompted(input_ids=batch, attention_mask=mask, use_cache=True, **options).logits
         prompted.zero_grad()
         own.square().mean().backward()
@@ -454,7 +460,8 @@ def test_a_prefix_reaches_attention_that_is_not_told(config: Any, checkpointing:
         torch.testing.assert_close(found, torch.autograd.grad(wanted.square().sum(), table)[0], rtol=1e-3, atol=1e-3)
 
 
-def test_attention_with_a_mask_of_its_own_gives_its_rows_apart(sharing: list[int]) -> None:
+@pytest.mark.parametrize("method", ["prompt_tuning", "p_tuning_v2"])
+def test_attention_with_a_mask_of_its_own_gives_its_rows_apart(method: str, sharing: list[int]) -> None:
     """Some families rework the mask inside attention: what was shared is not used there."""
     model = made()
     for layer in model.model.layers:
@@ -463,7 +470,7 @@ def test_attention_with_a_mask_of_its_own_gives_its_rows_apart(sharing: list[int
             attention_mask=None if attention_mask is None else attention_mask.expand(-1, HEADS, -1, -1), **given
         )
     batch, mask = padded(ROWS, "right")
-    with attached(model, "prompt_tuning") as prompted, torch.no_grad():
+    with attached(model, method) as prompted, torch.no_grad():
         found = logits(prompted, batch, mask, use_cache=False)
         for row, one in zip(ROWS, found, strict=True):
             close(one, logits(prompted, row, use_cache=False)[0], 1e-5)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from softprompt.backbones.anatomy import Anatomy
 
@@ -19,12 +19,19 @@ def shortest_window(anatomy: Anatomy) -> int | None:
     return window if isinstance(window, int) and slides and getattr(config, "use_sliding_window", True) else None
 
 
-def _window(config: Any) -> object:
+def slides(anatomy: Anatomy) -> bool:
+    """Whether layers see a window: one that the family knows, which a configuration may carry along for nothing."""
+    known = inspect.signature(type(anatomy.config)).parameters
+    return bool(shortest_window(anatomy)) and "sliding_window" in known
+
+
+def _window(config: object) -> object:
     """What a configuration says of it, the least where it says another thing for each layer."""
     try:
         return getattr(config, "sliding_window", None)
     except RuntimeError:
-        return min((one.sliding_window for one in config.per_layer_config if one.sliding_window), default=None)
+        each = (getattr(one, "sliding_window", None) for one in getattr(config, "per_layer_config", ()))
+        return min((one for one in each if one), default=None)
 
 
 def longest_unstretched(anatomy: Anatomy) -> int | None:

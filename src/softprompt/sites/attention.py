@@ -130,15 +130,20 @@ def _joining(implementation: str) -> Attend:
             recorded.append(Handed(module, key, value, bool(given), _is_biased(attention_mask)))
         own, states = _own(implementation, module), (query, key, value)
         prefix = _prefix_of(module, given or _carried(module))
-        # Where an attention cannot share, its model finds out that it did not.
         if isinstance(shared, SharedPrefix) and shared.serves(attention_mask, kwargs):
             return join_one_row(prefix, lambda joined: attend_shared(own, module, states, shared, joined, **kwargs))
-        if prefix is None:
+        # Where an attention cannot share, or was not told, its model finds out that it did not, and runs again.
+        if prefix is None or _is_one_row():
             return own(module, query, key, value, attention_mask, **kwargs)
         causal = attention_mask is None and is_causal(implementation, module, kwargs)
         return join_prefix(prefix, own, module, states, attention_mask, kwargs, causal=causal)
 
     return attend
+
+
+def _is_one_row() -> bool:
+    """Whether the open call runs its rows as one."""
+    return getattr(current(), "shared_prefix", None) is not None
 
 
 def _prefix_of(module: nn.Module, given: object) -> Prefix | None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.onednn import few
-from softprompt.backbones.windows import shortest_window
+from softprompt.backbones.windows import slides
 from softprompt.sites.arguments import conditioning_of
 from softprompt.sites.common_fronts import common_fronts, rows_of
 from softprompt.sites.forward_call import Call
@@ -52,8 +52,7 @@ def in_one_row(
     row = _Row(ids, text, rows, order, call.slots, shared, apart=not causal)
     places = row.columns.index_select(0, torch.tensor(order, device=ids.device).argsort())
     width = sum(block.width for block in row.blocks)
-    slides = bool(shortest_window(anatomy))
-    call.shared_prefix = SharedPrefix(row.blocks, places, dict(given), causal, slides)
+    call.shared_prefix = SharedPrefix(row.blocks, places, dict(given), causal, slides(anatomy))
     call.layout = row.layout(told[order], anatomy, few(width) if few_widths else width)
     # A mask in four dimensions is left as it is: attention makes its own of what it is given.
     unread = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=ids.device)
