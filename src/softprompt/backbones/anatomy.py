@@ -170,7 +170,7 @@ class Anatomy:
             none = "its layers have no attention whose keys a prefix could join"
             found["attention"] = "its attention is not an AttentionInterface function" if any(self.attentions) else none
         elif self.kind == "causal" and not (self.absolute or self.meets_in_attention):
-            found |= {"attention": why for why in [needs_beginning(body)] if why}
+            found |= {"attention": why} if (why := needs_beginning(body)) else {}
         return found
 
     def require_site(self, site: str) -> None:
