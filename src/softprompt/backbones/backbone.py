@@ -18,6 +18,7 @@ from softprompt.backbones.fingerprint import Fingerprint, fingerprint
 from softprompt.backbones.heads import has_lm_head
 from softprompt.backbones.packed import keep_trainable
 from softprompt.backbones.resting import device_of
+from softprompt.backbones.settings import usual_settings
 from softprompt.backbones.wrapped import unwrapped
 from softprompt.errors import SoftPromptError
 
@@ -154,6 +155,8 @@ class TakesBackbone(Protocol[P, R_co]):
 def takes_backbone(function: Callable[Concatenate[Backbone, P], R]) -> TakesBackbone[P, R]:
     """Let a function of a `Backbone` take `model, tokenizer` in its place, by position or by these names.
 
+    What it makes is made under torch's usual settings.
+
     Args:
         function: its first parameter is `model`, the `Backbone`.
     """
@@ -167,7 +170,8 @@ def takes_backbone(function: Callable[Concatenate[Backbone, P], R]) -> TakesBack
         tokenizer = given.pop("tokenizer", MISSING)
         if tokenizer is MISSING and rest and follows:
             tokenizer = rest.pop(0)
-        return function(backbone_of(function.__name__, model, tokenizer), *rest, **given)
+        with usual_settings():
+            return function(backbone_of(function.__name__, model, tokenizer), *rest, **given)
 
     own = inspect.signature(function)
     model, *others = own.parameters.values()

@@ -18,6 +18,7 @@ from softprompt.attached.model import PromptedModel
 from softprompt.attached.reuse import LastAttached
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of
 from softprompt.backbones.fingerprint import Fingerprint
+from softprompt.backbones.settings import usual_settings
 from softprompt.errors import SoftPromptError
 from softprompt.files import strict_json
 from softprompt.files.forms import read_forms
@@ -243,6 +244,7 @@ def load(folder: str | Path, model: Backbone) -> Prompt: ...
 def load(folder: str | Path, model: nn.Module, tokenizer: PreTrainedTokenizerBase | None) -> Prompt: ...
 
 
+@usual_settings()
 def load(
     folder: str | Path, model: nn.Module | Backbone, tokenizer: PreTrainedTokenizerBase | Missing | None = MISSING
 ) -> Prompt:

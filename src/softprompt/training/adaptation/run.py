@@ -27,6 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from softprompt.backbones.backbone import Backbone
 from softprompt.backbones.fingerprint import fingerprint
 from softprompt.backbones.load import load_backbone
+from softprompt.backbones.settings import usual_settings
 from softprompt.backbones.source import name_alone
 from softprompt.errors import Interrupted, SoftPromptError
 from softprompt.files.manifest import check_files, named, sealed
@@ -72,6 +73,7 @@ class Adapted:
 
 
 @alone()
+@usual_settings()
 def adapt(
     backbone: str | Path,
     texts: Sequence[str],
