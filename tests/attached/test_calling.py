@@ -28,6 +28,24 @@ def test_inputs_that_leave_no_place_for_a_prompt() -> None:
         prompted(input_ids=ids(4), encoder_outputs=(torch.zeros(1, 4, 32),), decoder_input_ids=ids(2))
 
 
+def test_inputs_that_are_no_batch_of_ids() -> None:
+    """What a tokenizer gives, as it is or as numpy's, was told to be no input at all, and one row failed in torch."""
+    with tiny("llama", "prompt_tuning") as prompted:
+        for given in (ids(4).numpy(), ids(4).tolist(), ids(4)[0], {"input_ids": ids(4)}):
+            with fails("input_ids is .*: give a tensor .batch, tokens., and a tokenizer's output as .*encoded"):
+                prompted(given)
+
+
+def test_states_where_the_configuration_asks_for_tuples() -> None:
+    with tiny("bert", "prompt_tuning") as prompted, torch.no_grad():
+        expected = prompted.states(input_ids=ids(4))
+        prompted.config.return_dict = False
+        try:
+            close(prompted.states(input_ids=ids(4)), expected)
+        finally:
+            prompted.config.return_dict = True
+
+
 def test_inputs_that_a_prefix_takes() -> None:
     """Keys and values need no place in the sequence."""
     with tiny("llama", "p_tuning_v2") as prompted, torch.no_grad():

@@ -12,7 +12,7 @@ import torch
 
 import softprompt as sp
 from softprompt.backbones.settings import usual_settings
-from softprompt.methods import PTuning, PromptTuning
+from softprompt.methods import PromptTuning, PTuning
 from softprompt.methods.base import Method
 
 from ..shared.models import ids, model, tokenizer

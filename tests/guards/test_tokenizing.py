@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+
+import softprompt as sp
+from softprompt.guards.tokenizing import token_ids
+from softprompt.methods import PromptTuning
 
 from ..attacks.threads import together
-from ..shared.prompts import tiny
+from ..shared.models import model
+from ..shared.prompts import fails, tiny
+
+
+def test_without_a_tokenizer_no_text_is_read() -> None:
+    nothing: Any = None
+    with fails("there is none: give the backbone's beside the model"):
+        token_ids(nothing, "w6")
+    with sp.attach(model("llama"), None, PromptTuning(num_virtual_tokens=2)) as prompted, fails("there is none"):
+        prompted.encode(["w6"])
+
+
+def test_a_tokenizer_that_fails_is_told() -> None:
+    bare = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"w5": 0})))
+    with fails("the tokenizer fails at 'w6': .*UNK"):
+        token_ids(bare, "w6")
 
 
 def test_texts_are_encoded_as_if_alone() -> None:

@@ -18,7 +18,7 @@ from softprompt.training.options import TrainingOptions
 from softprompt.training.setup import readout_spec
 
 from ..shared.models import model, modes, tokenizer
-from ..shared.prompts import tiny
+from ..shared.prompts import fails, tiny
 
 TASK = Task(name="two", template="{sentence} {mask}", labels={"0": "w10", "1": "w11"}, fields=("sentence",))
 
@@ -50,6 +50,13 @@ def test_predict_gives_the_model_back(training: bool, stop: type[BaseException] 
             assert [one.probabilities for one in found] == [one.probabilities for one in again]  # no dropout fell
         assert modes(prompted, readout) == before
         assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize("size", ["3", 0, 1.5, None])
+def test_a_batch_size_that_is_none(size: Any) -> None:
+    with tiny("bert", PTuningV2(num_virtual_tokens=2)) as prompted, fails("give a whole number of at least 1"):
+        readout = build_readout(TASK, Backbone(model("bert"), tokenizer()), prompted.prompts[0], SPEC)
+        predict(prompted, readout, ROWS, batch_size=size)
 
 
 @pytest.mark.parametrize(("seq2seq", "word"), [(False, "good"), (True, "positive")])

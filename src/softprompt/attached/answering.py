@@ -166,7 +166,7 @@ class Answering(Saving):
         plain = [text for text in rows if isinstance(text, str)]
         if len(plain) < len(rows):
             raise SoftPromptError("encode: a row of fields needs a task's template: give texts, or a loaded prompt")
-        if self.tokenizer.pad_token is None and "padding" not in kwargs and len(plain) > 1:
+        if getattr(self.tokenizer, "pad_token", None) is None and "padding" not in kwargs and len(plain) > 1:
             return self._padded(tokenise(self.tokenizer, plain, **kwargs)["input_ids"])
         side = {"padding_side": "left"} if self.anatomy.kind == "causal" else {}
         batch = tokenise(self.tokenizer, plain, **{"padding": True, "return_tensors": "pt", **side, **kwargs})

@@ -124,7 +124,9 @@ class Calling(Constants):
             with self.calling(rows, conditioning_mask, positions) as call:
                 call.wants_cache = False
                 output = self.anatomy.body(**kwargs)
-        states: Tensor | None = getattr(output, "last_hidden_state", None)
+        # A configuration may ask for tuples (`return_dict=False`), whose first value these are.
+        first = output[0] if isinstance(output, tuple) else getattr(output, "last_hidden_state", None)
+        states: Tensor | None = first if isinstance(first, Tensor) else None
         if states is None:
             raise SoftPromptError(
                 f"family {self.anatomy.family!r} gives no last_hidden_state, which a head beside the prompt reads: "
@@ -261,6 +263,11 @@ class Calling(Constants):
 def _batch(given: Mapping[str, object]) -> int:
     for name in ("input_ids", "inputs_embeds", "decoder_input_ids", "labels"):
         value = given.get(name)
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and (value.ndim > 1 or name == "labels"):
             return value.shape[0]
+        if value is not None:
+            told = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise SoftPromptError(
+                f"{name} is {told}: give a tensor (batch, tokens), and a tokenizer's output as **encoded"
+            )
     raise SoftPromptError("the attached model was called without input_ids")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, Protocol, cast
@@ -21,11 +21,12 @@ from transformers.generation.streamers import BaseStreamer
 from transformers.utils.generic import ModelOutput
 
 from softprompt.attached.by_lengths import by_lengths
+from softprompt.attached.generate_options import check_options, check_room
 from softprompt.attached.heard import generate_heard
 from softprompt.attached.leftward import is_padded_behind, leftward
 from softprompt.attached.only_answers import OnlyAnswers
 from softprompt.backbones.cached import cache_name
-from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS, cache_in, length_of
+from softprompt.backbones.compat import BY_LENGTH, CRITERIA, PROCESSORS
 from softprompt.backbones.within import check_generates
 from softprompt.backbones.wrapped import refuse_adapter_names
 from softprompt.errors import SoftPromptError
@@ -36,13 +37,6 @@ from softprompt.sites.insertion import insert
 from softprompt.sites.layout import UserBatch
 from softprompt.sites.outputs import gather, user_length
 from softprompt.sites.positions import of_rows
-
-_REFUSED = {
-    "assistant_model": "another model, which has no virtual tokens, would read the ids",
-    "prompt_lookup_num_tokens": "virtual tokens would be looked up as text",
-    "guidance_scale": "the unconditional pass would run without the prompt",
-    "prefill_chunk_size": "a prompt must enter in one piece",
-}
 
 
 class _Generates(Protocol):
@@ -103,7 +97,7 @@ def _generate(
     if ids is None or not virtual:
         with model.calling(rows):
             return backbone.generate(input_ids=ids, **kwargs)
-    _refuse(model, rows, kwargs)
+    check_options(model, rows, kwargs)
     if model.anatomy.kind == "encoder-decoder":
         with model.calling(rows) as call:
             output = backbone.generate(input_ids=ids, **kwargs)
@@ -127,6 +121,7 @@ def _with_virtual_tokens(
         kwargs |= beside(kwargs, layout) | ({} if given is None else {"position_ids": layout.positions})
         full, full_mask, keep = layout.ids, layout.mask, layout.keep
         _count_in(backbone, kwargs, full.shape[1] - ids.shape[1])
+        check_room(kwargs, full.shape[1], full.shape[1] - ids.shape[1])
     if kwargs.get("streamer") is not None:
         kwargs["streamer"] = _Streamer(kwargs["streamer"], ids)
     if cache_name(model.anatomy.body) is None:
@@ -135,18 +130,6 @@ def _with_virtual_tokens(
         shown = _showing_text(backbone, model.anatomy.vocab_size)
         output = shown.generate(input_ids=full, attention_mask=full_mask, **kwargs)
     return _own(output, ids, full.shape[1], keep)
-
-
-def _refuse(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any]) -> None:
-    configs = (kwargs.get("generation_config"), cast("_Generates", model.backbone).generation_config)
-    for name, why in _REFUSED.items():
-        values = [kwargs.get(name), *(getattr(config, name, None) for config in configs)]
-        if any(value not in (None, 1, 1.0) for value in values):
-            raise SoftPromptError(f"generate cannot take {name!r} with virtual tokens ({why}): leave it out")
-    past = cache_in(kwargs)
-    continues = past is not None and int(length_of(past)) > 0
-    if continues and any(model.slots[row].count and model.slots[row].placement == "end" for row in rows):
-        raise SoftPromptError("a prompt placed at the end cannot continue a cache: generate from the whole text")
 
 
 def _mask_of(model: Attached, ids: Tensor) -> Tensor:

@@ -133,6 +133,11 @@ def cache_in(given: Mapping[str, object]) -> Cache | None:
     return cast("Cache | None", next(found, None))
 
 
+def room_of(cache: Cache) -> int:
+    """The columns for which a cache of a fixed size has room; -1 for one that grows."""
+    return max((int(getattr(layer, "max_cache_len", -1)) for layer in cache.layers), default=-1)
+
+
 def length_of(cache: Cache) -> int:
     """How many columns a cache holds; of one that keeps a recurrent state alone 1 where it has one, for none counts."""
     try:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from softprompt.errors import SoftPromptError, quoted
+
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
@@ -21,9 +23,21 @@ def tokenise(
     text: str | Sequence[str],
     **options: Any,  # of the tokenizer's own call, which has thirty
 ) -> BatchEncoding:
-    """What a tokenizer gives for some text, whatever other threads ask of it through this function."""
+    """What a tokenizer gives for some text, whatever other threads ask of it through this function.
+
+    Raises:
+        SoftPromptError: there is none, or it fails at the text.
+    """
+    given: object = tokenizer  # of a `Backbone` without one
+    if given is None:
+        raise SoftPromptError("texts are read by a tokenizer, and there is none: give the backbone's beside the model")
     with _ONE_AT_A_TIME:
-        found: BatchEncoding = tokenizer(text, **options)
+        try:
+            found: BatchEncoding = tokenizer(text, **options)
+        except Exception as error:
+            if type(error) is not Exception:  # what `tokenizers` raises, as of words that a vocabulary has no token for
+                raise
+            raise SoftPromptError(f"the tokenizer fails at {quoted(text, 60)}: {error}") from None
     return found
 
 

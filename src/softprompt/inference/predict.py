@@ -17,7 +17,7 @@ from softprompt.attached.lowered import Lowered, lowered_in_front, meet_in_front
 from softprompt.attached.standing import standing_in
 from softprompt.backbones.sharding import is_split
 from softprompt.errors import SoftPromptError
-from softprompt.inference.batches import Tick, batches
+from softprompt.inference.batches import Tick, batches, rows_a_batch
 from softprompt.inference.neighbours import longest_first
 from softprompt.inference.prefilled import PrefilledItem, beginning_above
 from softprompt.ranks import Ranks, here
@@ -85,6 +85,7 @@ def predict(
         items: the rows, encoded already, and maybe prefilled.
         prompts: the name of the prompt that answers; may be left out where one is attached.
     """
+    batch_size = rows_a_batch(batch_size)
     encoded = list(items) if items is not None else [readout.encode(row) for row in rows]
     asked = prompted.rows(prompts, 1) if prompts or len(prompted.names) == 1 else tuple(range(len(prompted.names)))
     longest = longest_first(encoded, alike=len(asked) == 1 and meet_in_fronts(prompted, asked[0]))

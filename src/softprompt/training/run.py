@@ -11,6 +11,7 @@ from typing import Any, overload
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from softprompt.attached.answering import Returned
 from softprompt.attached.attach import attach
 from softprompt.attached.model import PromptedModel
 from softprompt.backbones.backbone import MISSING, Backbone, Missing, backbone_of, takes_backbone
@@ -93,9 +94,9 @@ class Run(Summarised):
         """
         return self.record.breakdown
 
-    def predict(self, texts: Sequence[Any], *, batch_size: int = 32) -> list[str]:
-        """The label of each text; see `Prompt.predict`."""
-        return self.prompt.predict(texts, batch_size=batch_size)
+    def predict(self, texts: Sequence[Any], *, batch_size: int = 32, returns: Returned = "labels") -> list[Any]:
+        """The label of each text, its word or the probabilities of all; see `Prompt.predict`."""
+        return self.prompt.predict(texts, batch_size=batch_size, returns=returns)
 
 
 @takes_backbone

@@ -30,7 +30,8 @@ FRAME = pd.DataFrame(ROWS)
         ([], ("data: no rows",)),
         (FRAME[:0], ("data: no rows",)),
         (["good"], ("data, line 1: 'good' is no mapping",)),
-        ({"text": ["good"], "label": [1]}, ("looked for the splits train, validation, test", "'text' or 'label'")),
+        ({"text": ["good"], "label": [1]}, ("'text' or 'label' are columns: make one table", "pandas.DataFrame")),
+        ({"other": ROWS}, ("looked for the splits train, validation, test", "'other'")),
         ({"train": "good"}, ("data, train: 'good' is no table",)),
         (pd.DataFrame([["a", "b"]], columns=["text", "text"]), ("data: column 'text' stands twice",)),
         ([{"text": "a", "label": 7}], ("data, line 1: label '7'",)),
@@ -61,6 +62,21 @@ def test_a_table_for_each_split_is_a_published_division() -> None:
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (30, 30, 4)
     secret = REVIEWS.with_data({**data, "test": [{"text": "a", "label": -1}]}).splits()
     assert secret.protocol == "official validation is test"
+
+
+def test_splits_of_other_names_are_told() -> None:
+    """They were left aside in silence, and the training rows divided in their place."""
+    splits = REVIEWS.with_data({"train": FRAME, "eval": FRAME, "Test": FRAME}).splits()
+    assert [note for note in splits.notes if note.startswith("not read: 'eval' or 'Test'; splits are called train")]
+    assert not REVIEWS.with_data({"train": FRAME, "val": FRAME, "test": FRAME}).splits().notes
+
+
+def test_files_of_other_names_are_told(tmp_path: Path) -> None:
+    for name in ("train", "Test", "evaluation", "dictionary"):
+        FRAME.to_csv(tmp_path / f"{name}.csv", index=False)
+    notes = REVIEWS.with_data(tmp_path).splits().notes
+    assert [note for note in notes if "not read" in note and "'Test.csv'" in note and "'evaluation.csv'" in note]
+    assert not any("dictionary" in note for note in notes)
 
 
 def test_tables_of_single_parts_and_folders_of_them(tmp_path: Path) -> None:

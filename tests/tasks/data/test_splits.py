@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -233,6 +234,14 @@ def test_options_below_one(tmp_path: Path, option: str) -> None:
     with pytest.raises(SoftPromptError) as error:
         REVIEWS.with_data(write(tmp_path / "rows.tsv", GOOD), **{option: 0})
     told(error, f"{option} is 0")
+
+
+@pytest.mark.parametrize(("option", "value"), [("shots", "3"), ("max_test_rows", "5"), ("test_size", "0.2")])
+def test_options_that_are_no_numbers(tmp_path: Path, option: str, value: str) -> None:
+    given: dict[str, Any] = {option: value}
+    with pytest.raises(SoftPromptError) as error:
+        REVIEWS.with_data(write(tmp_path / "rows.tsv", GOOD), **given)
+    told(error, f"{option} is '{value}'")
 
 
 def test_too_few_rows_to_divide(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ STEMS: Mapping[SplitName, tuple[str, ...]] = {
     # GLUE's own test files have no labels; labelled ones that others published beside them come first.
     "test": ("test-labeled", "test_labeled", "test"),
 }
+# What others call their splits, which would tell nothing of which part is meant here.
+_ELSEWHERE = {"eval", "evaluation", "holdout", "testing", "training"}
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
 _FEW_SHOT = re.compile(r"\d+-\d+\Z")
 
@@ -136,6 +138,26 @@ def split_files(task: TaskDefinition, folder: Path, split: SplitName) -> list[Pa
     return _tree(task, folder, split) if task.layout == "webnlg" else []
 
 
+def unread(task: TaskDefinition, data: Path | Held | None, seed: int, shots: int | None) -> list[str]:
+    """A note on tables that look like a split's, or stand for one, and are called as none that is read."""
+    known = {stem for split in STEMS for stem in _stems(task, split)}
+    place = find(task, data, seed, shots) if isinstance(data, Path) else data
+    if isinstance(place, Path) and place.is_dir() and is_saved(place):
+        place = saved(place)
+    if isinstance(place, Held):
+        names = [str(name) for name in place.splits or () if name not in known]
+    elif place is not None and place.is_dir():
+        there = [entry for entry in entries(place) if entry.is_file() and ending_of(entry) in ENDINGS]
+        other = (_ELSEWHERE | {stem.casefold() for stem in known}) - known
+        names = [one.name for one in there if stem_of(one) not in known and stem_of(one).casefold() in other | known]
+    else:
+        names = []
+    if not names:
+        return []
+    called = ", ".join(f"{split} ({', '.join(_stems(task, split))})" for split in STEMS)
+    return [f"not read: {listed(names[:12])}; splits are called {called}"]
+
+
 def _tree(task: TaskDefinition, folder: Path, split: SplitName) -> list[Path]:
     """The split's files of WebNLG's release: one under a name of the split, else all in the folders below."""
     for stem in _stems(task, split):
@@ -159,6 +181,11 @@ def _held(task: TaskDefinition, held: Held) -> tuple[dict[str, Iterable[Record]]
         first, part = begun(held.records(columns, name))
         if split != "test" or has_answer(task, first):
             records[split] = part
+    if not records and not columns.known.isdisjoint(splits):
+        raise SoftPromptError(
+            f"{held.origin}: {listed([*splits][:12])} are columns: make one table of them, as pandas.DataFrame(...) or "
+            "datasets.Dataset.from_dict(...)"
+        )
     if not records:
         raise SoftPromptError(
             f"{held.origin}: looked for the splits {', '.join(SPLITS)}, and found {listed([*splits][:12])}; "

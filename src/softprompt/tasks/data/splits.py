@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from numbers import Real
 from pathlib import Path
+from typing import SupportsIndex
 
-from softprompt.errors import SoftPromptError
+from softprompt.errors import SoftPromptError, quoted
 from softprompt.guards.paths import check_file
 from softprompt.tasks.data import references, sampling, sources
 from softprompt.tasks.data.faults import BadRows
@@ -62,9 +64,17 @@ class DataSource:
     def check(self, task: TaskDefinition) -> None:
         """Raise `SoftPromptError` where the options or the path cannot work; reads no rows."""
         for name, value in (("shots", self.shots), ("max_test_rows", self.max_test_rows)):
+            if value is not None and not isinstance(value, SupportsIndex):
+                raise SoftPromptError(
+                    f"{name} is {quoted(value, 60)}; give a whole number, or leave it out for all rows"
+                )
             if value is not None and value < 1:
                 raise SoftPromptError(f"{name} is {value}; give at least 1, or leave it out for all rows")
         size = self.test_size
+        if size is not None and not isinstance(size, Real):
+            raise SoftPromptError(
+                f"test_size is {quoted(size, 60)}; give a share between 0 and 1, or a number of rows, as a number"
+            )
         if size is not None and not (0 < size < 1 or (size >= 1 and size % 1 == 0)):
             raise SoftPromptError(f"test_size is {size:g}; give a share between 0 and 1, or a number of rows")
         if size is not None and self.test_data is not None:
@@ -109,6 +119,7 @@ class DataSource:
             records.setdefault("test", records["validation"])  # as ever where no test rows are published
         records.update(given)
         rows, notes = self._rows(task, records)
+        notes += sources.unread(task, self.data, self.seed, self.shots)
         # What few shots of a package leave over is not all tested on: figures of its tenth are published.
         rest = one and self.data is not None and self.test_size is None and "test" not in rows
         draw = _Draw(task, seed, self.shots if few_shot or rest else None, self.test_size, rest)
