@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from softprompt.backbones.compat import cache_in, length_of, room_of
 from softprompt.errors import SoftPromptError
@@ -18,7 +17,7 @@ _REFUSED = {
 }
 
 
-def check_options(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any]) -> None:
+def check_options(model: Attached, rows: Sequence[int], kwargs: Mapping[str, object]) -> None:
     """Refuse options that cannot work with virtual tokens, wherever they are set.
 
     Args:
@@ -40,7 +39,7 @@ def check_options(model: Attached, rows: Sequence[int], kwargs: Mapping[str, Any
         raise SoftPromptError("a prompt placed at the end cannot continue a cache: generate from the whole text")
 
 
-def check_room(kwargs: Mapping[str, Any], columns: int, added: int) -> None:
+def check_room(kwargs: Mapping[str, object], columns: int, added: int) -> None:
     """Refuse a cache of a fixed size that was counted without the virtual tokens.
 
     Raises:
@@ -49,7 +48,7 @@ def check_room(kwargs: Mapping[str, Any], columns: int, added: int) -> None:
     cache, config = cache_in(kwargs), kwargs.get("generation_config")
     room = -1 if cache is None else room_of(cache)
     new = kwargs.get("max_new_tokens", getattr(config, "max_new_tokens", None))
-    needed = columns + (new or 1) - 1  # what is written last is not read again
+    needed = columns + (new if isinstance(new, int) else 1) - 1  # what is written last is not read again
     if 0 < room < needed:
         raise SoftPromptError(
             f"the cache has room for {room} columns, and {needed} are needed, {added} of them for virtual tokens: make "
