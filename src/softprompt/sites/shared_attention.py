@@ -96,7 +96,7 @@ def by_length(
     found, begin = list[Block](), 0
     for run in runs:
         own = slice(begin, begin + len(run))
-        seen = tuple((block, None if rows is None else rows[own]) for block, rows in above)
+        seen = tuple((block, None if those is None else those[own]) for block, those in above)
         found.append(Block(lengths[own], first, starts[own], seen, None if prompts is None else prompts[own]))
         begin, first = own.stop, first + found[-1].width
     return tuple(found)
