@@ -153,6 +153,7 @@ PARAMETERS, MODULES, BUFFERS = "_parameters", "_modules", "_buffers"  # a module
 DISPATCHED = "_hf_hook"  # what accelerate gives to a module that it moves inputs for, or fetches weights for
 TIED = "all_tied_weights_keys"  # of a model: the names of weights that are another one, and that one's
 HOOKS = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")  # how the names of a module's hooks end
+LISTENING = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")  # hooks of its passes
 OF_LAST_TEXT = "rope_deltas"  # what Qwen2-VL and its like remember of the text that they generated from last
 assert_async = torch._assert_async
 

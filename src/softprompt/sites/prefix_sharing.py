@@ -20,14 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from softprompt.backbones.anatomy import Anatomy
-from softprompt.backbones.compat import CACHES, attention_name, twin_name, untwinned
+from softprompt.backbones.compat import CACHES, LISTENING, attention_name, twin_name, untwinned
 from softprompt.backbones.shown import SHOWN, shows_inside
 from softprompt.sites.footprint import Footprint
 
 SHARED_PREFIX = "softprompt_shared_prefix"
 _ATTENTION = twin_name("sdpa")  # the one attention that understands it: see `sites/attention.py`
 _WORTH = 10  # where rows share nothing, a tenth of the columns is padding, or the rows run as they are
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _UNWANTED = (*CACHES, *SHOWN, "position_ids", "token_type_ids")
 
 
@@ -114,7 +113,7 @@ def _pays(
 
 def _is_heard(body: nn.Module) -> bool:
     """Whether a user's hooks are told of what runs; transformers' own ask for nothing here."""
-    found = (hook for module in body.modules() for name in _HOOKS for hook in vars(module)[name].values())
+    found = (hook for module in body.modules() for name in LISTENING for hook in vars(module)[name].values())
     return any(not getattr(hook, "__module__", "").startswith("transformers.") for hook in found)
 
 
