@@ -36,6 +36,7 @@ import gc, sys, psutil
 sys.path[:0] = {path!r}
 import softprompt as sp
 from benchmarks import _served as served
+from softprompt.backbones.freed import give_back
 from softprompt.serving.engine import Engine
 backbone = sp.load_backbone({name!r}, dtype="float32")
 with Engine(backbone, {root!r}) as engine:
@@ -47,6 +48,7 @@ with Engine(backbone, {root!r}) as engine:
         engine.answer(asked)
         engine.forget(asked)
     gc.collect()
+    give_back()  # as the server does every half a minute
     print(psutil.Process().memory_full_info().uss, engine.shelf.bytes)
 """
 
