@@ -19,7 +19,7 @@ from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.onednn import few
 from softprompt.backbones.windows import slides
 from softprompt.sites.arguments import conditioning_of
-from softprompt.sites.common_fronts import common_fronts, rows_of
+from softprompt.sites.common_fronts import Front, common_fronts, rows_of
 from softprompt.sites.forward_call import Call
 from softprompt.sites.layout import Group, Layout, Slots
 from softprompt.sites.ragged import Ragged
@@ -46,11 +46,14 @@ def in_one_row(
     told = text if conditioning is None else text & conditioning.bool()
     causal = anatomy.kind == "causal"
     shared = [causal and one.stands_before_all for one in call.footprints]
-    order = _order(ids, text, rows, [call.slots[row].count * (not shared[row]) for row in rows], causal)
+    order, fronts = _order(ids, text, rows, [call.slots[row].count * (not shared[row]) for row in rows], causal)
     call.resolved, call.positions, call.moved = False, None, None
     call.calls.clear()
-    row = _Row(ids, text, rows, order, call.slots, shared, apart=not causal)
+    row = _Row(ids, text, rows, order, fronts, call.slots, shared)
     places = row.columns.index_select(0, torch.tensor(order, device=ids.device).argsort())
+    if not causal:  # heads that read column 0 find the row's first token, wherever padding is
+        first = places.gather(1, text.to(torch.int8).argmax(-1, keepdim=True))
+        places = torch.where(text, places, first)
     width = sum(block.width for block in row.blocks)
     call.shared_prefix = SharedPrefix(row.blocks, places, dict(given), causal, slides(anatomy))
     call.layout = row.layout(told[order], anatomy, few(width) if few_widths else width)
@@ -59,10 +62,13 @@ def in_one_row(
     return {**given, "input_ids": call.layout.ids, "position_ids": call.layout.positions, "attention_mask": unread}
 
 
-def _order(ids: Tensor, text: Tensor, rows: Sequence[int], inside: Sequence[int], causal: bool) -> list[int]:
-    """Rows in the order in which they lie: those of a prompt side by side where they share fronts or it reads them.
+def _order(
+    ids: Tensor, text: Tensor, rows: Sequence[int], inside: Sequence[int], causal: bool
+) -> tuple[list[int], list[Front]]:
+    """Rows in the order in which they lie, those of a prompt side by side where it reads them; and their fronts.
 
-    Within that by their lengths, so that neighbours in attention are about as long.
+    Where some share a front, all lie by their prompts; else by their lengths, so that neighbours in attention are about
+    as long.
 
     Args:
         ids: `(B, N)`.
@@ -74,16 +80,14 @@ def _order(ids: Tensor, text: Tensor, rows: Sequence[int], inside: Sequence[int]
     by_prompt = sorted(range(len(rows)), key=rows.__getitem__)
     lengths = text.sum(-1).tolist()
     if causal:
-        first, found = _from_the_first(ids, text), [lengths[place] for place in by_prompt]
+        # The text from the first column on, wherever padding is.
+        first = ids.gather(1, (~text).to(torch.int8).argsort(dim=1, stable=True))
         kinds = [(rows[place], place if inside[place] else -1) for place in by_prompt]
-        if len(common_fronts(first[by_prompt], found, kinds)) < len(rows):
-            return by_prompt
-    return sorted(by_prompt, key=lambda place: (rows[place] if inside[place] else -1, lengths[place]))
-
-
-def _from_the_first(ids: Tensor, text: Tensor) -> Tensor:
-    """The text `(B, N)` from the first column on, wherever padding is."""
-    return ids.gather(1, (~text).to(torch.int8).argsort(dim=1, stable=True))
+        fronts = common_fronts(first[by_prompt], [lengths[place] for place in by_prompt], kinds)
+        if len(fronts) < len(rows):
+            return by_prompt, fronts
+    order = sorted(by_prompt, key=lambda place: (rows[place] if inside[place] else -1, lengths[place]))
+    return order, [Front(1, lengths[place], lengths[place]) for place in order]
 
 
 class _Row:
@@ -92,7 +96,7 @@ class _Row:
     Attributes:
         blocks: the virtual tokens in front of all texts, the fronts, and what follows them.
         columns: of each column, rows in the order in which they lie, that of the one row, `(B, N)`; of padding that of
-            a neighbour, or where rows lie apart of the row's first token, which heads that read column 0 then find.
+            a neighbour.
     """
 
     def __init__(
@@ -101,17 +105,16 @@ class _Row:
         text: Tensor,
         rows: Sequence[int],
         order: Sequence[int],
+        fronts: Sequence[Front],
         slots: Sequence[Slots],
         before_all: Sequence[bool],
-        *,
-        apart: bool,
     ) -> None:
         """Of ids and which of them are text, each `(B, N)`, and which prompts stand the same in front of any text."""
         self._order, self._present = order, sorted(set(rows))
         self._ids, self._text, rows = ids[order], text[order], [rows[place] for place in order]
         text = self._text
         self._slots = [slots[one] for one in self._present]
-        self._shared, self._apart = [before_all[one] for one in self._present], apart
+        self._shared = [before_all[one] for one in self._present]
         self._which = [self._present.index(row) for row in rows]
         inside = [self._slots[one].count * (not self._shared[one]) for one in self._which]
         taken = [one.prefix + one.count * shared for one, shared in zip(self._slots, self._shared, strict=True)]
@@ -124,7 +127,7 @@ class _Row:
             moving = own * self._ints([self._slots[one].shift for one in self._which])
             self._counted = self._rank + moving[:, None] * behind
             self._rank, self._lengths = self._rank + own[:, None] * behind, self._lengths + own
-        self._owner, self._front, self._lead = self._fronts(rows, inside)
+        self._owner, self._front, self._lead = self._fronts(fronts, inside)
         self.blocks = self._blocks()
         ends = self.blocks[0].width + self._front.cumsum(0)  # [F]
         behind = self._lengths - self._front[self._owner]  # [B]
@@ -133,9 +136,6 @@ class _Row:
         self._starts = (ends - self._front)[self._owner]
         in_front = self._rank < self._front[self._owner][:, None]
         self.columns = self._rank + torch.where(in_front, self._starts[:, None], after[:, None])
-        if apart:
-            first = self.columns.gather(1, text.to(torch.int8).argmax(-1, keepdim=True))
-            self.columns = torch.where(text, self.columns, first)
 
     def _ints(self, values: Sequence[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self._ids.device)
@@ -146,12 +146,8 @@ class _Row:
         after = self._ints([placement == "after_bos" for placement in placements]).minimum(self._lengths)
         return torch.where(self._ints([placement == "end" for placement in placements]) > 0, self._lengths, after)
 
-    def _fronts(self, rows: Sequence[int], inside: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def _fronts(self, found: Sequence[Front], inside: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """The front of each row, `(B,)`, how many columns each has, and the first row of each, `(F,)`."""
-        first = _from_the_first(self._ids, self._text)
-        alone = [self._apart or own for own in inside]
-        kinds = [(row, place if own else -1) for place, (row, own) in enumerate(zip(rows, alone, strict=True))]
-        found = common_fronts(first, self._text.sum(-1).tolist(), kinds)
         lead = [0, *accumulate(one.rows for one in found)][:-1]
         columns = [one.columns + inside[row] for one, row in zip(found, lead, strict=True)]
         return rows_of(found, self._ids.device), self._ints(columns), self._ints(lead)

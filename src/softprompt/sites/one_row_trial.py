@@ -19,9 +19,7 @@ from softprompt.backbones.remembered import Remembered, settings_of
 from softprompt.backbones.resting import device_of
 from softprompt.backbones.untouched import untouched
 from softprompt.sites.asking import Around, opened
-from softprompt.sites.forward_call import Call
-from softprompt.sites.joining import Join
-from softprompt.sites.layout import Slots
+from softprompt.sites.padding import trial_call
 from softprompt.sites.producer import Producer
 
 _LENGTHS = (24, 9, 16)
@@ -70,21 +68,7 @@ def _run(
     Raises:
         ValueError: the rows did not run as one where they should have.
     """
-    made, rows = _Placed(), (0,) * len(ids)
-    call = Call(
-        owner=None,
-        producers=(made,),
-        footprints=(made.footprint,),
-        slots=(Slots(anatomy.vocab_size, made.count, made.placement, made.shift, made.prefix),),
-        rows=rows,
-        around=around,
-        stand_ins={},
-        training=False,
-        dropout=False,
-        inserting=True,
-        join=Join((made,), rows),
-        apart=apart,
-    )
+    call = trial_call(anatomy, around, _Placed(), len(ids), apart=apart)
     with opened(call):
         output = anatomy.body(input_ids=ids, attention_mask=mask)
     shared = call.shared_prefix

@@ -121,28 +121,43 @@ def _states(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer
             raise _Stopped(first)
         return output
 
-    rows = (0,) * ids.shape[0]
-    call = Call(
-        owner=None,
-        producers=(past,),
-        footprints=(past.footprint,),
-        slots=(Slots(anatomy.vocab_size, 0, "front", True, past.prefix),),
-        rows=rows,
-        around={**around, anatomy.layers[0]: stop} if _are_alike(anatomy) and not past.prefix else around,
-        stand_ins={},
-        training=False,
-        dropout=False,
-        inserting=True,
-        join=Join((past,), rows),
-        apart=True,
-    )
-    with opened(call):
+    stopping = {**around, anatomy.layers[0]: stop} if _are_alike(anatomy) and not past.prefix else around
+    with opened(trial_call(anatomy, stopping, past, len(ids), apart=True)):
         try:
             output = anatomy.body(input_ids=ids, attention_mask=mask, use_cache=False)
         except _Stopped as stopped:
             return stopped.states
     states: Tensor = output[0]
     return states
+
+
+def trial_call(
+    anatomy: Anatomy, around: Mapping[nn.Module, Around], producer: Producer, batch: int, *, apart: bool
+) -> Call:
+    """A call of nobody's, in which one prompt works in all rows of a trial.
+
+    Args:
+        anatomy: the parts of the backbone.
+        around: what works around them.
+        producer: the prompt.
+        batch: how many rows there are.
+        apart: whether they run as they are, see `Call`.
+    """
+    rows, own = (0,) * batch, producer.footprint
+    return Call(
+        owner=None,
+        producers=(producer,),
+        footprints=(own,),
+        slots=(Slots(anatomy.vocab_size, own.count, own.placement, own.shift, own.prefix),),
+        rows=rows,
+        around=around,
+        stand_ins={},
+        training=False,
+        dropout=False,
+        inserting=True,
+        join=Join((producer,), rows),
+        apart=apart,
+    )
 
 
 def _are_alike(anatomy: Anatomy) -> bool:
