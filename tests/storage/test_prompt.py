@@ -56,7 +56,7 @@ def test_a_fresh_process_gives_the_same_logits(every: bool, tmp_path: Path) -> N
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _FRESH, str(tmp_path / "found.safetensors")],
         input="\n".join(expected), text=True, check=True, cwd=root, capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     found = load_file(tmp_path / "found.safetensors")
     assert found.keys() == expected.keys()

@@ -39,6 +39,7 @@ from softprompt.methods.registry import checked
 from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
+from softprompt.storage.reading import reading_of, warn_of_another
 from softprompt.storage.record import PromptRecord, read_description, recorded
 from softprompt.storage.seen import read_seen, write_seen
 from softprompt.storage.summary import summary_of
@@ -211,7 +212,8 @@ def record_of(prompt: Prompt) -> PromptRecord:
     if prompt.seen.division is not None:
         described["rows"] = prompt.seen.division.model_dump(mode="json", exclude_defaults=True)
     name = getattr(prompt.model.config, "name_or_path", "")
-    return recorded(described, {**({"backbone_name": name} if name else {}), **prompt.meta})
+    beside = {"backbone_name": name, "tokenizer": reading_of(prompt.tokenizer)}
+    return recorded(described, {**{key: value for key, value in beside.items() if value}, **prompt.meta})
 
 
 def save(prompt: Prompt, folder: str | Path) -> Path:
@@ -287,6 +289,7 @@ def load(
         readout.load_stored(head)
     seen = read_seen(path, record.rows)
     check_written(path)
+    warn_of_another(record, backbone.tokenizer, path)
     return Prompt(
         described.method, producer, described.task, readout, record.readout, own, *backbone, record.more, seen
     )

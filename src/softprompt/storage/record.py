@@ -113,13 +113,13 @@ class PromptRecord(CourseRecord):
         readout: how answers are read, or None where there is no task.
         backbone: the fingerprint.
         backbone_name: what `load_backbone` was asked for.
+        tokenizer: how it reads (`storage.reading`); None in prompts of earlier versions.
         seed: of the run.
         versions: of the libraries that it ran on.
         metrics: on the test rows.
-        tunable: what was trained as a share of the backbone's parameters; None of a prompt that no run trained, and in
-            prompts of versions that did not record it.
-        moved: how far training moved what stands in the input at each virtual token, |p - p_0|; None where nothing of
-            the prompt's own stands there, and in prompts of versions that did not record it.
+        tunable: what was trained, as a share of the backbone's parameters; None in old prompts, and where no run was.
+        moved: how far training moved what stands in the input at each virtual token, |p - p_0|; None as `tunable`, and
+            where nothing of the prompt's own stands there.
         preset: that its run's settings come from; None where there was none.
         rows: how those that it was trained and chosen on were divided; their hashes are in `rows.safetensors`.
         report: all else that was told of the prompt, such as what a package's own course reports; whatever its names.
@@ -132,6 +132,7 @@ class PromptRecord(CourseRecord):
     readout: ReadoutSpec | None
     backbone: Fingerprint
     backbone_name: str | None = None
+    tokenizer: str | None = None
     seed: int | None = None
     versions: dict[str, str] = {}
     metrics: Measured = Measured()
@@ -155,7 +156,8 @@ class PromptRecord(CourseRecord):
 
 
 # The fields of `prompt.json` that a prompt carries along, whatever it is made of.
-_CARRIED = {"backbone_name", "seed", "versions", "metrics", "tunable", "moved", "preset", *CourseRecord.model_fields}
+_CARRIED = {"backbone_name", "tokenizer", "seed", "versions", "metrics", "tunable", "moved", "preset"}
+_CARRIED |= CourseRecord.model_fields.keys()
 
 
 @dataclass(frozen=True)
