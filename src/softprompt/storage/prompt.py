@@ -39,7 +39,7 @@ from softprompt.methods.registry import checked
 from softprompt.readouts import Outcome, Readout, ReadoutSpec, build_readout
 from softprompt.sites.producer import Producer
 from softprompt.storage.card import model_card
-from softprompt.storage.reading import reading_of, warn_of_another
+from softprompt.storage.reading import reading_of
 from softprompt.storage.record import PromptRecord, read_description, recorded
 from softprompt.storage.seen import read_seen, write_seen
 from softprompt.storage.summary import summary_of
@@ -289,7 +289,6 @@ def load(
         readout.load_stored(head)
     seen = read_seen(path, record.rows)
     check_written(path)
-    warn_of_another(record, backbone.tokenizer, path)
     return Prompt(
         described.method, producer, described.task, readout, record.readout, own, *backbone, record.more, seen
     )

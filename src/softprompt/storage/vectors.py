@@ -23,13 +23,14 @@ from softprompt.methods.parts.layers import LayerPrompt
 from softprompt.readouts import Readout
 from softprompt.sites.modes import evaluating
 from softprompt.sites.producer import Producer, View
+from softprompt.storage.reading import warn_of_another
 from softprompt.storage.record import PROMPT_MEND, Description
 
 HEAD = "head."  # names of a readout's tensors begin so
 
 
 def check_backbone(path: Path, described: Description, backbone: Backbone) -> Fingerprint:
-    """The fingerprint of a backbone, which is the one that a prompt was made for.
+    """The fingerprint of a backbone, which is the one that a prompt was made for; another tokenizer is warned of.
 
     Raises:
         SoftPromptError: it is another, with the difference.
@@ -38,6 +39,7 @@ def check_backbone(path: Path, described: Description, backbone: Backbone) -> Fi
     differs = difference(described.record.backbone, own)
     if differs is not None:
         raise SoftPromptError(f"{path}: made for another backbone ({differs}); load the one it was trained on")
+    warn_of_another(described.record, backbone.tokenizer, path)
     return own
 
 
