@@ -14,7 +14,7 @@ from softprompt.backbones.source import name_alone
 from softprompt.backbones.tunable import Tunable
 from softprompt.evaluation.breakdown import Breakdown, breakdown
 from softprompt.evaluation.predictions import PREDICTIONS, Predictions
-from softprompt.evaluation.score import scored
+from softprompt.evaluation.score import Scores, scored
 from softprompt.files import strict_json
 from softprompt.files.places import METRICS, TENSORS, folder_of
 from softprompt.readouts import Outcome
@@ -58,19 +58,30 @@ class MeasuredSplits(NamedTuple):
             self.predictions.write(folder / PREDICTIONS)
 
 
-def taught(work: Work) -> NotFinite | None:
-    """Run the course; how it diverged, where it did and left a state that can be stored.
+class Taught(NamedTuple):
+    """How a course ended.
+
+    Attributes:
+        diverged: how it diverged, where it did and left a state that can be stored.
+        validation: the scores of the validation rows that it ended with, where it told them.
+    """
+
+    diverged: NotFinite | None
+    validation: Scores | None
+
+
+def taught(work: Work) -> Taught:
+    """Run the course.
 
     Raises:
-        Diverged: it left none.
+        Diverged: it left no state.
     """
     try:
-        courses.of(work.method.course)(work)
+        return Taught(None, courses.of(work.method.course)(work))
     except Diverged as error:
         if not error.kept:
             raise
-        return error.fault
-    return None
+        return Taught(error.fault, None)
 
 
 def seen_at_start(run: RunSpec) -> list[SeenRows]:
@@ -86,13 +97,24 @@ def seen_rows(run: RunSpec, work: Work, starts: Sequence[SeenRows]) -> SeenRows:
     return SeenRows.of(run.splits, fields, starts)
 
 
-def measured_splits(run: RunSpec, work: Work, seen: SeenRows) -> MeasuredSplits:
+def measured_splits(run: RunSpec, work: Work, seen: SeenRows, judged: Scores | None = None) -> MeasuredSplits:
     """The metrics of both splits, and how many of their rows were seen.
+
+    Args:
+        run: what it is made of.
+        work: as its course left it.
+        seen: the rows that it was trained and chosen on.
+        judged: the scores of the validation rows, where the course ended with them: beside test rows nothing more is
+            asked of their answers.
 
     Raises:
         SoftPromptError: they are not finite.
     """
-    validation, behind, _ = _measured(work, run.splits.validation, "validation", replace(seen, validation=frozenset()))
+    trained, rows, behind = replace(seen, validation=frozenset()), run.splits.validation, None
+    if judged and run.splits.test:
+        validation = _told(work, rows, "validation", trained, judged)
+    else:
+        validation, behind, _ = _measured(work, rows, "validation", trained)
     test, of_test, outcomes = _measured(work, run.splits.test, "test", seen)
     answers = Predictions.of(work.task, run.splits.test, outcomes) if outcomes else None
     return MeasuredSplits(validation, test, of_test or behind, answers)
@@ -112,13 +134,17 @@ def _measured(
         size = work.options.eval_batch_size
         with sharing_features(work.prompted, work.readout):
             found = scored(work.prompted, work.readout, work.task, rows, batch_size=size, tick=tick, items=items)
-    proved(found.scores, work.task.metric, name)
+    told = _told(work, rows, name, seen, found.scores)
+    return told, breakdown(work.task, rows, found.outcomes, name), found.outcomes
+
+
+def _told(work: Work, rows: Sequence[Row], name: str, seen: SeenRows, scores: Scores) -> Measured:
+    """A split's scores, if they are finite, and how many of its rows were seen."""
+    proved(scores, work.task.metric, name)
     known = seen.count(rows)
     if known:
         work.show.say(f"  note: {known} of the {len(rows)} {name} rows read like rows that it was trained or chosen on")
-    behind = breakdown(work.task, rows, found.outcomes, name)
-    told = Measured.model_validate_json(strict_json.dumps({**found.scores, "seen_rows": known}))
-    return told, behind, found.outcomes
+    return Measured.model_validate_json(strict_json.dumps({**scores, "seen_rows": known}))
 
 
 def rows_in_input(work: Work) -> Tensor | None:

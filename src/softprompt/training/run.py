@@ -229,9 +229,9 @@ def _train(run: RunSpec) -> Run:
                 _shard(run, work)
             _tell(run, work)
             start = rows_in_input(work)
-            diverged = taught(work)
+            diverged, judged = taught(work)
         seen = seen_rows(run, work, starts)
-        measured = measured_splits(run, work, seen)
+        measured = measured_splits(run, work, seen, judged)
         memory = peak_memory(device)
     prompt = prompt_of(run, work, measured, seen, start)
 

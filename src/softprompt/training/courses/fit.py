@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from softprompt.evaluation.score import Scores
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.work import Work
 
 
 @course("fit")
-def fit_once(work: Work) -> None:
+def fit_once(work: Work) -> Scores | None:
     """Train once, or not at all where nothing is to be trained."""
-    if work.trains():
-        work.fit()
+    return work.fit() if work.trains() else None

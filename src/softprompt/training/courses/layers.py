@@ -7,6 +7,7 @@ import math
 import torch
 
 from softprompt.backbones.resting import device_of
+from softprompt.evaluation.score import Scores
 from softprompt.methods.parts.gated import Gated
 from softprompt.methods.parts.gates import Gates, kept_layers
 from softprompt.methods.parts.layers import LayerSelection, OverLayers
@@ -16,7 +17,7 @@ from softprompt.training.courses.work import Work
 
 
 @course("layers")
-def layers(work: Work) -> None:
+def layers(work: Work) -> Scores:
     """Settle the layers, draw the prompt anew at these alone, and train it on all rows."""
     method = work.method
     assert isinstance(method, OverLayers)
@@ -31,8 +32,8 @@ def layers(work: Work) -> None:
         work.show.say(f"layers {', '.join(map(str, kept))} of 0 to {total - 1}")
     else:
         kept = wanted.of(total)
-    work.fit("training" if wanted.learned else None)
     work.report["kept_layers"] = [*kept]
+    return work.fit("training" if wanted.learned else None)
 
 
 def _search(work: Work, method: OverLayers) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from softprompt.backbones.backbone import Backbone
+from softprompt.evaluation.score import Scores
 from softprompt.methods.soft_words import SoftWords
 from softprompt.training.courses.registry import course
 from softprompt.training.courses.work import Work
@@ -10,7 +11,7 @@ from softprompt.training.named_patterns import words_alone
 
 
 @course("mixture")
-def mixture(work: Work) -> None:
+def mixture(work: Work) -> Scores:
     """Settle the prompts, train them with their weights, and tell what the mixture is worth."""
     method = work.method
     if isinstance(method, SoftWords) and not method.prompts:
@@ -22,5 +23,6 @@ def mixture(work: Work) -> None:
                 f"  note: {method.name} trains the words of its prompts, and the task's template {template!r} has "
                 "none, so that nothing of it is trained: set prompts to templates with words, as {text} It was {mask}"
             )
-    work.fit()
+    found = work.fit()
     work.report.update(work.readout.report())
+    return found

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
 from softprompt.errors import SoftPromptError, quoted
+from softprompt.evaluation.score import Scores
 from softprompt.guards.registry import Entry, Registry, defined
 from softprompt.training.courses.work import Work
 
-Course: TypeAlias = Callable[[Work], None]
+# It gives the scores of the validation rows by what it leaves in the work, where the last thing that it did was a fit.
+Course: TypeAlias = Callable[[Work], Scores | None]
 _C = TypeVar("_C", bound=Course)
 
 
