@@ -1,7 +1,7 @@
 """Attention written out as two products and a softmax, where that is quicker than torch's fused kernel.
 
-The fused kernel is slow on a CPU in bfloat16: for 16 rows of 56 tokens it takes, forward and backward, 4.4 times as long
-as the products with 4 heads of 256 that share a key, 5.0 times with 12 heads of 64, and 2.6 and 1.8 times in a forward
+The fused kernel is slow on a CPU in bfloat16: for 16 rows of 56 tokens it takes 4.4 times as long as the products with
+4 heads of 256 that share a key, forward and backward, 5.0 times with 12 heads of 64, and 2.6 and 1.8 times in a forward
 pass alone (`benchmarks/written_out.py`). In float32 and for long texts the products gain little or lose, so the model's
 own function runs there. Our choice; no method's mathematics changes, and scores are rounded as transformers' eager
 attention rounds them.
