@@ -147,7 +147,6 @@ WHOLE = {
     "training/fitting/task_model": "training/fitting/test_frozen_states.py",
     "training/fitting/trainer": "training/test_run.py",
     "training/records": "training/test_identity.py",
-    "training/results": "training/test_finished.py",
     "training/specified": "training/test_run.py",
     "training/multitask/joint": "training/multitask/test_run.py",
     "training/multitask/storing": "training/multitask/test_run.py",
