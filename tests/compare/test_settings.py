@@ -47,8 +47,26 @@ def test_lengths_are_compared_by_what_they_came_to(tmp_path: Path) -> None:
     asked = {"training_options": {"max_length": 256}, "readout": {"max_length": 256}}
     chosen = {"readout": {"max_length": 256}}
     longer = {"readout": {"max_length": 512}}
-    found = names(runs(tmp_path, asked, chosen, longer))
-    assert found[0] == found[1] != found[2]
+    assert names(runs(tmp_path / "alike", asked, chosen)) == ["prompt_tuning"] * 2
+    # A length that follows the rows is another with other rows; one that is asked for is an option.
+    assert names(runs(tmp_path / "rows", chosen, longer)) == ["prompt_tuning"] * 2
+    found = names(runs(tmp_path / "all", asked, chosen, longer))
+    assert found == ["prompt_tuning (max_length=256)", "prompt_tuning", "prompt_tuning"]
+    shorter = {"training_options": {"max_length": 128}, "readout": {"max_length": 128}}
+    found = names(runs(tmp_path / "two", asked, shorter))
+    assert found == ["prompt_tuning (max_length=256)", "prompt_tuning (max_length=128)"]
+    lone = runs(tmp_path / "lone", asked, task="other")  # of a table that is not finished, say
+    found = names(runs(tmp_path / "again", asked, shorter), lone)
+    assert found[0] == found[2] == "prompt_tuning (max_length=256)"
+
+
+def test_a_length_of_one_task_makes_no_other_method_of_another(tmp_path: Path) -> None:
+    """RTE has longer rows with one seed than with another, SST-2 never: one method, so one row of the table."""
+    short, long = ({"readout": {"max_length": length}} for length in (256, 512))
+    assert (
+        names(runs(tmp_path / "rte", short, long, task="rte"), runs(tmp_path / "sst2", short, short, task="sst2"))
+        == ["prompt_tuning"] * 4
+    )
 
 
 def test_options_that_change_from_task_to_task_are_one_methods(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 Runs of one method with other options are other ways of training, and never averaged. Only differences on one task and
 backbone count: options that change from task to task alone, as a table of tuned rates has them, are one method's. Where
 presets differ their names stand for their options, and options are told where runs of one preset differ in them.
+
+A length that nobody asked for follows the rows, which may be longer with one seed than with another: it is an option of
+the method only where runs of the same column asked for another.
 """
 
 from __future__ import annotations
@@ -18,9 +21,9 @@ from softprompt.methods.registry import methods
 from softprompt.training.options import TrainingOptions
 
 # They change the speed alone, or stand in the readout as what they come to.
-_NO_MATTER = frozenset({"threads", "eval_batch_size", "gradient_checkpointing", "max_length", "answer_end"})
-_PRESET = "preset"
-_READOUT = {"max_length": None, "answer_end": "no"}  # what they are where an earlier version wrote none
+_NO_MATTER = frozenset({"threads", "eval_batch_size", "gradient_checkpointing", "answer_end"})
+_PRESET, _LENGTH = "preset", "max_length"
+_END = "answer_end"  # "no" where an earlier version wrote none
 
 
 def names_of(columns: Iterable[Sequence[FinishedRun]]) -> dict[Path, str]:
@@ -29,18 +32,18 @@ def names_of(columns: Iterable[Sequence[FinishedRun]]) -> dict[Path, str]:
     Args:
         columns: the runs of each task and backbone.
     """
-    together = [{run.folder: _settings(run) for run in runs} for runs in columns]
+    together = [[(run, _settings(run)) for run in runs] for runs in columns]
     differing: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for column in together:
-        for group in {_group(own) for own in column.values()}:
-            differing[group] |= _differing([own for own in column.values() if _group(own) == group])
-        for method in {own["method"] for own in column.values()}:
-            presets = {own.get(_PRESET) for own in column.values() if own["method"] == method}
+        for group in {_group(own) for _, own in column}:
+            differing[group] |= _differing([one for one in column if _group(one[1]) == group])
+        for method in {own["method"] for _, own in column}:
+            presets = {own.get(_PRESET) for _, own in column if own["method"] == method}
             differing[(method,)] |= {_PRESET} if len(presets) > 1 else set()
     return {
-        folder: _named(own, sorted(differing[own["method"],]) + sorted(differing[_group(own)]))
+        run.folder: _named(own, sorted(differing[own["method"],]) + sorted(differing[_group(own)]))
         for column in together
-        for folder, own in column.items()
+        for run, own in column
     }
 
 
@@ -49,9 +52,12 @@ def _group(settings: Mapping[str, str]) -> tuple[str, ...]:
     return settings["method"], settings.get(_PRESET, "")
 
 
-def _differing(own: Sequence[Mapping[str, str]]) -> set[str]:
-    """The options in which some runs are not all alike."""
-    return {name for name in {name for one in own for name in one} if len({one.get(name) for one in own}) > 1}
+def _differing(runs: Sequence[tuple[FinishedRun, Mapping[str, str]]]) -> set[str]:
+    """The options in which some runs are not all alike; lengths are where all came to the same."""
+    names = {name for _, own in runs for name in own}
+    if len({run.part("readout").get(_LENGTH) for run, _ in runs}) == 1:
+        names.discard(_LENGTH)
+    return {name for name in names if len({own.get(name) for _, own in runs}) > 1}
 
 
 def _named(settings: Mapping[str, str], differing: Sequence[str]) -> str:
@@ -75,7 +81,7 @@ def _settings(run: FinishedRun) -> dict[str, str]:
     own |= run.part("method_options")
     training = {name: value for name, value in run.part("training_options").items() if name not in _NO_MATTER}
     own |= {_unlike(name, own): value for name, value in training.items()}
-    own |= {name: run.part("readout").get(name, usual) for name, usual in _READOUT.items()}
+    own[_END] = run.part("readout").get(_END, "no")
     if run.record.preset is not None:
         own[_PRESET] = run.record.preset.name
     if "together_with" in run.identity:
