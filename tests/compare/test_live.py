@@ -20,7 +20,8 @@ CELLS = {
 
 
 def board(**changes: object) -> Board:
-    values: dict[str, object] = {"cells": CELLS, "done": 1, "failed": 0, "left": 3, "workers": 2, "values": {"c0": 0.8}}
+    values: dict[str, object] = {"cells": CELLS, "done": 1, "failed": 0, "left": {"c1", "c2", "c3"}}
+    values |= {"workers": 2, "values": {"c0": 0.8}, "rows": {}}
     return Board(**{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -48,7 +49,7 @@ def test_counts_and_the_best_of_means(monkeypatch: pytest.MonkeyPatch) -> None:
     one.hear(done("c2", 0.5))
     assert one.best() == ["sst2 on tiny: lora 0.750 (1 seed)"]
     one.hear(Event(kind="lost", job="c3", line="its worker ended"))
-    assert (one.done, one.failed, one.left, one.running) == (3, 0, 1, {})
+    assert (one.done, one.failed, one.left, one.running) == (3, 0, {"c3"}, {})
     one.hear(Event(kind="failed", job="c3", line="no"))
     assert one.head() == "3 of 4 cells done, 1 failed, 0 running"
 

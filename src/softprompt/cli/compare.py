@@ -179,9 +179,10 @@ def make_cells(plan: Planned, stands: Standing, ledger: Ledger, place: Place, *,
             cells={cell.name: cell for cell in plan.cells},
             done=len(stands.done),
             failed=len(stands.failed),
-            left=len(stands.left),
+            left={cell.name for cell in stands.left},
             workers=executor.workers,
             values={name: one.value for name, one in known.items() if one is not None and one.value is not None},
+            rows={name: one.train for name, one in plan.rows.items()},
         )
 
         def stopping() -> bool:

@@ -75,6 +75,11 @@ class Cell(BaseModel):
         return self.backbone, self.dtype, self.device
 
 
+def kind_of(cell: Cell) -> str:
+    """All of a cell but its seed."""
+    return cell.model_dump_json(exclude={"name", "folder", "seed"})
+
+
 class LoadedTasks:
     """The tasks of cells, each read once."""
 

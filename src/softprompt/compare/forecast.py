@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from softprompt.compare.cells import Cell
+from softprompt.compare.cells import Cell, kind_of
 from softprompt.compare.executor import Event
 from softprompt.compare.local import LocalExecutor
 from softprompt.compare.making import Standing
@@ -93,22 +93,17 @@ def forecast(plan: Planned, stands: Standing, threads: int, show: Progress) -> F
     """
     like: dict[str, Cell] = {}
     for cell in stands.left:
-        like.setdefault(_kind(cell), cell)
+        like.setdefault(kind_of(cell), cell)
     ends = _measured(tuple(like.values()), threads, show)
     done = {cell.name for cell in stands.done}
     found = []
     for cell in plan.cells:
-        end = None if cell.name in done else ends[like[_kind(cell)].name]
+        end = None if cell.name in done else ends[like[kind_of(cell)].name]
         own = Outlook.model_validate(end.found) if end is not None and end.kind == "done" else None
         fault = end.line if end is not None and own is None else ""
         state: Literal["done", "left"] = "done" if cell.name in done else "left"
         found.append(CellForecast(name=cell.name, state=state, rows=plan.rows[cell.name], outlook=own, fault=fault))
     return Forecast(cells=tuple(found))
-
-
-def _kind(cell: Cell) -> str:
-    """All of a cell but its seed."""
-    return cell.model_dump_json(exclude={"name", "folder", "seed"})
 
 
 def _measured(cells: Sequence[Cell], threads: int, show: Progress) -> dict[str, Event]:

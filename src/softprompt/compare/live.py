@@ -19,6 +19,7 @@ from rich.text import Text
 
 from softprompt.compare.cells import Cell, method_label, short_backbone
 from softprompt.compare.executor import Event
+from softprompt.compare.pace import Pace
 from softprompt.errors import shortened, shown
 from softprompt.progress import duration
 
@@ -59,20 +60,26 @@ class Board:
         cells: of the plan, by name.
         done: how many are finished.
         failed: how many failed.
-        left: how many are to be done or in hand.
+        left: the names of those that are to be done or in hand.
         workers: that work at a time.
         values: of the cells that are finished, by name.
-        seconds: that each cell took which was finished while this looked on.
+        rows: that each cell trains on, by name.
+        pace: of the cells that were finished while this looked on.
     """
 
     cells: Mapping[str, Cell]
     done: int
     failed: int
-    left: int
+    left: set[str]
     workers: int
     values: dict[str, float]
-    seconds: list[float] = field(default_factory=list)
+    rows: Mapping[str, int]
     running: dict[str, _Running] = field(default_factory=dict)
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing ended yet."""
+        self.pace = Pace(self.cells, self.rows)
 
     def hear(self, event: Event) -> None:
         """Take an event."""
@@ -84,26 +91,33 @@ class Board:
             begun = self.running.pop(event.job, None)
             self.done += event.kind == "done"
             self.failed += event.kind == "failed"
-            self.left -= event.kind in ("done", "failed")
+            self.left -= {event.job} if event.kind in ("done", "failed") else set()
             value = event.found.get("value")
             if event.kind == "done" and isinstance(value, float):
                 self.values[event.job] = value
             if event.kind == "done" and begun is not None:
-                self.seconds.append(time.monotonic() - begun.begun)
+                self.pace.seconds[event.job] = time.monotonic() - begun.begun
 
     def time_left(self) -> float | None:
         """Seconds until the last cell ends, as those that ended took; None before one did, 0 where one is late."""
-        if not self.seconds:
-            return None
-        spent = sum(time.monotonic() - one.begun for one in self.running.values())
-        return max(mean(self.seconds) * self.left - spent, 0.0) / max(min(self.workers, self.left), 1)
+        now, seconds = time.monotonic(), 0.0
+        for name in self.left:
+            expected, running = self.pace.expected(name), self.running.get(name)
+            if expected is None:
+                return None
+            seconds += max(expected - (now - running.begun if running is not None else 0.0), 0.0)
+        return seconds / max(min(self.workers, len(self.left)), 1)
 
     def head(self) -> str:
         """The whole in a line."""
         left = self.time_left()
         failed = f", {self.failed} failed" if self.failed else ""
         told = f", about {duration(left)} left" if left else ""
-        hand = f"{len(self.running)} running" if self.running or self.seconds or not self.left else "the workers begin"
+        hand = (
+            f"{len(self.running)} running"
+            if self.running or self.pace.seconds or not self.left
+            else "the workers begin"
+        )
         return f"{self.done} of {len(self.cells)} cells done{failed}, {hand}{told}"
 
     def best(self) -> list[str]:
