@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from statistics import fmean
+
 import pytest
 from scipy.stats import chi2
 
@@ -72,3 +75,16 @@ def test_two_methods_have_ranks_and_no_friedman() -> None:
     found = ranked([[0.5, 0.6], [0.7, 0.8]], ["a", "b"])
     assert found is not None
     assert (found.methods, found.mean, found.chance) == (("b", "a"), (1.0, 2.0), None)
+
+
+def test_means_that_are_equal_but_for_the_rounding_of_their_sums_are_ties() -> None:
+    """As many right answers of 400, divided among seeds otherwise."""
+    ours, theirs = (223, 347, 203, 267, 350), (223, 347, 203, 260, 357)
+    pairs = [(ours, theirs), *(((*ours[:3], 267 - k, 350 + k), theirs) for k in range(1, 60))]
+    means = [tuple(fmean(right / 400 for right in one) for one in pair) for pair in pairs]
+    assert all(sum(map(Fraction, one)) == sum(map(Fraction, other)) for one, other in pairs)
+    assert any(one != other for one, other in means)
+    found = ranked(means, ("a", "b"))
+    assert found is not None
+    assert found.mean == (1.5, 1.5)
+    assert ranked([(one, other, one) for one, other in means], ("a", "b", "c")) == ranked([(0.5, 0.5, 0.5)] * 60, "abc")

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 LEVEL = 0.05
+PLACES = 12  # decimal places in which scores are alike: beyond them is the rounding of their sums
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def ranked(scores: Sequence[Sequence[float]], methods: Sequence[str]) -> Ranks |
     """
     if len(scores) < 2 or len(methods) < 2:
         return None
-    table = np.asarray(scores, dtype=np.float64)
+    table = np.round(np.asarray(scores, dtype=np.float64), PLACES)
     ranks = rankdata(-table, axis=1)
     mean = ranks.mean(axis=0)
     told = len(methods) > 2 and bool((ranks != ranks[:, :1]).any())

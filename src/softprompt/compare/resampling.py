@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.stats import bootstrap, permutation_test
 
+from softprompt.compare.ranks import PLACES
 from softprompt.tasks.metrics import METRICS, Array
 
 DRAWS, EXCHANGES = 2000, 4999
@@ -151,7 +152,7 @@ def chance_over_rows(ours: Units, theirs: Units) -> float | None:
         for (own, other), move in zip(totals, moves, strict=True):
             change = (exchanged.reshape(-1, len(differing)) @ move).reshape(*exchanged.shape[:-1], -1)
             gaps.append(ours.value(own - change) - theirs.value(other + change))
-        means: Array = np.mean(gaps, axis=0)
+        means: Array = np.round(np.mean(gaps, axis=0), PLACES)  # scipy counts what is as large, and sums round
         return means
 
     places = np.arange(len(differing))

@@ -13,6 +13,7 @@ from softprompt.compare.formats.grids import (
     grids_of,
     score,
     scores_grid,
+    signed,
     told,
     with_deviation,
 )
@@ -96,3 +97,11 @@ def test_averages_that_print_alike_are_all_the_best() -> None:
     averages = {"ours": {method: SuiteAverage(mean, None) for method, mean in means}}
     grid = scores_grid(replace(sheet, suites=averages), None)
     assert [(row[-1].text, row[-1].mark) for row in grid.rows] == [("0.812", BEST), ("0.812", BEST), ("0.700", "")]
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [(-1e-17, "+0.000"), (-0.0004, "+0.000"), (0.0, "+0.000"), (-0.0006, "-0.001"), (0.1, "+0.100")],
+)
+def test_no_difference_has_no_sign_below_zero(difference: float, text: str) -> None:
+    assert signed(difference) == text

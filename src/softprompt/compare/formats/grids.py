@@ -159,7 +159,12 @@ def _comparison(result: Result | None) -> list[Entry]:
     found = None if result is None else result.comparison
     if found is None:
         return [Entry("")] * 4
-    return [Entry(f"{found.difference:+.3f}"), *(Entry(chance(p)) for p in (found.p_seeds, found.p_rows, found.p_holm))]
+    return [Entry(signed(found.difference)), *(Entry(chance(p)) for p in (found.p_seeds, found.p_rows, found.p_holm))]
+
+
+def signed(difference: float) -> str:
+    """A difference in three digits; what rounds to nothing is not below it."""
+    return f"{round(difference, 3) + 0.0:+.3f}"  # -0.0 + 0.0 is 0.0
 
 
 def chance(p: float | None) -> str:
