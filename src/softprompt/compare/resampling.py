@@ -152,7 +152,7 @@ def chance_over_rows(ours: Units, theirs: Units) -> float | None:
         for (own, other), move in zip(totals, moves, strict=True):
             change = (exchanged.reshape(-1, len(differing)) @ move).reshape(*exchanged.shape[:-1], -1)
             gaps.append(ours.value(own - change) - theirs.value(other + change))
-        means: Array = np.round(np.mean(gaps, axis=0), PLACES)  # scipy counts what is as large, and sums round
+        means: Array = np.round(np.stack(gaps).mean(axis=0), PLACES)  # scipy counts what is as large, and sums round
         return means
 
     places = np.arange(len(differing))
