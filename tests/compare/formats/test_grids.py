@@ -10,6 +10,7 @@ from softprompt.compare.formats.grids import (
     BEST,
     SECOND,
     chance,
+    costs_grid,
     grids_of,
     score,
     scores_grid,
@@ -105,3 +106,21 @@ def test_averages_that_print_alike_are_all_the_best() -> None:
 )
 def test_no_difference_has_no_sign_below_zero(difference: float, text: str) -> None:
     assert signed(difference) == text
+
+
+def test_costs_are_over_the_tasks_that_all_methods_have() -> None:
+    """Where a method lacks the slowest task it is not the faster for that."""
+    sheet = compared().sheets[1]
+    slow, label = sheet.methods[0], sheet.columns[0].label
+    results = {
+        (method, one): replace(result, costs=replace(result.costs, seconds=1000.0 if one == label else 2.0))
+        for (method, one), result in sheet.results.items()
+    }
+    del results[slow, label]
+    grid = costs_grid(replace(sheet, results=results))
+    place = grid.columns.index("seconds")
+    assert {row[place].text for row in grid.rows} == {"2.0"}
+    others = sorted(one.label for one in sheet.columns[1:])
+    assert grid.foot[-1] == f"over the tasks alone that all methods have: {', '.join(others)}"
+    alone = {key: result for key, result in results.items() if (key[0] == slow) != (key[1] == label)}
+    assert "which are not to be compared" in costs_grid(replace(sheet, results=alone)).foot[-1]

@@ -175,7 +175,8 @@ def chance(p: float | None) -> str:
 def costs_grid(sheet: Sheet) -> Grid:
     """What the methods cost over the tasks."""
     heads: tuple[str, ...] = ("method", "trained", "tunable %", "stored", "seconds", "rows/s", "search s")
-    rows = tuple((Entry(method), *map(Entry, _cost(_of(sheet, method)))) for method in sheet.methods)
+    labels = _of_all(sheet)
+    rows = tuple((Entry(method), *map(Entry, _cost(_of(sheet, method, labels)))) for method in sheet.methods)
     foot: tuple[str, ...] = (
         "trained, stored: scalars, the most of the tasks; seconds, rows/s: of training, means of the tasks",
         "tunable %: trained for a hundred of the backbone's parameters, in brackets without the head",
@@ -183,11 +184,22 @@ def costs_grid(sheet: Sheet) -> Grid:
     )
     if not any(row[-1].text for row in rows):  # most tables hold no search
         heads, rows, foot = heads[:-1], tuple(row[:-1] for row in rows), foot[:-1]
+    if not labels:
+        foot = (*foot, "no task is of all methods: each is over its own tasks, which are not to be compared")
+    elif len(labels) < len(sheet.columns):
+        foot = (*foot, f"over the tasks alone that all methods have: {', '.join(sorted(labels))}")
     return Grid(f"costs on {sheet.backbone}", heads, rows, foot)
 
 
-def _of(sheet: Sheet, method: str) -> list[Costs]:
-    return [result.costs for (own, _), result in sheet.results.items() if own == method]
+def _of_all(sheet: Sheet) -> set[str]:
+    """The tasks on which every method with a score has one: costs over others would be those of other work."""
+    scored = {method for method, _ in sheet.results}
+    return {one.label for one in sheet.columns if all((method, one.label) in sheet.results for method in scored)}
+
+
+def _of(sheet: Sheet, method: str, labels: set[str]) -> list[Costs]:
+    own = {label: result.costs for (name, label), result in sheet.results.items() if name == method}
+    return [costs for label, costs in own.items() if not labels or label in labels]
 
 
 def _cost(costs: list[Costs]) -> Iterator[str]:
