@@ -36,6 +36,12 @@ def test_inputs_that_are_no_batch_of_ids() -> None:
                 prompted(given)
 
 
+@pytest.mark.parametrize("method", ["prompt_tuning", "lora"])
+def test_a_batch_without_rows(method: str) -> None:
+    with tiny("llama", method) as prompted, fails("input_ids is .0, 5., a batch without rows: give one or more"):
+        prompted(input_ids=ids(5)[:0])
+
+
 def test_states_where_the_configuration_asks_for_tuples() -> None:
     with tiny("bert", "prompt_tuning") as prompted, torch.no_grad():
         expected = prompted.states(input_ids=ids(4))

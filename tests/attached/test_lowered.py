@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen2MoeConfig
 
 from softprompt.attached.attach import attach
-from softprompt.attached.lowered import lower, lowered_in_front
+from softprompt.attached.lowered import lower, lowered_in_front, reach_of
 from softprompt.attached.standing import standing_in
 from softprompt.inference import predict as predicting
 from softprompt.inference.predict import predict
@@ -191,3 +192,18 @@ def test_no_row_is_longer_than_its_rotary_angles(words: int, lowers: bool, lower
     with prompted:
         close(scores(prompted, readout, 2, rows), scores(prompted, readout, 4, rows), 1e-5)
     assert lowered == [lowers]
+
+
+@pytest.mark.parametrize(
+    ("config", "reach"),
+    [
+        (Qwen2MoeConfig(), None),  # a window of 0, which is unused
+        (Qwen2Config(sliding_window=32), None),
+        (Qwen2Config(use_sliding_window=True, sliding_window=32, max_window_layers=2), 32),
+        (Qwen2Config(use_sliding_window=True, sliding_window=32, max_window_layers=99), None),  # of no layer
+        (MistralConfig(sliding_window=64), 64),
+        (MistralConfig(sliding_window=None), None),
+    ],
+)
+def test_a_window_that_no_layer_has_limits_nothing(config: PreTrainedConfig, reach: int | None) -> None:
+    assert reach_of(SimpleNamespace(config=config)) == reach  # type: ignore[arg-type]

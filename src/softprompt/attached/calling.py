@@ -264,6 +264,8 @@ def _batch(given: Mapping[str, object]) -> int:
     for name in ("input_ids", "inputs_embeds", "decoder_input_ids", "labels"):
         value = given.get(name)
         if isinstance(value, Tensor) and (value.ndim > 1 or name == "labels"):
+            if not value.shape[0]:
+                raise SoftPromptError(f"{name} is {tuple(value.shape)}, a batch without rows: give one or more")
             return value.shape[0]
         if value is not None:
             told = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -17,7 +17,7 @@ from transformers import DynamicCache
 from softprompt.attached.calling import Calling
 from softprompt.backbones.anatomy import Anatomy
 from softprompt.backbones.cached import cache_name
-from softprompt.backbones.windows import longest_unstretched
+from softprompt.backbones.windows import longest_unstretched, shortest_window
 from softprompt.sites.attention import own_implementation
 from softprompt.sites.key_values import key_values
 from softprompt.sites.prefix_sharing import can_share, shares_fronts
@@ -69,7 +69,7 @@ def reach_of(anatomy: Anatomy) -> int | None:
     A sliding window leaves what lies behind it, virtual tokens as well; a prefix is seen from everywhere. And the
     prompt's keys are those of a short row.
     """
-    limits = getattr(anatomy.config, "sliding_window", None), longest_unstretched(anatomy)
+    limits = shortest_window(anatomy) or None, longest_unstretched(anatomy)
     return min((one for one in limits if isinstance(one, int)), default=None)
 
 
