@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from softprompt.backbones import arithmetic
 from softprompt.backbones.arithmetic import ProductRates
-from softprompt.backbones.onednn import has_onednn
-from softprompt.sites import products
+from softprompt.backbones.onednn import few, has_onednn
+from softprompt.sites import one_row, products
 
 from ..shared.models import ids, model, padded
 from ..shared.prompts import attached, close, every_family, logits, tiny
@@ -148,3 +148,32 @@ def test_a_machine_on_which_torch_is_as_fast_changes_no_module(
         asking = {name for name, kind in kinds.items() if type(own.get_submodule(name)) is not kind}
     assert not faster
     assert asking <= {"lm_head"}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size", "few"),
+    [
+        (torch.bfloat16, 256, True),
+        (torch.float16, 256, True),
+        (torch.bfloat16, 8, False),  # products that take no time
+        (torch.float32, 256, False),  # MKL's, or of few sizes by `computing`
+    ],
+)
+def test_what_torch_leaves_to_onednn_has_few_sizes(dtype: torch.dtype, size: int, few: bool) -> None:
+    """Each new size costs a program, and memory between which tensors of other batches leave holes."""
+    assert products.leaves_to_onednn(nn.Sequential(nn.Linear(size, size), nn.Linear(4, 4)).to(dtype)) == few
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_one_row_of_a_batch_in_bfloat16_has_few_widths(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_WEIGHTS", 1)
+    monkeypatch.setattr(products, "computing", lambda _model: ())
+    monkeypatch.setattr("softprompt.attached.model.computing", lambda _model: ())
+    asked: list[int] = []
+    monkeypatch.setattr(one_row, "few", lambda width: asked.append(width) or few(width))
+    batch, mask = padded([ids(70, 1), ids(5, 2)], "right")
+    with tiny("llama", "capt", dtype=dtype) as prompted, torch.no_grad():
+        made = prompted(input_ids=batch, attention_mask=mask, use_cache=False).logits
+        alone = prompted(input_ids=batch[1:, :5], use_cache=False).logits
+    assert asked == ([77] if dtype == torch.bfloat16 else [])
+    close(made[1:, :5].float(), alone.float(), 1e-5 if dtype == torch.float32 else 0.05)

@@ -30,7 +30,7 @@ from softprompt.sites.outputs import user_length
 from softprompt.sites.padding import moving_sides
 from softprompt.sites.prefix_sharing import why_rows_stay_apart
 from softprompt.sites.producer import Producer, StandIn
-from softprompt.sites.products import computing
+from softprompt.sites.products import computing, leaves_to_onednn
 from softprompt.sites.wrapped import changes_weights
 
 
@@ -198,7 +198,7 @@ class PromptedModel(Answering):
         head = getattr(language_model(self.backbone) or self.backbone, "get_output_embeddings", lambda: None)()
         asking = dict.fromkeys((self.backbone, *self._sites, *([] if head is None else [head])), frozenset[str]())
         names = {module: frozenset({FORWARD}) for module in computing(self.backbone)}
-        self._hooks.few_widths = bool(names)
+        self._hooks.few_widths = bool(names) or leaves_to_onednn(self.backbone)
         for module in self._frozen.modules if self._dropout else self._frozen.layers:
             names[module] = names.get(module, frozenset()) | {TRAINING}
         return {**asking, **names}

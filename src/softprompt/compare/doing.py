@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from softprompt.backbones.backbone import Backbone
+from softprompt.backbones.freed import give_back
 from softprompt.backbones.load import load_backbone
 from softprompt.compare.cells import Cell, LoadedTasks, train_cell
 from softprompt.compare.executor import Event, Paused
@@ -88,6 +89,8 @@ class CellWork:
             if not isinstance(error, SoftPromptError):
                 traceback.print_exc()
             return Event(kind="failed", job=job, line=_line(error))
+        finally:
+            give_back()  # of a worker, which stays: the next cell may be a small one, and another worker's a large one
 
     def _done(self, request: Request, send: Send) -> Event:
         cell = request.cell

@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from softprompt.backbones import arithmetic
 from softprompt.backbones.compat import parameters_of
 from softprompt.backbones.int8 import codes_of
-from softprompt.backbones.onednn import by_onednn, fits_onednn
+from softprompt.backbones.onednn import by_onednn, fits_onednn, has_onednn
 from softprompt.sites.asking import own_class
 
 # Measured on an AMD EPYC with AVX512_BF16, weights of 384 x 384 to 3072 x 768 (`benchmarks/products.py`): from here on
@@ -33,9 +33,18 @@ def computing(model: nn.Module) -> Iterator[nn.Module]:
     """
     linear = [one for one in model.modules() if _kind(one) is not None]
     yield from (one for one in linear if codes_of(one) is not None)
-    found = [one for one in linear if codes_of(one) is None and _is_large(one)]
+    found = [one for one in linear if codes_of(one) is None and _is_large(one, torch.float32)]
     if found and arithmetic.measured_rates(torch.device("cpu")).onednn:
         yield from found
+
+
+def leaves_to_onednn(model: nn.Module) -> bool:
+    """Whether torch itself has oneDNN multiply a model's linear modules, as it does in half precision on a CPU.
+
+    Then, too, products should have few sizes: each new one takes half a megabyte (`softprompt.backbones.onednn`).
+    """
+    linear = [one for one in model.modules() if _kind(one) is not None]
+    return has_onednn() and any(_is_large(one, torch.bfloat16) or _is_large(one, torch.float16) for one in linear)
 
 
 def product(module: nn.Module, given: Tensor) -> Tensor | None:
@@ -61,11 +70,6 @@ def _kind(module: nn.Module) -> type[nn.Module] | None:
     return next((kind for kind in (nn.Linear, Conv1D) if forward is kind.forward), None)
 
 
-def _is_large(module: nn.Module) -> bool:
+def _is_large(module: nn.Module, dtype: torch.dtype) -> bool:
     weight = parameters_of(module).get("weight")
-    return (
-        weight is not None
-        and weight.dtype == torch.float32
-        and weight.device.type == "cpu"
-        and weight.numel() >= _WEIGHTS
-    )
+    return weight is not None and weight.dtype == dtype and weight.device.type == "cpu" and weight.numel() >= _WEIGHTS

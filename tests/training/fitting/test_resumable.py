@@ -9,7 +9,11 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
+from softprompt.training.fitting import resumable
 from softprompt.training.fitting.resumable import arguments
+
+from ...shared.prompts import METHODS
+from ...shared.runs import run
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])
@@ -32,3 +36,11 @@ def test_of_two_gpus_the_model_s_own_is_taken_and_no_other(
 def test_on_the_cpu_no_gpu_is_asked(tmp_path: Path) -> None:
     found = arguments(tmp_path, torch.device("cpu"), 13)
     assert (found.device, found.n_gpu, found.train_batch_size) == (torch.device("cpu"), 0, 8)
+
+
+def test_holes_are_given_back_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(resumable, "_HOLES", 3)
+    monkeypatch.setattr(resumable, "give_back", lambda: given.append(1))
+    run(tmp_path, "llama", METHODS["capt"], max_steps=7, evaluations=1)
+    assert len(given) == 2
