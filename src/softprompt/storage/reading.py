@@ -31,7 +31,7 @@ def reading_of(tokenizer: PreTrainedTokenizerBase | None) -> str | None:
         return None
     try:
         ids = token_ids(tokenizer, _PROBE, special=True)
-        known = tokenizer.convert_ids_to_tokens([*range(0, min(tokenizer.vocab_size, _SEEN), _STEP)])
+        known = tokenizer.convert_ids_to_tokens([*range(min(tokenizer.vocab_size, _SEEN))][::_STEP])
         return sha256(repr((ids, known)).encode()).hexdigest()[:16]
     except Exception:  # a tokenizer of the user's own may raise anything at words that it was not made for
         return None
