@@ -57,7 +57,7 @@ def test_progress_is_one_output_and_nothing_is_said_on_standard_error(executed: 
     lines = shown(told).splitlines()
     assert lines[0].startswith("tickets: 32 training, 4 validation, 12 test rows")
     assert [line.split(":")[0] for line in lines[-2:]] == ["training", "test"]
-    assert shown(told, "text/html").count("<progress") == 4
+    assert shown(told, "text/html").count("<progress") == 3
     assert len(lines) < 10
 
 
