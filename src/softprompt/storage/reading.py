@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # Letters of either case, digits, marks, spaces, accents and another script: what tokenizers treat differently.
 _PROBE = "A moving film, isn't it?  3.50 of 10:\n\tÜBER all, naïve — 電影 was GREAT."
-
-_SEEN, _STEP = 4096, 31  # of the vocabulary's beginning every 31st token: other words are seen that the text has not
+_TOKENS = range(0, 4096, 31)  # ids that are looked at as well: words of the vocabulary that the text does not have
 
 
 def reading_of(tokenizer: PreTrainedTokenizerBase | None) -> str | None:
@@ -31,7 +30,7 @@ def reading_of(tokenizer: PreTrainedTokenizerBase | None) -> str | None:
         return None
     try:
         ids = token_ids(tokenizer, _PROBE, special=True)
-        known = tokenizer.convert_ids_to_tokens([*range(min(tokenizer.vocab_size, _SEEN))][::_STEP])
+        known = tokenizer.convert_ids_to_tokens([one for one in _TOKENS if one < tokenizer.vocab_size])
         return sha256(repr((ids, known)).encode()).hexdigest()[:16]
     except Exception:  # a tokenizer of the user's own may raise anything at words that it was not made for
         return None
