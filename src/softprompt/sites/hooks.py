@@ -15,6 +15,7 @@ from softprompt.backbones.cached import cache_name
 from softprompt.backbones.shown import shows_layers
 from softprompt.backbones.structure import vectors_of
 from softprompt.errors import SoftPromptError
+from softprompt.sites.activations import activated, activations_of
 from softprompt.sites.apart import pads, run_apart
 from softprompt.sites.arguments import begin, check_length, cross_mask, holds_virtual
 from softprompt.sites.asking import Around, Beneath
@@ -77,8 +78,9 @@ class Hooks:
         elif part.stack is not part.body:
             found[part.stack] = self._stack
         found[part.body] = partial(self._body, argument_names(part.body))
-        inside = (module for stack in (part.body, part.decoder) if stack is not None for module in stack.modules())
-        return {**{module: partial(self._norm, module) for module in norms_of(inside)}, **found}
+        inside = [module for stack in (part.body, part.decoder) if stack is not None for module in stack.modules()]
+        activations = {module: partial(activated, module) for module in activations_of(inside)}
+        return {**{module: partial(self._norm, module) for module in norms_of(inside)}, **activations, **found}
 
     def _body(self, names: list[str], call: Call, beneath: Beneath, args: Args, kwargs: Kwargs) -> object:
         part, given = self._anatomy, {**dict(zip(names, args, strict=False)), **kwargs}
