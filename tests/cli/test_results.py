@@ -27,7 +27,7 @@ def test_a_table_is_printed_with_what_was_left_out(tmp_path: Path) -> None:
 def test_other_forms_are_clean_and_the_rest_is_told_beside(form: str, tmp_path: Path) -> None:
     (cell(few(tmp_path / "runs") / "begun") / "metrics.json").unlink()
     told = done("results", tmp_path / "runs", "--format", form)
-    assert told.err.startswith("left out: ")
+    assert "\nleft out: " in told.err
     written = done("results", tmp_path / "runs", "--format", form, "--out", tmp_path / "table")
     assert (tmp_path / "table").read_text(encoding="utf-8") == told.out
     assert written.out == f"table: {tmp_path / 'table'}\n"

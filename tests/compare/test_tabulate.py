@@ -26,7 +26,7 @@ def test_a_sheet_a_backbone_and_a_result_a_method_and_task(tmp_path: Path) -> No
     assert found.sheets[1].standing("words") == (("capt",), ("lora",))
     assert found.sheets[0].standing("words") == (("capt",), ())
     assert found.runs == 5
-    assert found.notes == ()
+    assert found.notes == ("no tests: no method is named as the baseline", "tiny: no ranks: they need two tasks")
 
 
 def test_methods_with_every_task_are_ranked_and_others_named(tmp_path: Path) -> None:

@@ -123,8 +123,8 @@ class Sheet:
         methods: by what they are called, the best first.
         results: by method and the column's label.
         failures: runs that gave no score, likewise; a method may have nothing else.
-        ranks: over tasks, of the methods that have them all; None for a single task or method.
-        suites: averages by suite and method, of the methods that have all of a suite's tasks.
+        ranks: over tasks, of the methods that are whole on all; None for a single task or such method.
+        suites: averages by suite and method, of the methods that are whole on all of a suite's tasks.
     """
 
     backbone: str
@@ -136,15 +136,20 @@ class Sheet:
     suites: Mapping[str, Mapping[str, SuiteAverage]]
 
     def whole(self, method: str, label: str) -> bool:
-        """Whether a method has a score on a task, and no run of it failed there."""
-        return (method, label) in self.results and (method, label) not in self.failures
+        """Whether a method's mean is of all seeds of a task: means over fewer are not compared with others."""
+        result = self.results.get((method, label))
+        return result is not None and not result.missing and (method, label) not in self.failures
 
     def standing(self, label: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The best methods of a column, and the second best, of those without failures: means that print alike are."""
+        """The best methods of a column, and the second best, of those that are whole: means that print alike are.
+
+        Where others have scores and one alone is whole it is not the best of anything.
+        """
+        scored = {method: result.mean for (method, column), result in self.results.items() if column == label}
+        whole = [method for method in sorted(scored, key=lambda one: (-scored[one], one)) if self.whole(method, label)]
         own: dict[str, list[str]] = {}
-        for (method, column), result in sorted(self.results.items(), key=lambda pair: (-pair[1].mean, pair[0])):
-            if column == label and self.whole(method, column):
-                own.setdefault(f"{result.mean:.3f}", []).append(method)
+        for method in whole if len(whole) > 1 or len(scored) == 1 else ():
+            own.setdefault(f"{scored[method]:.3f}", []).append(method)
         best, second = [*map(tuple, own.values()), (), ()][:2]
         return best, second
 

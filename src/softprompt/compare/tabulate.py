@@ -53,6 +53,7 @@ def tabulate(
             f"baseline {baseline!r} is no method of these runs: choose from {', '.join(sorted(known))}"
         )
     sheets, notes = [], list(_notes(columns))
+    notes += ["no tests: no method is named as the baseline"] if baseline is None and len(known) > 1 else []
     for backbone in dict.fromkeys(column.backbone for column in columns):
         sheet, told, twice = _sheet([one for one in columns if one.backbone == backbone], found, baseline)
         sheets.append(sheet)
@@ -79,7 +80,8 @@ def _sheet(columns: Sequence[Column], found: Named, baseline: str | None) -> tup
     ranks, unranked = _ranks(sheet)
     suites, incomplete = _suites(sheet)
     made = replace(sheet, methods=_ordered(sheet, ranks), ranks=ranks, suites=suites)
-    return made, [*unranked, *incomplete], left
+    notes = [*unranked, *incomplete, *_untested(sheet, baseline)]
+    return made, [f"{sheet.backbone}: {line}" for line in notes], left
 
 
 def _failed(
@@ -125,17 +127,41 @@ def _searched(runs: _Runs) -> dict[str, float]:
 
 
 def _ranks(sheet: Sheet) -> tuple[Ranks | None, list[str]]:
-    """The ranks of the methods that have every task, and lines that name the others."""
+    """The ranks of the methods that are whole on every task, and lines that say why others, or all, have none."""
     labels = [column.label for column in sheet.columns]
-    lacking = [method for method in sheet.methods if not all((method, label) in sheet.results for label in labels)]
-    failed = [method for method in sheet.methods if any((method, label) in sheet.failures for label in labels)]
-    whole = [method for method in sheet.methods if method not in (*lacking, *failed)]
+    whole = [method for method in sheet.methods if all(sheet.whole(method, label) for label in labels)]
     found = ranked([[sheet.results[method, label].mean for method in whole] for label in labels], whole)
-    if found is None:
-        return None, []
-    reasons = {"a task is missing": [one for one in lacking if one not in failed], "a run of theirs failed": failed}
-    told = [f"without a rank, for {reason}: {', '.join(own)}" for reason, own in reasons.items() if own]
-    return found, [f"{sheet.backbone}: {line}" for line in told]
+    if found is None and len(labels) < 2:
+        return None, ["no ranks: they need two tasks"] if len(sheet.methods) > 1 else []
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for method in sheet.methods:
+        if any((method, label) in sheet.failures for label in labels):
+            reasons["a run of theirs failed"].append(method)
+        elif any((method, label) not in sheet.results for label in labels):
+            reasons["a task is missing"].append(method)
+        elif method not in whole:
+            reasons["seeds are missing"].append(method)
+    told = [f"without a rank, for {reason}: {', '.join(own)}" for reason, own in reasons.items()]
+    few = ["no ranks: they need two methods with every task and seed"] if found is None and told else []
+    return found, [*few, *told]
+
+
+def _untested(sheet: Sheet, baseline: str | None) -> Iterator[str]:
+    """Where scores are not compared with the baseline's, and why."""
+    if baseline is None:
+        return
+    if lacking := [column.label for column in sheet.columns if (baseline, column.label) not in sheet.results]:
+        yield f"no tests on {', '.join(lacking)}: {baseline} has no score there"
+    for label in [column.label for column in sheet.columns if column.label not in lacking]:
+        apart = [
+            method
+            for method in sheet.methods
+            if method != baseline
+            and (method, label) in sheet.results
+            and sheet.results[method, label].comparison is None
+        ]
+        if apart:
+            yield f"no tests on {label} of {', '.join(apart)}: no seed in common with {baseline}"
 
 
 def _suites(sheet: Sheet) -> tuple[dict[str, dict[str, SuiteAverage]], list[str]]:
@@ -152,9 +178,12 @@ def _suites(sheet: Sheet) -> tuple[dict[str, dict[str, SuiteAverage]], list[str]
                 f"{task} stands there twice" for task, count in Counter(one.task for one in own).items() if count > 1
             ]
             if lacking and 2 * len(labels) >= len(suite.metrics):
-                notes.append(f"{sheet.backbone}: no average of {name}: {', '.join(lacking)}")
+                notes.append(f"no average of {name}: {', '.join(lacking)}")
             averages = {} if lacking else _averages(sheet, suite, labels)
             found |= {name: averages} if averages else {}
+            without = [] if lacking else [method for method in sheet.methods if method not in averages]
+            if without:
+                notes.append(f"no average of {name}, for tasks, seeds or its metrics are missing: {', '.join(without)}")
     return found, notes
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from softprompt.backbones.tunable import Tunable
-from softprompt.compare.formats.grids import chance
+from softprompt.compare.formats.feet import chance
 from softprompt.compare.ranks import LEVEL
 from softprompt.compare.results import Arm, LayerComparison
 from softprompt.pages.dots import Axis, Dot, dots

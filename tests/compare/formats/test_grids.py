@@ -9,7 +9,6 @@ import pytest
 from softprompt.compare.formats.grids import (
     BEST,
     SECOND,
-    chance,
     costs_grid,
     grids_of,
     score,
@@ -76,11 +75,6 @@ def test_one_seed_has_no_star_however_small_its_p() -> None:
 
     assert told(sure).endswith("*")
     assert not told(replace(sure, seeds=1, p_seeds=None)).endswith("*")
-
-
-@pytest.mark.parametrize(("p", "text"), [(None, ""), (0.0004, "<0.001"), (0.0496, "0.050"), (1.0, "1.000")])
-def test_chances(p: float | None, text: str) -> None:
-    assert chance(p) == text
 
 
 @pytest.mark.parametrize(

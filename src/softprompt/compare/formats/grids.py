@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from softprompt.compare.formats.feet import chance, ranks_foot, scores_foot, task_foot
 from softprompt.compare.ranks import LEVEL, Ranks
-from softprompt.compare.table import Comparison, Costs, Result, Sheet, Table
+from softprompt.compare.table import Costs, Result, Sheet, Table
 
 BEST, SECOND = "best", "second"
-FAILED = "failed: runs without a score, which the mean is without: it is neither best nor second"
 
 
 class Entry(NamedTuple):
@@ -77,16 +77,14 @@ def scores_grid(sheet: Sheet, baseline: str | None) -> Grid:
         for name, own in sheet.suites.items():
             average = own.get(method)
             told = "" if average is None else with_deviation(average.mean, average.deviation)
-            entries.append(Entry(told, BEST if told.startswith(best[name]) else ""))
+            alone = len(own) == 1 < len(sheet.methods)
+            entries.append(Entry(told, BEST if told.startswith(best[name]) and not alone else ""))
         rows.append(tuple(entries))
     metrics = {column.metric for column in sheet.columns}
     one = metrics.pop() if len(metrics) == 1 else None
     heads = [column.label if one else f"{column.label} {column.metric}" for column in sheet.columns]
-    foot = ["mean over seeds and their deviation; (n/m): runs of n of m seeds"]
-    foot += [FAILED] if sheet.failures else []
-    if baseline is not None:
-        foot.append(f"*: another than {baseline} over two seeds or more, p < {LEVEL} after Holm's correction")
-    return Grid(f"{one or 'scores'} on {sheet.backbone}", ("method", *heads, *sheet.suites), tuple(rows), tuple(foot))
+    foot = tuple(scores_foot(sheet, baseline))
+    return Grid(f"{one or 'scores'} on {sheet.backbone}", ("method", *heads, *sheet.suites), tuple(rows), foot)
 
 
 def _mark(standing: tuple[tuple[str, ...], tuple[str, ...]], method: str) -> str:
@@ -101,12 +99,16 @@ def score(sheet: Sheet, method: str, label: str) -> str:
         return f"{failures} failed" if failures else ""
     seeds = seeds_told(sheet, method, label)
     part = ", ".join([*([seeds] if "/" in seeds else []), *([f"{failures} failed"] if failures else [])])
-    star = "*" if not failures and _sure(result.comparison) else ""
+    star = "*" if sheet.whole(method, label) and _sure(result) else ""
     return f"{with_deviation(result.mean, result.deviation)}{f' ({part})' if part else ''}{star}"
 
 
-def _sure(found: Comparison | None) -> bool:
-    return found is not None and found.seeds > 1 and found.p_holm is not None and found.p_holm < LEVEL
+def _sure(result: Result) -> bool:
+    """Whether a comparison over all seeds, and more than one, is below the level."""
+    found = result.comparison
+    if found is None or found.p_holm is None:
+        return False
+    return found.seeds == len(result.scores) > 1 and found.p_holm < LEVEL
 
 
 def seeds_told(sheet: Sheet, method: str, label: str) -> str:
@@ -138,13 +140,8 @@ def tests_grid(sheet: Sheet, label: str, baseline: str | None) -> Grid:
         entries.append(Entry(seeds_told(sheet, method, label)))
         entries += [Entry(str(failed.get(method, "")))] if failed else []
         rows.append((*entries, *(_comparison(own.get(method)) if compared else ())))
-    over = sorted({result.interval.over for result in own.values() if result.interval is not None})
-    foot = [f"intervals over {' or '.join(over)}"] if over else []
-    foot += [FAILED] if failed else []
-    if compared:
-        foot.append(f"diff.: to {baseline}; p seeds: paired t test over seeds; p rows: permutation test over rows")
-        foot.append("Holm: the larger p after Holm's correction for the comparisons of this table")
-    return Grid(f"{label} on {sheet.backbone}, {column.test_rows} test rows", tuple(heads), tuple(rows), tuple(foot))
+    foot = tuple(task_foot(sheet, label, baseline))
+    return Grid(f"{label} on {sheet.backbone}, {column.test_rows} test rows", tuple(heads), tuple(rows), foot)
 
 
 def _spread(result: Result | None, mark: str) -> list[Entry]:
@@ -165,11 +162,6 @@ def _comparison(result: Result | None) -> list[Entry]:
 def signed(difference: float) -> str:
     """A difference in three digits; what rounds to nothing is not below it."""
     return f"{round(difference, 3) + 0.0:+.3f}"  # -0.0 + 0.0 is 0.0
-
-
-def chance(p: float | None) -> str:
-    """A probability in three digits; empty where there is none."""
-    return "" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def costs_grid(sheet: Sheet) -> Grid:
@@ -222,15 +214,7 @@ def ranks_grid(sheet: Sheet, ranks: Ranks) -> Grid:
     pairs = zip(ranks.methods, ranks.mean, strict=True)
     rows = tuple((Entry(method), Entry(f"{mean:.2f}", BEST if mean == ranks.mean[0] else "")) for method, mean in pairs)
     title = f"average rank over {ranks.tasks} tasks on {sheet.backbone}"
-    return Grid(title, ("method", "rank"), rows, tuple(rank_lines(ranks)))
-
-
-def rank_lines(ranks: Ranks) -> Iterator[str]:
-    """What the tests say of ranks."""
-    if ranks.chance is not None:
-        told = chance(ranks.chance)
-        yield f"Friedman's test that all are alike: p {told if told.startswith('<') else f'= {told}'}"
-    yield f"Nemenyi, {100 * LEVEL:.0f} %: two methods differ where their ranks are {ranks.distance:.2f} apart or more"
+    return Grid(title, ("method", "rank"), rows, tuple(ranks_foot(sheet, ranks)))
 
 
 def told(table: Table) -> Iterator[str]:
