@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softprompt.compare.formats.drawings import interval_drawn, ranks_drawn, scale_of
-from softprompt.compare.ranks import Ranks
+from softprompt.compare.ranks import Ranks, ranked
 from softprompt.pages.scale import Scale
 
 from ...shared.compared import HOSTILE, compared
@@ -39,3 +39,16 @@ def test_ranks_have_a_leader_each_and_a_bar_a_group() -> None:
     assert bars == [(pytest.approx(axis.at(a) - 4), pytest.approx(axis.at(b) + 4)) for a, b in expected]
     assert "<script" not in drawn
     assert "CD 1.20" in drawn
+
+
+@pytest.mark.parametrize(("count", "tasks"), [(2, 2), (3, 2), (6, 5), (20, 2), (4, 30)])
+def test_the_distance_is_drawn_as_long_as_it_is(count: int, tasks: int) -> None:
+    """Of few tasks it is longer than the axis of ranks: what ends where the axis does would be another number."""
+    names = [f"m{place}" for place in range(count)]
+    ranks = ranked([[float(place) for place in range(count)]] * tasks, names)
+    assert ranks is not None
+    drawn = ranks_drawn(ranks)
+    (bar,) = marks(drawn, "reach")
+    a_rank = 300 / (count - 1)
+    assert float(bar["x2"]) - float(bar["x1"]) == pytest.approx(ranks.distance * a_rank, abs=0.2)
+    assert float(bar["x2"]) < 800

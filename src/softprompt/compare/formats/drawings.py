@@ -52,7 +52,7 @@ def ranks_drawn(ranks: Ranks) -> Markup:
             line("axis", (axis.at(rank), top - 5), (axis.at(rank), top)),
             text(axis.at(rank), top - 9, str(rank)),
         ]
-    reach = min(axis.at(min(count, 1 + ranks.distance)), axis.end)
+    reach = axis.at(1 + ranks.distance)  # of few tasks beyond the axis: no two ranks are so far apart
     parts += [
         line("reach", (axis.start, 24), (reach, 24)),
         text((axis.start + reach) / 2, 17, f"CD {ranks.distance:.2f}"),
