@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softprompt.compare.plan import SEEDS, ComparePlan, PlanFaults, plan_of, read_plan
+from softprompt.compare.planned import planned
 from softprompt.errors import SoftPromptError
 
 LEAST = {"backbones": "tiny", "tasks": "sst2", "methods": "capt"}
@@ -75,6 +76,18 @@ def test_paths_are_from_the_files_own_folder(tmp_path: Path, monkeypatch: pytest
         (str(folder / "own.yaml"), str(folder / "rows.csv")),
         ("sst2", None),
     ]
+
+
+def test_a_home_that_nobody_has_is_no_file_beside_the_plan(tmp_path: Path) -> None:
+    away = "~nobody-of-this-name/x"
+    written = {"backbones": away, "tasks": {"data": away}, "methods": {"preset": f"{away}.yaml"}}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(written))
+    plan = read_plan(tmp_path / "plan.yaml")
+    assert (plan.backbones, plan.tasks[0].data, plan.methods[0].preset) == ((away,), away, f"{away}.yaml")
+    with pytest.raises(PlanFaults) as raised:
+        planned(plan, "plan.yaml", tmp_path / "out")
+    assert [line.split(": ")[1] for line in raised.value.lines] == ["backbones[0]", "methods[0]", "tasks[0]"]
+    assert all("whose home ~ means is not known" in line for line in raised.value.lines)
 
 
 VALUES = st.recursive(

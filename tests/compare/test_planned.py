@@ -122,11 +122,6 @@ def test_every_fault_is_told_with_its_key(own: Bench, tmp_path: Path) -> None:
         assert said in line
 
 
-def test_what_stands_twice_is_told(own: Bench, tmp_path: Path) -> None:
-    with pytest.raises(PlanFaults, match="the cell words-capt-llama-1 stands twice: leave one out"):
-        own.planned(tmp_path, methods=["capt", "capt"], seeds=[1])
-
-
 def test_data_alone_tell_the_task(own: Bench, tmp_path: Path) -> None:
     rows = tmp_path / "tickets.csv"
     rows.write_text("text,team\n" + "".join(f"parcel {n} is late,{('post', 'tech')[n % 2]}\n" for n in range(40)))

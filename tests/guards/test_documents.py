@@ -98,3 +98,9 @@ def test_a_value_that_is_not_of_its_tag_is_one_line(value: str) -> None:
 
 def test_a_tagged_text_that_is_no_yaml_is_a_text() -> None:
     assert parse_yaml_texts("key: !!int '['", "mine", ())[0] == {"key": "["}
+
+
+@pytest.mark.parametrize("text", ["a:\n\t- x\n", "\ta: 1", "a:\t- x\n"])
+def test_a_tab_that_indents_is_called_one(text: str) -> None:
+    with pytest.raises(SoftPromptError, match=r"^it: not proper YAML: .* at line \d.*: a tab stands there"):
+        parse_yaml(text, "it")

@@ -116,7 +116,10 @@ def name_alone(name: str) -> str:
     if not is_local(name):
         return name
     bare = name.removeprefix(_ADAPTER)
-    path = Path(bare).expanduser().absolute()
+    try:
+        path = path_of(bare, "backbone").absolute()
+    except SoftPromptError:  # what cannot be looked at has a name all the same
+        path = Path(bare)
     cached = next((part for part in path.parts if part.startswith("models--")), None)
     return name[: len(name) - len(bare)] + (
         cached.removeprefix("models--").replace("--", "/", 1) if cached else path.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -192,11 +192,3 @@ def short_backbone(name: str) -> str:
 def digest_of_text(*texts: str) -> str:
     """A hash of texts (BLAKE2b, 128 bits)."""
     return hashlib.blake2b("\0".join(texts).encode(), digest_size=16).hexdigest()
-
-
-def doubled(cells: Sequence[Cell]) -> list[str]:
-    """The names that more than one cell has."""
-    seen: dict[str, int] = {}
-    for cell in cells:
-        seen[cell.name] = seen.get(cell.name, 0) + 1
-    return [name for name, count in seen.items() if count > 1]

@@ -192,7 +192,10 @@ def _from_folder(plan: ComparePlan, folder: Path) -> ComparePlan:
     """The plan with the paths that are there from its own folder on."""
 
     def found(given: str) -> str:
-        bare = Path(given).expanduser()
+        try:
+            bare = path_of(given, "path")
+        except SoftPromptError:  # told where it is looked for, with its key
+            return given
         return given if bare.is_absolute() or not (folder / bare).exists() else str((folder / bare).absolute())
 
     def file(given: str | None) -> str | None:

@@ -5,6 +5,7 @@ Nothing is trained and no backbone is loaded here. Whether a backbone can serve 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -14,8 +15,9 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from pydantic import JsonValue
 
 from softprompt.backbones.source import locate
-from softprompt.compare.cells import Cell, LoadedTasks, cell_name, digest_of_text, doubled, method_label
+from softprompt.compare.cells import Cell, LoadedTasks, cell_name, digest_of_text, method_label
 from softprompt.compare.plan import ComparePlan, PlanFaults, PlannedMethod
+from softprompt.compare.twice import given_twice, same_cells
 from softprompt.errors import SoftPromptError
 from softprompt.files.strict_json import dumps
 from softprompt.guards.suggestions import did_you_mean
@@ -123,7 +125,8 @@ def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", de
     chosen = [faults.of(f"methods[{place}]", _chosen, one) for place, one in enumerate(plan.methods)]
     sources = _sources(plan, faults)
     cells, rows, digests, tasks = list[Cell](), dict[str, Rows](), dict[str, str](), dict[str, str]()
-    for key, backbone, one in product(sources, plan.backbones, chosen):
+    places: dict[str, list[dict[str, int]]] = defaultdict(list)
+    for key, (body, backbone), (way, one) in product(sources, enumerate(plan.backbones), enumerate(chosen)):
         source, (task, shots, seed) = sources[key], key
         if source is None or one is None:
             continue
@@ -141,10 +144,10 @@ def planned(plan: ComparePlan, where: str, folder: Path, dtype: str = "auto", de
             preset=one.preset,
         )
         cells.append(cell)
+        places[name].append({"tasks": task, "backbones": body, "methods": way})
         rows[name], tasks[name] = source.rows, source.name
         digests[name] = digest_of_text(source.text, one.text, backbone, cell.dtype, str(device), str(seed))
-    twice = doubled(cells)
-    faults.lines += [f"{where}: the cell {name} stands twice: leave one out, or name it otherwise" for name in twice]
+    faults.lines += [f"{where}: {line}" for line in (*given_twice(plan), *same_cells(places))]
     if faults.lines:
         raise PlanFaults(faults.lines)
     return Planned(tuple(cells), rows, digests, tasks, _notes(sources.values(), chosen))

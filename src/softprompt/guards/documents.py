@@ -122,7 +122,9 @@ def _parsed(text: str, where: str, prepare: Callable[[yaml.Node | None], None]) 
             loader.dispose()
     except (yaml.YAMLError, RecursionError) as error:
         fault = " ".join(str(error).split()).replace(' in "<unicode string>", line', " at line")
-        raise SoftPromptError(f"{where}: not proper YAML: {fault}: mend it there, or put the text in quotes") from None
+        mend = "mend it there, or put the text in quotes"
+        mend = "a tab stands there: write spaces" if _at_tab(error, text) else mend
+        raise SoftPromptError(f"{where}: not proper YAML: {fault}: {mend}") from None
     except SoftPromptError:
         raise
     except (ValueError, LookupError, AttributeError) as error:  # a date that is none, say, or `!!bool` of another word
@@ -130,6 +132,12 @@ def _parsed(text: str, where: str, prepare: Callable[[yaml.Node | None], None]) 
         raise SoftPromptError(
             f"{where}: a value that is none of its kind{told}; put it in quotes, and no tag"
         ) from None
+
+
+def _at_tab(error: Exception, text: str) -> bool:
+    """Whether YAML stopped at a tab, or behind one, which indents nothing there."""
+    mark = getattr(error, "problem_mark", None)
+    return mark is not None and "\t" in text[max(0, mark.index - 1) : mark.index + 1]
 
 
 def _write_as_texts(node: yaml.Node | None, typed: Collection[str], read: dict[str, object]) -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from softprompt.compare.formats.feet import chance, ranks_foot, scores_foot, task_foot
-from softprompt.compare.formats.grids import score
+from softprompt.compare.formats.grids import score, seeds_told
 from softprompt.compare.ranks import ranked
 from softprompt.compare.rendering import FORMATS
 from softprompt.compare.table import Table
 from softprompt.compare.tabulate import tabulate
 
-from ...shared.run_folders import cell, hits
+from ...shared.run_folders import cell, diverged, hits
 
-SHORT = "(n/m): over n of the task's m seeds"
+SHORT = "(n/m): over n of m seeds"
 
 
 def table(folder: Path, lacks: dict[tuple[str, str], int], baseline: str | None = None) -> Table:
@@ -116,3 +116,10 @@ def test_a_distance_that_no_ranks_can_have_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("p", "text"), [(None, ""), (0.0004, "<0.001"), (0.0496, "0.050"), (1.0, "1.000")])
 def test_chances(p: float | None, text: str) -> None:
     assert chance(p) == text
+
+
+def test_who_failed_on_the_first_seed_lacks_all_that_others_have(tmp_path: Path) -> None:
+    diverged(cell(tmp_path / "ia3", "ia3", 0, task="one"))
+    (sheet,) = table(tmp_path, {}).sheets
+    assert seeds_told(sheet, "ia3", "one") == "0/5"
+    assert seeds_told(sheet, "capt", "one") == "5"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from softprompt.compare.ranks import LEVEL, Ranks
 from softprompt.compare.table import Result, Sheet
 
-_SHORT, _FAILED = "(n/m): over n of the task's m seeds", "failed: runs without a score"
+_SHORT, _FAILED = "(n/m): over n of m seeds", "failed: runs without a score"
 _ONE = "one seed"
 _APART = "such a mean is neither best nor second, and has no star, no rank and no part in an average"
 

@@ -114,9 +114,10 @@ def _sure(result: Result) -> bool:
 def seeds_told(sheet: Sheet, method: str, label: str) -> str:
     """How many seeds a mean is of, and of how many where some are missing or failed: `3`, or `2/3`."""
     result = sheet.results.get((method, label))
-    done, missing = (0, ()) if result is None else (len(result.scores), result.missing)
-    others = {*missing, *(one.seed for one in sheet.failures.get((method, label), ()))}
-    return f"{done}/{done + len(others)}" if others else str(done)
+    known = {seed for (_, column), own in sheet.results.items() if column == label for seed in own.scores}
+    known |= {one.seed for one in sheet.failures.get((method, label), ())}
+    done = 0 if result is None else len(result.scores)
+    return f"{done}/{len(known)}" if done < len(known) else str(done)
 
 
 def with_deviation(mean: float, deviation: float | None) -> str:
