@@ -27,6 +27,9 @@ def test_a_run_is_read_once_it_is_finished(tmp_path: Path) -> None:
     (tmp_path / RUN).write_text("{}")
     with pytest.raises(SoftPromptError, match="this run is not finished: softprompt train --resume --out"):
         stored_prompt(tmp_path, "prompt")
+    (tmp_path / METRICS).write_text("{}")
+    with pytest.raises(SoftPromptError, match="the run is finished, but its folder prompt is missing: restore it"):
+        stored_prompt(tmp_path, "prompt")
     own = tmp_path / "prompt"
     own.mkdir()
     assert stored_prompt(tmp_path, "prompt") == stored_prompt(own, "prompt") == own

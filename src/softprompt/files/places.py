@@ -43,6 +43,8 @@ def stored_prompt(given: str | Path, what: str) -> Path:
     path = folder if (folder / META).is_file() else folder_of(folder)
     if path == folder and (folder / RUN).is_file():
         refuse_several(folder)
+        if (folder / METRICS).is_file():
+            raise SoftPromptError(f"{folder}: the run is finished, but its folder prompt is missing: restore it")
         raise SoftPromptError(f"{folder}: this run is not finished: softprompt train --resume --out {folder} goes on")
     _refuse_trainers(path)
     return path

@@ -10,7 +10,7 @@ import pytest
 from softprompt.explain.report.against import against_section, mcnemar
 from softprompt.explain.report.run_files import read_run_files
 
-from ...shared.run_folders import cell
+from ...shared.run_folders import cell, diverged
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 0), (1, 0), (9, 2), (5, 5), (3, 14)])
@@ -56,3 +56,11 @@ def test_rows_that_nothing_tells_are_no_common_rows(lacking: str, tmp_path: Path
     section = against_section(read_run_files(one), read_run_files(other), None)
     assert "does not tell which rows" in section.lines[0]
     assert section.parts == ()
+
+
+def test_a_run_that_diverged_is_no_silent_opponent(tmp_path: Path) -> None:
+    task = {"task_definition": {"name": "words", "template": "{text} {mask}", "labels": {"0": "bad", "1": "good"}}}
+    one = cell(tmp_path / "one", right=(1, 1, 0, 0), identity=task)
+    other = diverged(cell(tmp_path / "other", "capt", right=(1, 0, 0, 1), identity=task))
+    section = against_section(read_run_files(one), read_run_files(other), None)
+    assert section.lines[-1].startswith("other: this training diverged at step 3")

@@ -8,7 +8,7 @@ from softprompt.explain.report.run_files import read_run_files
 from softprompt.explain.report.trained import chosen_step, trained_section
 from softprompt.pages.parts import Code, Facts, Figure
 
-from ...shared.run_folders import cell
+from ...shared.run_folders import cell, diverged
 
 HISTORY = [
     {"step": 0, "train_loss": None, "accuracy": 0.5, "loss": 0.7},
@@ -40,3 +40,11 @@ def test_a_folder_says_what_it_lacks(tmp_path: Path) -> None:
     assert "1,234 scalars" in facts["trained"]
     code = next(one for one in section.parts if isinstance(one, Code))
     assert f'prompt = sp.load("{folder}", model, tokenizer)' in code.lines
+
+
+def test_a_run_that_diverged_says_so_first(tmp_path: Path) -> None:
+    section = trained_section(read_run_files(diverged(cell(tmp_path / "run"))))
+    said = "This training diverged at step 3: the loss was nan for 5 steps running; the scores and the prompt"
+    assert section.lines[0].startswith(said)
+    assert section.lines[0].endswith("are of its best finite state, that of step 1.")
+    assert trained_section(read_run_files(cell(tmp_path / "other"))).lines == ()

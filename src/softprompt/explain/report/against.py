@@ -80,6 +80,7 @@ def against_section(files: RunFiles, other: RunFiles, rows: OwnRows | None) -> S
         f"{better}. McNemar's exact test: p = {found.p:.3g}. It asks whether the two prompts would differ on other "
         "rows; of other seeds it says nothing.",
         f"{files.metrics.metric}: {_main(files)} here, {_main(other)} there ({other.folder}).",
+        *(f"{one.name}: {one.diverged}" for one in (files, other) if one.diverged),
     )
     parts: list[Part] = [_square(found, files.name, other.name, len(own))]
     differing = [(a, b) for a, b in zip(own, theirs, strict=True) if a.score != b.score]

@@ -15,6 +15,7 @@ from softprompt.guards.paths import path_of
 from softprompt.storage.record import Description, read_description
 from softprompt.tasks import Row, Splits, Task
 from softprompt.tasks.row_hash import RowsHash
+from softprompt.training.divergence import described
 from softprompt.training.finished import RunMetrics, read_metrics
 from softprompt.training.own_rows import reread
 
@@ -43,6 +44,15 @@ class RunFiles:
     def name(self) -> str:
         """What the run is called beside another."""
         return self.folder.name or str(self.folder)
+
+    @property
+    def diverged(self) -> str:
+        """How the run diverged, and of which state its scores are; empty where it did not."""
+        fault = self.metrics.diverged
+        if fault is None:
+            return ""
+        state = f", that of step {fault['best_step']}" if "best_step" in fault else ""
+        return f"this {described(fault)}; the scores and the prompt are of its best finite state{state}."
 
     @property
     def task(self) -> Task | None:

@@ -24,7 +24,8 @@ def trained_section(files: RunFiles) -> Section:
     found = files.metrics
     kept = chosen_step(found.history, found.metric)
     parts += [_loading(files), *curves(found.history, found.metric, found.validation.rows, kept)]
-    return Section("What was trained", parts=tuple(parts))
+    lines = (f"T{files.diverged[1:]}",) if files.diverged else ()
+    return Section("What was trained", lines, tuple(parts))
 
 
 def _facts(files: RunFiles) -> list[tuple[str, str]]:
@@ -49,8 +50,6 @@ def _facts(files: RunFiles) -> list[tuple[str, str]]:
     if found.preset is not None:
         pairs.append(("preset", f"{found.preset.name}: {found.preset.run}"))
     pairs.append(("training", _options(found.options.get("training", {}))))
-    if found.diverged is not None:
-        pairs.append(("diverged", "a value was not finite; what is kept is the best state before it"))
     pairs.append(("versions", ", ".join(f"{name} {number}" for name, number in found.versions.items())))
     return pairs
 
