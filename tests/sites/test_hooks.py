@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from transformers.modeling_outputs import BaseModelOutput
 from softprompt.attached.attach import attach
 from softprompt.errors import SoftPromptError
 from softprompt.methods import CaPT, PromptTuning, PTuningV2
+from softprompt.sites import activations, norms
 
-from ..shared.models import ids, padded, tokenizer
-from ..shared.prompts import close, logits, producer
+from ..shared.models import FAMILIES, ids, model, padded, tokenizer
+from ..shared.prompts import attached, close, logits, producer
 from ..shared.unusual import unusual
 
 # family: tokens of its row, which with a capsule are no multiple of a window; BigBird's sparse attention needs many
@@ -164,3 +166,22 @@ def test_a_feed_forward_that_is_given_what_it_adds_to_runs_over_all_columns() ->
         some = prompted(input_ids=batch, attention_mask=mask, use_cache=False, positions=chosen).logits
         for row, (one, last) in enumerate(zip(some, chosen[:, 0].tolist(), strict=True)):
             close(one[0], whole[row, last], 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_written_out_of_many_states_is_the_models_own(
+    family: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiny models have few states, of which norms and activations are the model's own."""
+    backbone, batch, found = copy.deepcopy(model(family)).to(dtype), padded([ids(6), ids(4, 1)], "right"), []
+    for least in (1 << 60, 0):
+        monkeypatch.setattr(norms, "_LEAST", least)
+        monkeypatch.setattr(activations, "_LEAST", least)
+        with attached(backbone, "prompt_tuning") as prompted:
+            made = torch.cat(logits(prompted, *batch)).float()
+            made.square().mean().backward()
+            found.append([made, *(one.grad.float() for one in prompted.parameters() if one.grad is not None)])
+    assert len(found[0]) > 1
+    for expected, one in zip(*found, strict=True):
+        close(one, expected, (1e-4 if dtype == torch.float32 else 5e-2) * float(expected.detach().abs().max()))

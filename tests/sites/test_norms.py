@@ -87,6 +87,17 @@ def test_what_is_no_such_norm_is_autograds() -> None:
     assert norms_of([nn.LayerNorm(8), nn.Linear(8, 8), nn.GroupNorm(2, 8), nn.Embedding(2, 2)]) == []
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_norm_of_torchs_without_a_bias_is_autograds(dtype: torch.dtype) -> None:
+    """It has a vector of weights and an epsilon, too (ModernBERT, MPT, DBRX), and takes no fp32 in bfloat16."""
+    module = nn.LayerNorm(8, bias=False).to(dtype).requires_grad_(False)
+    assert norms_of([module]) == [module]
+    (expected, gradient), (found, own) = (passed(module, dtype, written=written) for written in (False, True))
+    assert torch.equal(found, expected)
+    assert torch.equal(own, gradient)
+    assert norms._FOUND[module] is None
+
+
 def test_a_gradient_can_be_differentiated() -> None:
     module, found = norm("llama"), []
     states = torch.randn(2, 8, requires_grad=True)

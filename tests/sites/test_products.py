@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import FalconConfig, FalconForCausalLM
 
 from softprompt.backbones import arithmetic
 from softprompt.backbones.arithmetic import ProductRates
@@ -177,3 +178,64 @@ def test_the_one_row_of_a_batch_in_bfloat16_has_few_widths(dtype: torch.dtype, m
         alone = prompted(input_ids=batch[1:, :5], use_cache=False).logits
     assert asked == ([77] if dtype == torch.bfloat16 else [])
     close(made[1:, :5].float(), alone.float(), 1e-5 if dtype == torch.float32 else 0.05)
+
+
+class Written(nn.Linear):
+    """The same layer in other words, as Falcon's."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        made = given @ self.weight.T
+        return made if self.bias is None else made + self.bias
+
+
+class Scaled(nn.Linear):
+    """Another layer."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        return 2 * super().forward(given)
+
+
+class Doubled(nn.Linear):
+    """Another layer by what it does, not by what it has."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        return nn.functional.linear(given, self.weight, None if self.bias is None else 2 * self.bias)
+
+
+class Routed(nn.Linear):
+    """A layer that needs more than a weight and a bias, and gives more than a tensor."""
+
+    def forward(self, given: Tensor) -> Any:
+        return given, self.scale * nn.functional.linear(given, self.weight)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_in_other_words_is_one(bias: bool, faster: list[int]) -> None:
+    state, own = torch.get_rng_state(), Written(8, 5, bias=bias)
+    torch.set_rng_state(state)
+    plain = nn.Linear(8, 5, bias=bias)
+    assert list(products.computing(nn.Sequential(own, Scaled(8, 5), Doubled(8, 5), Routed(8, 5)))) == [own]
+    given = torch.randn(6, 8)
+    found = products.product(own, given)
+    assert found is not None
+    close(found, plain(given))
+
+
+def test_trying_a_layer_draws_nothing() -> None:
+    state = torch.get_rng_state()
+    products._is_linear.cache_clear()
+    assert products._is_linear(Written.forward)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_falcon_computes_with_it(faster: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    falcon, found = FalconForCausalLM(FalconConfig(**sizes, pad_token_id=0)).eval(), []
+    for rates in (arithmetic.measured_rates(torch.device("cpu")), ProductRates(float32=1, bfloat16=0, float16=0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(arithmetic, "measured_rates", lambda device, rates=rates: rates)
+            with attached(falcon, "capt") as prompted:
+                faster.clear()  # of what is tried where a prompt is attached
+                found.append(prompted(input_ids=ROWS[0]).logits)
+        assert len(faster) == (0 if len(found) > 1 else 9)  # four of each layer, and the head
+    close(*found)

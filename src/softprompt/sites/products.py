@@ -7,7 +7,8 @@ products stay torch's own: both take some microseconds to begin.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,31 @@ def product(module: nn.Module, given: Tensor) -> Tensor | None:
 def _kind(module: nn.Module) -> type[nn.Module] | None:
     """Which of the two layers that are known here a module computes as: torch's, or GPT-2's transposed one."""
     forward = getattr(own_class(module), "forward", None)
-    return next((kind for kind in (nn.Linear, Conv1D) if forward is kind.forward), None)
+    found = next((kind for kind in (nn.Linear, Conv1D) if forward is kind.forward), None)
+    return nn.Linear if found is None and isinstance(module, nn.Linear) and _is_linear(forward) else found
+
+
+@cache
+def _is_linear(forward: Callable[..., object]) -> bool:
+    """Whether a function in the place of a linear layer's is the same one written otherwise (Falcon's).
+
+    It is tried on a layer that has nothing but a weight and a bias, so that one that needs more is none.
+    """
+    tried = nn.utils.skip_init(nn.Linear, 3, 2, device="cpu", dtype=torch.float32)
+    given = torch.linspace(-1, 1, 12, dtype=torch.float32, device="cpu").view(2, 2, 3)
+    with torch.no_grad():
+        for one in tried.parameters():
+            one.copy_(torch.linspace(-2, 1, one.numel(), dtype=torch.float32, device="cpu").view_as(one))
+        for bias in (tried.bias, None):
+            tried.bias = bias
+            try:
+                made = forward(tried, given)
+            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+                return False
+            expected = nn.functional.linear(given, tried.weight, bias)
+            if not isinstance(made, Tensor) or made.shape != expected.shape or not torch.allclose(made, expected):
+                return False
+    return True
 
 
 def _is_large(module: nn.Module, dtype: torch.dtype) -> bool:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 Attend: TypeAlias = Callable[..., tuple[Tensor, Tensor | None]]
 
 _MOST = 1 << 16  # scores of a head, above which the fused kernel is as quick; a quarter where none share their keys
-_OTHERS = ("position_bias", "cache", "softcap", "output_attentions")  # what it is not written for, beside dropout
+_OTHERS = ("cache", "softcap", "output_attentions")  # what it is not written for, beside dropout
 
 
 def is_causal(implementation: str, module: nn.Module, kwargs: Mapping[str, object]) -> bool:
@@ -40,11 +40,12 @@ def written_out(own: Attend) -> Attend:
     ) -> tuple[Tensor, Tensor | None]:
         if not _is_quicker(query, key, mask, kwargs):
             return own(module, query, key, value, mask, **kwargs)
-        if mask is None and is_causal("sdpa", module, kwargs):
+        if mask is None and query.shape[2] > 1 and is_causal("sdpa", module, kwargs):
             mask = torch.ones(1, 1, query.shape[2], key.shape[2], dtype=torch.bool).tril()
-        scaling = kwargs.get("scaling")
-        assert scaling is None or isinstance(scaling, float)
-        return attended(query, key, value, mask, query.shape[-1] ** -0.5 if scaling is None else scaling), None
+        scaling, bias = kwargs.get("scaling"), kwargs.get("position_bias")
+        assert scaling is None or isinstance(scaling, int | float)
+        assert bias is None or isinstance(bias, Tensor)
+        return attended(query, key, value, mask, query.shape[-1] ** -0.5 if scaling is None else scaling, bias), None
 
     return attend
 
@@ -62,18 +63,28 @@ def _is_quicker(query: Tensor, key: Tensor, mask: Tensor | None, kwargs: Mapping
     rows, heads, columns = query.shape[:3]
     most = _MOST if key.shape[1] < heads else _MOST // 4
     fits = key.shape[0] == rows and heads % key.shape[1] == 0 and 1 < columns * key.shape[2] <= most
-    if mask is None:
-        return fits and columns == key.shape[2]
-    return fits and mask.ndim == 4 and mask.shape[2:] == (columns, key.shape[2])
+    # T5's bias by distance: it says which column sees which, as a mask does.
+    told = [one for one in (mask, kwargs.get("position_bias")) if one is not None]
+    square = bool(told) or columns == key.shape[2]
+    return fits and square and all(_has_columns(one, columns, key.shape[2]) for one in told)
 
 
-def attended(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """softmax(Q K^T s) V, the heads that share a key folded into its queries: `(B, N, heads, D)`."""
+def _has_columns(told: object, columns: int, keys: int) -> bool:
+    """Whether a mask or a bias speaks of these columns of queries and of keys."""
+    return isinstance(told, Tensor) and told.ndim == 4 and told.shape[2:] == (columns, keys)
+
+
+def attended(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, bias: Tensor | None = None
+) -> Tensor:
+    """softmax(Q K^T s + b) V, the heads that share a key folded into its queries: `(B, N, heads, D)`."""
     rows, heads, width, size = query.shape
     groups = key.shape[1]
     folded = query.reshape(rows * groups, heads // groups * width, size)
     scores = torch.bmm(folded, key.reshape(rows * groups, -1, size).transpose(1, 2)).view(rows, heads, width, -1)
     scores = scores.float() * scaling
+    if bias is not None:
+        scores = scores + bias.float()
     if mask is not None:
         # A row of padding may see nothing, whatever comes of it: the least number leaves it a softmax.
         hidden = torch.finfo(scores.dtype).min
