@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from markupsafe import Markup
 
 from softprompt.compare.ranks import Ranks
 from softprompt.compare.table import Result
-from softprompt.pages.marks import course, dot, line, picture, text
+from softprompt.pages.marks import LETTER, course, dot, line, picture, text
 from softprompt.pages.scale import Scale
 
 _WIDE, _HIGH, _EDGE = 200, 22, 8  # of an interval
-_LINE = 20  # between two names of the picture of ranks
+# Of the picture of ranks: between two names, characters of one, the width of the axis, and of a side at the least.
+_LINE, _NAME, _AXIS, _SIDE = 20, 60, 300, 235
 
 
 def scale_of(results: Sequence[Result]) -> Scale:
@@ -44,7 +46,9 @@ def ranks_drawn(ranks: Ranks) -> Markup:
     count = len(ranks.methods)
     half = (count + 1) // 2
     groups = ranks.alike()
-    axis = Scale(1, count, 250, 550)
+    names = [f"{_short(method)} {mean:.2f}" for method, mean in zip(ranks.methods, ranks.mean, strict=True)]
+    room = max(_SIDE, *(ceil(LETTER * len(name)) for name in names)) + 15
+    axis = Scale(1, count, room, room + _AXIS)
     top, first = 58, 58 + 14 + 8 * len(groups)
     parts = [line("axis", (axis.start, top), (axis.end, top))]
     for rank in range(1, count + 1):
@@ -60,16 +64,15 @@ def ranks_drawn(ranks: Ranks) -> Markup:
     for place, (start, end) in enumerate(groups):
         y = top + 8 + 8 * place
         parts.append(line("alike", (axis.at(ranks.mean[start]) - 4, y), (axis.at(ranks.mean[end]) + 4, y)))
-    for place, (method, mean) in enumerate(zip(ranks.methods, ranks.mean, strict=True)):
+    for place, (name, mean) in enumerate(zip(names, ranks.mean, strict=True)):
         left = place < half
         y = first + 12 + _LINE * (place if left else count - 1 - place)
-        side = 240 if left else 560
+        side = axis.start - 10 if left else axis.end + 10
         parts.append(course("leader", [(axis.at(mean), top), (axis.at(mean), y), (side, y)]))
-        told = f"{_short(method)} {mean:.2f}"
-        parts.append(text(side - 5 if left else side + 5, y + 4, told, "end" if left else "start"))
+        parts.append(text(side - 5 if left else side + 5, y + 4, name, "end" if left else "start"))
     told = "average ranks and the critical difference"
-    return picture("ranks", 800, first + 20 + _LINE * half, told, parts)
+    return picture("ranks", 2 * room + _AXIS, first + 20 + _LINE * half, told, parts)
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 28 else f"{name[:25]}..."
+    return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
