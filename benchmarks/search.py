@@ -64,6 +64,12 @@ METHODS = {
             (GRID, 4, SEEDS[:1], tuple(TASKS)),
         ),
     ),
+    "capt": Searched(
+        ("learning_rate=1e-3..0.3:log", "variant=addition,prepending"),
+        {"learning_rate": (0.003, 0.01, 0.03, 0.1, 0.3), "variant": ("addition", "prepending")},
+        {},
+        ((SEARCH, 1, SEEDS[:1], tuple(TASKS)), (GRID, 1, SEEDS[:1], tuple(TASKS))),
+    ),
 }
 
 
