@@ -143,7 +143,7 @@ def run_all(options: argparse.Namespace) -> None:
             for draw, task in product(draws, tasks):
                 if (method, task, draw, strategy, folds) not in known:
                     print(method, task, draw, strategy, folds, flush=True)
-                    with work.remembering(task != TIMED):
+                    with work.remembering(method == "head_only" and task != TIMED):
                         keep(options.results, one(work, options, method, (task, draw), (strategy, folds)), KEY)
 
 
