@@ -18,7 +18,7 @@ from softprompt.sites.producer import Producer
 
 from ..attacks.attaching import state
 from ..shared.models import DECODERS, ids, model, padded, tokenizer
-from ..shared.prompts import close, producer
+from ..shared.prompts import close, logits, producer
 from ..shared.unusual import unusual
 
 # Attention that is no function that another could take the place of; the last two make something of their values.
@@ -190,3 +190,15 @@ def test_layers_that_take_the_keys_of_another_take_its_prefix() -> None:
     for layer, (keys, values) in enumerate(prompt.keys_values()[:2]):
         cache.update(keys[None], values[None], layer)
     close(got, backbone(input_ids=row, attention_mask=torch.ones(1, 9), past_key_values=cache).logits)
+
+
+@pytest.mark.parametrize("window", [64, 20])
+def test_local_layers_see_as_far_in_a_padded_row(window: int) -> None:
+    """GPT-Neo's local layers count columns, padding between the prefix and the text among them."""
+    backbone = unusual("gpt_neo", AutoModelForCausalLM, window_size=window)
+    rows = [ids(24), ids(3, 1)]
+    with attach(backbone, tokenizer(), producer(backbone, METHODS["short"])) as prompted:
+        assert prompted.moving == ({"left"} if window == 20 else set())
+        for side in ("left", "right"):
+            for found, row in zip(logits(prompted, *padded(rows, side)), rows, strict=True):
+                close(found, logits(prompted, row, torch.ones_like(row))[0])

@@ -80,27 +80,32 @@ def _try(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer) -
         return frozenset(SIDES)  # BigBird's blocks lie by the columns of a batch, in rows too long for a trial
     if anatomy.family in FORGETS_PADDING:
         return frozenset({"left"})
-    found = _of_length(anatomy, around, past, 1)
-    # Some families take no row as short as eight words.
-    return (_of_length(anatomy, around, past, 8) or frozenset()) if found is None else found
+    # Some families take no row as short as eight words, and some models no row as long as a window and some words.
+    for padding, times in dict.fromkeys([(_padding(anatomy, past), 1), (_PADDING, 1), (_PADDING, 8)]):
+        found = _of_length(anatomy, around, past, padding, times)
+        if found is not None:
+            return found
+    return frozenset()
 
 
 def _of_length(
-    anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, times: int
+    anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, padding: int, times: int
 ) -> frozenset[Side] | None:
-    """What is seen at a row of `8 * times` words; None where the body cannot be run on it."""
+    """What is seen at a row of `8 * times` words and some padding; None where the body cannot be run on them."""
     body = anatomy.body
     assert isinstance(body, PreTrainedModel)
     try:
         with untouched(body):
-            return frozenset(_moving(anatomy, around, past, trial_rows(body, times)[:1]))
+            return frozenset(_moving(anatomy, around, past, padding, trial_rows(body, times)[:1]))
     except Exception:  # a model may raise anything
         return None
 
 
-def _moving(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, row: Tensor) -> list[Side]:
+def _moving(
+    anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, padding: int, row: Tensor
+) -> list[Side]:
     pad = getattr(anatomy.config, "pad_token_id", None) or 0
-    ends: dict[Side, tuple[int, int]] = {"left": (_PADDING, 0), "right": (0, _PADDING)}
+    ends: dict[Side, tuple[int, int]] = {"left": (padding, 0), "right": (0, padding)}
     padded = torch.cat([nn.functional.pad(row, end, value=pad) for end in ends.values()])
     mask = torch.cat([nn.functional.pad(torch.ones_like(row), end) for end in ends.values()])
     alone = _states(anatomy, around, past, row, torch.ones_like(row))[0].float()
@@ -108,6 +113,12 @@ def _moving(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer
     near = max(1e-3, 16 * torch.finfo(next(anatomy.body.parameters()).dtype).eps)
     moved = ((own[seen] - alone).norm(dim=-1) / alone.norm(dim=-1) for own, seen in zip(both, mask.bool(), strict=True))
     return [side for side, by in zip(ends, moved, strict=True) if not bool(by.max() <= near)]
+
+
+def _padding(anatomy: Anatomy, past: Producer) -> int:
+    """How many columns of padding are tried: more than the local layers of GPT-Neo see, where a past is in front."""
+    window = getattr(anatomy.config, "window_size", None)
+    return max(_PADDING, window) if past.prefix and isinstance(window, int) else _PADDING
 
 
 def _states(anatomy: Anatomy, around: Mapping[nn.Module, Around], past: Producer, ids: Tensor, mask: Tensor) -> Tensor:
