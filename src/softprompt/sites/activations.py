@@ -69,9 +69,8 @@ def activated(
 
 
 def _gains(states: Tensor) -> bool:
-    """Whether states are many, lie in order, and are plain ones of the CPU."""
-    many = states.numel() >= _LEAST and states.dtype in _TYPES and states.is_contiguous()
-    return many and is_bare(states, states)
+    """Whether states are plain ones of the CPU, lie in order, and are many; a compiler is not asked how many."""
+    return is_bare(states, states) and states.dtype in _TYPES and states.is_contiguous() and states.numel() >= _LEAST
 
 
 def _is_heard(module: nn.Module) -> bool:
