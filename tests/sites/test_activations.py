@@ -74,6 +74,19 @@ def test_another_function_stays_the_models_own(kind: str) -> None:
     assert not activations._FOUND.get(module, False)
 
 
+class PairGelu(nn.Module):
+    """A GELU by name, of numbers that come in pairs."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        return nn.functional.gelu(states.view(*states.shape[:-1], -1, 2), approximate="tanh").flatten(-2)
+
+
+def test_one_that_wants_other_numbers_stays_the_models_own() -> None:
+    module, states = PairGelu(), torch.randn(2, 8)
+    assert torch.equal(made(module, states), module(states))
+    assert not activations._FOUND[module]
+
+
 def test_what_listens_or_is_no_plain_tensor_has_the_models_own(monkeypatch: pytest.MonkeyPatch) -> None:
     module, states, written = ACT2FN["gelu_new"], torch.randn(4, 8), list[Tensor]()
     monkeypatch.setattr(activations, "written", written.append)

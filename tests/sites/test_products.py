@@ -202,6 +202,14 @@ class Doubled(nn.Linear):
         return nn.functional.linear(given, self.weight, None if self.bias is None else 2 * self.bias)
 
 
+class Packed(nn.Linear):
+    """A layer whose weight must be of a kind of its own."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        assert self.weight.dtype == torch.int8, "a packed weight"
+        return given
+
+
 class Routed(nn.Linear):
     """A layer that needs more than a weight and a bias, and gives more than a tensor."""
 
@@ -214,7 +222,9 @@ def test_a_linear_layer_in_other_words_is_one(bias: bool, faster: list[int]) -> 
     state, own = torch.get_rng_state(), Written(8, 5, bias=bias)
     torch.set_rng_state(state)
     plain = nn.Linear(8, 5, bias=bias)
-    assert list(products.computing(nn.Sequential(own, Scaled(8, 5), Doubled(8, 5), Routed(8, 5)))) == [own]
+    assert list(products.computing(nn.Sequential(own, Scaled(8, 5), Doubled(8, 5), Routed(8, 5), Packed(8, 5)))) == [
+        own
+    ]
     given = torch.randn(6, 8)
     found = products.product(own, given)
     assert found is not None

@@ -97,6 +97,7 @@ def test_a_row_that_sees_nothing_spoils_no_gradient() -> None:
 
 OTHERS: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.1},
+    "scale": {"scaling": torch.tensor(0.5)},
     "bias": {"position_bias": torch.zeros(1, 4, 1, 5, dtype=torch.bfloat16)},
 }
 

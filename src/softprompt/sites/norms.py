@@ -132,7 +132,7 @@ def _tried(module: nn.Module, weight: Tensor) -> float | None:
     # In fp32, which tells s from 1 + s where weights are large; T5's norm rounds to the type of its weights.
     try:
         output, eps = own_class(module).__call__(module, states), _epsilon(module)
-    except RuntimeError:  # torch's LayerNorm without a bias takes no fp32 where its weight is bfloat16
+    except Exception:  # torch's LayerNorm without a bias takes no fp32 where its weight is bfloat16; others raise more
         return None
     if eps is None or not isinstance(output, Tensor) or (output.shape, output.dtype) != (states.shape, states.dtype):
         return None

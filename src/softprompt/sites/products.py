@@ -87,7 +87,7 @@ def _is_linear(forward: Callable[..., object]) -> bool:
             tried.bias = bias
             try:
                 made = forward(tried, given)
-            except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+            except Exception:  # a function that knows more than a weight and a bias may raise anything
                 return False
             expected = nn.functional.linear(given, tried.weight, bias)
             if not isinstance(made, Tensor) or made.shape != expected.shape or not torch.allclose(made, expected):

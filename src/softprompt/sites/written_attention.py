@@ -43,8 +43,8 @@ def written_out(own: Attend) -> Attend:
         if mask is None and query.shape[2] > 1 and is_causal("sdpa", module, kwargs):
             mask = torch.ones(1, 1, query.shape[2], key.shape[2], dtype=torch.bool).tril()
         scaling, bias = kwargs.get("scaling"), kwargs.get("position_bias")
-        assert scaling is None or isinstance(scaling, int | float)
-        assert bias is None or isinstance(bias, Tensor)
+        assert isinstance(scaling, int | float | None)
+        assert isinstance(bias, Tensor | None)
         return attended(query, key, value, mask, query.shape[-1] ** -0.5 if scaling is None else scaling, bias), None
 
     return attend
@@ -56,6 +56,7 @@ def _is_quicker(query: Tensor, key: Tensor, mask: Tensor | None, kwargs: Mapping
         or query.dtype != torch.bfloat16
         or query.device.type != "cpu"
         or kwargs.get("dropout")
+        or not isinstance(kwargs.get("scaling"), int | float | None)
     ):
         return False
     if any(kwargs.get(name) is not None and kwargs[name] is not False for name in _OTHERS):
